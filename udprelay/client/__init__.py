@@ -1,0 +1,1 @@
+"""``udprelay-client``: the command-line member of a room."""

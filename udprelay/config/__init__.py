@@ -1,0 +1,223 @@
+"""
+From an INI file and command-line flags to one frozen :class:`Config`.
+
+Flags override the file, the file overrides the defaults. Everything that is wrong is reported at
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from udprelay.config import values
+from udprelay.config.ini import Entry, Problem, Section, read
+from udprelay.config.options import SECTIONS, LogFormat, LogRules, kind_of
+from udprelay.config.overlap import overlaps
+from udprelay.core.endpoint import host_port
+from udprelay.core.rules import Limits, ListenerRules, RelayRules, RoomRules
+
+__all__ = ["Config", "ConfigError", "LogFormat", "LogRules", "Problem", "load"]
+
+
+class ConfigError(Exception):
+    """
+    A configuration that cannot be run.
+
+    :ivar problems: everything that is wrong with it.
+    """
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = sorted(problems, key=lambda problem: problem.line)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+@frozen
+class Config:
+    """
+    What one process is to run.
+
+    :param console: whether its terminal is a member of the room of the listener ``main``.
+    """
+
+    rules: RelayRules = field(factory=RelayRules)
+    log: LogRules = field(factory=LogRules)
+    console: bool = False
+
+    def summary(self) -> str:
+        """Return what would be run, for people."""
+        lines = []
+        for name, rules in self.rules.listeners.items():
+            where = host_port(rules.interface, rules.port)
+            lines.append(f"listener {name}: {where}, room {rules.room}, plain {rules.plain.value}")
+        led_to = {rules.room for rules in self.rules.listeners.values()}
+        for name in sorted(led_to | set(self.rules.rooms)):
+            room = self.rules.room(name)
+            idle = values.show_duration(room.idle_timeout)
+            text = f"room {name}: at most {room.max_members} members, idle after {idle}"
+            for target in room.targets:
+                text += f", target {host_port(*target)}"
+            lines.append(text if name in led_to else f"{text} (no listener leads here)")
+        lines.append(f"log: {self.log.format.value}, {self.log.file or 'standard output'}")
+        if self.console:
+            lines.append(f"console: room {console_room(self.rules)}")
+        return "\n".join(lines)
+
+
+def console_room(rules: RelayRules) -> str:
+    """Return the room of the console: that of the listener ``main``, or of the first one."""
+    listeners = rules.listeners
+    return listeners.get("main", next(iter(listeners.values()))).room
+
+
+def load(path: str | None, flags: Mapping[str, str | None], console: bool = False) -> Config:
+    """
+    Read a configuration file, if any, and put the flags over it.
+
+    :param path: the INI file.
+    :param flags: ``port``, ``interface``, ``room``, ``log-format`` as given, None if not.
+    :raises ConfigError: with everything that is wrong.
+    """
+    sections, problems = _read_file(path) if path is not None else ({}, [])
+    file = path or ""
+    reader = _Reader(file, problems)
+    reader.check_names(sections)
+    rules = RelayRules(
+        **reader.options("udprelay", sections),
+        listeners=_listeners(reader, sections),
+        room_defaults=RoomRules(**reader.options("room:*", sections)),
+        limits=Limits(**reader.options("limits", sections)),
+    )
+    rules = evolve(rules, rooms=_rooms(reader, sections, rules.room_defaults))
+    reader.check_references(sections, rules)
+    rules = _with_flags(rules, flags, reader)
+    reader.problems += [
+        Problem(file, 0, f"[listener:{a}] and [listener:{b}]", why)
+        for a, b, why in overlaps(rules.listeners)
+    ]
+    log = LogRules(**reader.options("log", sections))
+    log_format = flags.get("log-format")
+    if log_format is not None:
+        log = evolve(log, format=reader.flag("log", "format", "--log-format", log_format))
+    if problems:
+        raise ConfigError(problems)
+    return Config(evolve(rules, log_payloads=log.payloads), log, console)
+
+
+def _read_file(path: str) -> tuple[dict[str, Section], list[Problem]]:
+    try:
+        text = Path(path).read_text("utf-8-sig")
+    except OSError as error:
+        return {}, [Problem(path, 0, "", f"cannot be read: {error.strerror}")]
+    except UnicodeDecodeError as error:
+        return {}, [Problem(path, 0, "", f"is not UTF-8 text (byte {error.start})")]
+    return read(text, path)
+
+
+def _listeners(reader: _Reader, sections: Mapping[str, Section]) -> dict[str, ListenerRules]:
+    listeners = {
+        name.partition(":")[2]: ListenerRules(**reader.options(name, sections))
+        for name in sections
+        if kind_of(name) == "listener:NAME"
+    }
+    return listeners or {"main": ListenerRules()}
+
+
+def _rooms(
+    reader: _Reader, sections: Mapping[str, Section], defaults: RoomRules
+) -> dict[str, RoomRules]:
+    return {
+        name.partition(":")[2]: evolve(defaults, **reader.options(name, sections))
+        for name in sections
+        if kind_of(name) == "room:NAME" and name != "room:*"
+    }
+
+
+def _with_flags(rules: RelayRules, flags: Mapping[str, str | None], reader: _Reader) -> RelayRules:
+    given = {
+        option: reader.flag("listener:NAME", option, f"--{option}", value)
+        for option in ("interface", "port", "room")
+        if (value := flags.get(option)) is not None
+    }
+    given = {option: value for option, value in given.items() if value is not None}
+    if not given:
+        return rules
+    main = evolve(rules.listeners.get("main", ListenerRules()), **given)
+    return evolve(rules, listeners={**rules.listeners, "main": main})
+
+
+class _Reader:
+    """Reads values one by one and collects what is wrong."""
+
+    def __init__(self, file: str, problems: list[Problem]) -> None:
+        self._file = file
+        self.problems = problems
+
+    def options(self, section: str, sections: Mapping[str, Section]) -> dict[str, Any]:
+        """Return the valid values of a section's known options."""
+        readers, found = SECTIONS[kind_of(section)], {}
+        entries = sections[section].options if section in sections else {}
+        for option, entry in entries.items():
+            if option in readers:
+                try:
+                    found[option] = readers[option](entry.value)
+                except ValueError as error:
+                    self._wrong(entry.line, f"[{section}] {option} = {entry.value}", str(error))
+        return found
+
+    def flag(self, kind: str, option: str, flag: str, value: str) -> Any:
+        """Return the value of a flag, or None if it is not valid."""
+        try:
+            return SECTIONS[kind][option](value)
+        except ValueError as error:
+            self.problems.append(Problem("", 0, f"{flag} {value}", str(error)))
+            return None
+
+    def check_names(self, sections: Mapping[str, Section]) -> None:
+        """Report unknown sections and options, and names that are none."""
+        for name, section in sections.items():
+            kind = kind_of(name)
+            if kind not in SECTIONS:
+                self._wrong(section.line, f"[{name}]", _unknown("section", name, SECTIONS))
+                continue
+            if kind != name and name != "room:*":
+                self._check_name(name, section)
+            for option, entry in section.options.items():
+                if option not in SECTIONS[kind]:
+                    why = _unknown("option", option, SECTIONS[kind])
+                    self._wrong(entry.line, f"[{name}] {option} = {entry.value}", why)
+
+    def check_references(self, sections: Mapping[str, Section], rules: RelayRules) -> None:
+        """Report rooms that a listener leads to and that have no section."""
+        known = {*rules.rooms, ListenerRules().room}
+        for name, section in sections.items():
+            entry = section.options.get("room")
+            if kind_of(name) == "listener:NAME" and entry and entry.value not in known:
+                why = f"there is no section [room:{entry.value}]"
+                near = get_close_matches(entry.value, known, 1)
+                if near:
+                    why += f"; did you mean {near[0]}?"
+                self._wrong_entry(name, "room", entry, why)
+
+    def _check_name(self, section_name: str, section: Section) -> None:
+        try:
+            values.room_name(section_name.partition(":")[2])
+        except ValueError as error:
+            self._wrong(section.line, f"[{section_name}]", f"the name {error}")
+
+    def _wrong_entry(self, section: str, option: str, entry: Entry, why: str) -> None:
+        self._wrong(entry.line, f"[{section}] {option} = {entry.value}", why)
+
+    def _wrong(self, line: int, what: str, why: str) -> None:
+        self.problems.append(Problem(self._file, line, what, why))
+
+
+def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
+    near = get_close_matches(name, known, 1)
+    return f"unknown {what}" + (
+        f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
+    )

@@ -1,0 +1,85 @@
+"""Every option of the configuration file: where it stands and how its value is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+from attrs import frozen
+
+from udprelay.config import values
+from udprelay.core.rules import Label, PlainPolicy
+
+
+class LogFormat(str, Enum):
+    """How events are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@frozen
+class LogRules:
+    """
+    The options of the log.
+
+    :param file: where to write; standard output if empty.
+    :param rotate_size: bytes after which a new file is begun; 0 is never.
+    :param rotate_keep: how many old files are kept.
+    """
+
+    format: LogFormat = LogFormat.TEXT
+    payloads: bool = False
+    file: str = ""
+    rotate_size: int = 10 * 1024 * 1024
+    rotate_keep: int = 5
+
+
+Readers = Mapping[str, Callable[[str], Any]]
+
+_DAY = 86_400.0
+
+RELAY: Readers = {"max_members": values.whole_number(1, 10_000_000)}
+LISTENER: Readers = {
+    "interface": values.interface,
+    "port": values.whole_number(0, 65_535),
+    "room": values.room_name,
+    "plain": values.one_of(PlainPolicy),
+    "plain_networks": values.networks,
+}
+ROOM: Readers = {
+    "max_members": values.whole_number(1, 10_000_000),
+    "idle_timeout": values.duration(1, 30 * _DAY),
+    "label": values.one_of(Label),
+    "targets": values.host_ports,
+    "target_refresh": values.duration(1, 30 * _DAY),
+}
+LIMITS: Readers = {
+    "challenge_rate": values.number(0, 10_000),
+    "challenge_burst": values.whole_number(1, 10_000),
+    "kick_time": values.duration(0, 30 * _DAY),
+    "drop_window": values.duration(0.1, _DAY),
+}
+LOG: Readers = {
+    "format": values.one_of(LogFormat),
+    "payloads": values.boolean,
+    "file": values.anything,
+    "rotate_size": values.size(0, 1024**4),
+    "rotate_keep": values.whole_number(0, 1000),
+}
+
+SECTIONS: Mapping[str, Readers] = {
+    "udprelay": RELAY,
+    "listener:NAME": LISTENER,
+    "room:NAME": ROOM,
+    "limits": LIMITS,
+    "log": LOG,
+}
+"""The options of each kind of section."""
+
+
+def kind_of(section: str) -> str:
+    """Return the kind of a section: ``room:NAME`` for ``room:lobby``."""
+    kind, colon, _ = section.partition(":")
+    return f"{kind}:NAME" if colon else section

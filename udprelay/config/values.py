@@ -1,0 +1,154 @@
+"""Option values as people write them. Each function raises ValueError with what would be valid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import Enum
+from ipaddress import ip_address, ip_network
+from typing import TypeVar
+
+from udprelay.core.endpoint import IPNetwork, parse_host_port
+
+E = TypeVar("E", bound=Enum)
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*")
+_BYTES = {"": 1, "b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
+_BYTES |= {"k": 1024, "m": 1024**2, "g": 1024**3, "kb": 1000, "mb": 1000**2, "gb": 1000**3}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
+_BOOLEANS = dict.fromkeys(("yes", "true", "on", "1"), True)
+_BOOLEANS |= dict.fromkeys(("no", "false", "off", "0"), False)
+_ROOM_NAME = re.compile(r"[\w.\-]{1,64}")
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers within bounds."""
+
+    def read(text: str) -> int:
+        if re.fullmatch(r"\d{1,18}", text, re.ASCII) is None or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    """Return a reader of numbers within bounds."""
+
+    def read(text: str) -> float:
+        if re.fullmatch(r"\d{1,12}(\.\d+)?", text, re.ASCII) is None:
+            value = least - 1
+        else:
+            value = float(text)
+        if not least <= value <= most:
+            raise ValueError(f"must be a number from {least:g} to {most:g}")
+        return value
+
+    return read
+
+
+def duration(least: float, most: float) -> Callable[[str], float]:
+    """Return a reader of durations (``90``, ``5m``, ``1h 30m``, ``250ms``) in seconds."""
+
+    def read(text: str) -> float:
+        lower, seconds, end = text.lower(), 0.0, 0
+        while part := _DURATION_PART.match(lower, end):
+            seconds += float(part[1]) * _SECONDS[part[2]]
+            end = part.end()
+        if not lower or end < len(lower) or not least <= seconds <= most:
+            raise ValueError(
+                f"must be a duration from {show_duration(least)} to {show_duration(most)}, "
+                "such as 90s, 5m or 1h 30m"
+            )
+        return seconds
+
+    return read
+
+
+def show_duration(seconds: float) -> str:
+    """Write a duration in the largest unit that leaves a whole number."""
+    for unit in ("d", "h", "m", "s"):
+        if seconds >= _SECONDS[unit] and seconds % _SECONDS[unit] == 0:
+            return f"{seconds / _SECONDS[unit]:.0f}{unit}"
+    return f"{seconds * 1000:.0f}ms" if seconds < 1 else f"{seconds:g}s"
+
+
+def size(least: int, most: int) -> Callable[[str], int]:
+    """Return a reader of sizes (``65536``, ``64 KiB``, ``10M``) in bytes."""
+
+    def read(text: str) -> int:
+        match = _SIZE.fullmatch(text.lower())
+        value = float(match[1]) * _BYTES.get(match[2], -1) if match else -1
+        if not least <= value <= most:
+            raise ValueError(f"must be a size from {least} to {most} bytes, such as 64 KiB")
+        return int(value)
+
+    return read
+
+
+def boolean(text: str) -> bool:
+    """Read ``yes``/``no``, ``true``/``false``, ``on``/``off``, ``1``/``0``."""
+    try:
+        return _BOOLEANS[text.lower()]
+    except KeyError:
+        raise ValueError("must be yes or no") from None
+
+
+def one_of(choices: type[E]) -> Callable[[str], E]:
+    """Return a reader of the values of an enumeration."""
+
+    def read(text: str) -> E:
+        try:
+            return choices(text.lower())
+        except ValueError:
+            names = ", ".join(str(choice.value) for choice in choices)
+            raise ValueError(f"must be one of {names}") from None
+
+    return read
+
+
+def interface(text: str) -> str:
+    """Read the numeric address of an interface; ``::`` is every one, IPv4 and IPv6."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        raise ValueError("must be an IP address, such as ::, 0.0.0.0 or 192.0.2.1") from None
+
+
+def room_name(text: str) -> str:
+    """Read the name of a room: 1 to 64 letters, digits, ``-``, ``_`` and ``.``."""
+    if _ROOM_NAME.fullmatch(text) is None:
+        raise ValueError("must be 1 to 64 letters, digits, '-', '_' and '.'")
+    return text
+
+
+def networks(text: str) -> tuple[IPNetwork, ...]:
+    """Read a list of networks in CIDR notation, separated by commas or white space."""
+    found = []
+    for item in _items(text):
+        try:
+            found.append(ip_network(item))
+        except ValueError as error:
+            raise ValueError(
+                f"{item!r} is no network ({error}); write networks as 10.0.0.0/8, fd00::/8"
+            ) from None
+    return tuple(found)
+
+
+def host_ports(text: str) -> tuple[tuple[str, int], ...]:
+    """Read a list of ``host:port``, separated by commas or white space."""
+    found = tuple(parse_host_port(item) for item in _items(text))
+    if len(set(found)) < len(found):
+        raise ValueError("names the same target twice")
+    return found
+
+
+def anything(text: str) -> str:
+    """Read any text."""
+    return text
+
+
+def _items(text: str) -> list[str]:
+    return text.replace(",", " ").split()

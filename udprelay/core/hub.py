@@ -1,0 +1,383 @@
+"""
+The relay itself, without input and output.
+
+Datagrams and the time go in; fan-outs, replies, events and the next deadline come out. Whoever
+owns a hub decides what a socket and a clock are::
+
+    fan_outs = hub.receive(listener, batch, now)    # deliver these first
+    replies = hub.take_replies()
+    events = hub.take_events()
+    deadline = hub.next_deadline()                  # then call hub.expire(now)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from attrs import frozen
+
+from udprelay.core import events
+from udprelay.core.admission import Admission, Refused
+from udprelay.core.drops import DropReason, Drops
+from udprelay.core.endpoint import Endpoint
+from udprelay.core.expiry import Expiry
+from udprelay.core.listener import Listener, Source
+from udprelay.core.room import FanOut, Kind, Member, Room, Way
+from udprelay.core.rules import PlainPolicy, RelayRules
+from udprelay.core.text import shown
+
+_MOST_EXPIRED_AT_ONCE = 256
+
+
+@frozen
+class Reply:
+    """One datagram for one address, outside any room's fan-out."""
+
+    listener: Listener
+    source: Source
+    payload: bytes
+
+
+class Hub:
+    """
+    All rooms and members of one relay.
+
+    :param rules: what to do; never changes.
+    :param secret: 32 random bytes.
+    :param is_own: tells whether an endpoint is one of the relay's own listeners.
+    :param now: the time, in seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        rules: RelayRules,
+        secret: bytes,
+        is_own: Callable[[Endpoint], bool],
+        now: float,
+    ) -> None:
+        self.rules = rules
+        self.rooms: dict[str, Room] = {}
+        self.member_count = 0
+        self.joined = 0
+        self.datagrams = 0
+        self.bytes = 0
+        self.deliveries = 0
+        self._started = now
+        self._admission = Admission(rules.limits, secret, is_own)
+        self._drops = Drops(rules.limits.drop_window)
+        self._expiry = Expiry()
+        self._events: list[events.Event] = []
+        self._replies: list[Reply] = []
+        self._trouble: dict[Member, float] = {}
+
+    # What comes out.
+
+    def take_events(self) -> list[events.Event]:
+        """Return what has happened since the last call."""
+        taken, self._events = self._events, []
+        return taken
+
+    def take_replies(self) -> list[Reply]:
+        """Return the datagrams for single addresses since the last call."""
+        taken, self._replies = self._replies, []
+        return taken
+
+    def next_deadline(self) -> float | None:
+        """Return when :meth:`expire` should be called, or None."""
+        deadlines = (self._expiry.deadline, self._drops.deadline)
+        return min((d for d in deadlines if d is not None), default=None)
+
+    @property
+    def dropped(self) -> Mapping[DropReason, int]:
+        """Drops of this run by reason."""
+        return self._drops.totals
+
+    # Datagrams.
+
+    def open_listener(self, name: str, read_endpoint: Callable[[Source], Endpoint]) -> Listener:
+        """Add the listener called ``name`` in the rules; its socket is the caller's."""
+        rules = self.rules.listeners[name]
+        if rules.plain is PlainPolicy.ANY:
+            self._events.append(events.ListenerUnprotected(listener=name))
+        return Listener(name, rules, read_endpoint)
+
+    def receive(
+        self, listener: Listener, batch: Iterable[tuple[Source, bytes]], now: float
+    ) -> list[FanOut]:
+        """
+        Take in the datagrams that a listener has read, in order.
+
+        :return: what to deliver, in order, before the hub is called again.
+        """
+        members = listener.members
+        open_fan_outs: dict[Room, FanOut] = {}
+        fan_outs: list[FanOut] = []
+        for source, payload in batch:
+            member = members.get(source)
+            if member is None:
+                member, payload = self._admit(listener, source, payload, now, open_fan_outs)
+                if member is None:
+                    continue
+            member.last_heard = now
+            if not payload:
+                continue
+            room = member.room
+            fan_out = open_fan_outs.get(room)
+            if fan_out is None:
+                fan_out = open_fan_outs[room] = FanOut(room)
+                fan_outs.append(fan_out)
+            fan_out.payloads.append(payload)
+            fan_out.senders.append(member)
+        for fan_out in open_fan_outs.values():
+            self._seal(fan_out, listener, now)
+        return fan_outs
+
+    def say(self, member: Member, payload: bytes, now: float) -> list[FanOut]:
+        """Send ``payload`` to the room of a local member, as if it had come in."""
+        fan_out = FanOut(member.room)
+        fan_out.payloads.append(payload)
+        fan_out.senders.append(member)
+        self._seal(fan_out, None, now)
+        return [fan_out]
+
+    def tell(self, member: Member, payload: bytes) -> None:
+        """Send ``payload`` to one member that is reached through a listener."""
+        if member.listener is not None:
+            self._replies.append(Reply(member.listener, member.source, payload))
+
+    # Members.
+
+    def add_target(
+        self, room: str, name: str, listener: Listener, source: Source, now: float
+    ) -> Member:
+        """Add a fixed address that gets a copy of everything said in ``room``."""
+        plain = listener.members.get(source)
+        if plain is not None:
+            self._leave(plain, "replaced")
+        self._admission.targets.add(listener.endpoint(source))
+        target = self._join(self._room(room), Kind.TARGET, name, listener, source, listener, now)
+        listener.targets[source] = target
+        return target
+
+    def remove_target(self, member: Member) -> None:
+        """Take a target out of its room."""
+        if member.listener is not None:
+            self._admission.targets.discard(member.listener.endpoint(member.source))
+            del member.listener.targets[member.source]
+        self._trouble.pop(member, None)
+        self._leave(member, "replaced")
+
+    def add_console(self, room: str, way: Way, now: float) -> Member:
+        """Make the owner's terminal a member of ``room``; it is delivered to by ``way``."""
+        return self._join(self._room(room), Kind.CONSOLE, "console", None, None, way, now)
+
+    def kick(self, member: Member, now: float) -> None:
+        """Take a plain member out of its room and refuse its address for ``kick_time``."""
+        if member.listener is not None:
+            address = member.listener.endpoint(member.source)
+            self._admission.kick(member.listener, address, now)
+        self._leave(member, "kicked")
+
+    # Time, trouble, the end.
+
+    def expire(self, now: float) -> None:
+        """Do what has come due: silent members leave, drops are reported."""
+        for member in self._expiry.due(now, _MOST_EXPIRED_AT_ONCE):
+            self._leave(member, "idle")
+        deadline = self._drops.deadline
+        if deadline is not None and deadline <= now:
+            self._events += self._drops.report(now)
+
+    def drop(
+        self, listener: str, room: str, reason: DropReason, now: float, count: int = 1
+    ) -> None:
+        """Count what the shell had to drop."""
+        self._drops.count(listener, room, reason, now, count)
+
+    def undelivered(self, room: Room, reason: DropReason, listener: str, now: float) -> None:
+        """Count a delivery of the last fan-outs that the kernel did not take."""
+        room.deliveries -= 1
+        self.deliveries -= 1
+        self._drops.count(listener, room.name, reason, now)
+
+    def unreachable(
+        self, listener: Listener, source: Source, reason: DropReason, error: str, now: float
+    ) -> None:
+        """
+        Count an ICMP error for a datagram sent to ``source``.
+
+        It ends no membership: the error may be over in a moment, or forged.
+        """
+        target = listener.targets.get(source)
+        member = target or listener.members.get(source)
+        room = member.room.name if member is not None else listener.rules.room
+        self._drops.count(listener.name, room, reason, now)
+        if target is None or now < self._trouble.get(target, now):
+            return
+        self._trouble[target] = now + target.room.rules.target_refresh
+        self._events.append(
+            events.TargetUnreachable(
+                room=room, target=target.name, address=target.address, error=error
+            )
+        )
+
+    def close(self, now: float) -> None:
+        """Report what is left to report, and the totals."""
+        self._events += self._drops.report(now)
+        for room in list(self.rooms.values()):
+            self._close_room(room, "stopping")
+        self._events.append(
+            events.RelayStopped(
+                uptime=round(now - self._started, 3),
+                members=self.joined,
+                datagrams=self.datagrams,
+                bytes=self.bytes,
+                deliveries=self.deliveries,
+                dropped={reason.value: n for reason, n in self._drops.totals.items()},
+            )
+        )
+
+    # Inside.
+
+    def _admit(
+        self,
+        listener: Listener,
+        source: Source,
+        payload: bytes,
+        now: float,
+        open_fan_outs: dict[Room, FanOut],
+    ) -> tuple[Member | None, bytes]:
+        """Decide on a datagram of an unknown address; return its member and what to relay."""
+        address = listener.endpoint(source)
+        decision = self._admission.decide(listener, address, payload, now)
+        room_name = listener.rules.room
+        full = self._full(room_name)
+        if isinstance(decision, Refused):
+            if decision.reply is None:
+                full = None
+            elif full is None:
+                self._replies.append(Reply(listener, source, decision.reply))
+            self._reject(listener, address, full or decision.reason, now)
+            return None, b""
+        if full is not None:
+            self._reject(listener, address, full, now)
+            return None, b""
+        room = self._room(room_name)
+        # Whoever joins now does not get what was said before, also within one batch.
+        fan_out = open_fan_outs.pop(room, None)
+        if fan_out is not None:
+            self._seal(fan_out, listener, now)
+        member = self._join(room, Kind.PLAIN, None, listener, source, listener, now)
+        listener.members[source] = member
+        self._expiry.watch(member)
+        return member, payload if decision.relay else b""
+
+    def _full(self, room_name: str) -> DropReason | None:
+        room = self.rooms.get(room_name)
+        if room is not None and len(room) >= room.rules.max_members:
+            return DropReason.ROOM_FULL
+        if self.member_count >= self.rules.max_members:
+            return DropReason.RELAY_FULL
+        return None
+
+    def _reject(
+        self, listener: Listener, address: Endpoint, reason: DropReason, now: float
+    ) -> None:
+        room = listener.rules.room
+        if self._drops.count(listener.name, room, reason, now):
+            self._events.append(
+                events.MemberRejected(
+                    room=room, address=str(address), listener=listener.name, reason=reason.value
+                )
+            )
+
+    def _room(self, name: str) -> Room:
+        room = self.rooms.get(name)
+        if room is None:
+            room = self.rooms[name] = Room(name, self.rules.room(name))
+            self._events.append(events.RoomOpened(room=name))
+        return room
+
+    def _join(
+        self,
+        room: Room,
+        kind: Kind,
+        name: str | None,
+        listener: Listener | None,
+        source: Source,
+        way: Way,
+        now: float,
+    ) -> Member:
+        group = room.group(way, kind)
+        member = Member(room, group, kind, name, listener, source, now)
+        group.add(member)
+        self.member_count += 1
+        self.joined += 1
+        self._events.append(
+            events.MemberJoined(
+                room=room.name,
+                member=member.name,
+                kind=kind.value,
+                address=member.address,
+                listener=listener.name if listener is not None else "",
+            )
+        )
+        return member
+
+    def _leave(self, member: Member, reason: str) -> None:
+        room, listener = member.room, member.listener
+        member.group.remove(member)
+        self.member_count -= 1
+        if listener is not None and member.kind is Kind.PLAIN:
+            del listener.members[member.source]
+        self._events.append(
+            events.MemberLeft(
+                room=room.name,
+                member=member.name,
+                address=member.address,
+                listener=listener.name if listener is not None else "",
+                reason=reason,
+            )
+        )
+        if not len(room):
+            self._close_room(room, "empty")
+
+    def _close_room(self, room: Room, reason: str) -> None:
+        del self.rooms[room.name]
+        self._events.append(
+            events.RoomClosed(
+                room=room.name,
+                reason=reason,
+                datagrams=room.datagrams,
+                bytes=room.bytes,
+                deliveries=room.deliveries,
+            )
+        )
+
+    def _seal(self, fan_out: FanOut, listener: Listener | None, now: float) -> None:
+        room, payloads = fan_out.room, fan_out.payloads
+        too_long = fan_out.seal()
+        if too_long:
+            name = listener.name if listener is not None else ""
+            self._drops.count(name, room.name, DropReason.TOO_LONG, now, too_long)
+        count, size, deliveries = len(payloads), sum(map(len, payloads)), fan_out.deliveries()
+        room.datagrams += count
+        room.bytes += size
+        room.deliveries += deliveries
+        self.datagrams += count
+        self.bytes += size
+        self.deliveries += deliveries
+        if self.rules.log_payloads:
+            self._log_payloads(fan_out)
+
+    def _log_payloads(self, fan_out: FanOut) -> None:
+        for payload, sender in zip(fan_out.payloads, fan_out.senders, strict=True):
+            self._events.append(
+                events.DatagramRelayed(
+                    room=fan_out.room.name,
+                    member=sender.name,
+                    address=sender.address,
+                    bytes=len(payload),
+                    payload=shown(payload),
+                )
+            )

@@ -1,0 +1,49 @@
+"""What the hub knows of a socket: its rules, its plain members, how to read a source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import Any
+
+from udprelay.core.endpoint import Endpoint, IPAddress
+from udprelay.core.room import Member
+from udprelay.core.rules import ListenerRules
+
+Source = Any
+"""Where a datagram came from: opaque, hashable, equal for equal addresses of one listener."""
+
+
+class Listener:
+    """
+    A socket as the hub sees it.
+
+    :ivar members: the plain members that came in here.
+    :ivar targets: the targets that are sent to from here.
+    :param read_endpoint: turns a source into the endpoint it stands for; asked about strangers
+        and for logs only.
+    """
+
+    __slots__ = ("_networks", "endpoint", "members", "name", "rules", "targets")
+
+    def __init__(
+        self, name: str, rules: ListenerRules, read_endpoint: Callable[[Source], Endpoint]
+    ) -> None:
+        self.name = name
+        self.rules = rules
+        self.endpoint = read_endpoint
+        self.members: dict[Source, Member] = {}
+        self.targets: dict[Source, Member] = {}
+        self._networks = tuple(
+            (
+                isinstance(net.network_address, IPv4Address),
+                int(net.network_address),
+                int(net.netmask),
+            )
+            for net in rules.plain_networks
+        )
+
+    def trusts(self, ip: IPAddress) -> bool:
+        """Return whether ``ip`` is in the listener's ``plain_networks``."""
+        ipv4, number = isinstance(ip, IPv4Address), int(ip)
+        return any(v4 is ipv4 and number & mask == net for v4, net, mask in self._networks)

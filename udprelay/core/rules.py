@@ -1,0 +1,107 @@
+"""What the relay is told to do: frozen values, as the configuration gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from ipaddress import ip_network
+
+from attrs import field, frozen
+
+from udprelay.core.endpoint import IPNetwork
+
+
+class PlainPolicy(str, Enum):
+    """Who may become a plain member through a listener."""
+
+    CHALLENGE = "challenge"
+    """Addresses in ``plain_networks`` at once, others after sending back a code."""
+    NETWORKS = "networks"
+    """Addresses in ``plain_networks`` only; others are ignored."""
+    ANY = "any"
+    OFF = "off"
+
+
+class Label(str, Enum):
+    """What a room puts before each text for its plain members."""
+
+    NONE = "none"
+    NICK = "nick"
+
+
+PRIVATE_NETWORKS: tuple[IPNetwork, ...] = tuple(
+    ip_network(network)
+    for network in (
+        "127.0.0.0/8",
+        "::1/128",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "fc00::/7",
+        "fe80::/10",
+    )
+)
+"""Loopback, private and link-local networks (RFC 1122, 1918, 3927, 4193, 4291)."""
+
+
+@frozen
+class RoomRules:
+    """
+    The options of one room.
+
+    :param idle_timeout: seconds of silence after which a plain member has left.
+    :param targets: host names or addresses, each with a port, that get a copy of everything.
+    :param target_refresh: seconds between two look-ups of the targets' names.
+    """
+
+    max_members: int = 1000
+    idle_timeout: float = 300.0
+    label: Label = Label.NONE
+    targets: tuple[tuple[str, int], ...] = ()
+    target_refresh: float = 300.0
+
+
+@frozen
+class ListenerRules:
+    """The options of one listener."""
+
+    interface: str = "::"
+    port: int = 6000
+    room: str = "lobby"
+    plain: PlainPolicy = PlainPolicy.CHALLENGE
+    plain_networks: tuple[IPNetwork, ...] = PRIVATE_NETWORKS
+
+
+@frozen
+class Limits:
+    """
+    Bounds on what strangers can make the relay do.
+
+    :param challenge_rate: challenges sent to one source prefix, per second, once the burst is
+        used up.
+    :param challenge_burst: challenges sent to one source prefix at once.
+    :param kick_time: seconds for which a kicked address is refused.
+    :param drop_window: seconds over which drops are added up to one event.
+    """
+
+    challenge_rate: float = 1.0
+    challenge_burst: int = 10
+    kick_time: float = 300.0
+    drop_window: float = 10.0
+
+
+@frozen
+class RelayRules:
+    """Everything that the hub needs to know."""
+
+    max_members: int = 10_000
+    listeners: Mapping[str, ListenerRules] = field(factory=lambda: {"main": ListenerRules()})
+    rooms: Mapping[str, RoomRules] = field(factory=dict)
+    room_defaults: RoomRules = RoomRules()
+    limits: Limits = Limits()
+    log_payloads: bool = False
+
+    def room(self, name: str) -> RoomRules:
+        """Return the rules of a room: its own, or those of all rooms without a section."""
+        return self.rooms.get(name, self.room_defaults)

@@ -1,0 +1,129 @@
+"""Writes events, as text for people or as JSON lines for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent
+from twisted.python.logfile import LogFile
+from zope.interface import implementer
+
+from udprelay.config import LogFormat, LogRules
+from udprelay.core.events import Diagnostic, Event, Level
+from udprelay.core.text import printable
+
+_LEVELS = {
+    Level.INFO: LogLevel.info,
+    Level.WARN: LogLevel.warn,
+    Level.ERROR: LogLevel.error,
+}
+Line = Callable[[Event, str, float], str]
+"""Writes an event with its level and time (seconds since 1970) as one or more whole lines."""
+
+
+class EventLog:
+    """Puts events into Twisted's log, where the observers take them up."""
+
+    _log = Logger(namespace="udprelay")
+
+    def publish(self, event: Event) -> None:
+        """Log one event."""
+        self._log.emit(_LEVELS[event.level], "{udprelay.id}: {human}", udprelay=event, human=event)
+
+
+def json_line(event: Event, level: str, time: float) -> str:
+    """Return an event as one JSON object on a line of its own."""
+    return (
+        json.dumps(
+            {"time": _rfc3339(time), "level": level, "event": event.id, **event.fields()},
+            ensure_ascii=False,
+            separators=(",", ":"),
+        )
+        .encode("utf-8", "backslashreplace")
+        .decode()
+        + "\n"
+    )
+
+
+def text_line(event: Event, level: str, time: float) -> str:
+    """Return an event as a line for people, with the traceback of an unexpected error below it."""
+    lines = [f"{_rfc3339(time)} {level:5} {event.id}: {event.human()}"]
+    if isinstance(event, Diagnostic):
+        lines += [f"    {printable(line)}" for line in event.traceback.splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def _rfc3339(time: float) -> str:
+    when = datetime.fromtimestamp(time, timezone.utc)
+    return when.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@implementer(ILogObserver)
+class EventObserver:
+    """
+    Writes the relay's events, and what others log as a warning or worse.
+
+    :param write: takes whole lines.
+    """
+
+    def __init__(self, write: Callable[[str], object], line: Line) -> None:
+        self._write = write
+        self._line = line
+
+    def __call__(self, logged: LogEvent) -> None:
+        """Write one entry of Twisted's log, if it is for us."""
+        level = logged.get("log_level", LogLevel.info)
+        event = logged.get("udprelay")
+        if not isinstance(event, Event):
+            if level < LogLevel.warn:
+                return
+            event = _diagnostic(logged)
+        self._write(self._line(event, level.name, logged["log_time"]))
+
+
+def _diagnostic(logged: LogEvent) -> Diagnostic:
+    failure = logged.get("log_failure")
+    message = formatEvent(logged)
+    if failure is not None:
+        message = f"{message}: {failure.getErrorMessage()}" if message else str(failure.value)
+    return Diagnostic(
+        source=str(logged.get("log_namespace", "")),
+        message=message,
+        traceback=failure.getTraceback() if failure is not None else "",
+    )
+
+
+def observer(rules: LogRules, standard_output: int = 1) -> EventObserver:
+    """
+    Return the observer that the configuration asks for.
+
+    :param standard_output: the descriptor to write to if no file is configured.
+    :raises OSError: if the file cannot be opened.
+    """
+    line = json_line if rules.format is LogFormat.JSON else text_line
+    if not rules.file:
+        return EventObserver(lambda text: _write_all(standard_output, text), line)
+    path = Path(rules.file).absolute()
+    file = LogFile(
+        path.name,
+        str(path.parent),
+        rotateLength=rules.rotate_size or None,
+        defaultMode=0o640,
+        maxRotatedFiles=rules.rotate_keep or None,
+    )
+    return EventObserver(file.write, line)
+
+
+def _write_all(descriptor: int, text: str) -> None:
+    rest = text.encode("utf-8", "backslashreplace")
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            # The console shares the terminal and has made it non-blocking.
+            select.select([], [descriptor], [])

@@ -1,0 +1,1 @@
+"""The only place that touches sockets and the reactor's clock."""

@@ -1,0 +1,49 @@
+"""Which endpoints are the relay's own listeners."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import ip_address
+
+from udprelay.core.endpoint import Endpoint, IPAddress, canonical
+
+
+class OwnAddresses:
+    """The bound addresses of all listeners; one on every interface has every local address."""
+
+    def __init__(self) -> None:
+        self._bound: dict[int, set[IPAddress]] = {}
+
+    def add(self, interface: str, port: int) -> None:
+        """Note a bound socket."""
+        self._bound.setdefault(port, set()).add(canonical(ip_address(interface)))
+
+    def __contains__(self, address: Endpoint) -> bool:
+        bound = self._bound.get(address.port)
+        if bound is None:
+            return False
+        if address.ip in bound:
+            return True
+        return any(map(_is_unspecified, bound)) and is_local(address.ip)
+
+
+def _is_unspecified(ip: IPAddress) -> bool:
+    return ip.is_unspecified
+
+
+def is_local(ip: IPAddress) -> bool:
+    """
+    Return whether ``ip`` is an address of this machine.
+
+    The kernel sends to an address of its own from that address; connecting a UDP socket makes it
+    choose and sends nothing (``udp(7)``).
+    """
+    if ip.is_loopback:
+        return True
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(ip), 9))
+        except OSError:
+            return False
+        return ip_address(probe.getsockname()[0]) == ip_address(str(ip).partition("%")[0])

@@ -1,0 +1,189 @@
+"""
+Twisted's UDP port, made fit for a relay.
+
+What is different from :class:`twisted.internet.udp.Port`: datagrams are handed over in batches
+with their whole source address (IPv6 scope included), none is ever cut, ICMP errors are read from
+the socket's error queue instead of ending it or costing a datagram (``ip(7)``, ``IP_RECVERR``),
+and an error of one destination is returned, not raised.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from twisted.internet import udp
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from udprelay.core.drops import DropReason
+from udprelay.core.endpoint import MAX_PAYLOAD, Endpoint, endpoint
+from udprelay.core.room import Member
+
+SocketAddress = tuple[Any, ...]
+"""``(host, port)`` of an IPv4 socket, ``(host, port, flow, scope)`` of an IPv6 one."""
+
+BATCH = 64
+"""Most datagrams read in one turn of the reactor, so that a flood starves nobody."""
+
+# Not in the socket module before Python 3.14; from linux/in.h, in6.h, errqueue.h.
+_IP_RECVERR = 11
+_IPV6_RECVERR = 25
+_EXTENDED_ERROR = struct.Struct("=IBBBBII")
+# SO_EE_ORIGIN_ICMP and _ICMP6; local errors are returned by the call that makes them.
+_FROM_NETWORK = (2, 3)
+
+_AGAIN = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM))
+REASONS = {
+    errno.EMSGSIZE: DropReason.PATH_MTU,
+    errno.ENETUNREACH: DropReason.UNREACHABLE,
+    errno.EHOSTUNREACH: DropReason.UNREACHABLE,
+    errno.ECONNREFUSED: DropReason.UNREACHABLE,
+}
+"""What an errno of a send, or of an ICMP error, says about a delivery."""
+
+
+class BatchProtocol(Protocol):
+    """What the port hands its datagrams and errors to."""
+
+    def batch_received(self, batch: list[tuple[SocketAddress, bytes]], too_long: int) -> None:
+        """Take up to :data:`BATCH` datagrams; ``too_long`` others were dropped."""
+
+    def errors_received(self, errors: list[tuple[SocketAddress, int]]) -> None:
+        """Take ICMP errors: the address that a datagram was sent to, and the errno."""
+
+
+class RelayPort(udp.Port):
+    """A bound UDP socket; ``::`` as the interface is IPv4 and IPv6 at once."""
+
+    protocol: Any
+    _log = Logger()
+
+    def __init__(
+        self, port: int, protocol: BatchProtocol, interface: str, reactor: IReactorFDSet
+    ) -> None:
+        super().__init__(port, protocol, interface, MAX_PAYLOAD + 1, reactor)
+        self._stopping = False
+
+    def createInternetSocket(self) -> socket.socket:
+        """Make the socket, with an error queue and, for ``::``, open to IPv4 (RFC 3493, 5.3)."""
+        made: socket.socket = super().createInternetSocket()
+        if self.addressFamily == socket.AF_INET6:
+            dual = self.interface == "::"
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
+            made.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+        made.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+        return made
+
+    def doRead(self) -> None:
+        """Read one batch and hand it over."""
+        batch: list[tuple[SocketAddress, bytes]] = []
+        too_long, errors = 0, False
+        for _ in range(BATCH):
+            try:
+                payload, source = self.socket.recvfrom(self.maxPacketSize)
+            except OSError as error:
+                if error.errno in _AGAIN:
+                    break
+                errors = True
+                continue
+            if len(payload) > MAX_PAYLOAD:
+                too_long += 1
+            else:
+                batch.append((source, payload))
+        try:
+            if batch or too_long:
+                self.protocol.batch_received(batch, too_long)
+            if errors or not batch:
+                self._read_errors()
+        except Exception:
+            # To let it out would make the reactor close the socket.
+            self._log.failure("a batch of datagrams failed")
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """
+        Close the socket, if that was wanted.
+
+        Reactors built on ``epoll`` and ``poll`` take an ICMP error for a lost connection. A
+        relay's socket has none to lose, so it goes on reading.
+        """
+        if self._stopping or reason is None:
+            super().connectionLost(reason)
+            return
+        self._read_errors()
+        self.startReading()
+
+    def stopListening(self) -> Any:
+        """Close the socket; return a Deferred that fires when it is done."""
+        self._stopping = True
+        return super().stopListening()
+
+    def _read_errors(self) -> None:
+        errors = []
+        for _ in range(BATCH):
+            try:
+                _, control, _, destination = self.socket.recvmsg(
+                    0, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
+                )
+            except OSError:
+                break
+            for _, _, data in control:
+                if len(data) >= _EXTENDED_ERROR.size:
+                    code, origin = _EXTENDED_ERROR.unpack_from(data)[:2]
+                    if origin in _FROM_NETWORK:
+                        errors.append((destination, code))
+        if errors:
+            self.protocol.errors_received(errors)
+
+    def send(self, payload: bytes, destination: SocketAddress) -> DropReason | None:
+        """Send one datagram; return why the kernel did not take it, or None."""
+        code = 0
+        # An ICMP error for an earlier datagram is reported here, in place of sending this one.
+        for _ in range(4):
+            try:
+                self.socket.sendto(payload, destination)
+            except OSError as error:
+                code = error.errno or 0
+                if code in _AGAIN:
+                    return DropReason.SEND_BUFFER
+            else:
+                return None
+        return REASONS.get(code, DropReason.SEND_FAILED)
+
+    def deliver(
+        self, payloads: Sequence[bytes], senders: Sequence[Member], members: Sequence[Member]
+    ) -> list[DropReason]:
+        """Send each payload to each member but its sender; return why any were not sent."""
+        failed = []
+        sendto = self.socket.sendto
+        for payload, sender in zip(payloads, senders, strict=True):
+            for member in members:
+                if member is sender:
+                    continue
+                try:
+                    sendto(payload, member.source)
+                except OSError:
+                    reason = self.send(payload, member.source)
+                    if reason is not None:
+                        failed.append(reason)
+        return failed
+
+    def read_endpoint(self, source: SocketAddress) -> Endpoint:
+        """Return the endpoint that a source address stands for."""
+        host = source[0]
+        if len(source) == 4 and source[3]:
+            host = f"{host}%{source[3]}"
+        return endpoint(host, source[1])
+
+    def address_of(self, target: Endpoint) -> SocketAddress | None:
+        """Return the source address that stands for an endpoint; None if it can't be reached."""
+        if self.addressFamily == socket.AF_INET:
+            return (str(target.ip), target.port) if target.ip.version == 4 else None
+        if target.ip.version == 4:
+            return (f"::ffff:{target.ip}", target.port, 0, 0) if self.interface == "::" else None
+        host, _, scope = str(target.ip).partition("%")
+        return (host, target.port, 0, int(scope) if scope.isdigit() else 0)

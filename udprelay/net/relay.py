@@ -1,0 +1,194 @@
+"""The hub with its sockets and its clock: batches in, fan-outs out, events to whoever listens."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from udprelay.core import events
+from udprelay.core.drops import DropReason
+from udprelay.core.hub import Hub
+from udprelay.core.room import FanOut, Member, Way
+from udprelay.core.rules import ListenerRules, RelayRules
+from udprelay.net.listener import ListenerProtocol
+from udprelay.net.own_addresses import OwnAddresses
+from udprelay.net.port import RelayPort
+
+NO_IPV6 = frozenset((errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL))
+
+
+class CannotOpenError(Exception):
+    """
+    A listener cannot be opened.
+
+    :ivar event: which one, and why.
+    """
+
+    def __init__(self, event: events.ListenerFailed) -> None:
+        super().__init__(event.human())
+        self.event = event
+
+
+class DeliveryWay(Protocol):
+    """A way to reach members: sends payloads to all of them but each one's sender."""
+
+    def deliver(
+        self, payloads: Sequence[bytes], senders: Sequence[Member], members: Sequence[Member]
+    ) -> list[DropReason]:
+        """Return why deliveries were not made, one reason for each of them."""
+
+
+class Relay:
+    """
+    All listeners of one relay and the hub behind them.
+
+    :param publish: is given every event.
+    :param secret: 32 random bytes.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        rules: RelayRules,
+        reactor: Any,
+        secret: bytes,
+        publish: Callable[[events.Event], None],
+    ) -> None:
+        self.reactor = reactor
+        self.publish = publish
+        self.listeners: dict[str, ListenerProtocol] = {}
+        self._own = OwnAddresses()
+        self._ways: dict[Way, DeliveryWay] = {}
+        self._timer: IDelayedCall | None = None
+        self.hub = Hub(rules, secret, self._own.__contains__, reactor.seconds())
+
+    def open(self) -> None:
+        """
+        Bind every listener.
+
+        :raises CannotOpenError: for the first that can't be; none stays bound.
+        """
+        for name, rules in self.hub.rules.listeners.items():
+            try:
+                self._open(name, rules)
+            except CannotOpenError:
+                self.stop_reading()
+                raise
+        self.settle()
+
+    def _open(self, name: str, rules: ListenerRules) -> None:
+        protocol = ListenerProtocol(self)
+        try:
+            port = self._bind(protocol, rules)
+        except CannotListenError as error:
+            cause = error.socketError
+            raise CannotOpenError(
+                events.ListenerFailed(
+                    listener=name,
+                    interface=rules.interface,
+                    port=rules.port,
+                    error=os.strerror(cause.errno) if cause.errno else str(cause),
+                )
+            ) from error
+        interface, number = port.socket.getsockname()[:2]
+        protocol.listener = self.hub.open_listener(name, port.read_endpoint)
+        self.listeners[name] = protocol
+        self._own.add(interface, number)
+        self._ways[protocol.listener] = port
+        self.publish(
+            events.ListenerOpened(
+                listener=name,
+                interface=interface,
+                port=number,
+                room=rules.room,
+                plain=rules.plain.value,
+            )
+        )
+
+    def _bind(self, protocol: ListenerProtocol, rules: ListenerRules) -> RelayPort:
+        port = RelayPort(rules.port, protocol, rules.interface, self.reactor)
+        try:
+            port.startListening()
+        except CannotListenError as error:
+            if rules.interface != "::" or error.socketError.errno not in NO_IPV6:
+                raise
+            port = RelayPort(rules.port, protocol, "0.0.0.0", self.reactor)
+            port.startListening()
+        return port
+
+    def add_way(self, way: Way, deliver: DeliveryWay) -> None:
+        """Let members joined with ``way`` be delivered to by ``deliver``."""
+        self._ways[way] = deliver
+
+    def now(self) -> float:
+        """Return the time that the hub goes by, in seconds."""
+        return float(self.reactor.seconds())
+
+    def carry_out(self, fan_outs: Iterable[FanOut]) -> None:
+        """Deliver fan-outs, then do all else that the hub wants done."""
+        for fan_out in fan_outs:
+            for group, count in fan_out.reach:
+                payloads, senders = fan_out.for_group(group)
+                members = group.members
+                if count < len(members):
+                    members = members[:count]
+                failed = self._ways[group.way].deliver(payloads, senders, members)
+                if failed:
+                    self._undelivered(fan_out, group.way, failed)
+        self.settle()
+
+    def _undelivered(self, fan_out: FanOut, way: Way, failed: list[DropReason]) -> None:
+        now, name = self.now(), getattr(way, "name", "console")
+        for reason in failed:
+            self.hub.undelivered(fan_out.room, reason, name, now)
+
+    def settle(self) -> None:
+        """Send the hub's replies, publish its events, set the timer to its deadline."""
+        for reply in self.hub.take_replies():
+            port = self.listeners[reply.listener.name].port
+            reason = port.send(reply.payload, reply.source)
+            if reason is not None:
+                room = reply.listener.rules.room
+                self.hub.drop(reply.listener.name, room, reason, self.now())
+        for event in self.hub.take_events():
+            self.publish(event)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        deadline = self.hub.next_deadline()
+        if deadline is None:
+            return
+        timer = self._timer
+        if timer is not None and timer.active():
+            # A timer that is early only asks again; moving it for every datagram would cost.
+            if timer.getTime() <= deadline:
+                return
+            timer.cancel()
+        delay = max(0.0, deadline - self.now())
+        self._timer = self.reactor.callLater(delay, self._deadline_reached)
+
+    def _deadline_reached(self) -> None:
+        try:
+            self.hub.expire(self.now())
+        except Exception:
+            self._log.failure("a deadline of the hub failed")
+        self.settle()
+
+    def stop_reading(self) -> Deferred[Any]:
+        """Close every listener; return a Deferred that fires when all are closed."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        closed = []
+        for name, protocol in self.listeners.items():
+            closed.append(protocol.port.stopListening())
+            self.publish(events.ListenerClosed(listener=name))
+        self.listeners = {}
+        return DeferredList([d for d in closed if d is not None])

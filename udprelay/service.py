@@ -1,0 +1,121 @@
+"""The running relay: what is started and stopped, and in which order."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from contextlib import suppress
+from typing import Any
+
+from twisted.application.service import IServiceCollection, Service
+from twisted.internet.defer import Deferred
+from twisted.internet.stdio import StandardIO
+from twisted.logger import ILogObserver
+from twisted.python.components import Componentized
+from twisted.python.reflect import qual
+
+from udprelay import __version__
+from udprelay.config import Config, LogFormat, console_room
+from udprelay.console import Console
+from udprelay.core import events
+from udprelay.logs import EventLog
+from udprelay.net.relay import CannotOpenError, Relay
+from udprelay.net.targets import Targets
+
+
+class RelayService(Service):
+    """
+    One relay with its targets and its console, as a Twisted service.
+
+    :param observer: writes the log; None leaves the log to Twisted.
+    :param foreground: whether this process was not made a daemon: it ends by itself, with one
+        line, if a listener can't be opened.
+    :param pid_file: what ``twistd`` has written, to be removed in that case.
+    """
+
+    name = "udprelay"
+
+    def __init__(
+        self,
+        config: Config,
+        observer: ILogObserver | None = None,
+        foreground: bool = True,
+        pid_file: str | None = None,
+    ) -> None:
+        self._config = config
+        self._observer = observer
+        self._foreground = foreground
+        self._pid_file = pid_file
+        self._relay: Relay | None = None
+        self._targets: Targets | None = None
+        self._publish = EventLog().publish
+
+    def setServiceParent(self, parent: IServiceCollection) -> None:
+        """Join the application; its log is ours, also under a plain ``twistd -n``."""
+        if self._observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._observer)
+        super().setServiceParent(parent)
+
+    def privilegedStartService(self) -> None:
+        """Bind the listeners, while the process may still bind any port."""
+        from twisted.internet import reactor
+
+        super().privilegedStartService()
+        self._publish(events.RelayStarted(version=__version__, reactor=qual(reactor.__class__)))
+        relay = Relay(self._config.rules, reactor, secrets.token_bytes(32), self._publish)
+        try:
+            relay.open()
+        except CannotOpenError as error:
+            self._report(error.event)
+            if not self._foreground:
+                # twistd tells the waiting parent, and would print a traceback into the log.
+                sys.excepthook = lambda *_: None
+                raise
+            raise SystemExit(1) from None
+        self._relay = relay
+
+    def _report(self, failed: events.ListenerFailed) -> None:
+        if self._config.log.file or self._config.log.format is LogFormat.JSON:
+            self._publish(failed)
+        if self._foreground:
+            print(f"udprelay: {failed.human()}", file=sys.__stderr__, flush=True)
+            _remove(self._pid_file)
+
+    def startService(self) -> None:
+        """Let targets and the console join."""
+        super().startService()
+        if self._relay is None:
+            return
+        self._targets = Targets(self._relay)
+        self._targets.start()
+        if self._config.console:
+            self._start_console(self._relay)
+
+    def _start_console(self, relay: Relay) -> None:
+        # With a JSON log, standard output is for the log alone.
+        json = self._config.log.format is LogFormat.JSON and not self._config.log.file
+        console = Console(relay, console_room(self._config.rules))
+        StandardIO(console, stdin=0, stdout=2 if json else 1)  # type: ignore[call-arg]
+
+    def stopService(self) -> Deferred[Any] | None:
+        """Stop reading, say the totals; return a Deferred that fires when all is closed."""
+        super().stopService()
+        relay, self._relay = self._relay, None
+        if relay is None:
+            return None
+        self._publish(events.RelayStopping())
+        if self._targets is not None:
+            self._targets.stop()
+        closed = relay.stop_reading()
+        relay.hub.close(relay.now())
+        for event in relay.hub.take_events():
+            self._publish(event)
+        return closed
+
+
+def _remove(path: str | None) -> None:
+    # twistd removes its file only if the reactor has run.
+    if path:
+        with suppress(OSError):
+            os.unlink(path)
