@@ -38,16 +38,9 @@ class EventLog:
 
 def json_line(event: Event, level: str, time: float) -> str:
     """Return an event as one JSON object on a line of its own."""
-    return (
-        json.dumps(
-            {"time": _rfc3339(time), "level": level, "event": event.id, **event.fields()},
-            ensure_ascii=False,
-            separators=(",", ":"),
-        )
-        .encode("utf-8", "backslashreplace")
-        .decode()
-        + "\n"
-    )
+    fields = {"time": _rfc3339(time), "level": level, "event": event.id, **event.fields()}
+    # In ASCII: C1 controls and bidirectional overrides don't reach a terminal as they are.
+    return json.dumps(fields, separators=(",", ":")) + "\n"
 
 
 def text_line(event: Event, level: str, time: float) -> str:

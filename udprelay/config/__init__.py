@@ -15,7 +15,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from udprelay.config import values
-from udprelay.config.ini import Entry, Problem, Section, read
+from udprelay.config.ini import Problem, Section, read
 from udprelay.config.options import SECTIONS, LogFormat, LogRules, kind_of
 from udprelay.config.overlap import overlaps
 from udprelay.core.endpoint import host_port
@@ -96,7 +96,9 @@ def load(path: str | None, flags: Mapping[str, str | None], console: bool = Fals
     reader.check_references(sections, rules)
     rules = _with_flags(rules, flags, reader)
     reader.problems += [
-        Problem(file, 0, f"[listener:{a}] and [listener:{b}]", why)
+        Problem(
+            file, _line_of(f"listener:{b}", sections), f"[listener:{a}] and [listener:{b}]", why
+        )
         for a, b, why in overlaps(rules.listeners)
     ]
     log = LogRules(**reader.options("log", sections))
@@ -116,6 +118,10 @@ def _read_file(path: str) -> tuple[dict[str, Section], list[Problem]]:
     except UnicodeDecodeError as error:
         return {}, [Problem(path, 0, "", f"is not UTF-8 text (byte {error.start})")]
     return read(text, path)
+
+
+def _line_of(name: str, sections: Mapping[str, Section]) -> int:
+    return sections[name].line if name in sections else 0
 
 
 def _listeners(reader: _Reader, sections: Mapping[str, Section]) -> dict[str, ListenerRules]:
@@ -195,22 +201,20 @@ class _Reader:
         """Report rooms that a listener leads to and that have no section."""
         known = {*rules.rooms, ListenerRules().room}
         for name, section in sections.items():
-            entry = section.options.get("room")
-            if kind_of(name) == "listener:NAME" and entry and entry.value not in known:
-                why = f"there is no section [room:{entry.value}]"
-                near = get_close_matches(entry.value, known, 1)
-                if near:
-                    why += f"; did you mean {near[0]}?"
-                self._wrong_entry(name, "room", entry, why)
+            if kind_of(name) != "listener:NAME" or "room" not in section.options:
+                continue
+            room = rules.listeners[name.partition(":")[2]].room
+            if room not in known:
+                near = get_close_matches(room, sorted(known), 1)
+                why = f"there is no section [room:{room}]"
+                why += f"; did you mean {near[0]}?" if near else ""
+                self._wrong(section.options["room"].line, f"[{name}] room = {room}", why)
 
     def _check_name(self, section_name: str, section: Section) -> None:
         try:
             values.room_name(section_name.partition(":")[2])
         except ValueError as error:
             self._wrong(section.line, f"[{section_name}]", f"the name {error}")
-
-    def _wrong_entry(self, section: str, option: str, entry: Entry, why: str) -> None:
-        self._wrong(entry.line, f"[{section}] {option} = {entry.value}", why)
 
     def _wrong(self, line: int, what: str, why: str) -> None:
         self.problems.append(Problem(self._file, line, what, why))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from configparser import ConfigParser, Error, ParsingError
+from configparser import ConfigParser, ParsingError
 
 from attrs import frozen
 
@@ -11,6 +11,7 @@ from udprelay.core.text import printable
 
 _SECTION = re.compile(r"\[(?P<name>.+)\]")
 _OPTION = re.compile(r"(?P<name>[^=:\s][^=:]*?)\s*[=:]")
+_COMMENT = re.compile(r"(?:^|\s)[#;]")
 
 
 @frozen
@@ -52,16 +53,20 @@ class Section:
 
 def read(text: str, file: str) -> tuple[dict[str, Section], list[Problem]]:
     """Return the sections of an INI text and what is wrong with its form."""
-    lines, problems = text.splitlines(), []
+    lines, problems = text.split("\n"), []
     sections: dict[str, int] = {}
     options: dict[tuple[str, str], int] = {}
-    section, in_option = None, False
+    section, in_option, indent = None, False, 0
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip()[0] in "#;":
+        uncommented = _COMMENT.split(line, maxsplit=1)[0]
+        content = uncommented.strip()
+        if not content:
             continue
-        if line[0].isspace() and in_option:
+        lines[number - 1] = uncommented
+        if in_option and _indent(line) > indent:
             continue
-        if heading := _SECTION.match(line.strip()):
+        indent = _indent(line)
+        if heading := _SECTION.match(content):
             section, in_option = heading["name"], False
             if section in sections:
                 why = f"the section stands already on line {sections[section]}"
@@ -70,15 +75,13 @@ def read(text: str, file: str) -> tuple[dict[str, Section], list[Problem]]:
         elif section is None:
             problems.append(Problem(file, number, repr(line), "stands before the first [section]"))
             lines[number - 1] = ""
-        elif option := _OPTION.match(line.strip()):
+        elif option := _OPTION.match(content):
             name, in_option = option["name"].lower(), True
             if (section, name) in options:
                 why = f"the option stands already on line {options[section, name]}"
                 problems.append(Problem(file, number, f"[{section}] {name}", why))
-            options.setdefault((section, name), number)
-    parser = ConfigParser(
-        interpolation=None, strict=False, default_section="", inline_comment_prefixes=("#", ";")
-    )
+            options[section, name] = number
+    parser = ConfigParser(interpolation=None, strict=False, default_section="")
     problems += _parse(parser, lines, file)
     return {
         name: Section(
@@ -86,10 +89,15 @@ def read(text: str, file: str) -> tuple[dict[str, Section], list[Problem]]:
             {
                 option: Entry(options.get((name, option), 0), value)
                 for option, value in parser.items(name)
+                if option
             },
         )
         for name in parser.sections()
     }, problems
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _parse(parser: ConfigParser, lines: list[str], file: str) -> list[Problem]:
@@ -98,6 +106,4 @@ def _parse(parser: ConfigParser, lines: list[str], file: str) -> list[Problem]:
     except ParsingError as error:
         why = "is neither a [section] nor 'option = value'"
         return [Problem(file, n, repr(lines[n - 1].strip()), why) for n, _ in error.errors]
-    except Error as error:
-        return [Problem(file, 0, "", str(error).replace("\n", " "))]
     return []

@@ -66,7 +66,7 @@ LOG: Readers = {
     "payloads": values.boolean,
     "file": values.anything,
     "rotate_size": values.size(0, 1024**4),
-    "rotate_keep": values.whole_number(0, 1000),
+    "rotate_keep": values.whole_number(1, 1000),
 }
 
 SECTIONS: Mapping[str, Readers] = {

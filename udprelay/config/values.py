@@ -13,10 +13,12 @@ from udprelay.core.endpoint import IPNetwork, parse_host_port
 E = TypeVar("E", bound=Enum)
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)\s*")
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_DURATION = re.compile(rf"{_NUMBER}|(?:{_NUMBER}\s*(?:ms|s|m|h|d)\s*)+", re.ASCII)
+_DURATION_PART = re.compile(rf"{_NUMBER}\s*(ms|s|m|h|d|)", re.ASCII)
 _BYTES = {"": 1, "b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
 _BYTES |= {"k": 1024, "m": 1024**2, "g": 1024**3, "kb": 1000, "mb": 1000**2, "gb": 1000**3}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
+_SIZE = re.compile(rf"{_NUMBER}\s*([a-z]*)", re.ASCII)
 _BOOLEANS = dict.fromkeys(("yes", "true", "on", "1"), True)
 _BOOLEANS |= dict.fromkeys(("no", "false", "off", "0"), False)
 _ROOM_NAME = re.compile(r"[\w.\-]{1,64}")
@@ -52,11 +54,11 @@ def duration(least: float, most: float) -> Callable[[str], float]:
     """Return a reader of durations (``90``, ``5m``, ``1h 30m``, ``250ms``) in seconds."""
 
     def read(text: str) -> float:
-        lower, seconds, end = text.lower(), 0.0, 0
-        while part := _DURATION_PART.match(lower, end):
-            seconds += float(part[1]) * _SECONDS[part[2]]
-            end = part.end()
-        if not lower or end < len(lower) or not least <= seconds <= most:
+        lower, seconds = text.lower(), -1.0
+        if _DURATION.fullmatch(lower):
+            parts = _DURATION_PART.findall(lower)
+            seconds = sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
+        if not least <= seconds <= most:
             raise ValueError(
                 f"must be a duration from {show_duration(least)} to {show_duration(most)}, "
                 "such as 90s, 5m or 1h 30m"
@@ -79,7 +81,7 @@ def size(least: int, most: int) -> Callable[[str], int]:
 
     def read(text: str) -> int:
         match = _SIZE.fullmatch(text.lower())
-        value = float(match[1]) * _BYTES.get(match[2], -1) if match else -1
+        value = float(match[1]) * _BYTES[match[2]] if match and match[2] in _BYTES else -1
         if not least <= value <= most:
             raise ValueError(f"must be a size from {least} to {most} bytes, such as 64 KiB")
         return int(value)

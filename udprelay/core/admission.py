@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
@@ -70,11 +70,15 @@ class Admission:
         self._is_own = is_own
         self._budgets = PrefixBudgets(secret, limits.challenge_rate, limits.challenge_burst)
         self._kicked: OrderedDict[tuple[str, Endpoint], float] = OrderedDict()
-        self.targets: set[Endpoint] = set()
+        self.targets: Counter[Endpoint] = Counter()
 
     def kick(self, listener: Listener, address: Endpoint, now: float) -> None:
-        """Refuse ``address`` for ``kick_time`` seconds; the oldest of too many are forgotten."""
-        key = (listener.name, address)
+        """
+        Refuse ``address`` to the listener's room for ``kick_time`` seconds.
+
+        The oldest of too many are forgotten.
+        """
+        key = (listener.rules.room, address)
         self._kicked[key] = now + self._limits.kick_time
         self._kicked.move_to_end(key)
         if len(self._kicked) > _MOST_KICKED:
@@ -103,7 +107,7 @@ class Admission:
             return DropReason.INVALID_SOURCE
         if self._is_own(address):
             return DropReason.OWN_ADDRESS
-        if address in self.targets:
+        if self.targets[address]:
             return DropReason.FROM_TARGET
         if self._is_kicked(listener, address, now):
             return DropReason.KICKED
@@ -112,7 +116,7 @@ class Admission:
     def _is_kicked(self, listener: Listener, address: Endpoint, now: float) -> bool:
         while self._kicked and next(iter(self._kicked.values())) <= now:
             self._kicked.popitem(last=False)
-        return (listener.name, address) in self._kicked
+        return (listener.rules.room, address) in self._kicked
 
     def _challenge(
         self, listener: Listener, address: Endpoint, payload: bytes, now: float

@@ -22,13 +22,14 @@ BUCKET = 60.0
 """Seconds for which all codes are the same; a code is good for one to two of them."""
 
 # From the most helpful to the smallest: a datagram gets the first one that stays under three
-# times its own size.
-_FORMS = ("udprelay: to join, send this code: {}\n", "to join send {}\n", "send {}\n", "{}")
+# times its own size. Sent back whole, none of them proves anything, or every echo service would
+# become a member; so the smallest, which is the code alone, is in upper case, and a code in upper
+# case counts only with a line break.
+_FORMS = ("udprelay: to join, send this code: {}\n", "to join send {}\n", "send {}\n")
+_CODE = f"[0-9][{_LETTERS}][{_ALPHABET}]{{6}}"
 _CHALLENGE = re.compile(
     (
-        "(?:(?:udprelay: to join, send this code: |to join send |send )CODE\\s*|CODE)".replace(
-            "CODE", f"[0-9][{_LETTERS}][{_ALPHABET}]{{6}}"
-        )
+        f"(?:udprelay: to join, send this code: |to join send |send ){_CODE}\\s*|{_CODE.upper()}"
     ).encode()
 )
 _LONGEST = len(_FORMS[0]) + 8
@@ -52,7 +53,7 @@ def current_code(secret: bytes, listener: str, address: Endpoint, now: float) ->
 
 def proves(secret: bytes, listener: str, address: Endpoint, payload: bytes, now: float) -> bool:
     """Return whether ``payload`` is a valid code for ``address``, as a person would type it."""
-    if len(payload) > 16:
+    if len(payload) > 16 or is_challenge(payload):
         return False
     typed = payload.strip().decode("ascii", "replace").translate(_MISREAD).lower().encode()
     bucket = int(now // BUCKET)
@@ -78,4 +79,4 @@ def challenge(code: str, received: int) -> bytes | None:
         text = form.format(code).encode()
         if len(text) < 3 * received:
             return text
-    return None
+    return code.upper().encode() if len(code) < 3 * received else None

@@ -12,6 +12,7 @@ owns a hub decides what a socket and a clock are::
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from attrs import frozen
@@ -151,19 +152,23 @@ class Hub:
         self, room: str, name: str, listener: Listener, source: Source, now: float
     ) -> Member:
         """Add a fixed address that gets a copy of everything said in ``room``."""
-        plain = listener.members.get(source)
-        if plain is not None:
+        address = listener.endpoint(source)
+        for plain in self._plain_members_at(address):
             self._leave(plain, "replaced")
-        self._admission.targets.add(listener.endpoint(source))
+        self._admission.targets[address] += 1
         target = self._join(self._room(room), Kind.TARGET, name, listener, source, listener, now)
-        listener.targets[source] = target
+        listener.targets.setdefault(source, []).append(target)
         return target
 
     def remove_target(self, member: Member) -> None:
         """Take a target out of its room."""
         if member.listener is not None:
-            self._admission.targets.discard(member.listener.endpoint(member.source))
-            del member.listener.targets[member.source]
+            address = member.listener.endpoint(member.source)
+            self._admission.targets -= Counter([address])
+            targets = member.listener.targets
+            targets[member.source].remove(member)
+            if not targets[member.source]:
+                del targets[member.source]
         self._trouble.pop(member, None)
         self._leave(member, "replaced")
 
@@ -208,18 +213,22 @@ class Hub:
 
         It ends no membership: the error may be over in a moment, or forged.
         """
-        target = listener.targets.get(source)
-        member = target or listener.members.get(source)
+        targets = listener.targets.get(source, [])
+        member = targets[0] if targets else listener.members.get(source)
         room = member.room.name if member is not None else listener.rules.room
         self._drops.count(listener.name, room, reason, now)
-        if target is None or now < self._trouble.get(target, now):
-            return
-        self._trouble[target] = now + target.room.rules.target_refresh
-        self._events.append(
-            events.TargetUnreachable(
-                room=room, target=target.name, address=target.address, error=error
+        for target in targets:
+            if now < self._trouble.get(target, now):
+                continue
+            self._trouble[target] = now + target.room.rules.target_refresh
+            self._events.append(
+                events.TargetUnreachable(
+                    room=target.room.name,
+                    target=target.name,
+                    address=target.address,
+                    error=error,
+                )
             )
-        )
 
     def close(self, now: float) -> None:
         """Report what is left to report, and the totals."""
@@ -279,6 +288,17 @@ class Hub:
         if self.member_count >= self.rules.max_members:
             return DropReason.RELAY_FULL
         return None
+
+    def _plain_members_at(self, address: Endpoint) -> list[Member]:
+        """Return the plain members at ``address``, whichever listener they came in by."""
+        return [
+            member
+            for room in self.rooms.values()
+            for member in room.members()
+            if member.kind is Kind.PLAIN
+            and member.listener is not None
+            and member.listener.endpoint(member.source) == address
+        ]
 
     def _reject(
         self, listener: Listener, address: Endpoint, reason: DropReason, now: float

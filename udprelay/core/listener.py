@@ -19,7 +19,7 @@ class Listener:
     A socket as the hub sees it.
 
     :ivar members: the plain members that came in here.
-    :ivar targets: the targets that are sent to from here.
+    :ivar targets: the targets that are sent to from here; one address may be that of several.
     :param read_endpoint: turns a source into the endpoint it stands for; asked about strangers
         and for logs only.
     """
@@ -33,7 +33,7 @@ class Listener:
         self.rules = rules
         self.endpoint = read_endpoint
         self.members: dict[Source, Member] = {}
-        self.targets: dict[Source, Member] = {}
+        self.targets: dict[Source, list[Member]] = {}
         self._networks = tuple(
             (
                 isinstance(net.network_address, IPv4Address),

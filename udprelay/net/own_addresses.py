@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from ipaddress import ip_address
 
-from udprelay.core.endpoint import Endpoint, IPAddress, canonical
+from udprelay.core.endpoint import Endpoint, IPAddress
 
 
 class OwnAddresses:
@@ -14,9 +14,9 @@ class OwnAddresses:
     def __init__(self) -> None:
         self._bound: dict[int, set[IPAddress]] = {}
 
-    def add(self, interface: str, port: int) -> None:
-        """Note a bound socket."""
-        self._bound.setdefault(port, set()).add(canonical(ip_address(interface)))
+    def add(self, bound: Endpoint) -> None:
+        """Note what a socket is bound to."""
+        self._bound.setdefault(bound.port, set()).add(bound.ip)
 
     def __contains__(self, address: Endpoint) -> bool:
         bound = self._bound.get(address.port)
@@ -40,10 +40,12 @@ def is_local(ip: IPAddress) -> bool:
     """
     if ip.is_loopback:
         return True
+    host, _, scope = str(ip).partition("%")
     family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    address = (host, 9) if ip.version == 4 else (host, 9, 0, int(scope or 0))
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((str(ip), 9))
+            probe.connect(address)
         except OSError:
             return False
-        return ip_address(probe.getsockname()[0]) == ip_address(str(ip).partition("%")[0])
+        return ip_address(probe.getsockname()[0]) == ip_address(host)

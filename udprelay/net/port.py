@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from twisted.internet import udp
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -61,6 +62,7 @@ class RelayPort(udp.Port):
     """A bound UDP socket; ``::`` as the interface is IPv4 and IPv6 at once."""
 
     protocol: Any
+    _preexistingSocket: Any
     _log = Logger()
 
     def __init__(
@@ -78,6 +80,30 @@ class RelayPort(udp.Port):
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
         made.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
         return made
+
+    def startListening(self) -> None:
+        """
+        Bind the socket and begin to read.
+
+        Twisted alone would bind no link-local address, and leave the socket open on failure.
+
+        :raises CannotListenError: if the system does not give it.
+        """
+        try:
+            made = self.createInternetSocket()
+            try:
+                # Where an address has a scope, only this keeps it.
+                address = socket.getaddrinfo(
+                    self.interface, self.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+                )[0][4]
+                made.bind(address)
+            except OSError:
+                made.close()
+                raise
+        except OSError as error:
+            raise CannotListenError(self.interface, self.port, error) from error
+        self._preexistingSocket = made
+        super().startListening()
 
     def doRead(self) -> None:
         """Read one batch and hand it over."""
@@ -114,8 +140,8 @@ class RelayPort(udp.Port):
         if self._stopping or reason is None:
             super().connectionLost(reason)
             return
-        self._read_errors()
         self.startReading()
+        self._read_errors()
 
     def stopListening(self) -> Any:
         """Close the socket; return a Deferred that fires when it is done."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
@@ -95,19 +94,19 @@ class Relay:
                     listener=name,
                     interface=rules.interface,
                     port=rules.port,
-                    error=os.strerror(cause.errno) if cause.errno else str(cause),
+                    error=cause.strerror or str(cause),
                 )
             ) from error
-        interface, number = port.socket.getsockname()[:2]
+        own = port.read_endpoint(port.socket.getsockname())
         protocol.listener = self.hub.open_listener(name, port.read_endpoint)
         self.listeners[name] = protocol
-        self._own.add(interface, number)
+        self._own.add(own)
         self._ways[protocol.listener] = port
         self.publish(
             events.ListenerOpened(
                 listener=name,
-                interface=interface,
-                port=number,
+                interface=str(own.ip),
+                port=own.port,
                 room=rules.room,
                 plain=rules.plain.value,
             )

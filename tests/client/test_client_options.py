@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from udprelay import __version__
+from udprelay.client.options import Options, UsageError, parse
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    assert parse(["--plain"]) == Options(
+        host="127.0.0.1",
+        port=6000,
+        wait=1.0,
+        count=None,
+        json=False,
+        quiet=False,
+        verbose=False,
+        newline=False,
+        keepalive=None,
+    )
+
+
+def test_every_option_is_read() -> None:
+    line = "--plain -w 2.5 -c 3 --json -v --newline --keepalive 30 [::1]:7000"
+    assert parse(line.split()) == Options(
+        host="::1",
+        port=7000,
+        wait=2.5,
+        count=3,
+        json=True,
+        quiet=False,
+        verbose=True,
+        newline=True,
+        keepalive=30.0,
+    )
+
+
+def test_long_and_short_names_mean_the_same() -> None:
+    long = ["--plain", "--wait", "0", "--count", "7", "--quiet"]
+    assert parse(long) == parse(["--plain", "-w0", "-c7", "-q"])
+
+
+@pytest.mark.parametrize(
+    ("peer", "host", "port"),
+    [
+        ("relay.example", "relay.example", 6000),
+        ("relay.example:1", "relay.example", 1),
+        ("::1", "::1", 6000),
+        ("[fe80::1%eth0]:65535", "fe80::1%eth0", 65535),
+        ("bücher.example", "bücher.example", 6000),
+    ],
+)
+def test_a_peer_is_a_host_with_or_without_a_port(peer: str, host: str, port: int) -> None:
+    assert parse(["--plain", peer]) == Options(host=host, port=port)
+
+
+def test_waiting_may_have_no_end() -> None:
+    assert parse(["--plain", "--wait", "inf"]).wait == math.inf
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "the session protocol is not supported yet: use --plain"),
+        ("--plain -w soon", "-w/--wait: 'soon' is not a number of seconds (0 or more)"),
+        ("--plain --wait -1", "-w/--wait: '-1' is not a number of seconds (0 or more)"),
+        ("--plain -w nan", "-w/--wait: 'nan' is not a number of seconds (0 or more)"),
+        ("--plain -w", "-w/--wait: expected one argument"),
+        ("--plain -c 0", "-c/--count: '0' is not a number of messages (1 or more)"),
+        ("--plain -c 1.5", "-c/--count: '1.5' is not a number of messages (1 or more)"),
+        ("--plain -c ²", "-c/--count: '²' is not a number of messages (1 or more)"),
+        (
+            "--plain --keepalive 0",
+            "--keepalive: '0' is not a number of seconds (0.1 or more)",
+        ),
+        (
+            "--plain --keepalive inf",
+            "--keepalive: 'inf' is not a number of seconds (0.1 or more)",
+        ),
+        ("--plain host:0", "HOST[:PORT]: '0' is not a port (1 to 65535)"),
+        ("--plain :6000", "HOST[:PORT]: ':6000' names no host"),
+        ("--plain a..b", "HOST[:PORT]: 'a..b' is not a host name"),
+        ("--plain one two", "unrecognized arguments: two"),
+        ("--plain --cou 1 host", "unrecognized arguments: --cou host"),
+        ("--plain -q -v", "-v/--verbose: not allowed with argument -q/--quiet"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(arguments: str, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse(arguments.split())
+    assert str(raised.value) == message
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        parse(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"udprelay-client {__version__}\n"
+
+
+def test_help_tells_every_option_and_every_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        parse(["--help"])
+    assert left.value.code == 0
+    told = capsys.readouterr().out
+    for word in [
+        "--plain",
+        "--newline",
+        "--keepalive",
+        "--wait",
+        "--count",
+        "--json",
+        "--quiet",
+        "--verbose",
+    ]:
+        assert word in told
+    for status in ("0 ", "1 ", "2 ", "70 ", "130 "):
+        assert f"\n  {status}" in told

@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from client_programs import CLIENT, ENVIRONMENT, PATIENCE, Peer, client, echoing, unused_port
+
+import udprelay
+from udprelay.core.endpoint import MAX_PAYLOAD
+
+StartClient = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def events(output: bytes) -> list[dict[str, object]]:
+    found = [json.loads(line) for line in output.splitlines()]
+    for event in found:
+        assert event.pop("time").endswith("Z")
+    return found
+
+
+def test_without_plain_it_says_what_to_use() -> None:
+    told = b"udprelay-client: the session protocol is not supported yet: use --plain\n"
+    assert client("127.0.0.1", stdin=b"hello\n") == (1, b"", told)
+
+
+def test_a_wrong_option_is_one_line_and_status_1() -> None:
+    told = b"udprelay-client: -c/--count: 'x' is not a number of messages (1 or more)\n"
+    assert client("--plain", "-c", "x") == (1, b"", told)
+
+
+def test_the_version_can_be_asked_for() -> None:
+    assert client("--version") == (0, b"udprelay-client %s\n" % udprelay.__version__.encode(), b"")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_line_is_a_message_each_way(host: str) -> None:
+    with closing(Peer(host)) as peer:
+        echo = echoing(peer, 3)
+        said = b"hello\r\n \xff\x00\xe9\nlast"
+        assert client("--plain", "-c3", "-w9", peer.address, stdin=said) == (
+            0,
+            b"hello\n \xff\x00\xe9\nlast\n",
+            b"",
+        )
+        echo.join()
+
+
+def test_exactly_the_bytes_of_the_line_are_sent(peer: Peer) -> None:
+    assert client("--plain", "-w0", peer.address, stdin=b"hello\r\nback\\slash\n") == (0, b"", b"")
+    assert [peer.receive(), peer.receive()] == [b"hello", b"back\\slash"]
+    assert peer.nothing_waits()
+
+
+def test_a_newline_is_sent_where_it_is_wanted(peer: Peer) -> None:
+    assert client("--plain", "--newline", "-w0", peer.address, stdin=b"hello\r\n")[0] == 0
+    assert peer.receive() == b"hello\n"
+
+
+def test_many_lines_at_once_come_back_in_order(peer: Peer) -> None:
+    said = b"".join(b"line %d\n" % number for number in range(2000))
+    echo = echoing(peer, 2000)
+    assert client("--plain", "-c2000", "-w9", peer.address, stdin=said) == (0, said, b"")
+    echo.join()
+
+
+def test_a_line_that_can_not_be_a_datagram_is_told_and_the_others_are_sent(peer: Peer) -> None:
+    longest = b"x" * MAX_PAYLOAD
+    said = b"one\n\n" + longest + b"x\r\n" + longest + b"\r\n" + b"y" * 5_000_000 + b"\nlast\n"
+    assert client("--plain", "-w0", peer.address, stdin=said) == (
+        0,
+        b"",
+        (
+            b"udprelay-client: line 2 not sent: an empty datagram is no message\n"
+            b"udprelay-client: line 3 not sent: a line of 65508 bytes (at most 65507)\n"
+            b"udprelay-client: line 5 not sent: a line of 5000000 bytes (at most 65507)\n"
+        ),
+    )
+    assert [peer.receive() for _ in range(3)] == [b"one", longest, b"last"]
+    assert peer.nothing_waits()
+
+
+def test_quiet_means_no_notices(peer: Peer) -> None:
+    assert client("--plain", "-q", "-w0", peer.address, stdin=b"\n") == (0, b"", b"")
+
+
+def test_verbose_tells_the_addresses(peer: Peer) -> None:
+    status, output, told = client("--plain", "-v", "-w0", peer.address)
+    assert (status, output) == (0, b"")
+    assert told.startswith(b"udprelay-client: talking to %s from 127." % peer.address.encode())
+
+
+def test_with_no_input_it_waits_and_prints_what_arrives(
+    peer: Peer, start_client: StartClient
+) -> None:
+    process = start_client(
+        "--plain", "-w", "0.5", "--keepalive", "60", peer.address, stdin=subprocess.DEVNULL
+    )
+    assert peer.receive() == b""
+    peer.send(b"two\nlines\n", b"", b"one")
+    output, told = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, output, told) == (0, b"two\\nlines\none\n", b"")
+
+
+def test_regular_files_are_input_and_output(peer: Peer, tmp_path: Path) -> None:
+    heard, said = tmp_path / "heard", tmp_path / "said"
+    said.write_bytes(b"".join(b"line %d\n" % number for number in range(1000)))
+    echo = echoing(peer, 1000)
+    with said.open("rb") as source, heard.open("wb") as sink:
+        done = subprocess.run(
+            [*CLIENT, "--plain", "-c1000", "-w9", peer.address],
+            stdin=source,
+            stdout=sink,
+            env=ENVIRONMENT,
+            timeout=PATIENCE,
+            check=False,
+        )
+    echo.join()
+    assert (done.returncode, heard.read_bytes()) == (0, said.read_bytes())
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_missing_standard_streams_are_no_trouble(peer: Peer, closed: str) -> None:
+    command = f'exec "$@" {closed}'
+    arguments = ["/bin/sh", "-c", command, "sh", *CLIENT, "--plain", "-w0", peer.address]
+    done = subprocess.run(
+        arguments, input=b"", env=ENVIRONMENT, timeout=PATIENCE, check=False, capture_output=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_reader_that_has_read_enough_ends_it_quietly(
+    peer: Peer, start_client: StartClient
+) -> None:
+    process = start_client("--plain", peer.address)
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(b"hello\n")
+    peer.receive()
+    peer.send(b"one\n")
+    assert process.stdout.readline() == b"one\n"
+    process.stdout.close()
+    assert process.wait(PATIENCE) == 0
+    assert process.stderr
+    assert process.stderr.read() == b""
+
+
+def test_output_that_can_not_be_written_is_an_error(peer: Peer) -> None:
+    echo = echoing(peer, 1)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*CLIENT, "--plain", "-w9", peer.address],
+            input=b"hello\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            timeout=PATIENCE,
+            check=False,
+        )
+    echo.join()
+    assert done.returncode == 1
+    assert done.stderr == b"udprelay-client: standard output can't be written\n"
+
+
+def test_while_output_waits_the_socket_is_not_read_and_nothing_is_lost_on_the_way_out(
+    peer: Peer, start_client: StartClient
+) -> None:
+    process = start_client("--plain", "-c40", peer.address)
+    assert process.stdin
+    process.stdin.write(b"hello\n")
+    peer.receive()
+    said = [b"%02d" % number + b"x" * 8000 for number in range(40)]
+    # More than a pipe holds (64 KiB), and nobody reads it yet.
+    for payload in said:
+        peer.send(payload)
+    output, told = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, told) == (0, b"")
+    assert output == b"".join(line + b"\n" for line in said)
+
+
+@pytest.mark.parametrize("wait", ["0", "0.1"])
+def test_nobody_listening_is_told_once_and_is_status_2(wait: str) -> None:
+    peer = f"127.0.0.1:{unused_port()}"
+    assert client("--plain", "-w", wait, peer, stdin=b"one\ntwo\nthree\n") == (
+        2,
+        b"",
+        b"udprelay-client: nobody listens at %s\n" % peer.encode(),
+    )
+
+
+def test_an_unknown_name_is_status_2() -> None:
+    told = b"udprelay-client: the name name.invalid is unknown\n"
+    assert client("--plain", "-q", "name.invalid", stdin=b"hello\n") == (2, b"", told)
+
+
+def test_a_peer_that_returns_gets_the_next_line_and_the_status_is_0(
+    start_client: StartClient,
+) -> None:
+    port = unused_port()
+    address = b"127.0.0.1:%d" % port
+    process = start_client("--plain", "-c1", address.decode())
+    assert process.stdin
+    assert process.stderr
+    process.stdin.write(b"lost\n")
+    assert process.stderr.readline() == b"udprelay-client: nobody listens at %s\n" % address
+    with closing(Peer(port=port)) as peer:
+        process.stdin.write(b"found\n")
+        assert peer.receive() == b"found"
+        peer.send(b"welcome")
+        output, told = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, output) == (0, b"welcome\n")
+    assert told == b"udprelay-client: %s is reachable again\n" % address
+
+
+def test_json_lines_are_messages_and_notices_both(peer: Peer) -> None:
+    said = b'{"text": "h\\u00e9"}\n{"base64": "/w=="}\nhello\n\n{"text": "last"}\n'
+    echo = echoing(peer, 3)
+    status, output, told = client("--plain", "--json", "-c3", "-w9", peer.address, stdin=said)
+    echo.join()
+    assert (status, told) == (0, b"")
+    found = events(output)
+    assert [event for event in found if event["event"] == "message"] == [
+        {"event": "message", "text": "hé", "bytes": 3},
+        {"event": "message", "text": "\\xff", "bytes": 1, "base64": "/w=="},
+        {"event": "message", "text": "last", "bytes": 4},
+    ]
+    assert [event for event in found if event["event"] != "message"] == [
+        {
+            "event": "line.rejected",
+            "line": 3,
+            "reason": "invalid",
+            "bytes": 5,
+            "detail": "line 3 not sent: not JSON: Expecting value: line 1 column 1 (char 0)",
+        },
+        {
+            "event": "line.rejected",
+            "line": 4,
+            "reason": "empty",
+            "bytes": 0,
+            "detail": "line 4 not sent: an empty datagram is no message",
+        },
+    ]
+
+
+def test_json_tells_that_nobody_listens() -> None:
+    peer = f"127.0.0.1:{unused_port()}"
+    status, output, told = client("--plain", "--json", "-w0", peer, stdin=b'{"text": "hello"}\n')
+    assert (status, told) == (2, b"")
+    assert events(output) == [
+        {
+            "event": "peer.unreachable",
+            "peer": peer,
+            "reason": "ECONNREFUSED",
+            "detail": f"nobody listens at {peer}",
+        }
+    ]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_with_all_output_written(
+    peer: Peer, start_client: StartClient, number: signal.Signals, status: int
+) -> None:
+    process = start_client("--plain", peer.address)
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(b"hello\n")
+    peer.receive()
+    peer.send(b"one")
+    assert process.stdout.readline() == b"one\n"
+    process.send_signal(number)
+    assert process.communicate(timeout=PATIENCE) == (b"", b"")
+    assert process.returncode == status
+
+
+def test_a_signal_does_not_wait_for_a_reader_that_does_not_read(
+    peer: Peer, start_client: StartClient
+) -> None:
+    process = start_client("--plain", peer.address)
+    assert process.stdin
+    process.stdin.write(b"hello\n")
+    peer.receive()
+    peer.send(*[b"x" * 60_000] * 3)
+    process.stdin.write(b"after\n")
+    peer.receive()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 143
+
+
+def test_a_signal_does_not_wait_for_the_resolver(start_client: StartClient) -> None:
+    program = (
+        "import socket, sys, threading\n"
+        "def never(*_):\n"
+        "    print('asked', flush=True)\n"
+        "    threading.Event().wait()\n"
+        "socket.getaddrinfo = never\n"
+        "from udprelay.client.main import main\n"
+        "sys.exit(main(['--plain', 'a.example']))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env=ENVIRONMENT,
+        bufsize=0,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"asked\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 143
+
+
+def test_shared_descriptors_are_left_blocking_and_notices_wait_for_room(peer: Peer) -> None:
+    # As in a shell's "2>&1 |": output and errors are one pipe.
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    count = 2000
+    with subprocess.Popen(
+        [*CLIENT, "--plain", "-w0", peer.address],
+        stdin=subprocess.PIPE,
+        stdout=writing,
+        stderr=writing,
+        env=ENVIRONMENT,
+    ) as process:
+        assert process.stdin
+        process.stdin.write(b"\n" * count)
+        process.stdin.close()
+        told = b""
+        while told.count(b"\n") < count:
+            told += os.read(reading, 65_536)
+        assert process.wait(PATIENCE) == 0
+    assert os.get_blocking(writing)
+    os.close(writing)
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+    assert told.startswith(b"udprelay-client: line 1 not sent: an empty")
+
+
+def test_a_mistake_of_ours_is_told_with_status_70(peer: Peer) -> None:
+    program = (
+        "import sys\n"
+        "from udprelay.client import link\n"
+        "def broken(*_): raise LookupError('oh')\n"
+        "link.Link.send = broken\n"
+        "from udprelay.client.main import main\n"
+        f"sys.exit(main(['--plain', '{peer.address}']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=b"hello\n",
+        capture_output=True,
+        env=ENVIRONMENT,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 70
+    assert b"LookupError: oh" in done.stderr
