@@ -40,6 +40,7 @@ class Console(Protocol):
         self._room = room
         self._lines = LineSplitter(MAX_PAYLOAD)
         self._behind = False
+        self._stopped = False
         self._last_speaker: Member | None = None
         relay.add_way(self, self)
         self._member = relay.hub.add_console(room, self, relay.now())
@@ -62,6 +63,10 @@ class Console(Protocol):
                 self._print(f"[{sender.address}] {shown(payload)}")
         return failed
 
+    def stop(self) -> None:
+        """Heed the terminal no more, as the relay stops: not even its end is news."""
+        self._stopped = True
+
     # The terminal's side.
 
     def connectionMade(self) -> None:
@@ -70,11 +75,15 @@ class Console(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Do what was typed."""
+        if self._stopped:
+            return
         for line in self._lines.feed(data):
             self._typed(line.content)
 
     def readConnectionLost(self) -> None:
         """Go on printing; there is nothing more to read."""
+        if self._stopped:
+            return
         for line in self._lines.end():
             self._typed(line.content)
         self._relay.publish(events.ConsoleInputClosed(room=self._room))

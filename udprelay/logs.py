@@ -33,7 +33,7 @@ class EventLog:
 
     def publish(self, event: Event) -> None:
         """Log one event."""
-        self._log.emit(_LEVELS[event.level], "{udprelay.id}: {human}", udprelay=event, human=event)
+        self._log.emit(_LEVELS[event.level], "{udprelay.id}: {udprelay.human()}", udprelay=event)
 
 
 def json_line(event: Event, level: str, time: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +22,7 @@ from udprelay.console import Console
 from udprelay.core import events
 from udprelay.logs import EventLog
 from udprelay.net.relay import CannotOpenError, Relay
+from udprelay.net.resolver import let_look_ups_hang
 from udprelay.net.targets import Targets
 
 
@@ -49,7 +51,9 @@ class RelayService(Service):
         self._pid_file = pid_file
         self._relay: Relay | None = None
         self._targets: Targets | None = None
-        self._publish = EventLog().publish
+        self._console: Console | None = None
+        self._log = EventLog()
+        self._held: list[events.Event] | None = []
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         """Join the application; its log is ours, also under a plain ``twistd -n``."""
@@ -75,28 +79,55 @@ class RelayService(Service):
             raise SystemExit(1) from None
         self._relay = relay
 
-    def _report(self, failed: events.ListenerFailed) -> None:
-        if self._config.log.file or self._config.log.format is LogFormat.JSON:
-            self._publish(failed)
-        if self._foreground:
-            print(f"udprelay: {failed.human()}", file=sys.__stderr__, flush=True)
-            _remove(self._pid_file)
-
     def startService(self) -> None:
-        """Let targets and the console join."""
+        """Let targets and the console join, as soon as the reactor runs."""
         super().startService()
+        if self._relay is not None:
+            self._relay.reactor.callWhenRunning(self._running)
+
+    def _running(self) -> None:
+        self._publish_held()
         if self._relay is None:
             return
+        let_look_ups_hang(self._relay.reactor)
         self._targets = Targets(self._relay)
         self._targets.start()
         if self._config.console:
             self._start_console(self._relay)
 
+    def _publish(self, event: events.Event) -> None:
+        # Who reads that a listener is open may send a signal at once, and before the reactor
+        # runs that would kill the process without a word.
+        if self._held is None:
+            self._log.publish(event)
+        else:
+            self._held.append(event)
+
+    def _publish_held(self) -> None:
+        held, self._held = self._held, None
+        for event in held or ():
+            self._log.publish(event)
+
+    def _report(self, failed: events.ListenerFailed) -> None:
+        log = self._config.log
+        # The line below is enough on a terminal that the text log is on, too.
+        if self._observer is None or log.file or log.format is LogFormat.JSON:
+            self._publish(failed)
+            self._publish_held()
+        if self._foreground:
+            print(f"udprelay: {failed.human()}", file=sys.__stderr__, flush=True)
+            _remove(self._pid_file)
+
     def _start_console(self, relay: Relay) -> None:
         # With a JSON log, standard output is for the log alone.
         json = self._config.log.format is LogFormat.JSON and not self._config.log.file
-        console = Console(relay, console_room(self._config.rules))
-        StandardIO(console, stdin=0, stdout=2 if json else 1)  # type: ignore[call-arg]
+        output = 2 if json else 1
+        self._console = Console(relay, console_room(self._config.rules))
+        # StandardIO lets nobody wait for the terminal, which the shell goes on with afterwards.
+        relay.reactor.addSystemEventTrigger(
+            "after", "shutdown", _set_blocking, {d: os.get_blocking(d) for d in (0, output)}
+        )
+        StandardIO(self._console, stdin=0, stdout=output)  # type: ignore[call-arg]
 
     def stopService(self) -> Deferred[Any] | None:
         """Stop reading, say the totals; return a Deferred that fires when all is closed."""
@@ -107,11 +138,20 @@ class RelayService(Service):
         self._publish(events.RelayStopping())
         if self._targets is not None:
             self._targets.stop()
+        if self._console is not None:
+            self._console.stop()
         closed = relay.stop_reading()
         relay.hub.close(relay.now())
         for event in relay.hub.take_events():
             self._publish(event)
         return closed
+
+
+def _set_blocking(modes: Mapping[int, bool]) -> None:
+    for descriptor, blocking in modes.items():
+        # The console has closed its own if its other end is gone.
+        with suppress(OSError):
+            os.set_blocking(descriptor, blocking)
 
 
 def _remove(path: str | None) -> None:

@@ -13,7 +13,7 @@ from threading import Thread
 
 import udprelay
 
-PATIENCE = 20.0
+PATIENCE = 45.0
 CLIENT = [sys.executable, "-m", "udprelay.client"]
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLORTERM")},

@@ -81,7 +81,7 @@ def test_waiting_may_have_no_end() -> None:
         ),
         ("--plain host:0", "HOST[:PORT]: '0' is not a port (1 to 65535)"),
         ("--plain :6000", "HOST[:PORT]: ':6000' names no host"),
-        ("--plain a..b", "HOST[:PORT]: 'a..b' is not a host name"),
+        ("--plain a..b", "HOST[:PORT]: 'a..b' is no name of a host"),
         ("--plain one two", "unrecognized arguments: two"),
         ("--plain --cou 1 host", "unrecognized arguments: --cou host"),
         ("--plain -q -v", "-v/--verbose: not allowed with argument -q/--quiet"),

@@ -100,6 +100,8 @@ def load(path: str | None, flags: Mapping[str, str | None], console: bool = Fals
             file, _line_of(f"listener:{b}", sections), f"[listener:{a}] and [listener:{b}]", why
         )
         for a, b, why in overlaps(rules.listeners)
+        # What stands in for a wrong value overlaps with nothing that anybody wrote.
+        if not reader.in_doubt & {f"listener:{a}", f"listener:{b}"}
     ]
     log = LogRules(**reader.options("log", sections))
     log_format = flags.get("log-format")
@@ -157,11 +159,16 @@ def _with_flags(rules: RelayRules, flags: Mapping[str, str | None], reader: _Rea
 
 
 class _Reader:
-    """Reads values one by one and collects what is wrong."""
+    """
+    Reads values one by one and collects what is wrong.
+
+    :ivar in_doubt: sections in which a default stands in for a wrong value.
+    """
 
     def __init__(self, file: str, problems: list[Problem]) -> None:
         self._file = file
         self.problems = problems
+        self.in_doubt: set[str] = set()
 
     def options(self, section: str, sections: Mapping[str, Section]) -> dict[str, Any]:
         """Return the valid values of a section's known options."""
@@ -172,6 +179,7 @@ class _Reader:
                 try:
                     found[option] = readers[option](entry.value)
                 except ValueError as error:
+                    self.in_doubt.add(section)
                     self._wrong(entry.line, f"[{section}] {option} = {entry.value}", str(error))
         return found
 
@@ -180,6 +188,7 @@ class _Reader:
         try:
             return SECTIONS[kind][option](value)
         except ValueError as error:
+            self.in_doubt.add("listener:main")
             self.problems.append(Problem("", 0, f"{flag} {value}", str(error)))
             return None
 

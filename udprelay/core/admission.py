@@ -91,6 +91,9 @@ class Admission:
         reason = self._refusal(listener, address, now)
         if reason is not None:
             return Refused(reason)
+        if challenge.is_challenge(payload):
+            # Another relay's, which must not become a member, or ours sent back whole.
+            return Refused(DropReason.CHALLENGE_ECHO)
         policy = listener.rules.plain
         if policy is PlainPolicy.ANY or listener.trusts(address.ip):
             return Admitted(relay=True)
@@ -121,8 +124,6 @@ class Admission:
     def _challenge(
         self, listener: Listener, address: Endpoint, payload: bytes, now: float
     ) -> Refused:
-        if challenge.is_challenge(payload):
-            return Refused(DropReason.CHALLENGE_ECHO)
         code = challenge.current_code(self._secret, listener.name, address, now)
         reply = challenge.challenge(code, len(payload))
         if reply is None:

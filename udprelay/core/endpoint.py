@@ -60,6 +60,11 @@ def parse_host_port(text: str, default_port: int | None = None) -> tuple[str, in
     host, port_text = _split(text.strip())
     if not host or any(c.isspace() or c in "[]/" for c in host):
         raise ValueError(f"{text!r} names no host")
+    try:
+        # What a resolver would fail on in its thread, where nobody hears of it.
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{host!r} is no name of a host") from None
     if port_text is None:
         if default_port is None:
             raise ValueError(f"{text!r} has no port")

@@ -43,8 +43,13 @@ class Event:
 
     def human(self) -> str:
         """Return the human form, safe to show on a terminal; an empty field shows as ``-``."""
-        shown = {name: printable(str(value)) or "-" for name, value in self.fields().items()}
-        return self.text.format_map(shown)
+        return self.text.format_map({name: _shown(v) for name, v in self.fields().items()})
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{key} {number}" for key, number in value.items())
+    return printable(str(value)) or "-"
 
 
 @frozen

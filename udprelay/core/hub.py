@@ -161,14 +161,14 @@ class Hub:
         return target
 
     def remove_target(self, member: Member) -> None:
-        """Take a target out of its room."""
-        if member.listener is not None:
-            address = member.listener.endpoint(member.source)
-            self._admission.targets -= Counter([address])
-            targets = member.listener.targets
-            targets[member.source].remove(member)
-            if not targets[member.source]:
-                del targets[member.source]
+        """Take a target out of its room; a member that is none stays."""
+        listener = member.listener
+        if listener is None or member not in listener.targets.get(member.source, ()):
+            return
+        self._admission.targets -= Counter([listener.endpoint(member.source)])
+        listener.targets[member.source].remove(member)
+        if not listener.targets[member.source]:
+            del listener.targets[member.source]
         self._trouble.pop(member, None)
         self._leave(member, "replaced")
 

@@ -31,6 +31,8 @@ SocketAddress = tuple[Any, ...]
 BATCH = 64
 """Most datagrams read in one turn of the reactor, so that a flood starves nobody."""
 
+_MOST_ERRORS = 4096
+
 # Not in the socket module before Python 3.14; from linux/in.h, in6.h, errqueue.h.
 _IP_RECVERR = 11
 _IPV6_RECVERR = 25
@@ -70,6 +72,8 @@ class RelayPort(udp.Port):
     ) -> None:
         super().__init__(port, protocol, interface, MAX_PAYLOAD + 1, reactor)
         self._stopping = False
+        self._reading = False
+        self._errors: list[tuple[SocketAddress, int]] = []
 
     def createInternetSocket(self) -> socket.socket:
         """Make the socket, with an error queue and, for ``::``, open to IPv4 (RFC 3493, 5.3)."""
@@ -108,27 +112,31 @@ class RelayPort(udp.Port):
     def doRead(self) -> None:
         """Read one batch and hand it over."""
         batch: list[tuple[SocketAddress, bytes]] = []
-        too_long, errors = 0, False
+        too_long = 0
         for _ in range(BATCH):
             try:
                 payload, source = self.socket.recvfrom(self.maxPacketSize)
             except OSError as error:
                 if error.errno in _AGAIN:
                     break
-                errors = True
+                self._collect_errors()
                 continue
             if len(payload) > MAX_PAYLOAD:
                 too_long += 1
             else:
                 batch.append((source, payload))
+        self._reading = True
         try:
             if batch or too_long:
                 self.protocol.batch_received(batch, too_long)
-            if errors or not batch:
-                self._read_errors()
+            else:
+                self._collect_errors()
+            self._hand_over_errors()
         except Exception:
             # To let it out would make the reactor close the socket.
             self._log.failure("a batch of datagrams failed")
+        finally:
+            self._reading = False
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """
@@ -141,16 +149,22 @@ class RelayPort(udp.Port):
             super().connectionLost(reason)
             return
         self.startReading()
-        self._read_errors()
+        self._collect_errors()
+        self._hand_over_errors()
 
     def stopListening(self) -> Any:
         """Close the socket; return a Deferred that fires when it is done."""
         self._stopping = True
         return super().stopListening()
 
-    def _read_errors(self) -> None:
-        errors = []
-        for _ in range(BATCH):
+    def _collect_errors(self) -> None:
+        """
+        Empty the error queue.
+
+        It shares the receive buffer's space: left to fill while there is much to read, it would
+        cost datagrams.
+        """
+        for _ in range(_MOST_ERRORS):
             try:
                 _, control, _, destination = self.socket.recvmsg(
                     0, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
@@ -161,7 +175,10 @@ class RelayPort(udp.Port):
                 if len(data) >= _EXTENDED_ERROR.size:
                     code, origin = _EXTENDED_ERROR.unpack_from(data)[:2]
                     if origin in _FROM_NETWORK:
-                        errors.append((destination, code))
+                        self._errors.append((destination, code))
+
+    def _hand_over_errors(self) -> None:
+        errors, self._errors = self._errors, []
         if errors:
             self.protocol.errors_received(errors)
 
@@ -176,6 +193,8 @@ class RelayPort(udp.Port):
                 code = error.errno or 0
                 if code in _AGAIN:
                     return DropReason.SEND_BUFFER
+                if self._reading:
+                    self._collect_errors()
             else:
                 return None
         return REASONS.get(code, DropReason.SEND_FAILED)
@@ -193,6 +212,8 @@ class RelayPort(udp.Port):
                 try:
                     sendto(payload, member.source)
                 except OSError:
+                    if self._reading:
+                        self._collect_errors()
                     reason = self.send(payload, member.source)
                     if reason is not None:
                         failed.append(reason)

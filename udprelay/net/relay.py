@@ -20,6 +20,9 @@ from udprelay.net.listener import ListenerProtocol
 from udprelay.net.own_addresses import OwnAddresses
 from udprelay.net.port import RelayPort
 
+AFTER_FAILURE = 1.0
+"""Seconds until a deadline that has failed is tried again."""
+
 NO_IPV6 = frozenset((errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL))
 
 
@@ -67,6 +70,7 @@ class Relay:
         self._own = OwnAddresses()
         self._ways: dict[Way, DeliveryWay] = {}
         self._timer: IDelayedCall | None = None
+        self._not_before = 0.0
         self.hub = Hub(rules, secret, self._own.__contains__, reactor.seconds())
 
     def open(self) -> None:
@@ -139,7 +143,9 @@ class Relay:
                 members = group.members
                 if count < len(members):
                     members = members[:count]
-                failed = self._ways[group.way].deliver(payloads, senders, members)
+                way = self._ways.get(group.way)
+                # None: its listener has been closed.
+                failed = way.deliver(payloads, senders, members) if way is not None else []
                 if failed:
                     self._undelivered(fan_out, group.way, failed)
         self.settle()
@@ -152,8 +158,10 @@ class Relay:
     def settle(self) -> None:
         """Send the hub's replies, publish its events, set the timer to its deadline."""
         for reply in self.hub.take_replies():
-            port = self.listeners[reply.listener.name].port
-            reason = port.send(reply.payload, reply.source)
+            protocol = self.listeners.get(reply.listener.name)
+            if protocol is None:
+                continue
+            reason = protocol.port.send(reply.payload, reply.source)
             if reason is not None:
                 room = reply.listener.rules.room
                 self.hub.drop(reply.listener.name, room, reason, self.now())
@@ -163,8 +171,9 @@ class Relay:
 
     def _set_timer(self) -> None:
         deadline = self.hub.next_deadline()
-        if deadline is None:
+        if deadline is None or not self.listeners:
             return
+        deadline = max(deadline, self._not_before)
         timer = self._timer
         if timer is not None and timer.active():
             # A timer that is early only asks again; moving it for every datagram would cost.
@@ -179,6 +188,8 @@ class Relay:
             self.hub.expire(self.now())
         except Exception:
             self._log.failure("a deadline of the hub failed")
+            # It is still due: at once again, it would leave nothing else its turn.
+            self._not_before = self.now() + AFTER_FAILURE
         self.settle()
 
     def stop_reading(self) -> Deferred[Any]:
@@ -188,6 +199,7 @@ class Relay:
         closed = []
         for name, protocol in self.listeners.items():
             closed.append(protocol.port.stopListening())
+            del self._ways[protocol.listener]
             self.publish(events.ListenerClosed(listener=name))
         self.listeners = {}
         return DeferredList([d for d in closed if d is not None])

@@ -60,7 +60,9 @@ class _Target:
         return host_port(self.host, self.port)
 
     def look_up(self) -> None:
-        self.timer = None
+        # Before the answer, as there may never be one: Twisted drops what it does not expect.
+        refresh = self.relay.hub.rules.room(self.room).target_refresh
+        self.timer = self.relay.reactor.callLater(refresh, self.look_up)
         self.resolution = self.relay.reactor.nameResolver.resolveHostName(
             _Receiver(self), self.host, self.port, [IPv4Address, IPv6Address], "UDP"
         )
@@ -71,15 +73,13 @@ class _Target:
             self.timer.cancel()
 
     def looked_up(self, addresses: list[Endpoint]) -> None:
-        """Take the result of a look-up and arrange for the next one."""
+        """Take the result of a look-up."""
         if self.stopped:
             return
         try:
             self._settle(addresses)
         except Exception:
             self._log.failure("target {name} failed", name=self.name)
-        refresh = self.relay.hub.rules.room(self.room).target_refresh
-        self.timer = self.relay.reactor.callLater(refresh, self.look_up)
 
     def _settle(self, addresses: list[Endpoint]) -> None:
         if self.member is not None and self.member.address in map(str, addresses):
@@ -124,7 +124,10 @@ class _Receiver:
     def addressResolved(self, address: IAddress) -> None:
         """Note one address."""
         if isinstance(address, (IPv4Address, IPv6Address)):
-            self.found.append(endpoint(address.host, address.port))
+            host = address.host.partition("%")[0]
+            if isinstance(address, IPv6Address) and address.scopeID:
+                host = f"{host}%{address.scopeID}"
+            self.found.append(endpoint(host, address.port))
 
     def resolutionComplete(self) -> None:
         """Hand over all."""

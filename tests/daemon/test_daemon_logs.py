@@ -1,0 +1,277 @@
+"""What the log looks like, for people and for machines, and that none of it is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.logger import Logger, LogLevel, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
+
+from udprelay.config import LogFormat, LogRules
+from udprelay.core import events
+from udprelay.logs import EventLog, EventObserver, json_line, observer, text_line
+
+TIME = datetime(2026, 2, 3, 4, 5, 6, 78, timezone.utc).timestamp()
+JOINED = events.MemberJoined(
+    room="lobby", member="guest-1", kind="plain", address="10.0.0.1:5000", listener="main"
+)
+
+
+class TestJSON:
+    def test_a_line_is_one_object_with_time_level_event_and_the_fields(self) -> None:
+        assert json_line(JOINED, "info", TIME) == (
+            '{"time":"2026-02-03T04:05:06.000078Z","level":"info","event":"member.joined",'
+            '"room":"lobby","member":"guest-1","kind":"plain","address":"10.0.0.1:5000",'
+            '"listener":"main"}\n'
+        )
+
+    def test_fields_keep_their_types(self) -> None:
+        stopped = events.RelayStopped(
+            uptime=1.5, members=2, datagrams=3, bytes=4, deliveries=5, dropped={"kicked": 6}
+        )
+        line = json.loads(json_line(stopped, "info", TIME))
+        assert line.items() >= stopped.fields().items()
+
+    def test_a_time_on_the_second_has_microseconds_too(self) -> None:
+        line = json.loads(json_line(events.RelayStopping(), "info", 0.0))
+        assert line["time"] == "1970-01-01T00:00:00.000000Z"
+
+
+class TestText:
+    def test_a_line_has_the_time_the_level_the_event_and_its_human_form(self) -> None:
+        assert text_line(JOINED, "info", TIME) == (
+            "2026-02-03T04:05:06.000078Z info  member.joined: "
+            "guest-1 (plain 10.0.0.1:5000) joined lobby\n"
+        )
+
+    def test_a_traceback_is_below_it_and_indented(self) -> None:
+        event = events.Diagnostic(source="x", message="failed", traceback="one\n  two\x1b\n")
+        assert text_line(event, "error", TIME).split("\n")[1:] == [
+            "    one",
+            r"      two\x1b",
+            "",
+        ]
+
+
+NASTY = "\x1b[2J \x07 \r\n \x7f \x9b \u202e \u2028 \ud800"
+
+
+@pytest.mark.parametrize("line", [text_line, json_line])
+def test_nothing_that_peers_say_steers_a_terminal(line: Callable[..., str]) -> None:
+    relayed = events.DatagramRelayed(
+        room="lobby", member="guest-1", address="10.0.0.1:5000", bytes=9, payload=NASTY
+    )
+    failed = events.Diagnostic(source=NASTY, message=NASTY, traceback="")
+    for event in (relayed, failed):
+        text = line(event, "info", TIME)
+        assert text.endswith("\n")
+        assert text[:-1].isprintable()
+
+
+def test_json_gives_back_exactly_what_was_said() -> None:
+    event = events.Diagnostic(source="x", message=NASTY, traceback="")
+    assert json.loads(json_line(event, "warn", TIME))["message"] == NASTY
+
+
+class Log:
+    """An observer and what it has written."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self.observer = EventObserver(self._lines.append, json_line)
+        self.logger = Logger(namespace="some.library", observer=self.observer)
+
+    def written(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._lines]
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+class TestEvents:
+    @pytest.fixture
+    def published(self, log: Log) -> Iterator[Callable[[events.Event], dict[str, Any]]]:
+        def publish(event: events.Event) -> dict[str, Any]:
+            EventLog().publish(event)
+            (written,) = log.written()
+            return written
+
+        globalLogPublisher.addObserver(log.observer)
+        yield publish
+        globalLogPublisher.removeObserver(log.observer)
+
+    def test_pass_through_twisteds_log(self, published: Callable[..., dict[str, Any]]) -> None:
+        written = published(JOINED)
+        assert written.items() >= {"event": "member.joined", "level": "info"}.items()
+
+    def test_have_their_own_level(self, published: Callable[..., dict[str, Any]]) -> None:
+        written = published(
+            events.MemberRejected(room="lobby", address="a", listener="main", reason="kicked")
+        )
+        assert written["level"] == "warn"
+
+    def test_an_error_is_one(
+        self, published: Callable[..., dict[str, Any]], logged_errors: list[str]
+    ) -> None:
+        written = published(
+            events.ListenerFailed(listener="main", interface="::", port=1, error="denied")
+        )
+        assert written["level"] == "error"
+        logged_errors.clear()
+
+    def test_are_readable_in_a_log_of_twisteds_own(self) -> None:
+        seen: list[Any] = []
+        globalLogPublisher.addObserver(seen.append)
+        EventLog().publish(JOINED)
+        globalLogPublisher.removeObserver(seen.append)
+        text = "member.joined: guest-1 (plain 10.0.0.1:5000) joined lobby"
+        assert formatEvent(seen[-1]) == text
+
+
+class TestWhatOthersLog:
+    def test_information_is_left_out(self, log: Log) -> None:
+        log.logger.debug("starting factory")
+        log.logger.info("starting factory")
+        assert log.written() == []
+
+    def test_a_warning_is_a_diagnostic(self, log: Log) -> None:
+        log.logger.warn("{what} is deprecated", what="something")
+        (written,) = log.written()
+        del written["time"]
+        assert written == {
+            "level": "warn",
+            "event": "diagnostic",
+            "source": "some.library",
+            "message": "something is deprecated",
+            "traceback": "",
+        }
+
+    def test_an_error_keeps_its_level(self, log: Log) -> None:
+        log.logger.error("no more memory")
+        log.logger.critical("no more memory")
+        assert [line["level"] for line in log.written()] == ["error", "critical"]
+
+    @pytest.mark.parametrize(
+        ("text", "message"), [("a timer failed", "a timer failed: why"), ("", "why")]
+    )
+    def test_a_failure_has_its_traceback(self, log: Log, text: str, message: str) -> None:
+        try:
+            raise ValueError("why")
+        except ValueError:
+            log.logger.failure(text)
+        (written,) = log.written()
+        assert (written["event"], written["message"]) == ("diagnostic", message)
+        assert "Traceback" in written["traceback"]
+        assert "ValueError: why" in written["traceback"]
+
+    def test_what_names_no_source_has_none(self, log: Log) -> None:
+        log.observer({"log_level": LogLevel.warn, "log_time": TIME, "log_format": "x"})
+        assert log.written()[0]["source"] == ""
+
+    def test_what_has_no_level_is_information(self, log: Log) -> None:
+        log.observer({"log_time": TIME, "log_format": "x"})
+        assert log.written() == []
+
+    def test_one_that_cannot_be_formatted_is_logged_all_the_same(self, log: Log) -> None:
+        log.observer(
+            {
+                "log_level": LogLevel.critical,
+                "log_time": TIME,
+                "log_format": "{missing}",
+                "log_failure": Failure(ValueError("why")),
+            }
+        )
+        assert "why" in log.written()[0]["message"]
+
+
+@contextmanager
+def opened(path: Path, **options: Any) -> Iterator[EventObserver]:
+    opened = observer(LogRules(file=str(path), **options))
+    with closing(opened._write.__self__):
+        yield opened
+
+
+def write(log: EventObserver, event: events.Event = JOINED) -> None:
+    log({"log_level": LogLevel.info, "log_time": TIME, "udprelay": event})
+
+
+class TestFile:
+    def test_it_gets_the_lines_and_standard_output_none(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "relay.log"
+        with opened(path) as log:
+            write(log)
+        assert path.read_text("utf-8") == text_line(JOINED, "info", TIME)
+        assert capfd.readouterr().out == ""
+
+    def test_it_is_in_the_configured_format(self, tmp_path: Path) -> None:
+        path = tmp_path / "relay.log"
+        with opened(path, format=LogFormat.JSON) as log:
+            write(log)
+        assert json.loads(path.read_text("utf-8"))["event"] == "member.joined"
+
+    def test_others_cannot_read_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "relay.log"
+        with opened(path):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+    def test_an_existing_one_is_continued(self, tmp_path: Path) -> None:
+        path = tmp_path / "relay.log"
+        path.write_text("before\n")
+        with opened(path) as log:
+            write(log)
+        assert path.read_text("utf-8").startswith("before\n2026")
+
+    def test_a_large_one_is_put_aside_and_so_many_are_kept(self, tmp_path: Path) -> None:
+        path = tmp_path / "relay.log"
+        with opened(path, rotate_size=10, rotate_keep=2) as log:
+            for _ in range(6):
+                write(log)
+        files = sorted(tmp_path.iterdir())
+        assert [file.name for file in files] == ["relay.log", "relay.log.1", "relay.log.2"]
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o640}
+
+    def test_with_a_size_of_zero_it_never_is(self, tmp_path: Path) -> None:
+        with opened(tmp_path / "relay.log", rotate_size=0) as log:
+            for _ in range(6):
+                write(log)
+        assert len(list(tmp_path.iterdir())) == 1
+
+    def test_one_that_cannot_be_opened_is_an_error_at_once(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            observer(LogRules(file=str(tmp_path / "missing" / "relay.log")))
+
+
+class TestStandardOutput:
+    def test_is_where_the_log_is_without_a_file(self, capfd: pytest.CaptureFixture[str]) -> None:
+        write(observer(LogRules()))
+        assert capfd.readouterr().out == text_line(JOINED, "info", TIME)
+
+    def test_nothing_is_lost_when_it_is_slow(self) -> None:
+        """A console shares the terminal and makes it non-blocking."""
+        payload = "x" * 10_000
+        event = events.DatagramRelayed(
+            room="lobby", member="guest-1", address="a", bytes=10_000, payload=payload
+        )
+        read_end, write_end = os.pipe()
+        os.set_blocking(write_end, False)
+        with os.fdopen(read_end, "rb") as reader, ThreadPoolExecutor() as threads:
+            received = threads.submit(reader.read)
+            with os.fdopen(write_end, "wb"):
+                log = observer(LogRules(format=LogFormat.JSON), write_end)
+                for _ in range(100):
+                    write(log, event)
+            lines = received.result().decode().splitlines()
+        assert [json.loads(line)["payload"] for line in lines] == [payload] * 100

@@ -1,0 +1,198 @@
+"""The command line of ``twistd udprelay``, and the service that it comes to."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.application.service import Application, IService
+from twisted.logger import ILogObserver
+from twisted.python import usage
+from zope.interface.verify import verifyObject
+
+from udprelay import __version__
+from udprelay.config import Config, LogFormat, LogRules
+from udprelay.core.rules import ListenerRules, RelayRules
+from udprelay.logs import EventObserver
+from udprelay.tap import Options, makeService
+
+
+def parsed(*arguments: str, **twistd: Any) -> Options:
+    options = Options()
+    if twistd:
+        options.parent = twistd
+    options.parseOptions(list(arguments))
+    return options
+
+
+def ended(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Parse arguments that end the process; return its status and what it prints."""
+    with pytest.raises(SystemExit) as end:
+        parsed(*arguments)
+    printed = capfd.readouterr()
+    return end.value.code, printed.out, printed.err
+
+
+class TestFlags:
+    def test_without_any_there_are_the_defaults(self) -> None:
+        assert parsed().config == Config()
+
+    def test_all_of_them(self, tmp_path: Path) -> None:
+        file = tmp_path / "relay.ini"
+        file.write_text("[listener:main]\nport = 1\nroom = attic\n[room:attic]\n")
+        flags = "--port 7000 --interface ::1 --room cellar --log-format json --console --config"
+        main = ListenerRules(interface="::1", port=7000, room="cellar")
+        config = parsed(*flags.split(), str(file)).config
+        assert config.rules.listeners == {"main": main}
+        assert set(config.rules.rooms) == {"attic"}
+        assert config.log == LogRules(format=LogFormat.JSON)
+        assert config.console
+
+    def test_short_ones(self, tmp_path: Path) -> None:
+        file = tmp_path / "relay.ini"
+        file.write_text("")
+        config = parsed("-p", "0", "-i", "127.0.0.1", "-c", str(file)).config
+        main = ListenerRules(interface="127.0.0.1", port=0)
+        assert config == Config(RelayRules(listeners={"main": main}))
+
+    @pytest.mark.parametrize("arguments", [["--colour"], ["--port"], ["stray"]])
+    def test_what_is_none_ends_with_status_1_and_says_where_help_is(
+        self, capfd: pytest.CaptureFixture[str], arguments: list[str]
+    ) -> None:
+        status, out, err = ended(capfd, *arguments)
+        assert (status, out) == (1, "")
+        first, second, end = err.split("\n")
+        assert first.startswith("udprelay: ")
+        assert second == "udprelay: twistd udprelay --help lists the flags"
+        assert end == ""
+
+    def test_version(self, capfd: pytest.CaptureFixture[str]) -> None:
+        assert ended(capfd, "--version") == (0, f"udprelay {__version__}\n", "")
+
+    def test_help_lists_them_all(self, capfd: pytest.CaptureFixture[str]) -> None:
+        status, out, _ = ended(capfd, "--help")
+        assert status == 0
+        flags = [option[0] for option in [*Options.optParameters, *Options.optFlags]]
+        assert len(flags) == 7
+        assert all(f"--{flag}" in out for flag in [*flags, "version", "help"])
+
+    def test_each_is_explained(self) -> None:
+        assert all(option[-1] for option in [*Options.optParameters, *Options.optFlags])
+
+    def test_shells_can_complete_them(self) -> None:
+        assert isinstance(Options.compData, usage.Completions)
+
+
+class TestMistakes:
+    def test_every_one_is_a_line_on_standard_error_and_the_status_is_1(
+        self, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        file = tmp_path / "relay.ini"
+        file.write_text("[listener:main]\nport = x\nplain = y\n[nothing]\n")
+        status, out, err = ended(capfd, "--port", "z", "--config", str(file))
+        assert (status, out) == (1, "")
+        assert [line.split(": ")[:2] for line in err.splitlines()] == [
+            ["udprelay", "--port z"],
+            ["udprelay", f"{file}:2"],
+            ["udprelay", f"{file}:3"],
+            ["udprelay", f"{file}:4"],
+        ]
+
+    def test_a_file_that_is_not_there_is_one(
+        self, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        file = tmp_path / "missing.ini"
+        status, _, err = ended(capfd, "--config", str(file))
+        assert status == 1
+        assert err == f"udprelay: {file}: cannot be read: No such file or directory\n"
+
+    def test_a_log_that_cannot_be_opened_is_one(
+        self, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        file, log = tmp_path / "relay.ini", tmp_path / "missing" / "relay.log"
+        file.write_text(f"[log]\nfile = {log}\n")
+        options = parsed("--config", str(file))
+        with pytest.raises(SystemExit) as end:
+            makeService(options)
+        assert end.value.code == 1
+        assert capfd.readouterr().err == (
+            f"udprelay: [log] file = {log}: cannot be opened: No such file or directory\n"
+        )
+
+
+class TestCheck:
+    def test_prints_what_would_be_run_and_ends_with_status_0(
+        self, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        status, out, err = ended(capfd, "--check", "--port", "7000", "--console")
+        assert (status, err) == (0, "")
+        assert out.splitlines() == [
+            "listener main: [::]:7000, room lobby, plain challenge",
+            "room lobby: at most 1000 members, idle after 5m",
+            "log: text, standard output",
+            "console: room lobby",
+        ]
+
+    def test_or_what_is_wrong_and_ends_with_status_1(
+        self, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        status, out, err = ended(capfd, "--check", "--port", "x")
+        assert (status, out) == (1, "")
+        assert err.startswith("udprelay: --port x: ")
+
+    def test_opens_no_log_file(self, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+        file, log = tmp_path / "relay.ini", tmp_path / "relay.log"
+        file.write_text(f"[log]\nfile = {log}\n")
+        assert ended(capfd, "--check", "--config", str(file))[0] == 0
+        assert not log.exists()
+
+
+class TestService:
+    def test_is_one_that_twistd_can_run(self) -> None:
+        service = makeService(parsed())
+        assert verifyObject(IService, service)
+        assert service.name == "udprelay"
+        assert not service.running
+
+    def test_its_log_is_that_of_the_application(self) -> None:
+        application = Application("udprelay")
+        makeService(parsed()).setServiceParent(application)
+        assert isinstance(application.getComponent(ILogObserver), EventObserver)
+
+    @pytest.mark.parametrize("twistd", [{"logfile": "x.log"}, {"syslog": True}])
+    def test_unless_twistd_was_told_where_to_log(self, twistd: dict[str, Any]) -> None:
+        application = Application("udprelay")
+        makeService(parsed(**twistd)).setServiceParent(application)
+        assert application.getComponent(ILogObserver) is None
+
+    def test_a_daemon_logs_to_a_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        service = makeService(parsed(nodaemon=False))
+        service._observer._write.__self__.close()
+        assert [file.name for file in tmp_path.iterdir()] == ["twistd.log"]
+
+    def test_making_it_chooses_no_reactor_and_opens_no_socket(self) -> None:
+        """So that ``twistd --reactor`` works, and a mistake is found before anything is bound."""
+        program = """
+import json, os, sys
+from udprelay.tap import Options, makeService
+options = Options()
+options.parseOptions(["--port", "0"])
+before = os.listdir("/proc/self/fd")
+service = makeService(options)
+after = os.listdir("/proc/self/fd")
+print(json.dumps([before == after, "twisted.internet.reactor" in sys.modules]))
+"""
+        run = subprocess.run(
+            [sys.executable, "-c", program], check=True, capture_output=True, timeout=30
+        )
+        assert json.loads(run.stdout) == [True, False]
+
+    def test_stopping_one_that_never_ran_does_nothing(self) -> None:
+        assert makeService(parsed()).stopService() is None

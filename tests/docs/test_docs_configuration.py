@@ -1,0 +1,100 @@
+"""The reference configuration and the pages about it are true."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from docs_sources import DOCS, PAGES, REFERENCE, TWISTD, code_blocks, literal_blocks, text
+
+from udprelay.config import Config, ConfigError, load
+from udprelay.config.ini import read
+from udprelay.config.options import SECTIONS, LogRules, kind_of
+from udprelay.core.rules import Limits, ListenerRules, RelayRules, RoomRules
+
+DEFAULTS = {
+    "udprelay": RelayRules(),
+    "listener:NAME": ListenerRules(),
+    "room:NAME": RoomRules(),
+    "limits": Limits(),
+    "log": LogRules(),
+}
+
+MISTAKEN = """\
+[udprelay]
+max_member = 10
+[listener:main]
+port = 70000
+romm = games
+"""
+
+
+def in_reference() -> dict[str, dict[str, str]]:
+    sections, problems = read(text(REFERENCE), REFERENCE.name)
+    assert problems == []
+    return {
+        name: {option: entry.value for option, entry in section.options.items()}
+        for name, section in sections.items()
+    }
+
+
+def test_reference_is_the_default() -> None:
+    assert load(str(REFERENCE), {}) == Config()
+
+
+def test_reference_has_the_sections_that_there_are() -> None:
+    assert list(in_reference()) == ["udprelay", "listener:main", "room:*", "limits", "log"]
+    assert set(map(kind_of, in_reference())) == set(SECTIONS)
+
+
+@pytest.mark.parametrize("section", in_reference())
+def test_reference_has_every_option_with_its_default(section: str) -> None:
+    kind, written = kind_of(section), in_reference()[section]
+    assert list(written) == list(SECTIONS[kind])
+    values = {option: SECTIONS[kind][option](value) for option, value in written.items()}
+    assert values == {option: getattr(DEFAULTS[kind], option) for option in written}
+
+
+def test_reference_says_why_before_each_option() -> None:
+    for before, line in zip(
+        ("", *text(REFERENCE).splitlines()), text(REFERENCE).splitlines(), strict=False
+    ):
+        if re.match(r"\w+ =", line) and line != "challenge_burst = 10":
+            assert before.startswith("# "), line
+
+
+def test_examples_in_the_reference_are_valid(tmp_path: Path) -> None:
+    examples = re.sub(r"(?m)^#(?=\[|\w)", "", text(REFERENCE))
+    (tmp_path / "examples.ini").write_text(examples)
+    assert "lobby" in load(str(tmp_path / "examples.ini"), {}).rules.rooms
+
+
+def test_reference_passes_the_check(tmp_path: Path) -> None:
+    command = (*TWISTD, "-n", "udprelay", "--config", str(REFERENCE), "--check")
+    checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert checked.stdout == Config().summary() + "\n"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_are_valid(page: Path, tmp_path: Path) -> None:
+    for number, example in enumerate(code_blocks(page, "ini")):
+        if not example.startswith("[Service]"):
+            file = tmp_path / f"{number}.ini"
+            file.write_text(example)
+            load(str(file), {})
+
+
+def test_page_shows_what_would_be_run() -> None:
+    assert Config().summary() + "\n" in literal_blocks(DOCS / "configuration.rst")
+
+
+def test_page_shows_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("udprelay.ini").write_text(MISTAKEN)
+    with pytest.raises(ConfigError) as caught:
+        load("udprelay.ini", {})
+    shown = [f"udprelay: {problem}" for problem in caught.value.problems]
+    (block,) = (b for b in literal_blocks(DOCS / "configuration.rst") if "--check" in b)
+    assert block.splitlines()[1:] == shown

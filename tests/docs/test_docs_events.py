@@ -1,0 +1,61 @@
+"""The catalogue of events is what the code has."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+
+import attrs
+import pytest
+from docs_sources import DOCS, literal_blocks, names, rows, section, text
+
+from udprelay.core import events
+from udprelay.core.drops import DropReason
+from udprelay.core.events import Event
+
+CATALOGUE = DOCS / "events.rst"
+TYPES = {"str": "text", "int": "integer", "float": "number", "Mapping[str, int]": "object"}
+
+EVENTS = {
+    kind.id: kind
+    for _, kind in inspect.getmembers(events, inspect.isclass)
+    if issubclass(kind, Event) and kind is not Event
+}
+
+
+def test_catalogue_has_every_event() -> None:
+    documented = re.findall(r"(?m)^(\S+\.\S+|diagnostic)\n~+$", text(CATALOGUE))
+    assert sorted(documented) == sorted(EVENTS)
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_event_is_documented_as_it_is(event: str) -> None:
+    part, kind = section(CATALOGUE, event), EVENTS[event]
+    assert re.findall(r"(?m)^:Level: (\w+)$", part) == [kind.level.value]
+    fields = [(names(name)[0], type_) for name, type_, _ in rows(part)[1:]]
+    assert fields == [(a.name, TYPES[str(a.type)]) for a in attrs.fields(kind)]
+
+
+def test_catalogue_has_every_reason_for_a_drop() -> None:
+    documented = [names(row[0])[0] for row in rows(section(CATALOGUE, "Reasons for drops"))[1:]]
+    assert documented == [reason.value for reason in DropReason]
+
+
+def test_example_has_the_fields_of_its_event() -> None:
+    (line,) = (b for b in literal_blocks(CATALOGUE) if b.startswith("{"))
+    example = json.loads(line)
+    fields = attrs.fields_dict(EVENTS[example["event"]])
+    assert list(example) == ["time", "level", "event", *fields]
+
+
+def test_line_for_people_is_as_shown() -> None:
+    joined = events.MemberJoined(
+        room="lobby",
+        member="guest-2",
+        kind="plain",
+        address="127.0.0.1:41910",
+        listener="main",
+    )
+    (line,) = (b for b in literal_blocks(CATALOGUE) if "guest-2" in b)
+    assert line.endswith(f" {joined.level.value}  {joined.id}: {joined.human()}\n")

@@ -1,0 +1,132 @@
+"""What the README shows can be done."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from configparser import ConfigParser
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from docs_sources import DOCS, PAGES, README, ROOT, code_blocks, relay, text, wait_for
+
+from udprelay.tap import Options
+
+
+def commands() -> list[list[str]]:
+    """Return the README's two commands, each as the parts that ``&&`` joins."""
+    blocks = code_blocks(README, "sh")
+    assert all(block.count("\n") == 1 for block in blocks)
+    return [block.strip().split(" && ") for block in blocks]
+
+
+def example() -> str:
+    (program,) = code_blocks(README, "python")
+    return program
+
+
+@contextmanager
+def running(program: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    program = program.replace("6000", str(port))
+    command = (sys.executable, "-c", program)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def member(port: int, host: str) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+        opened.settimeout(10)
+        opened.bind((host, 0))
+        opened.connect(("127.0.0.1", port))
+        opened.send(b"")
+        yield opened
+
+
+# The two commands
+
+
+def test_there_are_two_commands() -> None:
+    assert len(commands()) == 2
+
+
+def test_first_command_runs_the_relay() -> None:
+    environment, install, run = commands()[0]
+    assert environment == "python3 -m venv .venv"
+    assert install == ".venv/bin/pip install ."
+    program, *flags = shlex.split(run)
+    assert program == ".venv/bin/twistd"
+    assert flags[:2] == ["-n", "udprelay"]
+    options = Options()
+    options.parseOptions(flags[2:])
+    assert options.config.rules.listeners["main"].port == 6000
+
+
+def test_second_command_runs_the_tests() -> None:
+    environment, install, run = commands()[1]
+    assert environment == "python3 -m venv .venv"
+    extra = re.fullmatch(r"\.venv/bin/pip install -e '\.\[(\w+)\]'", install)[1]
+    assert run == ".venv/bin/python -m pytest"
+    setup = ConfigParser(interpolation=None)
+    setup.read(ROOT / "setup.cfg")
+    assert extra in setup["options.extras_require"]
+
+
+# The ten lines of Python
+
+
+def test_example_has_ten_lines() -> None:
+    assert len(example().splitlines()) == 10
+
+
+def test_example_talks_to_the_room(tmp_path: Path) -> None:
+    with relay(cwd=tmp_path) as (port, events), member(port, "127.0.0.1") as other:
+        wait_for("member.joined", events)
+        with running(example(), port) as process:
+            assert other.recv(100) == b"hello from Python\n"
+            other.send(b"good day\n")
+            assert process.stdout.readline() == b"good day\n"
+
+
+def test_example_joins_as_a_stranger(tmp_path: Path) -> None:
+    (ini,) = (block for block in code_blocks(README, "ini") if "127.0.0.2" in block)
+    (tmp_path / "stranger.ini").write_text(ini)
+    with (
+        relay("--config", "stranger.ini", cwd=tmp_path) as (port, events),
+        member(port, "127.0.0.2") as other,
+    ):
+        assert wait_for("member.joined", events)["address"].startswith("127.0.0.2:")
+        with running(example(), port) as process:
+            assert wait_for("member.rejected", events)["reason"] == "challenged"
+            assert wait_for("member.joined", events)["address"].startswith("127.0.0.1:")
+            other.send(b"good day\n")
+            assert process.stdout.readline() == b"good day\n"
+
+
+# Form
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"`[^`]+ <([^`]+)>`_|\.\. (?:image|include):: (\S+)", text(page)):
+        (linked,) = filter(None, target)
+        assert (page.parent / linked).exists(), linked
+
+
+def test_readme_is_valid_without_sphinx() -> None:
+    core = pytest.importorskip("docutils.core")
+    settings = {"report_level": 1, "halt_level": 1, "file_insertion_enabled": False}
+    core.publish_string(text(README), writer="html", settings_overrides=settings)
+
+
+def test_picture_is_well_formed() -> None:
+    assert ElementTree.parse(DOCS / "group.svg").getroot().tag.endswith("svg")

@@ -1,0 +1,291 @@
+"""Nothing that is typed, configured or sent by mistake does harm, and each mistake is told."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from system_processes import Process, Relay, Start
+
+pytest_plugins = ("system_fixtures",)
+
+
+@pytest.fixture
+def used_port() -> Iterator[int]:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
+        other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        other.bind(("::", 0))
+        yield other.getsockname()[1]
+
+
+def assert_refused(process: Process, *errors: str) -> None:
+    """Nothing but these lines is told on standard error, and the status is 1."""
+    assert process.status() == 1
+    assert process.stderr.lines == [f"udprelay: {error}" for error in errors]
+    assert "Traceback" not in process.stdout.all
+
+
+# What cannot be bound
+
+
+@pytest.fixture(params=[(), ("--log-format", "json")], ids=["text", "json"])
+def log_format(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return tuple(request.param)
+
+
+def test_port_in_use(start: Start, used_port: int, log_format: tuple[str, ...]) -> None:
+    process = start.twistd("-n", "udprelay", "--port", str(used_port), *log_format)
+    why = f"[listener:main] cannot bind :: port {used_port}: Address already in use"
+    assert_refused(process, why)
+    assert list(start.place.iterdir()) == []  # no pid file is left
+
+
+def test_interface_that_this_machine_does_not_have(start: Start) -> None:
+    process = start.twistd("-n", "udprelay", "--interface", "192.0.2.1", "--port", "0")
+    why = "[listener:main] cannot bind 192.0.2.1 port 0: Cannot assign requested address"
+    assert_refused(process, why)
+
+
+needs_privileged_ports = pytest.mark.skipif(
+    int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) < 2,
+    reason="here every user may bind every port",
+)
+
+
+@needs_privileged_ports
+def test_privileged_port_without_the_privilege(
+    start: Start, unprivileged: tuple[str, ...]
+) -> None:
+    process = start.twistd("-n", "udprelay", "--port", "1", before=unprivileged)
+    assert_refused(process, "[listener:main] cannot bind :: port 1: Permission denied")
+    assert list(start.place.iterdir()) == []
+
+
+def test_second_listener_that_cannot_be_bound_ends_the_relay(start: Start, used_port: int) -> None:
+    config = f"[listener:main]\nport = 0\n[listener:second]\nport = {used_port}\n"
+    process = start.twistd("-n", "udprelay", *start.config(config))
+    why = f"[listener:second] cannot bind :: port {used_port}: Address already in use"
+    assert_refused(process, why)
+
+
+def test_failure_is_in_the_log_file_of_twistd_too(start: Start, used_port: int) -> None:
+    process = start.twistd("-n", "--logfile", "log", "udprelay", "--port", str(used_port))
+    why = f"[listener:main] cannot bind :: port {used_port}: Address already in use"
+    assert_refused(process, why)
+    log = (start.place / "log").read_text()
+    assert f"listener.failed: {why}" in log
+    assert "Traceback" not in log
+
+
+@pytest.fixture(params=["log", "udprelay.log"], ids=["twistd's log", "udprelay's log"])
+def daemon(request: pytest.FixtureRequest, start: Start, used_port: int) -> tuple[Process, str]:
+    """A relay in the background that cannot bind its port, and what is in its log."""
+    own = request.param == "udprelay.log"
+    config = f"[log]\nfile = {start.place / 'udprelay.log'}\n" if own else ""
+    flags = () if own else ("--logfile", "log")
+    process = start.twistd(
+        *("--pidfile", "pid", *flags, "udprelay", *start.config(config)),
+        *("--port", str(used_port)),
+    )
+    assert process.status() == 1
+    return process, (start.place / request.param).read_text()
+
+
+def test_daemon_that_cannot_bind_says_so_where_it_was_started(
+    daemon: tuple[Process, str], used_port: int
+) -> None:
+    # twistd's own line around it cuts what is longer than 100 bytes.
+    assert f"[listener:main] cannot bind :: port {used_port}: Addr" in daemon[0].stderr.all
+
+
+def test_daemon_that_cannot_bind_leaves_no_pid_file(
+    start: Start, daemon: tuple[Process, str]
+) -> None:
+    assert not (start.place / "pid").exists()
+
+
+def test_daemon_that_cannot_bind_logs_no_traceback(daemon: tuple[Process, str]) -> None:
+    assert "Traceback" not in daemon[1]
+
+
+# What is not configured well
+
+TEN_ERRORS = """\
+[udprelay]
+max_members = many
+[listener:main]
+port = 65536
+room = loby
+interface = localhost
+plain = maybe
+[listener:second]
+port = 6001
+plains = any
+plain_networks = 10.0.0.0/33
+[room:lobby]
+idle_timeout = soon
+targets = example.org
+[lists]
+payloads = maybe
+"""
+
+
+def told(file: Path) -> list[str]:
+    return [
+        f"{file}:2: [udprelay] max_members = many: must be a whole number",
+        f"{file}:4: [listener:main] port = 65536: must be a whole number from 0 to 65535",
+        f"{file}:5: [listener:main] room = loby: there is no section [room:loby]; did you mean",
+        f"{file}:6: [listener:main] interface = localhost: must be an IP address",
+        f"{file}:7: [listener:main] plain = maybe: must be one of challenge, networks, any, off",
+        f"{file}:10: [listener:second] plains = any: unknown option; did you mean plain?",
+        f"{file}:11: [listener:second] plain_networks = 10.0.0.0/33: '10.0.0.0/33' is no network",
+        f"{file}:13: [room:lobby] idle_timeout = soon: must be a duration",
+        f"{file}:14: [room:lobby] targets = example.org: 'example.org' has no port",
+        f"{file}:15: [lists]: unknown section; did you mean limits?",
+    ]
+
+
+@pytest.mark.parametrize("check", [("--check",), ()], ids=["check", "start"])
+def test_all_of_ten_errors_are_told_at_once(start: Start, check: tuple[str, ...]) -> None:
+    config = start.config(TEN_ERRORS)
+    process = start.twistd("-n", "udprelay", *config, *check)
+    assert process.status() == 1
+    lines = [line.removeprefix("udprelay: ") for line in process.stderr.lines]
+    expected = told(start.place / "udprelay.ini")
+    assert [line[: len(begin)] for line, begin in zip(lines, expected, strict=True)] == expected
+
+
+def test_check_of_a_good_configuration_tells_what_would_be_run(start: Start) -> None:
+    config = start.config("[listener:main]\nport = 6001\n[room:lobby]\ntargets = [::1]:2055\n")
+    process = start.twistd("-n", "udprelay", *config, "--check")
+    assert process.status() == 0
+    assert process.stderr.all == ""
+    assert "listener main: [::]:6001, room lobby, plain challenge" in process.stdout.lines
+
+
+def test_check_binds_nothing(start: Start, used_port: int) -> None:
+    process = start.twistd("-n", "udprelay", "--port", str(used_port), "--check")
+    assert process.status() == 0
+
+
+def test_unknown_flag(start: Start) -> None:
+    process = start.twistd("-n", "udprelay", "--prot", "6000")
+    assert_refused(
+        process, "option --prot not recognized", "twistd udprelay --help lists the flags"
+    )
+
+
+def test_bad_values_of_flags(start: Start) -> None:
+    process = start.twistd("-n", "udprelay", "--port", "seven", "--interface", "example.org")
+    assert process.status() == 1
+    expected = (
+        "udprelay: --interface example.org: must be an IP address",
+        "udprelay: --port seven: must be a whole number from 0 to 65535",
+    )
+    for line, begin in zip(process.stderr.lines, expected, strict=True):
+        assert line.startswith(begin)
+
+
+def test_room_name_with_spaces(start: Start) -> None:
+    process = start.twistd("-n", "udprelay", "--room", "the lobby")
+    why = "--room the lobby: must be 1 to 64 letters, digits, '-', '_' and '.'"
+    assert_refused(process, why)
+
+
+def test_configuration_that_does_not_exist(start: Start) -> None:
+    process = start.twistd("-n", "udprelay", "--config", "none.ini")
+    assert_refused(process, "none.ini: cannot be read: No such file or directory")
+
+
+def test_configuration_that_may_not_be_read(start: Start, unprivileged: tuple[str, ...]) -> None:
+    _, path = start.config("")
+    os.chmod(path, 0)
+    process = start.twistd("-n", "udprelay", "--config", path, before=unprivileged)
+    assert_refused(process, f"{path}: cannot be read: Permission denied")
+
+
+def test_log_file_that_cannot_be_opened(start: Start) -> None:
+    config = start.config("[log]\nfile = nowhere/udprelay.log\n")
+    process = start.twistd("-n", "udprelay", *config, "--port", "0")
+    why = "[log] file = nowhere/udprelay.log: cannot be opened: No such file or directory"
+    assert_refused(process, why)
+
+
+# What is sent
+
+
+@pytest.fixture
+def relay(start: Start) -> Relay:
+    return start.relay()
+
+
+def test_empty_datagram_is_not_relayed(start: Start, relay: Relay) -> None:
+    one, other = start.member(relay), start.member(relay)
+    one.send(b"", b"", b"after")
+    assert other.receive() == b"after"
+
+
+def test_every_byte_value_arrives(start: Start, relay: Relay) -> None:
+    one, other = start.member(relay), start.member(relay, "::1")
+    for value in range(256):
+        one.send(bytes([value]))
+        assert other.receive() == bytes([value])
+    one.send(bytes(range(256)))
+    assert other.receive() == bytes(range(256))
+
+
+def test_largest_datagram_arrives_both_ways(start: Start, relay: Relay, host: str) -> None:
+    one, other = start.member(relay, host), start.member(relay, host)
+    for sender, receiver, seed in ((one, other, 1), (other, one, 2)):
+        payload = random.Random(seed).randbytes(65_507)
+        sender.send(payload)
+        assert receiver.receive() == payload
+
+
+def test_datagram_that_is_too_long_for_others_is_dropped_whole(start: Start, relay: Relay) -> None:
+    # IPv6 can carry more than IPv4.
+    one, other = start.member(relay, "::1"), start.member(relay, "::1")
+    one.send(bytes(65_508), b"after")
+    assert other.receive() == b"after"
+    assert relay.stop()["dropped"] == {"too-long": 1}
+
+
+STRANGERS, ROOM = 10_000, 100
+
+
+def test_ten_thousand_new_addresses_are_bounded_and_disturb_nobody(start: Start) -> None:
+    relay = start.relay(config=f"[room:*]\nmax_members = {ROOM}\n[limits]\ndrop_window = 1s\n")
+    one, other = start.member(relay), start.member(relay)
+    addresses = (f"127.1.{high}.{low}" for high, low in itertools.product(range(256), repeat=2))
+    for number, address in enumerate(itertools.islice(addresses, STRANGERS)):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind((address, 0))
+            stranger.sendto(b"", ("127.0.0.1", relay.port))
+        # So many fit into the relay's receive buffer, and they have been dealt with then.
+        if number % 50 == 0:
+            one.send(b"question %d" % number)
+            assert other.receive() == b"question %d" % number
+            other.send(b"answer %d" % number)
+            assert one.receive() == b"answer %d" % number
+    one.send(b"the end")
+    assert other.receive() == b"the end"
+    totals = relay.stop()
+    refused = STRANGERS + 2 - ROOM
+    assert totals["members"] == ROOM
+    assert totals["dropped"]["room-full"] == refused
+    dropped = [
+        event["count"]
+        for event in relay.events
+        if event["event"] == "datagrams.dropped" and event["reason"] == "room-full"
+    ]
+    assert sum(dropped) == refused
+    rejected = [event for event in relay.events if event["event"] == "member.rejected"]
+    assert len(rejected) == len(dropped)
