@@ -48,7 +48,7 @@ class Event:
 
 def _shown(value: object) -> str:
     if isinstance(value, Mapping):
-        value = ", ".join(f"{key} {number}" for key, number in value.items())
+        value = ", ".join(f"{key} {number}" for key, number in value.items()) or "none"
     return printable(str(value)) or "-"
 
 

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import pytest
+import pytest_twisted
+from net_peers import Peer, RunningRelay, one_listener
+from twisted.internet import reactor
+
+from udprelay.core.rules import RelayRules
+
+
+@pytest.fixture
+def make_peer() -> Iterator[Callable[..., Peer]]:
+    """Return a factory of peers; all are closed at the end."""
+    with ExitStack() as stack:
+        yield lambda *where: stack.enter_context(closing(Peer(*where)))
+
+
+@pytest_twisted.async_yield_fixture
+async def open_relay() -> AsyncIterator[Callable[..., RunningRelay]]:
+    """Return a factory of running relays; all are closed at the end."""
+    opened = []
+
+    def open_(rules: RelayRules | None = None, using: Any = reactor) -> RunningRelay:
+        running = RunningRelay(rules or one_listener(), using)
+        opened.append(running)
+        return running.open()
+
+    yield open_
+    for running in opened:
+        closed = running.relay.stop_reading()
+        if hasattr(running.relay.reactor, "advance"):
+            running.relay.reactor.advance(0)
+        await closed

@@ -1,0 +1,177 @@
+"""What the tests of the shell talk to a relay with."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.task import deferLater
+from zope.interface import implementer
+
+from udprelay.core import events
+from udprelay.core.rules import ListenerRules, PlainPolicy, RelayRules
+from udprelay.net.relay import Relay
+
+SECRET = bytes(range(32))
+PATIENCE = 20.0
+"""Seconds after which a test that waits for something has failed."""
+
+EventType = TypeVar("EventType", bound=events.Event)
+
+
+class Waiting:
+    """Lets a test wait until a condition holds; whoever changes anything calls ``changed``."""
+
+    def __init__(self) -> None:
+        self._waiters: list[tuple[Callable[[], bool], Deferred[None]]] = []
+
+    def changed(self) -> None:
+        """Wake those whose condition holds now."""
+        ready = [waiter for waiter in self._waiters if waiter[0]()]
+        self._waiters = [waiter for waiter in self._waiters if waiter not in ready]
+        for _, fired in ready:
+            fired.callback(None)
+
+    async def until(self, condition: Callable[[], bool], what: Callable[[], str]) -> None:
+        """Wait for ``condition``; after :data:`PATIENCE`, fail and say what there is instead."""
+        if condition():
+            return
+        fired: Deferred[None] = Deferred()
+        self._waiters.append((condition, fired))
+        try:
+            await fired.addTimeout(PATIENCE, reactor)
+        except Exception:
+            raise AssertionError(f"waited in vain; there is {what()}") from None
+        # Not in the middle of what has made it so.
+        await deferLater(reactor, 0)
+
+
+@implementer(IReadDescriptor)
+class Peer:
+    """A UDP socket on a loopback address that keeps all that it receives."""
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.setblocking(False)
+        self.socket.bind(address)
+        self.host, self.port = self.socket.getsockname()[:2]
+        self.sources: set[Any] = set()
+        self._received: deque[bytes] = deque()
+        self._waiting = Waiting()
+        reactor.addReader(self)
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def send(self, payload: bytes, to: RunningRelay, listener: str = "main") -> None:
+        """Send one datagram to a listener, over this peer's own family."""
+        self.socket.sendto(payload, (self.host, to.port(listener)))
+
+    async def join(self, relay: RunningRelay, listener: str = "main") -> Peer:
+        """Send an empty datagram and wait until the relay has it as a member."""
+        joined = len(relay.of(events.MemberJoined))
+        self.send(b"", relay, listener)
+        await relay.seen(events.MemberJoined, joined + 1)
+        return self
+
+    async def receive(self, count: int = 1) -> list[bytes]:
+        """Return the next ``count`` payloads."""
+        await self._waiting.until(
+            lambda: len(self._received) >= count,
+            lambda: f"{len(self._received)} of {count} datagrams",
+        )
+        return [self._received.popleft() for _ in range(count)]
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def doRead(self) -> None:
+        while True:
+            try:
+                payload, source = self.socket.recvfrom(70_000)
+            except BlockingIOError:
+                break
+            self._received.append(payload)
+            self.sources.add(source)
+        self._waiting.changed()
+
+    def connectionLost(self, reason: object) -> None:
+        raise AssertionError(reason)
+
+    def logPrefix(self) -> str:
+        return "peer"
+
+    def close(self) -> None:
+        """Close the socket, as a program that has gone."""
+        if self.fileno() >= 0:
+            reactor.removeReader(self)
+            self.socket.close()
+
+
+class RunningRelay:
+    """A relay over real sockets with all the events that it has published."""
+
+    def __init__(self, rules: RelayRules, using: Any = reactor) -> None:
+        self.events: list[events.Event] = []
+        self._waiting = Waiting()
+        self.relay = Relay(rules, using, SECRET, self._publish)
+
+    def _publish(self, event: events.Event) -> None:
+        self.events.append(event)
+        self._waiting.changed()
+
+    def open(self) -> RunningRelay:
+        """Bind the listeners."""
+        self.relay.open()
+        return self
+
+    def port(self, listener: str = "main") -> int:
+        """Return the port that a listener is bound to."""
+        return next(e.port for e in self.of(events.ListenerOpened) if e.listener == listener)
+
+    def of(self, kind: type[EventType]) -> list[EventType]:
+        """Return all events of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    async def seen(self, kind: type[EventType], count: int = 1) -> list[EventType]:
+        """Wait for the ``count``-th event of one kind; return all of them."""
+        await self._waiting.until(lambda: len(self.of(kind)) >= count, lambda: repr(self.events))
+        return self.of(kind)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """What has been dropped so far, by reason."""
+        return {reason.value: count for reason, count in self.relay.hub.dropped.items()}
+
+
+def loopback(interface: str = "::", **options: Any) -> ListenerRules:
+    """Return the rules of a listener on a free port that admits everybody it hears."""
+    return ListenerRules(
+        **{"interface": interface, "port": 0, "plain": PlainPolicy.ANY, **options}
+    )
+
+
+def one_listener(interface: str = "::", **options: Any) -> RelayRules:
+    """Return the rules of a relay with one listener, ``main``."""
+    return RelayRules(listeners={"main": loopback(interface, **options)})
+
+
+def link_local() -> str | None:
+    """Return a link-local address of this machine with its scope."""
+    try:
+        with open("/proc/net/if_inet6") as table:
+            rows = [line.split() for line in table]
+    except OSError:
+        return None
+    for digits, _, _, scope, flags, name in rows:
+        if scope == "20" and not int(flags, 16) & 0x40:
+            parts = [digits[i : i + 4] for i in range(0, 32, 4)]
+            return f"{':'.join(parts)}%{name}"
+    return None

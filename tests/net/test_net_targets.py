@@ -1,0 +1,312 @@
+"""Targets: looked up, sent to, and no trouble to anybody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_twisted
+from net_peers import RunningRelay, link_local, loopback
+from net_reactors import ClockReactor
+
+from udprelay.core import events
+from udprelay.core.endpoint import parse_host_port
+from udprelay.core.rules import Label, RelayRules, RoomRules
+from udprelay.net.targets import Targets
+
+REFRESH = 60.0
+
+
+@pytest.fixture
+def clock() -> ClockReactor:
+    return ClockReactor()
+
+
+@pytest_twisted.async_yield_fixture
+async def relay_with(
+    open_relay, clock
+) -> AsyncIterator[Callable[..., tuple[RunningRelay, Targets]]]:
+    """Return a factory of relays whose room ``lobby`` has the targets given."""
+    started = []
+
+    def start(
+        *targets: tuple[str, int], interface: str = "::", label: Label = Label.NONE
+    ) -> RunningRelay:
+        rules = RelayRules(
+            listeners={"main": loopback(interface)},
+            rooms={"lobby": RoomRules(targets=targets, target_refresh=REFRESH, label=label)},
+        )
+        relay = open_relay(rules, using=clock)
+        started.append(Targets(relay.relay))
+        started[-1].start()
+        return relay
+
+    yield start
+    for targets in started:
+        targets.stop()
+
+
+def said(relay: RunningRelay) -> list[events.Event]:
+    return [event for event in relay.events if event.id.startswith("target.")]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest_twisted.ensureDeferred
+async def test_a_target_gets_a_copy_of_everything(relay_with, make_peer, clock, host):
+    target = make_peer(host)
+    relay = relay_with(("collector.example", target.port))
+    resolution = clock.nameResolver.take()
+    assert resolution.name == "collector.example"
+    resolution.answer(host)
+    name = f"collector.example:{target.port}"
+    assert said(relay) == [events.TargetResolved(room="lobby", target=name, address=str(target))]
+    (joined,) = relay.of(events.MemberJoined)
+    assert (joined.kind, joined.member, joined.address) == ("target", name, str(target))
+    for sender in ("127.0.0.1", "::1"):
+        make_peer(sender).send(bytes(range(256)), relay)
+        assert await target.receive() == [bytes(range(256))]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_copy_has_no_label(relay_with, make_peer, clock):
+    target = make_peer()
+    relay = relay_with(("collector.example", target.port), label=Label.NICK)
+    clock.nameResolver.take().answer("127.0.0.1")
+    member = await make_peer().join(relay)
+    make_peer().send(b"hello", relay)
+    assert await member.receive() == [b"guest-3: hello"]
+    assert await target.receive() == [b"hello"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_a_target_says_is_not_heard(relay_with, make_peer, clock):
+    target = make_peer()
+    relay = relay_with(("collector.example", target.port))
+    clock.nameResolver.take().answer("127.0.0.1")
+    member = await make_peer().join(relay)
+    target.send(b"thank you", relay)
+    (rejected,) = await relay.seen(events.MemberRejected)
+    assert rejected.reason == "from-target"
+    make_peer().send(b"the first that it hears", relay)
+    assert await member.receive() == [b"the first that it hears"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_name_without_an_address_is_looked_up_again(relay_with, make_peer, clock):
+    target = make_peer()
+    relay = relay_with(("collector.example", target.port))
+    for _ in range(2):
+        clock.nameResolver.take().answer()
+        clock.advance(REFRESH - 1)
+        assert clock.nameResolver.asked == []
+        clock.advance(1)
+    unresolved = events.TargetUnresolved(
+        room="lobby",
+        target=f"collector.example:{target.port}",
+        error="the name has no address",
+    )
+    assert said(relay) == [unresolved] * 2
+    clock.nameResolver.take().answer("127.0.0.1")
+    make_peer().send(b"at last", relay)
+    assert await target.receive() == [b"at last"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_target_moves_with_its_name(relay_with, make_peer, clock):
+    old = make_peer("127.0.0.1")
+    new = make_peer("::1", old.port)
+    relay = relay_with(("collector.example", old.port))
+    clock.nameResolver.take().answer("127.0.0.1")
+    make_peer().send(b"to the old", relay)
+    assert await old.receive() == [b"to the old"]
+    clock.advance(REFRESH)
+    clock.nameResolver.take().answer("::1")
+    assert [event.address for event in said(relay)] == [
+        f"127.0.0.1:{old.port}",
+        f"[::1]:{old.port}",
+    ]
+    (left,) = relay.of(events.MemberLeft)
+    assert (left.address, left.reason) == (str(old), "replaced")
+    make_peer().send(b"to the new", relay)
+    assert await new.receive() == [b"to the new"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_address_among_several_is_kept(relay_with, make_peer, clock):
+    target = make_peer()
+    relay = relay_with(("collector.example", target.port))
+    clock.nameResolver.take().answer("127.0.0.1", "127.0.0.2")
+    clock.advance(REFRESH)
+    clock.nameResolver.take().answer("127.0.0.2", "127.0.0.1")
+    assert len(said(relay)) == 1
+    make_peer().send(b"still here", relay)
+    assert await target.receive() == [b"still here"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_name_that_is_lost_keeps_its_last_address(relay_with, make_peer, clock):
+    target = make_peer()
+    relay = relay_with(("collector.example", target.port))
+    clock.nameResolver.take().answer("127.0.0.1")
+    clock.advance(REFRESH)
+    clock.nameResolver.take().answer()
+    assert [event.id for event in said(relay)] == ["target.resolved", "target.unresolved"]
+    make_peer().send(b"still here", relay)
+    assert await target.receive() == [b"still here"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_look_up_without_an_answer_does_not_end_the_look_ups(relay_with, clock):
+    # Twisted's own resolver never answers when getaddrinfo fails in an unusual way.
+    relay_with(("collector.example", 2055))
+    clock.nameResolver.take()
+    clock.advance(REFRESH)
+    clock.nameResolver.take().answer("127.0.0.1")
+
+
+@pytest.mark.parametrize(("interface", "address"), [("127.0.0.1", "::1"), ("::1", "127.0.0.1")])
+@pytest_twisted.ensureDeferred
+async def test_an_address_that_no_listener_can_send_to(relay_with, clock, interface, address):
+    relay = relay_with(("collector.example", 2055), interface=interface)
+    clock.nameResolver.take().answer(address)
+    assert said(relay) == [
+        events.TargetUnresolved(
+            room="lobby",
+            target="collector.example:2055",
+            error="no listener can send to its addresses",
+        )
+    ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_first_address_that_can_be_sent_to_is_taken(relay_with, make_peer, clock):
+    target = make_peer("127.0.0.1")
+    relay = relay_with(("collector.example", target.port), interface="127.0.0.1")
+    clock.nameResolver.take().answer("::1", "127.0.0.1")
+    make_peer().send(b"hello", relay)
+    assert await target.receive() == [b"hello"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_listener_of_the_room_sends_to_its_targets(open_relay, make_peer, clock):
+    target = make_peer()
+    rules = RelayRules(
+        listeners={"a": loopback(room="attic"), "b": loopback(room="cellar")},
+        rooms={"cellar": RoomRules(targets=(("collector.example", target.port),))},
+    )
+    relay = open_relay(rules, using=clock)
+    targets = Targets(relay.relay)
+    targets.start()
+    clock.nameResolver.take().answer("127.0.0.1")
+    make_peer().send(b"hello", relay, "b")
+    assert await target.receive() == [b"hello"]
+    assert target.sources == {("127.0.0.1", relay.port("b"))}
+    targets.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_two_rooms_may_share_a_target(open_relay, make_peer, clock):
+    target = make_peer()
+    room = RoomRules(targets=(("collector.example", target.port),), target_refresh=REFRESH)
+    rules = RelayRules(
+        listeners={"a": loopback(room="attic"), "b": loopback(room="cellar")},
+        rooms={"attic": room, "cellar": room},
+    )
+    relay = open_relay(rules, using=clock)
+    targets = Targets(relay.relay)
+    targets.start()
+    for address in ("127.0.0.2", "127.0.0.1"):
+        for resolution in clock.nameResolver.asked:
+            resolution.answer(address)
+        clock.nameResolver.asked = []
+        clock.advance(REFRESH)
+    for listener in ("a", "b"):
+        make_peer().send(listener.encode(), relay, listener)
+        assert await target.receive() == [listener.encode()]
+    targets.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_target_that_is_closed_is_told_once(relay_with, make_peer, clock):
+    gone, other = make_peer(), make_peer()
+    relay = relay_with(("gone.example", gone.port), ("other.example", other.port))
+    for resolution in clock.nameResolver.asked:
+        resolution.answer("127.0.0.1")
+    clock.nameResolver.asked = []
+    speaker, member = [await make_peer().join(relay) for _ in range(2)]
+    gone.close()
+    payloads = [b"%d" % number for number in range(50)]
+    for payload in payloads:
+        speaker.send(payload, relay)
+    for receiver in (other, member):
+        assert await receiver.receive(len(payloads)) == payloads
+    (unreachable,) = await relay.seen(events.TargetUnreachable)
+    assert unreachable == events.TargetUnreachable(
+        room="lobby",
+        target=f"gone.example:{gone.port}",
+        address=f"127.0.0.1:{gone.port}",
+        error="Connection refused",
+    )
+    clock.advance(REFRESH)
+    for number in (2, 3):
+        speaker.send(b"still gone?", relay)
+        await other.receive()
+        if number == 2:
+            await relay.seen(events.TargetUnreachable, number)
+    assert len(relay.of(events.TargetUnreachable)) == 2
+    clock.nameResolver.asked = []
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_answer_after_the_end_is_ignored(open_relay, clock):
+    rules = RelayRules(
+        listeners={"main": loopback()},
+        rooms={"lobby": RoomRules(targets=(("collector.example", 2055),))},
+    )
+    relay = open_relay(rules, using=clock)
+    targets = Targets(relay.relay)
+    targets.start()
+    resolution = clock.nameResolver.take()
+    targets.stop()
+    resolution.answer("127.0.0.1")
+    assert said(relay) == []
+    assert clock.getDelayedCalls() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_real_names_are_looked_up(open_relay, make_peer):
+    target = make_peer()
+    rules = RelayRules(
+        listeners={"main": loopback("127.0.0.1")},
+        rooms={"lobby": RoomRules(targets=(("localhost", target.port),))},
+    )
+    relay = open_relay(rules)
+    targets = Targets(relay.relay)
+    targets.start()
+    await relay.seen(events.TargetResolved)
+    make_peer().send(b"hello", relay)
+    assert await target.receive() == [b"hello"]
+    targets.stop()
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'x' * 64}.example", "\udcff.example"])
+def test_names_at_which_the_resolver_would_fail_are_refused_before(host):
+    with pytest.raises(ValueError, match="is no name of a host"):
+        parse_host_port(f"{host}:2055")
+
+
+@pytest.mark.skipif(link_local() is None, reason="no link-local address here")
+@pytest_twisted.ensureDeferred
+async def test_a_link_local_address(open_relay, make_peer):
+    target = make_peer(link_local())
+    rules = RelayRules(
+        listeners={"main": loopback()},
+        rooms={"lobby": RoomRules(targets=((link_local(), target.port),))},
+    )
+    relay = open_relay(rules)
+    targets = Targets(relay.relay)
+    targets.start()
+    await relay.seen(events.TargetResolved)
+    make_peer().send(b"hello", relay)
+    assert await target.receive() == [b"hello"]
+    targets.stop()

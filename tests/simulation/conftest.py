@@ -1,0 +1,33 @@
+"""
+Seeds.
+
+``UDPRELAY_SIM_SEED=17 pytest tests/simulation`` runs one seed alone, ``UDPRELAY_SIM_RUNS=100000``
+that many.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+RUNS = 100
+
+
+@pytest.fixture
+def for_each_seed() -> Callable[[Callable[[int], None]], None]:
+    """Return a function that runs a simulation for every seed, and says which one failed."""
+
+    def run(simulate: Callable[[int], None]) -> None:
+        alone = os.environ.get("UDPRELAY_SIM_SEED")
+        runs = range(int(os.environ.get("UDPRELAY_SIM_RUNS", RUNS)))
+        for seed in [int(alone)] if alone else runs:
+            try:
+                simulate(seed)
+            except Exception as error:
+                raise AssertionError(
+                    f"seed {seed}: {error}\nthis one alone: UDPRELAY_SIM_SEED={seed}"
+                ) from error
+
+    return run

@@ -1,0 +1,212 @@
+"""Who lives on the virtual network: a relay round a real hub, plain programs, strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+
+from virtual_network import Address, Network, endpoint_of
+from virtual_promises import Promises
+
+from udprelay.core.challenge import is_challenge
+from udprelay.core.drops import DropReason
+from udprelay.core.events import RelayStopped
+from udprelay.core.hub import Hub
+from udprelay.core.listener import Listener
+from udprelay.core.room import FanOut, Member
+from udprelay.core.rules import RelayRules
+from udprelay.core.text import without_line_break
+
+BATCH = 64
+CONSOLE = "console"
+
+
+class VirtualRelay:
+    """
+    A hub with virtual sockets, in the way of :class:`udprelay.net.relay.Relay`.
+
+    :param addresses: where each listener is.
+    :param targets: fixed receivers of rooms, each through one listener.
+    :param refusals: of 1, how many deliveries the kernel does not take.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        random: Random,
+        rules: RelayRules,
+        addresses: Mapping[str, Address],
+        targets: Mapping[Address, tuple[str, str]] | None = None,
+        console: str | None = None,
+        refusals: float = 0.0,
+    ) -> None:
+        self.network = network
+        self.addresses = addresses
+        self.console_room = console
+        self.console_heard: list[bytes] = []
+        self._random = random
+        self._rules = rules
+        self._targets = targets or {}
+        self._refusals = refusals
+        self._deadline: float | None = None
+        self._inbox: list[tuple[str, Address, bytes]] = []
+        for name, address in addresses.items():
+            network.attach(address, self._receiver(name))
+        self._start()
+
+    def _start(self) -> None:
+        own = {endpoint_of(address) for address in self.addresses.values()}
+        now = self.network.time.now
+        self._deadline = None
+        self.hub = Hub(self._rules, self._random.randbytes(32), own.__contains__, now)
+        self.listeners = {
+            name: self.hub.open_listener(name, endpoint_of) for name in self._rules.listeners
+        }
+        self.promises = Promises(self.hub, self.listeners)
+        self.console: Member | None = None
+        if self.console_room is not None:
+            self.console = self.hub.add_console(self.console_room, CONSOLE, now)
+        for address, (room, listener) in self._targets.items():
+            self.hub.add_target(room, "target", self.listeners[listener], address, now)
+        self._settle()
+
+    def restart(self) -> None:
+        """Stop, and start with no memory of anything."""
+        self.stop()
+        self._inbox.clear()
+        self._start()
+
+    def stop(self) -> None:
+        """End the hub; its totals must be what was seen of it."""
+        self.hub.close(self.network.time.now)
+        events = self.hub.take_events()
+        self.promises.events(events)
+        assert isinstance(events[-1], RelayStopped)
+        self.promises.totals(events[-1])
+
+    def say(self, payload: bytes) -> None:
+        """Say something at the console."""
+        assert self.console is not None
+        now = self.network.time.now
+        self.promises.arrived(None, self.console.room.name, CONSOLE, payload)
+        self._carry_out(self.hub.say(self.console, payload, now))
+
+    def kick(self, number: int) -> None:
+        """Put a plain member out."""
+        members = [m for listener in self.listeners.values() for m in listener.members.values()]
+        if members:
+            self.promises.kicks += 1
+            self.hub.kick(members[number % len(members)], self.network.time.now)
+            self._settle()
+
+    def _receiver(self, name: str):
+        def receive(source: Address, payload: bytes) -> None:
+            if not self._inbox:
+                # Somewhat later, so that batches come about.
+                self.network.time.after(self._random.uniform(0, 0.01), self._turn)
+            self._inbox.append((name, source, payload))
+
+        return receive
+
+    def _turn(self) -> None:
+        batches: dict[str, list[tuple[Address, bytes]]] = {}
+        for name, source, payload in self._inbox:
+            batches.setdefault(name, []).append((source, payload))
+        self._inbox.clear()
+        for name, all_read in batches.items():
+            for start in range(0, len(all_read), BATCH):
+                self._batch(self.listeners[name], all_read[start : start + BATCH])
+
+    def _batch(self, listener: Listener, batch: list[tuple[Address, bytes]]) -> None:
+        promises = self.promises
+        before = promises.before(listener)
+        for source, payload in batch:
+            promises.arrived(listener, listener.rules.room, source, payload)
+        fan_outs = self.hub.receive(listener, batch, self.network.time.now)
+        promises.nothing_vanished(listener, batch, before)
+        self._carry_out(fan_outs)
+
+    def _carry_out(self, fan_outs: list[FanOut]) -> None:
+        now = self.network.time.now
+        for fan_out in fan_outs:
+            for group, count in fan_out.reach:
+                payloads, senders = fan_out.for_group(group)
+                for payload, sender in zip(payloads, senders, strict=True):
+                    for member in group.members[:count]:
+                        if member is sender:
+                            continue
+                        self.promises.delivery(fan_out, group, payload, sender, member)
+                        if self._random.random() < self._refusals:
+                            name = getattr(group.way, "name", CONSOLE)
+                            reason = DropReason.SEND_BUFFER
+                            self.hub.undelivered(fan_out.room, reason, name, now)
+                            self.promises.refused += 1
+                        elif group.way == CONSOLE:
+                            self.console_heard.append(payload)
+                        else:
+                            own = self.addresses[group.way.name]
+                            self.network.send(own, member.source, payload)
+        self._settle()
+
+    def _settle(self) -> None:
+        for reply in self.hub.take_replies():
+            self.promises.reply(reply)
+            own = self.addresses[reply.listener.name]
+            self.network.send(own, reply.source, reply.payload)
+        self.promises.events(self.hub.take_events())
+        self.promises.bounds()
+        deadline = self.hub.next_deadline()
+        if deadline is not None and (self._deadline is None or deadline < self._deadline):
+            self._deadline = deadline
+            self.network.time.at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        now = self.network.time.now
+        if self._deadline is not None and self._deadline <= now:
+            self._deadline = None
+        self.hub.expire(now)
+        self._settle()
+
+
+class Program:
+    """
+    A plain UDP program: says numbered things, keeps what it hears, sends back codes.
+
+    :ivar heard: payloads in order, without the label.
+    """
+
+    def __init__(self, network: Network, name: str, address: Address, relay: Address) -> None:
+        self.network = network
+        self.name = name
+        self.address = address
+        self.relay = relay
+        self.said: list[bytes] = []
+        self.heard: list[bytes] = []
+        self.labelled = False
+        network.attach(address, self._receive)
+
+    def send(self, payload: bytes) -> None:
+        """Send a datagram to the relay."""
+        self.network.send(self.address, self.relay, payload)
+
+    def say(self, padding: int = 0) -> None:
+        """Say the next thing."""
+        payload = f"{self.name} {len(self.said)} {'.' * padding}".encode()
+        self.said.append(payload)
+        self.send(payload)
+
+    def _receive(self, source: Address, payload: bytes) -> None:
+        assert source == self.relay, f"{self.name} heard {payload!r} from {source}, no relay"
+        if is_challenge(payload):
+            self.send(without_line_break(payload).split()[-1].lower())
+            return
+        if self.labelled:
+            payload = payload.partition(b": ")[2]
+        self.heard.append(payload)
+
+
+class Echo:
+    """An echo service (RFC 862)."""
+
+    def __init__(self, network: Network, address: Address) -> None:
+        network.attach(address, lambda source, payload: network.send(address, source, payload))

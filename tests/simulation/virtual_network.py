@@ -1,0 +1,133 @@
+"""A network that exists only in a seed: virtual time, and datagrams that go wrong on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from heapq import heappop, heappush
+from random import Random
+
+from attrs import frozen
+
+from udprelay.core.endpoint import Endpoint, endpoint
+
+Address = tuple[str, int]
+Receive = Callable[[Address, bytes], None]
+
+
+@cache
+def endpoint_of(address: Address) -> Endpoint:
+    """Return the endpoint that an address of this network stands for."""
+    return endpoint(*address)
+
+
+class VirtualTime:
+    """A clock that jumps from one thing to do to the next."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._serial = 0
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+
+    def at(self, when: float, call: Callable[[], None]) -> None:
+        """Do ``call`` at a time; what is due at the same time is done in the order of asking."""
+        self._serial += 1
+        heappush(self._due, (max(when, self.now), self._serial, call))
+
+    def after(self, delay: float, call: Callable[[], None]) -> None:
+        """Do ``call`` some seconds from now."""
+        self.at(self.now + delay, call)
+
+    def run(self, until: float) -> None:
+        """Do all that is due until a time."""
+        while self._due and self._due[0][0] <= until:
+            self.now, _, call = heappop(self._due)
+            call()
+        self.now = until
+
+
+@frozen
+class Conditions:
+    """
+    How bad a network is.
+
+    :param loss: of 1, how many datagrams are lost.
+    :param duplication: of 1, how many arrive twice.
+    :param delay: the least and the most seconds on the way.
+    :param reordering: whether a datagram may overtake an earlier one between the same two.
+    """
+
+    loss: float = 0.0
+    duplication: float = 0.0
+    delay: tuple[float, float] = (0.001, 0.1)
+    reordering: bool = False
+
+
+class Network:
+    """
+    Carries datagrams between addresses, through address translation, unless cut.
+
+    :ivar trace: every datagram sent: time, source, destination, payload.
+    """
+
+    def __init__(self, time: VirtualTime, random: Random, conditions: Conditions) -> None:
+        self.time = time
+        self.trace: list[tuple[float, Address, Address, bytes]] = []
+        self._random = random
+        self._conditions = conditions
+        self._hosts: dict[Address, Receive] = {}
+        self._outside: dict[Address, Address] = {}
+        self._inside: dict[Address, Address] = {}
+        self._cut: dict[str, None] = {}
+        self._latest: dict[tuple[Address, Address], float] = {}
+
+    def attach(self, address: Address, receive: Receive) -> None:
+        """Open a socket at an address."""
+        self._hosts[address] = receive
+
+    def detach(self, address: Address) -> None:
+        """Close the socket at an address."""
+        del self._hosts[address]
+
+    def translate(self, inside: Address, outside: Address) -> None:
+        """Give a host behind a NAT an address outside; the one it had before is dead."""
+        self._inside.pop(self._outside.get(inside, inside), None)
+        self._outside[inside] = outside
+        self._inside[outside] = inside
+
+    def seen_as(self, inside: Address) -> Address:
+        """Return the address that others see a host at."""
+        return self._outside.get(inside, inside)
+
+    def cut_off(self, host: str) -> None:
+        """Let nothing through to a host or from it."""
+        self._cut[host] = None
+
+    def heal(self) -> None:
+        """Let everything through again."""
+        self._cut.clear()
+
+    def send(self, source: Address, destination: Address, payload: bytes) -> None:
+        """Send a datagram; ``source`` may be forged."""
+        source = self.seen_as(source)
+        self.trace.append((self.time.now, source, destination, payload))
+        conditions, random = self._conditions, self._random
+        copies = 1 + (random.random() < conditions.duplication)
+        for _ in range(copies):
+            if random.random() < conditions.loss:
+                continue
+            arrival = self.time.now + random.uniform(*conditions.delay)
+            if not conditions.reordering:
+                way = (source, destination)
+                arrival = self._latest[way] = max(arrival, self._latest.get(way, 0.0))
+            self.time.at(arrival, lambda: self._arrive(source, destination, payload))
+
+    def _arrive(self, source: Address, destination: Address, payload: bytes) -> None:
+        if source[0] in self._cut or destination[0] in self._cut:
+            return
+        inside = self._inside.get(destination, destination)
+        if inside in self._outside and self._outside[inside] != destination:
+            return
+        receive = self._hosts.get(inside)
+        if receive is not None:
+            receive(source, payload)
