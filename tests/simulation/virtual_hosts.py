@@ -173,6 +173,7 @@ class Program:
     A plain UDP program: says numbered things, keeps what it hears, sends back codes.
 
     :ivar heard: payloads in order, without the label.
+    :ivar codes: what it has sent back.
     """
 
     def __init__(self, network: Network, name: str, address: Address, relay: Address) -> None:
@@ -182,6 +183,7 @@ class Program:
         self.relay = relay
         self.said: list[bytes] = []
         self.heard: list[bytes] = []
+        self.codes: list[bytes] = []
         self.labelled = False
         network.attach(address, self._receive)
 
@@ -198,7 +200,8 @@ class Program:
     def _receive(self, source: Address, payload: bytes) -> None:
         assert source == self.relay, f"{self.name} heard {payload!r} from {source}, no relay"
         if is_challenge(payload):
-            self.send(without_line_break(payload).split()[-1].lower())
+            self.codes.append(without_line_break(payload).split()[-1].lower())
+            self.send(self.codes[-1])
             return
         if self.labelled:
             payload = payload.partition(b": ")[2]
