@@ -174,7 +174,7 @@ class TestSaying:
 
     def test_a_line_is_said_when_it_is_whole(self, terminal: Terminal) -> None:
         terminal.hear(GUEST)
-        for piece in (b"hel", b"lo\nwor", b"ld", b"\n"):
+        for piece in (b"he", b"llo\nwor", b"ld", b"\n"):
             terminal.console.dataReceived(piece)
         assert terminal.sent() == [(GUEST, b"hello"), (GUEST, b"world")]
 

@@ -23,6 +23,8 @@ def perfect(seed: int) -> World:
     """On a network that delays only, everybody gets everything once, and in order."""
     world = World(seed, PERFECT)
     world.join()
+    codes = [code for program in world.everybody() for code in program.codes]
+    assert not any(world.relay.promises.was_delivered(code) for code in codes)
     world.talk(JOINED, JOINED + END)
     world.time.run(JOINED + END + 1)
     for room, programs in world.programs.items():

@@ -40,6 +40,7 @@ class Promises:
         self._hub = hub
         self._listeners = listeners
         self._said: dict[str, dict[bytes, list[Any]]] = {}
+        self._delivered: set[bytes] = set()
         self._serial = 0
         self._latest: dict[bytes, int] = {}
         self._came: dict[Any, int] = {}
@@ -106,6 +107,7 @@ class Promises:
             label = f"{sender.name}: ".encode()
             assert payload.startswith(label), f"{payload!r} has not the label {label!r}"
             payload = payload[len(label) :]
+        self._delivered.add(payload)
         sources = self._said[room].get(payload)
         assert sources is not None, f"nobody in {room} said {payload!r}"
         if member.kind is Kind.PLAIN:
@@ -115,6 +117,10 @@ class Promises:
             assert member.source != sender.source, f"{payload!r} goes back to its sender"
             others = [source for source in sources if source != member.source]
             assert others, f"{payload!r} goes back to {member.source}"
+
+    def was_delivered(self, payload: bytes) -> bool:
+        """Return whether anybody was sent this as part of a fan-out."""
+        return payload in self._delivered
 
     def reply(self, reply: Reply) -> None:
         """Check one datagram that is not part of a fan-out."""

@@ -91,9 +91,7 @@ class World:
         for program in self.everybody():
             self.time.at(self.random.uniform(0, 5), lambda p=program: p.send(b"is it me?"))
         self.time.run(JOINED)
-        codes = {code for program in self.everybody() for code in program.codes}
         for program in self.everybody():
-            assert not codes & set(program.heard), f"{program.name} heard a code"
             program.heard.clear()
         self.target_heard.clear()
         self.relay.console_heard.clear()

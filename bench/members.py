@@ -1,0 +1,232 @@
+"""
+What a member costs when there are many.
+
+``python -m bench.members`` lets 10,000 members join, fall silent and be put out, and compares the
+cost of each with that in a room of 100: all in one room, and in 1,000 rooms of 10. Then it
+measures the memory of idle members, 10,000 and 100,000 of them, in processes of their own.
+
+Only the hub is measured: it is where a table could grow slow. Members join with empty datagrams,
+as the first payload of a member would cost its fan-out too. The shapes take turns in each round,
+the collector of cycles is off while the clock runs, the clock counts this process's CPU time, and
+what is shown is the median of the rounds. A ratio above the goal makes the exit status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from statistics import median
+from time import process_time
+
+from attrs import frozen
+
+from udprelay.core.endpoint import Endpoint, endpoint
+from udprelay.core.hub import Hub
+from udprelay.core.listener import Listener, Source
+from udprelay.core.rules import ListenerRules, RelayRules, RoomRules
+
+MEMBERS = 10_000
+BATCH = 10
+"""Datagrams handed over at once: as many as the smallest room has members, for all shapes."""
+
+GOAL = 1.5
+MEMORY_GOAL = 1024
+WORKS = ("join", "expire", "leave")
+
+
+@frozen
+class Shape:
+    """
+    How :data:`MEMBERS` members are divided.
+
+    :param hubs: how many relays, one after the other.
+    :param rooms: rooms of each relay.
+    :param members: members of each room.
+    """
+
+    name: str
+    hubs: int
+    rooms: int
+    members: int
+
+
+FEW = Shape("1 room of 100", 100, 1, 100)
+SHAPES = (FEW, Shape("1 room of 10,000", 1, 1, MEMBERS), Shape("1,000 rooms of 10", 1, 1000, 10))
+
+
+class Relay:
+    """A hub with as many listeners as it has rooms."""
+
+    def __init__(self, rooms: int) -> None:
+        names = [f"room-{number}" for number in range(rooms)]
+        rules = RelayRules(
+            max_members=10_000_000,
+            listeners={name: ListenerRules(room=name) for name in names},
+            room_defaults=RoomRules(max_members=10_000_000),
+        )
+        self.hub = Hub(rules, bytes(32), lambda _: False, 0.0)
+        self.listeners = [self.hub.open_listener(name, read_endpoint) for name in names]
+
+
+def read_endpoint(source: Source) -> Endpoint:
+    """Read a source as the port does."""
+    return endpoint(source[0], source[1])
+
+
+def sources(count: int) -> list[Source]:
+    """Return addresses as a dual-stack socket gives them, in an order like that of chance."""
+    return [
+        (f"::ffff:10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}", 1024 + n % 60_000, 0, 0)
+        for n in (number * 7919 % count for number in range(count))
+    ]
+
+
+def batches(relay: Relay, members: int) -> Iterator[tuple[Listener, list[tuple[Source, bytes]]]]:
+    """Yield what the members of each room send to join."""
+    rooms = len(relay.listeners)
+    everybody = sources(rooms * members)
+    for start in range(0, len(everybody), BATCH):
+        listener = relay.listeners[start // BATCH % rooms]
+        yield listener, [(source, b"") for source in everybody[start : start + BATCH]]
+
+
+def join(relay: Relay, joining: Sequence[tuple[Listener, list[tuple[Source, bytes]]]]) -> None:
+    """Let all join."""
+    hub = relay.hub
+    for listener, batch in joining:
+        hub.receive(listener, batch, 0.0)
+        hub.take_events()
+
+
+def expire(relay: Relay) -> None:
+    """Let all fall silent for too long."""
+    hub = relay.hub
+    now = 10_000.0
+    while hub.next_deadline() is not None:
+        hub.expire(now)
+        hub.take_events()
+
+
+def leave(relay: Relay) -> None:
+    """Put all out, the first of each room first."""
+    hub = relay.hub
+    for listener in relay.listeners:
+        for member in list(listener.members.values()):
+            hub.kick(member, 0.0)
+            hub.take_events()
+
+
+class Stopwatch:
+    """Adds up CPU time, with the collector of cycles switched off."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        gc.collect()
+        gc.disable()
+        self._start = process_time()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += process_time() - self._start
+        gc.enable()
+
+
+def measure(shape: Shape) -> dict[str, float]:
+    """Return the microseconds of each kind of work per member."""
+    watches = {work: Stopwatch() for work in WORKS}
+    for end in (expire, leave):
+        relays = [Relay(shape.rooms) for _ in range(shape.hubs)]
+        joining = [list(batches(relay, shape.members)) for relay in relays]
+        with watches["join"]:
+            for relay, datagrams in zip(relays, joining, strict=True):
+                join(relay, datagrams)
+        if any(relay.hub.member_count != shape.rooms * shape.members for relay in relays):
+            raise SystemExit("not everybody has joined")
+        with watches[end.__name__]:
+            for relay in relays:
+                end(relay)
+        if any(relay.hub.member_count for relay in relays):
+            raise SystemExit("not everybody has left")
+    times = {work: watch.seconds * 1e6 / MEMBERS for work, watch in watches.items()}
+    times["join"] /= 2
+    return times
+
+
+def compare(rounds: int) -> bool:
+    """Print the cost of each kind of work in each shape; return whether every goal is met."""
+    results: dict[tuple[str, str], list[float]] = {}
+    for number in range(rounds + 1):
+        # Whoever is first pays for something now and then.
+        turn = number % len(SHAPES)
+        for shape in SHAPES[turn:] + SHAPES[:turn]:
+            for work, time in measure(shape).items():
+                # The first round warms up.
+                results.setdefault((work, shape.name), []).extend([time] if number else [])
+    met = True
+    print(f"{'work':8}{'shape':20}{'µs each':>9}{'ratio':>8}   goal ≤ {GOAL}")
+    for work in WORKS:
+        few = results[work, FEW.name]
+        for shape in SHAPES:
+            times = results[work, shape.name]
+            ratio = median(time / base for time, base in zip(times, few, strict=True))
+            met = met and ratio <= GOAL
+            verdict = "" if ratio <= GOAL else "   MISSED"
+            print(f"{work:8}{shape.name:20}{median(times):9.2f}{ratio:8.2f}{verdict}")
+    return met
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process occupies."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def grow(count: int) -> None:
+    """Print the bytes that each of ``count`` idle members of one room takes."""
+    relay = Relay(1)
+    gc.collect()
+    before = resident()
+    for start in range(0, count, BATCH):
+        # Addresses are made as they come: what the hub does not keep is not counted.
+        numbers = range(start, min(start + BATCH, count))
+        batch = [
+            ((f"::ffff:10.{n >> 16}.{n >> 8 & 255}.{n & 255}", 1024 + n % 60_000, 0, 0), b"")
+            for n in numbers
+        ]
+        relay.hub.receive(relay.listeners[0], batch, float(start))
+        relay.hub.take_events()
+    gc.collect()
+    print((resident() - before) // count)
+
+
+def memory() -> bool:
+    """Print the memory of idle members; return whether the goal is met."""
+    met = True
+    for count in (10_000, 100_000):
+        child = [sys.executable, "-m", "bench.members", "--grow", str(count)]
+        each = int(subprocess.run(child, check=True, stdout=subprocess.PIPE).stdout)
+        met = met and each <= MEMORY_GOAL
+        print(f"{count:>9,} idle members: {each:5} bytes each   goal ≤ {MEMORY_GOAL:,}")
+    return met
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m bench.members", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--rounds", type=int, default=7, help="measured rounds (default 7)")
+    parser.add_argument("--grow", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.grow:
+        grow(arguments.grow)
+        return 0
+    return 0 if all([compare(arguments.rounds), memory()]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
