@@ -23,9 +23,7 @@ def clock() -> ClockReactor:
 
 
 @pytest_twisted.async_yield_fixture
-async def relay_with(
-    open_relay, clock
-) -> AsyncIterator[Callable[..., tuple[RunningRelay, Targets]]]:
+async def relay_with(open_relay, clock) -> AsyncIterator[Callable[..., RunningRelay]]:
     """Return a factory of relays whose room ``lobby`` has the targets given."""
     started = []
 

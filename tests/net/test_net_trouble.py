@@ -138,7 +138,7 @@ async def test_an_error_of_a_reply_is_counted(open_relay, make_peer):
 
 @pytest_twisted.ensureDeferred
 async def test_a_batch_that_fails_is_logged_and_the_relay_goes_on(
-    open_relay, make_peer, monkeypatch, logged_errors
+    open_relay, make_peer, logged_errors
 ):
     relay = open_relay()
     speaker, member = [await make_peer().join(relay) for _ in range(2)]
