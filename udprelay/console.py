@@ -13,7 +13,7 @@ from udprelay.core import events
 from udprelay.core.drops import DropReason
 from udprelay.core.endpoint import MAX_PAYLOAD
 from udprelay.core.lines import LineSplitter
-from udprelay.core.room import Kind, Member
+from udprelay.core.room import Group, Kind, Member
 from udprelay.core.text import printable, shown
 from udprelay.net.relay import Relay
 
@@ -49,7 +49,7 @@ class Console(Protocol):
     # The room's side.
 
     def deliver(
-        self, payloads: Sequence[bytes], senders: Sequence[Member], members: Sequence[Member]
+        self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
     ) -> list[DropReason]:
         """Print each payload with its sender's address; drop it if the terminal is behind."""
         failed = []

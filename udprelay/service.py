@@ -67,7 +67,13 @@ class RelayService(Service):
 
         super().privilegedStartService()
         self._publish(events.RelayStarted(version=__version__, reactor=qual(reactor.__class__)))
-        relay = Relay(self._config.rules, reactor, secrets.token_bytes(32), self._publish)
+        relay = Relay(
+            self._config.rules,
+            reactor,
+            secrets.token_bytes(32),
+            self._publish,
+            self._config.log.statistics,
+        )
         try:
             relay.open()
         except CannotOpenError as error:

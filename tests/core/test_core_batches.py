@@ -41,7 +41,12 @@ def seen(rules: RelayRules, batches: list[list[tuple[str, bytes]]]) -> tuple[obj
     for batch in batches:
         relay.receive_batch(*batch)
     replies, room = relay.replies(), relay.hub.rooms["lobby"]
-    counters = (relay.hub.datagrams, relay.hub.bytes, relay.hub.deliveries, relay.hub.joined)
+    counters = (
+        relay.hub.datagrams,
+        relay.hub.payload_bytes,
+        relay.hub.deliveries,
+        relay.hub.joined,
+    )
     of_the_room = (room.datagrams, room.bytes, room.deliveries)
     relay.hub.close(relay.now)
     # Not in order: what a batch was relayed is said at its end, refusals at once.

@@ -18,7 +18,13 @@ CATALOGUE = [
     for kind in vars(events).values()
     if isinstance(kind, type) and issubclass(kind, events.Event) and kind is not events.Event
 ]
-VALUES: dict[str, Any] = {"str": "x\x1b[2J", "int": 7, "float": 0.5, "Mapping[str, int]": {"a": 1}}
+VALUES: dict[str, Any] = {
+    "str": "x\x1b[2J",
+    "int": 7,
+    "bool": True,
+    "float": 0.5,
+    "Mapping[str, int]": {"a": 1},
+}
 
 
 def example(kind: type[events.Event], **values: Any) -> events.Event:

@@ -112,7 +112,9 @@ class TestUndelivered:
         relay.join(ANNA, BERT, CARL)
         (fan_out,) = relay.hub.receive(relay.listeners["main"], [(ANNA, b"x")], relay.now)
         assert (fan_out.room.deliveries, relay.hub.deliveries) == (2, 2)
-        relay.hub.undelivered(fan_out.room, DropReason.SEND_BUFFER, "main", relay.now)
+        relay.hub.undelivered(
+            fan_out.room, relay.listeners["main"], DropReason.SEND_BUFFER, relay.now
+        )
         assert (fan_out.room.deliveries, relay.hub.deliveries) == (1, 1)
         assert relay.dropped() == {"send-buffer": 1}
 

@@ -47,7 +47,7 @@ class TestConsole:
         console = relay.hub.add_console("lobby", "terminal", relay.now)
         relay.join(ANNA, BERT)
         relay.deliver(relay.hub.say(console, b"hello", relay.now))
-        assert (relay.hub.datagrams, relay.hub.bytes, relay.hub.deliveries) == (1, 5, 2)
+        assert (relay.hub.datagrams, relay.hub.payload_bytes, relay.hub.deliveries) == (1, 5, 2)
 
 
 class TestTell:

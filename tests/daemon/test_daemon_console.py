@@ -16,7 +16,7 @@ from udprelay.console import HELP, Console
 from udprelay.core import events
 from udprelay.core.drops import DropReason
 from udprelay.core.endpoint import MAX_PAYLOAD, Endpoint, endpoint
-from udprelay.core.room import Member
+from udprelay.core.room import Group, Member
 from udprelay.core.rules import Label, RelayRules, RoomRules
 from udprelay.net.relay import Relay
 
@@ -34,10 +34,10 @@ class Port:
         return None
 
     def deliver(
-        self, payloads: Sequence[bytes], senders: Sequence[Member], members: Sequence[Member]
+        self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
     ) -> list[DropReason]:
         for payload, sender in zip(payloads, senders, strict=True):
-            for member in members:
+            for member in group.members[:count]:
                 if member is not sender:
                     self.send(payload, member.source)
         return []
@@ -53,7 +53,9 @@ class Terminal:
     def __init__(self, rules: RelayRules) -> None:
         self.clock, self.port = Clock(), Port()
         self.events: list[events.Event] = []
-        self.relay = Relay(rules, self.clock, bytes(32), self.events.append)
+        self.relay = Relay(
+            rules, self.clock, bytes(32), self.events.append, clock=self.clock.seconds
+        )
         self.listener = self.relay.hub.open_listener("main", read_endpoint)
         self.relay.listeners["main"] = SimpleNamespace(listener=self.listener, port=self.port)
         self.relay.add_way(self.listener, self.port)

@@ -15,7 +15,13 @@ from udprelay.core.drops import DropReason
 from udprelay.core.events import Event
 
 CATALOGUE = DOCS / "events.rst"
-TYPES = {"str": "text", "int": "integer", "float": "number", "Mapping[str, int]": "object"}
+TYPES = {
+    "str": "text",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "Mapping[str, int]": "object",
+}
 
 EVENTS = {
     kind.id: kind

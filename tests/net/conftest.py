@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from attrs import evolve
 from net_peers import Peer, RunningRelay, one_listener
 from twisted.internet import reactor
 
@@ -19,13 +20,21 @@ def make_peer() -> Iterator[Callable[..., Peer]]:
         yield lambda *where: stack.enter_context(closing(Peer(*where)))
 
 
+@pytest.fixture(params=[True, False], ids=["batched", "stock"])
+def batch(request: pytest.FixtureRequest) -> bool:
+    """Whether listeners move many datagrams in one system call: both must do the same."""
+    return bool(request.param)
+
+
 @pytest_twisted.async_yield_fixture
-async def open_relay() -> AsyncIterator[Callable[..., RunningRelay]]:
+async def open_relay(batch: bool) -> AsyncIterator[Callable[..., RunningRelay]]:
     """Return a factory of running relays; all are closed at the end."""
     opened = []
 
     def open_(rules: RelayRules | None = None, using: Any = reactor) -> RunningRelay:
-        running = RunningRelay(rules or one_listener(), using)
+        rules = rules or one_listener()
+        listeners = {n: evolve(one, batch=batch) for n, one in rules.listeners.items()}
+        running = RunningRelay(evolve(rules, listeners=listeners), using)
         opened.append(running)
         return running.open()
 

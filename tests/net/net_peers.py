@@ -121,7 +121,7 @@ class RunningRelay:
     def __init__(self, rules: RelayRules, using: Any = reactor) -> None:
         self.events: list[events.Event] = []
         self._waiting = Waiting()
-        self.relay = Relay(rules, using, SECRET, self._publish)
+        self.relay = Relay(rules, using, SECRET, self._publish, clock=using.seconds)
 
     def _publish(self, event: events.Event) -> None:
         self.events.append(event)

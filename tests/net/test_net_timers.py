@@ -12,6 +12,7 @@ from twisted.logger import globalLogPublisher
 
 from udprelay.config import Config
 from udprelay.core import events
+from udprelay.core.endpoint import endpoint
 from udprelay.core.rules import PlainPolicy, RelayRules, RoomRules
 from udprelay.service import RelayService
 
@@ -135,7 +136,8 @@ async def test_a_deadline_that_keeps_failing_does_not_spin(
 async def test_many_deadlines_at_once_leave_datagrams_their_turn(open_relay, make_peer, clock):
     relay = open_relay(one_listener(), using=clock)
     hub, listener = relay.relay.hub, relay.relay.listeners["main"].listener
-    strangers = [("::ffff:192.0.2.1", port, 0, 0) for port in range(1, 601)]
+    source = relay.relay.listeners["main"].port.address_of
+    strangers = [source(endpoint("192.0.2.1", port)) for port in range(1, 601)]
     relay.relay.carry_out(hub.receive(listener, [(s, b"") for s in strangers], clock.seconds()))
     left = []
     clock.callLater(300, lambda: left.append(len(relay.of(events.MemberLeft))))
@@ -212,7 +214,9 @@ async def test_the_service_ends_with_the_totals():
     assert ids[0] == "relay.started"
     assert ids[ids.index("relay.stopping") :] == [
         "relay.stopping",
+        "listener.statistics",
         "listener.closed",
+        "listener.statistics",
         "listener.closed",
         "room.closed",
         "relay.stopped",

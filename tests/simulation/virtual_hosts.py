@@ -137,9 +137,8 @@ class VirtualRelay:
                             continue
                         self.promises.delivery(fan_out, group, payload, sender, member)
                         if self._random.random() < self._refusals:
-                            name = getattr(group.way, "name", CONSOLE)
                             reason = DropReason.SEND_BUFFER
-                            self.hub.undelivered(fan_out.room, reason, name, now)
+                            self.hub.undelivered(fan_out.room, group.way, reason, now)
                             self.promises.refused += 1
                         elif group.way == CONSOLE:
                             self.console_heard.append(payload)

@@ -43,6 +43,7 @@ def test_json_log_tells_of_a_life(start: Start) -> None:
         "room.opened",
         "member.joined",
         "relay.stopping",
+        "listener.statistics",
         "listener.closed",
         "room.closed",
         "relay.stopped",

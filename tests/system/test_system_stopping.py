@@ -56,7 +56,13 @@ def test_stop_is_told_and_totals_come_last(start: Start, number: signal.Signals)
     assert one.receive() == b"hello, one"
     totals = relay.stop(number)
     stop = names(relay)[names(relay).index("relay.stopping") :]
-    assert stop == ["relay.stopping", "listener.closed", "room.closed", "relay.stopped"]
+    assert stop == [
+        "relay.stopping",
+        "listener.statistics",
+        "listener.closed",
+        "room.closed",
+        "relay.stopped",
+    ]
     del totals["time"], totals["uptime"]
     assert totals == {
         "level": "info",

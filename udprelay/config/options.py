@@ -27,6 +27,8 @@ class LogRules:
     :param file: where to write; standard output if empty.
     :param rotate_size: bytes after which a new file is begun; 0 is never.
     :param rotate_keep: how many old files are kept.
+    :param statistics: seconds between two events with the counters of each listener and room;
+        0 is never.
     """
 
     format: LogFormat = LogFormat.TEXT
@@ -34,6 +36,7 @@ class LogRules:
     file: str = ""
     rotate_size: int = 10 * 1024 * 1024
     rotate_keep: int = 5
+    statistics: float = 0.0
 
 
 Readers = Mapping[str, Callable[[str], Any]]
@@ -47,6 +50,9 @@ LISTENER: Readers = {
     "room": values.room_name,
     "plain": values.one_of(PlainPolicy),
     "plain_networks": values.networks,
+    "batch": values.boolean,
+    "receive_buffer": values.size(0, 1024**3),
+    "send_buffer": values.size(0, 1024**3),
 }
 ROOM: Readers = {
     "max_members": values.whole_number(1, 10_000_000),
@@ -67,6 +73,7 @@ LOG: Readers = {
     "file": values.anything,
     "rotate_size": values.size(0, 1024**4),
     "rotate_keep": values.whole_number(1, 1000),
+    "statistics": values.duration(0, 30 * _DAY),
 }
 
 SECTIONS: Mapping[str, Readers] = {

@@ -32,6 +32,8 @@ class DropReason(str, Enum):
     """No challenge is smaller than three times this datagram."""
     TOO_LONG = "too-long"
     """More than 65,507 bytes, or with the room's label it would be."""
+    RECEIVE_BUFFER = "receive-buffer"
+    """The kernel's receive buffer was full: the relay could not keep up."""
     UNREACHABLE = "unreachable"
     """An ICMP error came back from a member's address."""
     SEND_BUFFER = "send-buffer"

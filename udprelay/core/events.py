@@ -64,7 +64,12 @@ class RelayStarted(Event):
 
 @frozen
 class ListenerOpened(Event):
-    """A listener is bound and reading; ``interface`` and ``port`` are the real ones."""
+    """
+    A listener is bound and reading; ``interface`` and ``port`` are the real ones.
+
+    ``batched`` tells whether many datagrams move in one system call. The buffers are what the
+    kernel has granted, in bytes.
+    """
 
     id = "listener.opened"
     text = "listener {listener} opened on {interface} port {port}, room {room}, plain = {plain}"
@@ -73,6 +78,20 @@ class ListenerOpened(Event):
     port: int
     room: str
     plain: str
+    batched: bool
+    receive_buffer: int
+    send_buffer: int
+
+
+@frozen
+class ListenerUnbatched(Event):
+    """Many datagrams in one system call were wanted, and can't be had; the relay is slower."""
+
+    id = "listener.unbatched"
+    level = Level.WARN
+    text = "listener {listener} moves one datagram in a system call: {error}"
+    listener: str
+    error: str
 
 
 @frozen
@@ -99,12 +118,51 @@ class ListenerFailed(Event):
 
 
 @frozen
+class ListenerStatistics(Event):
+    """
+    The counters of a listener since it was opened, every ``[log] statistics``.
+
+    ``datagrams`` and ``bytes`` came in from members, ``deliveries`` went out, ``segmented`` of
+    them as parts of larger messages. ``batches`` counts by size how many datagrams were read at
+    once. ``receive_drops`` did not fit into the kernel's receive buffer.
+    """
+
+    id = "listener.statistics"
+    text = (
+        "listener {listener}: {datagrams} datagrams ({bytes} bytes) in, {deliveries} deliveries "
+        "out ({segmented} segmented), batches {batches}, {receive_drops} lost in the kernel"
+    )
+    listener: str
+    datagrams: int
+    bytes: int
+    deliveries: int
+    segmented: int
+    batches: Mapping[str, int]
+    receive_drops: int
+
+
+@frozen
 class ListenerClosed(Event):
-    """A listener reads no more."""
+    """A listener reads no more; its last ``listener.statistics`` has just been said."""
 
     id = "listener.closed"
     text = "listener {listener} closed"
     listener: str
+
+
+@frozen
+class ListenerSegmentsOff(Event):
+    """
+    Messages of many datagrams can't be sent to ``address``, or to anybody if it is empty.
+
+    Nothing is lost: they are sent datagram by datagram from here on.
+    """
+
+    id = "listener.segments-off"
+    text = "listener {listener} sends datagram by datagram to {address}: {error}"
+    listener: str
+    address: str
+    error: str
 
 
 @frozen
@@ -114,6 +172,22 @@ class RoomOpened(Event):
     id = "room.opened"
     text = "room {room} opened"
     room: str
+
+
+@frozen
+class RoomStatistics(Event):
+    """The counters of a room since it was opened, every ``[log] statistics``."""
+
+    id = "room.statistics"
+    text = (
+        "room {room}: {members} members, {datagrams} datagrams ({bytes} bytes) in, "
+        "{deliveries} deliveries out"
+    )
+    room: str
+    members: int
+    datagrams: int
+    bytes: int
+    deliveries: int
 
 
 @frozen

@@ -60,9 +60,7 @@ class Hub:
         self.rooms: dict[str, Room] = {}
         self.member_count = 0
         self.joined = 0
-        self.datagrams = 0
-        self.bytes = 0
-        self.deliveries = 0
+        self._closed = Room("", rules.room_defaults)
         self._started = now
         self._admission = Admission(rules.limits, secret, is_own)
         self._drops = Drops(rules.limits.drop_window)
@@ -70,6 +68,7 @@ class Hub:
         self._events: list[events.Event] = []
         self._replies: list[Reply] = []
         self._trouble: dict[Member, float] = {}
+        self._deadline_nearer = False
 
     # What comes out.
 
@@ -83,10 +82,31 @@ class Hub:
         taken, self._replies = self._replies, []
         return taken
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether there are events or replies to take, or the next deadline may be nearer."""
+        return bool(self._events or self._replies or self._deadline_nearer)
+
     def next_deadline(self) -> float | None:
         """Return when :meth:`expire` should be called, or None."""
+        self._deadline_nearer = False
         deadlines = (self._expiry.deadline, self._drops.deadline)
         return min((d for d in deadlines if d is not None), default=None)
+
+    @property
+    def datagrams(self) -> int:
+        """Datagrams that members have sent in this run."""
+        return self._closed.datagrams + sum(room.datagrams for room in self.rooms.values())
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes in their payloads."""
+        return self._closed.bytes + sum(room.bytes for room in self.rooms.values())
+
+    @property
+    def deliveries(self) -> int:
+        """Deliveries made in this run."""
+        return self._closed.deliveries + sum(room.deliveries for room in self.rooms.values())
 
     @property
     def dropped(self) -> Mapping[DropReason, int]:
@@ -113,22 +133,27 @@ class Hub:
         members = listener.members
         open_fan_outs: dict[Room, FanOut] = {}
         fan_outs: list[FanOut] = []
+        room = None
         for source, payload in batch:
             member = members.get(source)
             if member is None:
+                # It may close the fan-out that is open.
+                room = None
                 member, payload = self._admit(listener, source, payload, now, open_fan_outs)
                 if member is None:
                     continue
             member.last_heard = now
             if not payload:
                 continue
-            room = member.room
-            fan_out = open_fan_outs.get(room)
-            if fan_out is None:
-                fan_out = open_fan_outs[room] = FanOut(room)
-                fan_outs.append(fan_out)
-            fan_out.payloads.append(payload)
-            fan_out.senders.append(member)
+            if member.room is not room:
+                room = member.room
+                fan_out = open_fan_outs.get(room)
+                if fan_out is None:
+                    fan_out = open_fan_outs[room] = FanOut(room)
+                    fan_outs.append(fan_out)
+                add_payload, add_sender = fan_out.payloads.append, fan_out.senders.append
+            add_payload(payload)
+            add_sender(member)
         for fan_out in open_fan_outs.values():
             self._seal(fan_out, listener, now)
         return fan_outs
@@ -197,13 +222,16 @@ class Hub:
         self, listener: str, room: str, reason: DropReason, now: float, count: int = 1
     ) -> None:
         """Count what the shell had to drop."""
-        self._drops.count(listener, room, reason, now, count)
+        self._count_drop(listener, room, reason, now, count)
 
-    def undelivered(self, room: Room, reason: DropReason, listener: str, now: float) -> None:
-        """Count a delivery of the last fan-outs that the kernel did not take."""
+    def undelivered(self, room: Room, way: Way, reason: DropReason, now: float) -> None:
+        """Count a delivery of the last fan-outs that was not made."""
         room.deliveries -= 1
-        self.deliveries -= 1
-        self._drops.count(listener, room.name, reason, now)
+        name = "console"
+        if isinstance(way, Listener):
+            way.deliveries -= 1
+            name = way.name
+        self._count_drop(name, room.name, reason, now)
 
     def unreachable(
         self, listener: Listener, source: Source, reason: DropReason, error: str, now: float
@@ -216,7 +244,7 @@ class Hub:
         targets = listener.targets.get(source, [])
         member = targets[0] if targets else listener.members.get(source)
         room = member.room.name if member is not None else listener.rules.room
-        self._drops.count(listener.name, room, reason, now)
+        self._count_drop(listener.name, room, reason, now)
         for target in targets:
             if now < self._trouble.get(target, now):
                 continue
@@ -230,6 +258,19 @@ class Hub:
                 )
             )
 
+    def room_statistics(self) -> list[events.RoomStatistics]:
+        """Return the counters of every room."""
+        return [
+            events.RoomStatistics(
+                room=room.name,
+                members=len(room),
+                datagrams=room.datagrams,
+                bytes=room.bytes,
+                deliveries=room.deliveries,
+            )
+            for room in self.rooms.values()
+        ]
+
     def close(self, now: float) -> None:
         """Report what is left to report, and the totals."""
         self._events += self._drops.report(now)
@@ -240,7 +281,7 @@ class Hub:
                 uptime=round(now - self._started, 3),
                 members=self.joined,
                 datagrams=self.datagrams,
-                bytes=self.bytes,
+                bytes=self.payload_bytes,
                 deliveries=self.deliveries,
                 dropped={reason.value: n for reason, n in self._drops.totals.items()},
             )
@@ -304,12 +345,19 @@ class Hub:
         self, listener: Listener, address: Endpoint, reason: DropReason, now: float
     ) -> None:
         room = listener.rules.room
-        if self._drops.count(listener.name, room, reason, now):
+        if self._count_drop(listener.name, room, reason, now):
             self._events.append(
                 events.MemberRejected(
                     room=room, address=str(address), listener=listener.name, reason=reason.value
                 )
             )
+
+    def _count_drop(
+        self, listener: str, room: str, reason: DropReason, now: float, count: int = 1
+    ) -> bool:
+        """Count drops; return whether they are the first of their kind in this window."""
+        self._deadline_nearer = True
+        return self._drops.count(listener, room, reason, now, count)
 
     def _room(self, name: str) -> Room:
         room = self.rooms.get(name)
@@ -364,6 +412,9 @@ class Hub:
 
     def _close_room(self, room: Room, reason: str) -> None:
         del self.rooms[room.name]
+        self._closed.datagrams += room.datagrams
+        self._closed.bytes += room.bytes
+        self._closed.deliveries += room.deliveries
         self._events.append(
             events.RoomClosed(
                 room=room.name,
@@ -376,17 +427,20 @@ class Hub:
 
     def _seal(self, fan_out: FanOut, listener: Listener | None, now: float) -> None:
         room, payloads = fan_out.room, fan_out.payloads
+        size = sum(map(len, payloads))
         too_long = fan_out.seal()
         if too_long:
             name = listener.name if listener is not None else ""
-            self._drops.count(name, room.name, DropReason.TOO_LONG, now, too_long)
-        count, size, deliveries = len(payloads), sum(map(len, payloads)), fan_out.deliveries()
-        room.datagrams += count
+            self._count_drop(name, room.name, DropReason.TOO_LONG, now, too_long)
+        for group, number in fan_out.deliveries:
+            room.deliveries += number
+            if isinstance(group.way, Listener):
+                group.way.deliveries += number
+        room.datagrams += len(payloads)
         room.bytes += size
-        room.deliveries += deliveries
-        self.datagrams += count
-        self.bytes += size
-        self.deliveries += deliveries
+        if listener is not None:
+            listener.datagrams += len(payloads)
+            listener.bytes += size
         if self.rules.log_payloads:
             self._log_payloads(fan_out)
 

@@ -20,11 +20,23 @@ class Listener:
 
     :ivar members: the plain members that came in here.
     :ivar targets: the targets that are sent to from here; one address may be that of several.
+    :ivar datagrams: taken in from members, with ``bytes`` in all.
+    :ivar deliveries: sent out from here.
     :param read_endpoint: turns a source into the endpoint it stands for; asked about strangers
         and for logs only.
     """
 
-    __slots__ = ("_networks", "endpoint", "members", "name", "rules", "targets")
+    __slots__ = (
+        "_networks",
+        "bytes",
+        "datagrams",
+        "deliveries",
+        "endpoint",
+        "members",
+        "name",
+        "rules",
+        "targets",
+    )
 
     def __init__(
         self, name: str, rules: ListenerRules, read_endpoint: Callable[[Source], Endpoint]
@@ -34,6 +46,9 @@ class Listener:
         self.endpoint = read_endpoint
         self.members: dict[Source, Member] = {}
         self.targets: dict[Source, list[Member]] = {}
+        self.datagrams = 0
+        self.bytes = 0
+        self.deliveries = 0
         self._networks = tuple(
             (
                 isinstance(net.network_address, IPv4Address),

@@ -78,21 +78,27 @@ class Group:
     """
     The members of a room that are reached the same way and get the same bytes.
 
-    Members are appended and a leaving one's place is taken by the last, so that what the shell
-    has prepared for the others stays where it is.
+    Members are appended and a leaving one's place is taken by the last, so that what the way has
+    prepared for the others stays where it is.
+
+    :ivar changed: slots whose member is new since the way last looked; it clears them.
+    :ivar prepared: what the way keeps for its deliveries to this group.
     """
 
-    __slots__ = ("labelled", "members", "way")
+    __slots__ = ("changed", "labelled", "members", "prepared", "way")
 
     def __init__(self, way: Way, labelled: bool) -> None:
         self.way = way
         self.labelled = labelled
         self.members: list[Member] = []
+        self.changed: set[int] = set()
+        self.prepared: object = None
 
     def add(self, member: Member) -> None:
         """Put ``member`` in the last slot."""
         member.slot = len(self.members)
         self.members.append(member)
+        self.changed.add(member.slot)
 
     def remove(self, member: Member) -> None:
         """Take ``member`` out; the last member moves into its slot."""
@@ -100,6 +106,7 @@ class Group:
         if last is not member:
             self.members[member.slot] = last
             last.slot = member.slot
+            self.changed.add(last.slot)
         member.slot = -1
 
 
@@ -145,38 +152,44 @@ class FanOut:
     :ivar senders: the sender of each payload.
     :ivar reach: the groups to deliver to, each with the number of its first members that were
         in the room when these payloads came in.
+    :ivar deliveries: the same groups with the number of deliveries to each.
     """
 
-    __slots__ = ("_labelled", "payloads", "reach", "room", "senders")
+    __slots__ = ("_labelled", "deliveries", "payloads", "reach", "room", "senders")
 
     def __init__(self, room: Room) -> None:
         self.room = room
         self.payloads: list[bytes] = []
         self.senders: list[Member] = []
         self.reach: list[tuple[Group, int]] = []
+        self.deliveries: list[tuple[Group, int]] = []
         self._labelled: tuple[list[bytes], list[Member]] | None = None
 
     def seal(self) -> int:
-        """Note who is in the room now; return how many payloads are too long with a label."""
+        """
+        Note who is in the room now, and how many deliveries that makes.
+
+        :return: how many payloads are too long with a label.
+        """
         self.reach = [(g, len(g.members)) for g in self.room.groups.values() if g.members]
-        if self.room.rules.label is Label.NONE:
+        if self.room.rules.label is Label.NICK:
+            self._labelled = _labelled(self.payloads, self.senders)
+        said = len(self.payloads)
+        if len(self.reach) == 1 and self._labelled is None:
+            group, count = self.reach[0]
+            self.deliveries = [(group, (count - 1) * said)]
             return 0
-        self._labelled = _labelled(self.payloads, self.senders)
-        return len(self.payloads) - len(self._labelled[0])
+        for group, count in self.reach:
+            payloads, senders = self.for_group(group)
+            own = sum(sender.group is group for sender in senders)
+            self.deliveries.append((group, count * len(payloads) - own))
+        return 0 if self._labelled is None else said - len(self._labelled[0])
 
     def for_group(self, group: Group) -> tuple[Sequence[bytes], Sequence[Member]]:
         """Return payloads and senders as the members of ``group`` get them."""
         if group.labelled and self._labelled is not None:
             return self._labelled
         return self.payloads, self.senders
-
-    def deliveries(self) -> int:
-        """Return how many deliveries this is."""
-        total = 0
-        for group, count in self.reach:
-            payloads, senders = self.for_group(group)
-            total += count * len(payloads) - sum(s.group is group for s in senders)
-        return total
 
 
 def _labelled(

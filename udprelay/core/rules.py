@@ -64,13 +64,22 @@ class RoomRules:
 
 @frozen
 class ListenerRules:
-    """The options of one listener."""
+    """
+    The options of one listener.
+
+    :param batch: whether to move many datagrams in one system call, where that can be done.
+    :param receive_buffer: bytes to ask the kernel for; 0 is its own default.
+    :param send_buffer: bytes to ask the kernel for; 0 is its own default.
+    """
 
     interface: str = "::"
     port: int = 6000
     room: str = "lobby"
     plain: PlainPolicy = PlainPolicy.CHALLENGE
     plain_networks: tuple[IPNetwork, ...] = PRIVATE_NETWORKS
+    batch: bool = True
+    receive_buffer: int = 4 * 1024 * 1024
+    send_buffer: int = 1024 * 1024
 
 
 @frozen

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, cast
 from twisted.internet.protocol import DatagramProtocol
 
 from udprelay.core.drops import DropReason
-from udprelay.core.listener import Listener
+from udprelay.core.events import ListenerSegmentsOff, ListenerStatistics
+from udprelay.core.listener import Listener, Source
 from udprelay.net.port import REASONS, RelayPort, SocketAddress
 
 if TYPE_CHECKING:
     from udprelay.net.relay import Relay
+
+LOOK_AT_KERNEL = 1.0
+"""Seconds between two looks at the kernel's counter of drops, while there is traffic."""
 
 
 class ListenerProtocol(DatagramProtocol):
@@ -27,6 +31,8 @@ class ListenerProtocol(DatagramProtocol):
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
+        self._receive_drops = 0
+        self._next_look = 0.0
 
     @property
     def port(self) -> RelayPort:
@@ -40,6 +46,9 @@ class ListenerProtocol(DatagramProtocol):
         if too_long:
             room = listener.rules.room
             relay.hub.drop(listener.name, room, DropReason.TOO_LONG, now, too_long)
+        if now >= self._next_look:
+            self.count_receive_drops(now)
+            relay.check_deadline(now)
         relay.carry_out(relay.hub.receive(listener, batch, now))
 
     def errors_received(self, errors: list[tuple[SocketAddress, int]]) -> None:
@@ -50,3 +59,35 @@ class ListenerProtocol(DatagramProtocol):
             reason = REASONS.get(code, DropReason.UNREACHABLE)
             relay.hub.unreachable(self.listener, address, reason, os.strerror(code), now)
         relay.settle()
+
+    def segments_refused(self, destination: Source | None, code: int) -> None:
+        """Say that messages of many datagrams can't be sent to a destination, or at all."""
+        nobody = destination is None
+        self._relay.publish(
+            ListenerSegmentsOff(
+                listener=self.listener.name,
+                address="" if nobody else str(self.listener.endpoint(destination)),
+                error=os.strerror(code),
+            )
+        )
+
+    def count_receive_drops(self, now: float) -> None:
+        """Count what the kernel has dropped since the last call."""
+        self._next_look = now + LOOK_AT_KERNEL
+        before, self._receive_drops = self._receive_drops, self.port.kernel_drops()
+        if self._receive_drops > before:
+            room, lost = self.listener.rules.room, self._receive_drops - before
+            self._relay.hub.drop(self.listener.name, room, DropReason.RECEIVE_BUFFER, now, lost)
+
+    def statistics(self) -> ListenerStatistics:
+        """Return the counters since the listener was opened."""
+        listener, port = self.listener, self.port
+        return ListenerStatistics(
+            listener=listener.name,
+            datagrams=listener.datagrams,
+            bytes=listener.bytes,
+            deliveries=listener.deliveries,
+            segmented=port.segmented,
+            batches=port.batch_sizes.as_fields(),
+            receive_drops=self._receive_drops,
+        )

@@ -12,7 +12,9 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from twisted.internet import udp
@@ -23,24 +25,27 @@ from twisted.python.failure import Failure
 
 from udprelay.core.drops import DropReason
 from udprelay.core.endpoint import MAX_PAYLOAD, Endpoint, endpoint
-from udprelay.core.room import Member
+from udprelay.core.listener import Source
+from udprelay.core.room import Group, Member
+from udprelay.net.batch_sizes import BATCH, BatchSizes
 
 SocketAddress = tuple[Any, ...]
 """``(host, port)`` of an IPv4 socket, ``(host, port, flow, scope)`` of an IPv6 one."""
 
-BATCH = 64
-"""Most datagrams read in one turn of the reactor, so that a flood starves nobody."""
-
 _MOST_ERRORS = 4096
 
-# Not in the socket module before Python 3.14; from linux/in.h, in6.h, errqueue.h.
+# Not in the socket module before Python 3.14; from linux/in.h, in6.h, socket.h, errqueue.h.
 _IP_RECVERR = 11
 _IPV6_RECVERR = 25
+_SO_SNDBUFFORCE = 32
+_SO_RCVBUFFORCE = 33
+_SO_MEMINFO = 55
+_MEMINFO_DROPS = 8
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 # SO_EE_ORIGIN_ICMP and _ICMP6; local errors are returned by the call that makes them.
 _FROM_NETWORK = (2, 3)
 
-_AGAIN = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM))
+AGAIN = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM))
 REASONS = {
     errno.EMSGSIZE: DropReason.PATH_MTU,
     errno.ENETUNREACH: DropReason.UNREACHABLE,
@@ -53,27 +58,45 @@ REASONS = {
 class BatchProtocol(Protocol):
     """What the port hands its datagrams and errors to."""
 
-    def batch_received(self, batch: list[tuple[SocketAddress, bytes]], too_long: int) -> None:
+    def batch_received(self, batch: list[tuple[Source, bytes]], too_long: int) -> None:
         """Take up to :data:`BATCH` datagrams; ``too_long`` others were dropped."""
 
-    def errors_received(self, errors: list[tuple[SocketAddress, int]]) -> None:
+    def errors_received(self, errors: list[tuple[Source, int]]) -> None:
         """Take ICMP errors: the address that a datagram was sent to, and the errno."""
 
 
 class RelayPort(udp.Port):
-    """A bound UDP socket; ``::`` as the interface is IPv4 and IPv6 at once."""
+    """
+    A bound UDP socket; ``::`` as the interface is IPv4 and IPv6 at once.
+
+    :ivar batched: whether many datagrams move in one system call.
+    :ivar batch_sizes: how many datagrams were read at once.
+    :ivar segmented: deliveries that left as parts of larger messages.
+    """
 
     protocol: Any
     _preexistingSocket: Any
     _log = Logger()
 
+    batched = False
+
     def __init__(
-        self, port: int, protocol: BatchProtocol, interface: str, reactor: IReactorFDSet
+        self,
+        port: int,
+        protocol: BatchProtocol,
+        interface: str,
+        reactor: IReactorFDSet,
+        buffers: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__(port, protocol, interface, MAX_PAYLOAD + 1, reactor)
+        self._buffers = buffers
+        self.batch_sizes = BatchSizes()
+        self.segmented = 0
         self._stopping = False
+        self._take_batch = getattr(protocol, "batch_received", self._one_by_one)
+        self._take_errors = getattr(protocol, "errors_received", lambda errors: None)
         self._reading = False
-        self._errors: list[tuple[SocketAddress, int]] = []
+        self._errors: list[tuple[Source, int]] = []
 
     def createInternetSocket(self) -> socket.socket:
         """Make the socket, with an error queue and, for ``::``, open to IPv4 (RFC 3493, 5.3)."""
@@ -83,7 +106,32 @@ class RelayPort(udp.Port):
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
         made.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+        receive, send = self._buffers
+        _ask_for_buffer(made, socket.SO_RCVBUF, _SO_RCVBUFFORCE, receive)
+        _ask_for_buffer(made, socket.SO_SNDBUF, _SO_SNDBUFFORCE, send)
         return made
+
+    def granted_buffers(self) -> tuple[int, int]:
+        """Return the sizes of the receive and send buffers that the kernel has granted, bytes."""
+        # The kernel doubles what it is asked for, for its own bookkeeping (socket(7)).
+        return (
+            self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2,
+            self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2,
+        )
+
+    def kernel_drops(self) -> int:
+        """
+        Return how many datagrams the kernel has dropped because the receive buffer was full.
+
+        It is the counter behind ``SO_RXQ_OVFL``, read in one call instead of with each datagram
+        (``SO_MEMINFO``, Linux 4.12).
+        """
+        try:
+            info = self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
+        except OSError:
+            return 0
+        drops = info[4 * _MEMINFO_DROPS : 4 * _MEMINFO_DROPS + 4]
+        return int.from_bytes(drops, sys.byteorder)
 
     def startListening(self) -> None:
         """
@@ -111,13 +159,31 @@ class RelayPort(udp.Port):
 
     def doRead(self) -> None:
         """Read one batch and hand it over."""
-        batch: list[tuple[SocketAddress, bytes]] = []
+        self._reading = True
+        try:
+            batch, too_long = self._read()
+            if batch or too_long:
+                self.batch_sizes.count(len(batch) + too_long)
+                self._take_batch(batch, too_long)
+            else:
+                self._collect_errors()
+            if self._errors:
+                self._hand_over_errors()
+        except Exception:
+            # To let it out would make the reactor close the socket.
+            self._log.failure("a batch of datagrams failed")
+        finally:
+            self._reading = False
+
+    def _read(self) -> tuple[list[tuple[Source, bytes]], int]:
+        """Return up to a batch, and how many datagrams were too long."""
+        batch: list[tuple[Source, bytes]] = []
         too_long = 0
         for _ in range(BATCH):
             try:
                 payload, source = self.socket.recvfrom(self.maxPacketSize)
             except OSError as error:
-                if error.errno in _AGAIN:
+                if error.errno in AGAIN:
                     break
                 self._collect_errors()
                 continue
@@ -125,18 +191,7 @@ class RelayPort(udp.Port):
                 too_long += 1
             else:
                 batch.append((source, payload))
-        self._reading = True
-        try:
-            if batch or too_long:
-                self.protocol.batch_received(batch, too_long)
-            else:
-                self._collect_errors()
-            self._hand_over_errors()
-        except Exception:
-            # To let it out would make the reactor close the socket.
-            self._log.failure("a batch of datagrams failed")
-        finally:
-            self._reading = False
+        return batch, too_long
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """
@@ -150,7 +205,8 @@ class RelayPort(udp.Port):
             return
         self.startReading()
         self._collect_errors()
-        self._hand_over_errors()
+        if self._errors:
+            self._hand_over_errors()
 
     def stopListening(self) -> Any:
         """Close the socket; return a Deferred that fires when it is done."""
@@ -175,23 +231,36 @@ class RelayPort(udp.Port):
                 if len(data) >= _EXTENDED_ERROR.size:
                     code, origin = _EXTENDED_ERROR.unpack_from(data)[:2]
                     if origin in _FROM_NETWORK:
-                        self._errors.append((destination, code))
+                        self._errors.append((self._source(destination), code))
 
     def _hand_over_errors(self) -> None:
         errors, self._errors = self._errors, []
-        if errors:
-            self.protocol.errors_received(errors)
+        self._take_errors(errors)
 
-    def send(self, payload: bytes, destination: SocketAddress) -> DropReason | None:
+    def _one_by_one(self, batch: list[tuple[Source, bytes]], too_long: int) -> None:
+        """Hand a batch to a :class:`~twisted.internet.protocol.DatagramProtocol`."""
+        for source, payload in batch:
+            self.protocol.datagramReceived(payload, self._socket_address(source)[:2])
+
+    def _socket_address(self, source: Source) -> SocketAddress:
+        """Return a source as the ``socket`` module has it."""
+        address: SocketAddress = source
+        return address
+
+    def _source(self, address: SocketAddress) -> Source:
+        """Return a socket address in the form in which sources are handed over."""
+        return address
+
+    def send(self, payload: bytes, destination: Source) -> DropReason | None:
         """Send one datagram; return why the kernel did not take it, or None."""
-        code = 0
+        code, address = 0, self._socket_address(destination)
         # An ICMP error for an earlier datagram is reported here, in place of sending this one.
         for _ in range(4):
             try:
-                self.socket.sendto(payload, destination)
+                self.socket.sendto(payload, address)
             except OSError as error:
                 code = error.errno or 0
-                if code in _AGAIN:
+                if code in AGAIN:
                     return DropReason.SEND_BUFFER
                 if self._reading:
                     self._collect_errors()
@@ -200,11 +269,13 @@ class RelayPort(udp.Port):
         return REASONS.get(code, DropReason.SEND_FAILED)
 
     def deliver(
-        self, payloads: Sequence[bytes], senders: Sequence[Member], members: Sequence[Member]
+        self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
     ) -> list[DropReason]:
         """Send each payload to each member but its sender; return why any were not sent."""
         failed = []
         sendto = self.socket.sendto
+        members = group.members[:count]
+        group.changed.clear()
         for payload, sender in zip(payloads, senders, strict=True):
             for member in members:
                 if member is sender:
@@ -219,14 +290,22 @@ class RelayPort(udp.Port):
                         failed.append(reason)
         return failed
 
-    def read_endpoint(self, source: SocketAddress) -> Endpoint:
-        """Return the endpoint that a source address stands for."""
-        host = source[0]
-        if len(source) == 4 and source[3]:
-            host = f"{host}%{source[3]}"
-        return endpoint(host, source[1])
+    def read_endpoint(self, source: Source) -> Endpoint:
+        """Return the endpoint that a source stands for."""
+        return self._endpoint(self._socket_address(source))
 
-    def address_of(self, target: Endpoint) -> SocketAddress | None:
+    def own_endpoint(self) -> Endpoint:
+        """Return the endpoint that the socket is bound to."""
+        return self._endpoint(self.socket.getsockname())
+
+    @staticmethod
+    def _endpoint(address: SocketAddress) -> Endpoint:
+        host, port, *flow_and_scope = address
+        if flow_and_scope and flow_and_scope[1]:
+            host = f"{host}%{flow_and_scope[1]}"
+        return endpoint(host, port)
+
+    def address_of(self, target: Endpoint) -> Source | None:
         """Return the source address that stands for an endpoint; None if it can't be reached."""
         if self.addressFamily == socket.AF_INET:
             return (str(target.ip), target.port) if target.ip.version == 4 else None
@@ -234,3 +313,14 @@ class RelayPort(udp.Port):
             return (f"::ffff:{target.ip}", target.port, 0, 0) if self.interface == "::" else None
         host, _, scope = str(target.ip).partition("%")
         return (host, target.port, 0, int(scope) if scope.isdigit() else 0)
+
+
+def _ask_for_buffer(made: socket.socket, option: int, forced: int, size: int) -> None:
+    if size == 0:
+        return
+    try:
+        # Beyond net.core.rmem_max and wmem_max; needs CAP_NET_ADMIN.
+        made.setsockopt(socket.SOL_SOCKET, forced, size)
+    except OSError:
+        with suppress(OSError):
+            made.setsockopt(socket.SOL_SOCKET, option, size)

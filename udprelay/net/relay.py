@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterable, Sequence
+from time import monotonic
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from udprelay.core import events
 from udprelay.core.drops import DropReason
 from udprelay.core.hub import Hub
-from udprelay.core.room import FanOut, Member, Way
+from udprelay.core.room import FanOut, Group, Member, Way
 from udprelay.core.rules import ListenerRules, RelayRules
+from udprelay.net import mmsg
+from udprelay.net.batch_port import BatchPort
 from udprelay.net.listener import ListenerProtocol
 from udprelay.net.own_addresses import OwnAddresses
 from udprelay.net.port import RelayPort
@@ -39,12 +43,16 @@ class CannotOpenError(Exception):
 
 
 class DeliveryWay(Protocol):
-    """A way to reach members: sends payloads to all of them but each one's sender."""
+    """A way to reach members."""
 
     def deliver(
-        self, payloads: Sequence[bytes], senders: Sequence[Member], members: Sequence[Member]
+        self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
     ) -> list[DropReason]:
-        """Return why deliveries were not made, one reason for each of them."""
+        """
+        Send each payload to each of a group's first ``count`` members but its sender.
+
+        :return: why deliveries were not made, one reason for each of them.
+        """
 
 
 class Relay:
@@ -53,6 +61,8 @@ class Relay:
 
     :param publish: is given every event.
     :param secret: 32 random bytes.
+    :param statistics: seconds between two reports of all counters; 0 is never.
+    :param clock: tells the hub's time. Not the reactor's: that is the time of day, which jumps.
     """
 
     _log = Logger()
@@ -63,15 +73,22 @@ class Relay:
         reactor: Any,
         secret: bytes,
         publish: Callable[[events.Event], None],
+        statistics: float = 0.0,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
+        self.now = clock
         self.reactor = reactor
         self.publish = publish
         self.listeners: dict[str, ListenerProtocol] = {}
         self._own = OwnAddresses()
         self._ways: dict[Way, DeliveryWay] = {}
         self._timer: IDelayedCall | None = None
+        self._timer_due = 0.0
+        self._statistics_period = statistics
+        self._statistics = LoopingCall(self._say_statistics)
+        self._statistics.clock = reactor
         self._not_before = 0.0
-        self.hub = Hub(rules, secret, self._own.__contains__, reactor.seconds())
+        self.hub = Hub(rules, secret, self._own.__contains__, clock())
 
     def open(self) -> None:
         """
@@ -85,12 +102,14 @@ class Relay:
             except CannotOpenError:
                 self.stop_reading()
                 raise
+        if self._statistics_period:
+            self._statistics.start(self._statistics_period, now=False)
         self.settle()
 
     def _open(self, name: str, rules: ListenerRules) -> None:
         protocol = ListenerProtocol(self)
         try:
-            port = self._bind(protocol, rules)
+            port = self._bind(name, protocol, rules)
         except CannotListenError as error:
             cause = error.socketError
             raise CannotOpenError(
@@ -101,11 +120,14 @@ class Relay:
                     error=cause.strerror or str(cause),
                 )
             ) from error
-        own = port.read_endpoint(port.socket.getsockname())
+        own = port.own_endpoint()
         protocol.listener = self.hub.open_listener(name, port.read_endpoint)
+        if isinstance(port, BatchPort):
+            port.segments_refused = protocol.segments_refused
         self.listeners[name] = protocol
         self._own.add(own)
         self._ways[protocol.listener] = port
+        receive_buffer, send_buffer = port.granted_buffers()
         self.publish(
             events.ListenerOpened(
                 listener=name,
@@ -113,47 +135,56 @@ class Relay:
                 port=own.port,
                 room=rules.room,
                 plain=rules.plain.value,
+                batched=port.batched,
+                receive_buffer=receive_buffer,
+                send_buffer=send_buffer,
             )
         )
 
-    def _bind(self, protocol: ListenerProtocol, rules: ListenerRules) -> RelayPort:
-        port = RelayPort(rules.port, protocol, rules.interface, self.reactor)
+    def _bind(self, name: str, protocol: ListenerProtocol, rules: ListenerRules) -> RelayPort:
+        kind = self._kind_of_port(name, rules)
+        buffers = rules.receive_buffer, rules.send_buffer
+        port = kind(rules.port, protocol, rules.interface, self.reactor, buffers)
         try:
             port.startListening()
         except CannotListenError as error:
             if rules.interface != "::" or error.socketError.errno not in NO_IPV6:
                 raise
-            port = RelayPort(rules.port, protocol, "0.0.0.0", self.reactor)
+            port = kind(rules.port, protocol, "0.0.0.0", self.reactor, buffers)
             port.startListening()
         return port
+
+    def _kind_of_port(self, name: str, rules: ListenerRules) -> type[RelayPort]:
+        if not rules.batch:
+            return RelayPort
+        try:
+            mmsg.load()
+        except mmsg.UnavailableError as error:
+            self.publish(events.ListenerUnbatched(listener=name, error=str(error)))
+            return RelayPort
+        return BatchPort
 
     def add_way(self, way: Way, deliver: DeliveryWay) -> None:
         """Let members joined with ``way`` be delivered to by ``deliver``."""
         self._ways[way] = deliver
-
-    def now(self) -> float:
-        """Return the time that the hub goes by, in seconds."""
-        return float(self.reactor.seconds())
 
     def carry_out(self, fan_outs: Iterable[FanOut]) -> None:
         """Deliver fan-outs, then do all else that the hub wants done."""
         for fan_out in fan_outs:
             for group, count in fan_out.reach:
                 payloads, senders = fan_out.for_group(group)
-                members = group.members
-                if count < len(members):
-                    members = members[:count]
                 way = self._ways.get(group.way)
                 # None: its listener has been closed.
-                failed = way.deliver(payloads, senders, members) if way is not None else []
+                failed = way.deliver(payloads, senders, group, count) if way is not None else []
                 if failed:
                     self._undelivered(fan_out, group.way, failed)
-        self.settle()
+        if self.hub.unsettled:
+            self.settle()
 
     def _undelivered(self, fan_out: FanOut, way: Way, failed: list[DropReason]) -> None:
-        now, name = self.now(), getattr(way, "name", "console")
+        now = self.now()
         for reason in failed:
-            self.hub.undelivered(fan_out.room, reason, name, now)
+            self.hub.undelivered(fan_out.room, way, reason, now)
 
     def settle(self) -> None:
         """Send the hub's replies, publish its events, set the timer to its deadline."""
@@ -177,11 +208,18 @@ class Relay:
         timer = self._timer
         if timer is not None and timer.active():
             # A timer that is early only asks again; moving it for every datagram would cost.
-            if timer.getTime() <= deadline:
+            if self._timer_due <= deadline:
                 return
             timer.cancel()
+        self._timer_due = deadline
         delay = max(0.0, deadline - self.now())
         self._timer = self.reactor.callLater(delay, self._deadline_reached)
+
+    def check_deadline(self, now: float) -> None:
+        """Do what is overdue because the reactor's clock was set back."""
+        if self._timer is not None and self._timer.active() and self._timer_due < now:
+            self._timer.cancel()
+            self._deadline_reached()
 
     def _deadline_reached(self) -> None:
         try:
@@ -192,12 +230,25 @@ class Relay:
             self._not_before = self.now() + AFTER_FAILURE
         self.settle()
 
+    def _say_statistics(self) -> None:
+        try:
+            for protocol in self.listeners.values():
+                self.publish(protocol.statistics())
+            for event in self.hub.room_statistics():
+                self.publish(event)
+        except Exception:
+            self._log.failure("statistics can't be said")
+
     def stop_reading(self) -> Deferred[Any]:
         """Close every listener; return a Deferred that fires when all are closed."""
+        if self._statistics.running:
+            self._statistics.stop()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         closed = []
         for name, protocol in self.listeners.items():
+            protocol.count_receive_drops(self.now())
+            self.publish(protocol.statistics())
             closed.append(protocol.port.stopListening())
             del self._ways[protocol.listener]
             self.publish(events.ListenerClosed(listener=name))

@@ -1,0 +1,338 @@
+"""
+A UDP port for Twisted that reads and sends many datagrams in one system call.
+
+It reads with ``recvmmsg``. It sends one payload to many addresses with ``sendmmsg``, and many
+payloads of one size to each of them as one message that the kernel cuts up (``UDP_SEGMENT``,
+generic segmentation offload): the kernel's stack is walked once for each address instead of once
+for each datagram.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any
+
+from twisted.internet.interfaces import IReactorFDSet
+
+from udprelay.core.drops import DropReason
+from udprelay.core.endpoint import MAX_PAYLOAD, Endpoint
+from udprelay.core.listener import Source
+from udprelay.core.room import Group, Member
+from udprelay.net import mmsg
+from udprelay.net.batch_sizes import BATCH
+from udprelay.net.destinations import Destinations
+from udprelay.net.mmsg import Memory, ffi
+from udprelay.net.port import AGAIN, REASONS, BatchProtocol, RelayPort
+
+_IPV4 = struct.Struct("=H2s4s8x")
+_IPV6 = struct.Struct("=H2sI16sI")
+_SLOT = 65_536
+_NO_SEGMENTS = frozenset((errno.EINVAL, errno.EMSGSIZE, errno.EIO))
+_TRIES = 4
+
+
+class BatchPort(RelayPort):
+    """
+    A bound UDP socket whose sources are raw socket addresses (``ip(7)``, ``ipv6(7)``).
+
+    :ivar segments_refused: called when messages of many datagrams can't be sent, with the
+        destination (None: to anybody) and the errno. They have been sent one by one.
+    :raises UnavailableError: when made where the system calls can't be used.
+    """
+
+    batched = True
+
+    def __init__(
+        self,
+        port: int,
+        protocol: BatchProtocol,
+        interface: str,
+        reactor: IReactorFDSet,
+        buffers: tuple[int, int] = (0, 0),
+    ) -> None:
+        super().__init__(port, protocol, interface, reactor, buffers)
+        self._calls = mmsg.load()
+        ipv6 = self.addressFamily == socket.AF_INET6
+        self._name_size = size = _IPV6.size if ipv6 else _IPV4.size
+        self._read_names = Memory(size * BATCH)
+        self._read_buffer = ffi.buffer(self._read_memory())
+        self._name_offsets = [size * i for i in range(BATCH)]
+        self._offsets = [_SLOT * i for i in range(BATCH)]
+        self._payload = Memory(_SLOT)
+        # The first is shared by all members; the others are pieces for those who spoke.
+        self._iov = Memory(16 * (1 + 2 * mmsg.MOST_SEGMENTS))
+        self._iov.words[0] = self._payload.address
+        self._control = Memory(mmsg.SEGMENT_CONTROL)
+        self._segments = False
+        self.segments_refused: Callable[[Source | None, int], None] = lambda source, code: None
+
+    def createInternetSocket(self) -> socket.socket:
+        """Make the socket, and ask whether its kernel can cut messages up."""
+        made = super().createInternetSocket()
+        self._segments = mmsg.has_segments(made)
+        return made
+
+    def _read_memory(self) -> Any:
+        """Make the headers that ``recvmmsg`` fills in; return the memory for payloads."""
+        memory = ffi.new("char[]", _SLOT * BATCH)
+        first = int(ffi.cast("uintptr_t", memory))
+        iov = self._read_iov = Memory(16 * BATCH)
+        headers = self._read_headers = Memory(8 * mmsg.WORDS * BATCH)
+        for i in range(BATCH):
+            iov.words[2 * i] = first + _SLOT * i
+            iov.words[2 * i + 1] = _SLOT
+            word = mmsg.WORDS * i
+            headers.words[word + mmsg.NAME] = self._read_names.address + self._name_size * i
+            headers.words[word + mmsg.IOV] = iov.address + 16 * i
+            headers.words[word + mmsg.IOV_LENGTH] = 1
+            headers.halves[mmsg.HALVES * i + mmsg.NAME_LENGTH] = self._name_size
+        self._read_pointer = headers.headers()
+        self._lengths = headers.halves[mmsg.LENGTH :: mmsg.HALVES]
+        return memory
+
+    def _read(self) -> tuple[list[tuple[Source, bytes]], int]:
+        count = -1
+        for _ in range(_TRIES):
+            count = self._calls.recvmmsg(
+                self.fileno(), self._read_pointer, BATCH, mmsg.MSG_DONTWAIT, ffi.NULL
+            )
+            if count >= 0 or ffi.errno in AGAIN:
+                break
+            # An ICMP error stands in the way of what there is to read.
+            self._collect_errors()
+        if count <= 0:
+            return [], 0
+        buffer, size = self._read_buffer, self._name_size
+        if count == 1 and (length := self._lengths[0]) <= MAX_PAYLOAD:
+            return [(self._read_names.view[:size].tobytes(), buffer[:length])], 0
+        names = self._read_names.view[: size * count].tobytes()
+        lengths = self._lengths[:count].tolist()
+        batch = [
+            (names[n : n + size], buffer[o : o + length])
+            for n, o, length in zip(self._name_offsets, self._offsets, lengths, strict=False)
+        ]
+        if max(lengths) <= MAX_PAYLOAD:
+            return batch, 0
+        fit = [datagram for datagram in batch if len(datagram[1]) <= MAX_PAYLOAD]
+        return fit, len(batch) - len(fit)
+
+    # Sending.
+
+    def deliver(
+        self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
+    ) -> list[DropReason]:
+        """
+        Send each payload to each of a group's first ``count`` members but its sender.
+
+        :return: why any were not sent.
+        """
+        destinations = group.prepared
+        if not isinstance(destinations, Destinations):
+            destinations = group.prepared = Destinations(
+                self._name_size, self._iov.address, self._control.address
+            )
+        if group.changed:
+            destinations.update(group)
+        # Where many can't take segments, looking for those who can costs more than it saves.
+        segments = self._segments and 4 * len(destinations.unsegmented) <= count
+        failed: list[DropReason] = []
+        start = 0
+        while start < len(payloads):
+            end = _end_of_run(payloads, start) if segments else start + 1
+            run = _Run(payloads[start:end], senders[start:end], group, count)
+            self._send_run(run, destinations, failed)
+            start = end
+        return failed
+
+    def _send_run(self, run: _Run, destinations: Destinations, failed: list[DropReason]) -> None:
+        payloads, senders, group = run.payloads, run.senders, run.group
+        data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
+        self._payload.view[: len(data)] = data
+        self._iov.words[1] = len(data)
+        if len(payloads) == 1:
+            destinations.set_control_length(0)
+        else:
+            self._control.view[:] = mmsg.segment_size(len(payloads[0]))
+            destinations.set_control_length(mmsg.SEGMENT_CONTROL)
+        only = senders[0]
+        if senders.count(only) == len(senders):
+            slot = only.slot if only.group is group else run.count
+            if slot:
+                self._send(run, destinations, 0, slot, failed)
+            if slot + 1 < run.count:
+                self._send(run, destinations, slot + 1, run.count, failed)
+            return
+        patched = self._patch_speakers(run, destinations)
+        self._send(run, destinations, 0, run.count, failed)
+        for slot in patched:
+            destinations.restore(slot)
+
+    def _patch_speakers(self, run: _Run, destinations: Destinations) -> list[int]:
+        """Give each member that spoke the pieces between its own payloads."""
+        size, total = len(run.payloads[0]), self._iov.words[1]
+        base, words = self._payload.address, self._iov.words
+        piece, patched = 1, []
+        for sender, spans in _spans(run).items():
+            first, begin, others = piece, 0, len(run.payloads)
+            for start, end in spans:
+                others -= end - start
+                cut = size * start
+                if cut > begin:
+                    words[2 * piece], words[2 * piece + 1] = base + begin, cut - begin
+                    piece += 1
+                begin = size * end
+            if begin < total:
+                words[2 * piece], words[2 * piece + 1] = base + begin, total - begin
+                piece += 1
+            control = mmsg.SEGMENT_CONTROL if others > 1 else 0
+            destinations.patch(sender.slot, self._iov.address + 16 * first, piece - first, control)
+            patched.append(sender.slot)
+        return patched
+
+    def _send(
+        self,
+        run: _Run,
+        destinations: Destinations,
+        start: int,
+        end: int,
+        failed: list[DropReason],
+    ) -> None:
+        """Send to the members in slots ``start`` to ``end``."""
+        if len(run.payloads) > 1:
+            self.segmented += (end - start) * len(run.payloads)
+            for slot in destinations.unsegmented_slots(start, end):
+                self._send_range(run, destinations, start, slot, failed)
+                self._send_one_by_one(run, slot, failed)
+                start = slot + 1
+        self._send_range(run, destinations, start, end, failed)
+
+    def _send_range(
+        self,
+        run: _Run,
+        destinations: Destinations,
+        start: int,
+        end: int,
+        failed: list[DropReason],
+    ) -> None:
+        """Send to a range of slots, whatever happens to any of them."""
+        sendmmsg, descriptor, headers = self._calls.sendmmsg, self.fileno(), destinations.headers
+        tries = 0
+        while start < end:
+            most = min(end - start, mmsg.MOST_MESSAGES)
+            sent = sendmmsg(descriptor, headers + start, most, mmsg.MSG_DONTWAIT)
+            if sent > 0:
+                start, tries = start + sent, 0
+                continue
+            # The error is that of the first message; the others have not been tried.
+            code, tries = ffi.errno, tries + 1
+            if code in AGAIN:
+                # The buffer is everybody's: a datagram that waits is one that is late.
+                lost = sum(len(run.payloads_for(slot)) for slot in range(start, end))
+                failed += [DropReason.SEND_BUFFER] * lost
+                return
+            if code in _NO_SEGMENTS and run.is_segmented(start):
+                self._segments_refused(run, destinations, start, code)
+                self._send_one_by_one(run, start, failed)
+            elif tries < _TRIES:
+                # An ICMP error for an earlier datagram stands in the way of this one.
+                if self._reading:
+                    self._collect_errors()
+                continue
+            else:
+                reason = REASONS.get(code, DropReason.SEND_FAILED)
+                failed += [reason] * len(run.payloads_for(start))
+            start, tries = start + 1, 0
+
+    def _segments_refused(
+        self, run: _Run, destinations: Destinations, slot: int, code: int
+    ) -> None:
+        member = run.group.members[slot]
+        if code == errno.EIO:
+            # The device can't do checksums for segments (udp_send_skb in the kernel): for nobody.
+            self._segments = False
+        else:
+            destinations.unsegmented.add(member)
+        self.segments_refused(None if code == errno.EIO else member.source, code)
+
+    def _send_one_by_one(self, run: _Run, slot: int, failed: list[DropReason]) -> None:
+        source = run.group.members[slot].source
+        for payload in run.payloads_for(slot):
+            reason = self.send(payload, source)
+            if reason is not None:
+                failed.append(reason)
+
+    def _socket_address(self, source: bytes) -> tuple[Any, ...]:
+        if self.addressFamily == socket.AF_INET:
+            _, port, ip = _IPV4.unpack(source)
+            return socket.inet_ntop(socket.AF_INET, ip), int.from_bytes(port, "big")
+        _, port, flow, ip, scope = _IPV6.unpack(source)
+        host = socket.inet_ntop(socket.AF_INET6, ip)
+        return host, int.from_bytes(port, "big"), flow, scope
+
+    def address_of(self, target: Endpoint) -> bytes | None:
+        """Return the source address that stands for an endpoint; None if it can't be reached."""
+        address = super().address_of(target)
+        return None if address is None else self._source(address)
+
+    def _source(self, address: tuple[Any, ...]) -> bytes:
+        port = address[1].to_bytes(2, "big")
+        if self.addressFamily == socket.AF_INET:
+            return _IPV4.pack(socket.AF_INET, port, socket.inet_aton(address[0]))
+        ip = socket.inet_pton(socket.AF_INET6, address[0])
+        return _IPV6.pack(socket.AF_INET6, port, address[2], ip, address[3])
+
+
+def _spans(run: _Run) -> dict[Member, list[tuple[int, int]]]:
+    """Return where the payloads of each speaker of the group stand: starts and ends."""
+    spans: dict[Member, list[tuple[int, int]]] = {}
+    last, start = run.senders[0], 0
+    for index, sender in enumerate(run.senders):
+        if sender is not last:
+            if last.group is run.group:
+                spans.setdefault(last, []).append((start, index))
+            last, start = sender, index
+    if last.group is run.group:
+        spans.setdefault(last, []).append((start, len(run.senders)))
+    return spans
+
+
+def _end_of_run(payloads: Sequence[bytes], start: int) -> int:
+    """Return the end of the payloads that can go as segments of one message."""
+    size = total = len(payloads[start])
+    end = start + 1
+    for payload in islice(payloads, end, start + mmsg.MOST_SEGMENTS):
+        length = len(payload)
+        total += length
+        if length > size or total > MAX_PAYLOAD:
+            break
+        end += 1
+        if length < size:
+            break
+    return end
+
+
+class _Run:
+    """Payloads that go as one message: of one size, the last may be shorter."""
+
+    __slots__ = ("count", "group", "payloads", "senders")
+
+    def __init__(
+        self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
+    ) -> None:
+        self.payloads = payloads
+        self.senders = senders
+        self.group = group
+        self.count = count
+
+    def is_segmented(self, slot: int) -> bool:
+        """Return whether the member in ``slot`` gets its payloads as one message of many."""
+        return len(self.payloads_for(slot)) > 1
+
+    def payloads_for(self, slot: int) -> list[bytes]:
+        """Return what the member in ``slot`` gets: all but its own."""
+        member = self.group.members[slot]
+        return [p for p, s in zip(self.payloads, self.senders, strict=True) if s is not member]
