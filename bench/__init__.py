@@ -1,1 +1,1 @@
-"""Programs that measure udprelay."""
+"""How fast the relay is, beside others that do the same: ``python -m bench``."""

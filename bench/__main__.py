@@ -1,0 +1,242 @@
+"""``python -m bench``: run it from the checkout, on a machine with nothing else to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from bench import build, plot, report
+from bench.relays import OURS, RELAYS, TWISTD, Relay
+from bench.report import Case
+from bench.run import Bench, Cores, FailedError, Result, choose_cores
+from bench.works import WORKS, Work
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for; return 1 if a relay of ours failed or relayed wrongly."""
+    options = parse(arguments)
+    try:
+        programs = build.build()
+    except build.CannotBuildError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    cores = choose_cores()
+    if cores.shared:
+        print("bench: only one core: relay and load share it, figures mean little")
+    else:
+        os.sched_setaffinity(0, {cores.load})
+    bench = Bench(programs, cores, options.warm, options.seconds, not options.quick)
+    works, relays, missing = chosen(options)
+    facts = machine(cores, missing)
+    show_facts(facts, options)
+    facts["load_limit"] = limit = show_load_limit(bench)
+    results = run_rounds(bench, works, relays, options.rounds)
+    facts["loadavg_end"] = os.getloadavg()
+    cases = [
+        _case(work, relay, results[work.name, relay.name])
+        for work in works
+        for relay in relays
+        if (work.name, relay.name) in results
+    ]
+    print(report.table(cases), report.EXPLANATION, sep="\n\n")
+    show_load_share(cases, limit)
+    show_failures(cases)
+    if options.json:
+        write_json(options.json, facts, cases)
+    if options.svg:
+        where = f"{facts['cpu']}, Linux {facts['kernel']}, Python {facts['python']}"
+        options.svg.write_text(plot.chart(cases, f"{where}; loopback; median, least, most"))
+    return int(any(_broken(case) for case in cases))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; ``--quick`` changes the defaults."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="fewer works, relays and rounds: 40 s in all (else about 20 minutes)",
+    )
+    parser.add_argument("--rounds", type=int, help="alternating rounds (default: 5; quick: 2)")
+    parser.add_argument("--seconds", type=float, help="of each run (default: 1; quick: 0.5)")
+    parser.add_argument("--warm", type=float, help="seconds before that (default: 0.3)")
+    names = [work.name for work in WORKS]
+    parser.add_argument("--work", action="append", choices=names, help="only this (repeatable)")
+    names = [relay.name for relay in RELAYS]
+    parser.add_argument("--relay", action="append", choices=names, help="only this (repeatable)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all raw results")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="write a bar chart")
+    options = parser.parse_args(arguments)
+    options.rounds = options.rounds or (2 if options.quick else 5)
+    options.seconds = options.seconds or (0.5 if options.quick else 1.0)
+    options.warm = options.warm or (0.15 if options.quick else 0.3)
+    return options
+
+
+def chosen(options: argparse.Namespace) -> tuple[list[Work], list[Relay], dict[str, str]]:
+    """Return works and relays to run, and why a relay is left out."""
+    works = [w for w in WORKS if (w.name in options.work if options.work else _in(w, options))]
+    wanted = [r for r in RELAYS if (r.name in options.relay if options.relay else _in(r, options))]
+    missing = {relay.name: why for relay in wanted if (why := relay.missing())}
+    return works, [r for r in wanted if r.name not in missing], missing
+
+
+def _in(what: Work | Relay, options: argparse.Namespace) -> bool:
+    return what.quick or not options.quick
+
+
+def run_rounds(
+    bench: Bench, works: Sequence[Work], relays: Sequence[Relay], rounds: int
+) -> dict[tuple[str, str], list[Result]]:
+    """Run every relay under every work in each round, beginning with another one each time."""
+    results: dict[tuple[str, str], list[Result]] = {}
+    for number in range(rounds):
+        for work in works:
+            for relay in rotated(relays, number):
+                if work.rooms > 1 and not relay.many_rooms:
+                    continue
+                _progress(f"round {number + 1} of {rounds}: {work.name}, {relay.name}")
+                result = bench.measure(relay, work)
+                results.setdefault((work.name, relay.name), []).append(result)
+    _progress("")
+    return results
+
+
+def rotated(relays: Sequence[Relay], number: int) -> list[Relay]:
+    """Return the order of one round: no relay always follows the same warm or cold machine."""
+    start = number % len(relays) if relays else 0
+    return [*relays[start:], *relays[:start]]
+
+
+def _case(work: Work, relay: Relay, results: Sequence[Result]) -> Case:
+    failures = tuple(result["failed"] for result in results if "failed" in result)
+    return Case(work, relay, [None if "failed" in r else r for r in results], failures)
+
+
+def _broken(case: Case) -> bool:
+    wrong = any(r["mistakes"] for r in case.rounds if r is not None)
+    return case.relay.name.startswith(OURS) and (wrong or bool(case.failures))
+
+
+def machine(cores: Cores, missing: dict[str, str]) -> dict[str, Any]:
+    """Return what one must know to compare figures."""
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "relay_core": cores.relay,
+        "load_core": cores.load,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in ("twisted", "cffi", "attrs")},
+        "compiler": build.compiler(),
+        "udprelay": _output([*TWISTD[:2], "import udprelay; print(udprelay.__file__)"]),
+        "commit": _output(["git", "describe", "--always", "--dirty"]),
+        "left_out": missing,
+        "loadavg_start": os.getloadavg(),
+    }
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith(("model name", "Model")):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _output(command: Sequence[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def show_facts(facts: dict[str, Any], options: argparse.Namespace) -> None:
+    """Print on what is measured, and how."""
+    print(f"{facts['date']}  {facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}")
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    print(f"Python {facts['python']}, {versions}, {facts['compiler']}")
+    print(f"{facts['udprelay']} ({facts['commit']})")
+    print(
+        f"relay on core {facts['relay_core']}, load on core {facts['load_core']}; "
+        f"{options.rounds} rounds of {options.seconds:g} s after {options.warm:g} s; loopback"
+    )
+    for name, why in facts["left_out"].items():
+        print(f"left out: {name}: {why}")
+
+
+def show_load_limit(bench: Bench) -> float:
+    """Print how much the load side can read; return it for a whole core, 0 if that failed."""
+    try:
+        counted = bench.load_limit(51)
+    except FailedError as error:
+        print(f"load side: its limit could not be measured: {error}\n")
+        return 0
+    per_second = float(counted["received"] / counted["seconds"])
+    share = counted["load_cpu"] / counted["seconds"]
+    limit = per_second / max(share, 0.01)
+    print(
+        f"load side alone: reads {report.rate(per_second)} datagrams/s of a flood with "
+        f"{100 * share:.0f} % of its core: {report.rate(limit)} with all of it\n"
+    )
+    return limit
+
+
+def show_load_share(cases: Sequence[Case], limit: float) -> None:
+    """Print whether the load side was ever what held a relay up."""
+    closed = [case for case in cases if case.work.saturates]
+    worst = max(closed, key=lambda case: case.worst("load_share"), default=None)
+    if worst is not None:
+        share = f"{100 * worst.worst('load_share'):.0f} %"
+        print(
+            f"\nUnder saturation the load side needed at most {share} of its core "
+            f"({worst.work.name}, {worst.relay.name}); alone it reads {report.rate(limit)}/s."
+        )
+
+
+def show_failures(cases: Sequence[Case]) -> None:
+    """Print why runs have failed."""
+    for case in cases:
+        for why in dict.fromkeys(case.failures):
+            print(f"failed: {case.work.name}, {case.relay.name}: {why}")
+
+
+def write_json(path: Path, facts: dict[str, Any], cases: Sequence[Case]) -> None:
+    """Write all that was measured."""
+    found = [
+        {
+            "work": case.work.name,
+            "relay": case.relay.name,
+            "rounds": case.rounds,
+            "failures": case.failures,
+        }
+        for case in cases
+    ]
+    path.write_text(json.dumps({"machine": facts, "cases": found}, indent=1) + "\n")
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    start = time.monotonic()
+    status = main()
+    print(f"{time.monotonic() - start:.0f} s in all")
+    sys.exit(status)

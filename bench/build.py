@@ -1,0 +1,55 @@
+"""Compile the C programs, once for each state of their sources."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+SOURCES = Path(__file__).parent / "peers"
+PROGRAMS = ("load", "c_sendto", "c_mmsg_gso")
+
+
+class CannotBuildError(Exception):
+    """There is no C compiler, or it does not take our sources."""
+
+
+def compiler() -> str:
+    """Return the name and version of ``cc``."""
+    return _run("cc", "--version").splitlines()[0]
+
+
+def build() -> Path:
+    """
+    Compile what is not compiled yet.
+
+    :return: the directory of the programs.
+    :raises CannotBuildError: without a C compiler; the load side is in C, so nothing can be
+        measured.
+    """
+    if shutil.which("cc") is None:
+        raise CannotBuildError("no C compiler (cc): the load side is written in C")
+    state = hashlib.blake2b(compiler().encode(), digest_size=8)
+    for source in sorted(SOURCES.glob("*.[ch]")):
+        state.update(source.read_bytes())
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    place = cache / "udprelay-bench" / state.hexdigest()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotBuildError(f"{place}: {error.strerror} (set XDG_CACHE_HOME)") from error
+    for name in PROGRAMS:
+        if not (place / name).exists():
+            unfinished = place / f"{name}.{os.getpid()}"
+            _run("cc", "-O2", "-o", unfinished, SOURCES / f"{name}.c")
+            unfinished.rename(place / name)
+    return place
+
+
+def _run(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise CannotBuildError(f"{' '.join(map(str, command))}:\n{done.stderr}")
+    return done.stdout

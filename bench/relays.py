@@ -1,0 +1,139 @@
+"""The relays that are measured: how each is started, and where it is missing."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.works import Work
+
+PEERS = Path(__file__).parent / "peers"
+TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
+OURS = "udprelay"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """
+    How to start one relay for one work.
+
+    :param ports: where it listens; empty if it tells, one ``listener.opened`` line for each.
+    """
+
+    command: list[str]
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Relay:
+    """
+    One relay.
+
+    :param launch: makes what is needed in a directory; is given that of the C programs, too.
+    :param missing: returns why the relay can't be run here, "" if it can.
+    :param many_rooms: whether it can serve more than one room.
+    """
+
+    name: str
+    title: str
+    launch: Callable[[Work, Path, Path], Launch]
+    missing: Callable[[], str] = lambda: ""
+    many_rooms: bool = True
+    quick: bool = False
+
+
+def configuration(work: Work, batch: bool) -> str:
+    """Return the INI file that ``work`` needs; "" if the defaults will do."""
+    lines = []
+    if work.rooms > 1:
+        for i in range(work.rooms):
+            lines += [f"[listener:port{i}]", "port = 0", f"room = room{i}"]
+            lines += [] if batch else ["batch = no"]
+        lines += [f"[room:room{i}]" for i in range(work.rooms)]
+    elif not batch:
+        lines += ["[listener:main]", "batch = no"]
+    if work.members > 1000:
+        lines += ["[room:lobby]", f"max_members = {work.members}"]
+    return "\n".join([*lines, ""]) if lines else ""
+
+
+def _udprelay(work: Work, directory: Path, batch: bool = True) -> Launch:
+    # twistd writes the shared cache of plugins, or complains that it can't: harmless.
+    command = [*TWISTD, "-n", "--pidfile=", "udprelay", "--log-format", "json"]
+    text = configuration(work, batch)
+    if text:
+        file = directory / "udprelay.ini"
+        file.write_text(text)
+        command += ["--config", str(file)]
+    if work.rooms == 1:
+        command += ["--port", "0"]
+    return Launch(command)
+
+
+def _own(work: Work, directory: Path, programs: Path) -> Launch:
+    return _udprelay(work, directory)
+
+
+def _stock(work: Work, directory: Path, programs: Path) -> Launch:
+    return _udprelay(work, directory, batch=False)
+
+
+def _python(name: str) -> Callable[[Work, Path, Path], Launch]:
+    def launch(work: Work, directory: Path, programs: Path) -> Launch:
+        script = str(PEERS / name)
+        return Launch([sys.executable, script, "--host", work.host, "--ports", str(work.rooms)])
+
+    return launch
+
+
+def _program(name: str) -> Callable[[Work, Path, Path], Launch]:
+    def launch(work: Work, directory: Path, programs: Path) -> Launch:
+        return Launch([str(programs / name), "--host", work.host, "--ports", str(work.rooms)])
+
+    return launch
+
+
+def _ncat(work: Work, directory: Path, programs: Path) -> Launch:
+    family = socket.AF_INET6 if ":" in work.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as free:
+        free.bind((work.host, 0))
+        port = free.getsockname()[1]
+    return Launch(["ncat", "-u", "-l", "--broker", work.host, str(port)], (port,))
+
+
+def _no_ncat() -> str:
+    if shutil.which("ncat") is None:
+        return "not installed"
+    work = Work("", "", 2)
+    probe = subprocess.Popen(
+        _ncat(work, PEERS, PEERS).command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    try:
+        _, said = probe.communicate(timeout=0.5)
+    except subprocess.TimeoutExpired:
+        probe.kill()
+        probe.communicate()
+        return ""
+    return said.decode(errors="replace").split("\n")[0].removeprefix("Ncat: ")
+
+
+RELAYS = (
+    Relay(OURS, "udprelay", _own, quick=True),
+    Relay("udprelay-stock", "udprelay, batch = no", _stock),
+    Relay("twisted", "Twisted: transport.write loop", _python("twisted_loop.py"), quick=True),
+    Relay("asyncio", "asyncio: transport.sendto loop", _python("asyncio_loop.py")),
+    Relay("socket", "Python: blocking socket loop", _python("socket_loop.py"), many_rooms=False),
+    Relay("c-sendto", "C: recvfrom, sendto loop", _program("c_sendto"), quick=True),
+    Relay("c-mmsg-gso", "C: recvmmsg, sendmmsg, GSO", _program("c_mmsg_gso"), quick=True),
+    Relay("ncat", "ncat --broker -u", _ncat, _no_ncat, many_rooms=False),
+)
+
+
+def flood(members: int, programs: Path) -> Launch:
+    """Return what sends to ``members`` as fast as it can: for the load side's own limit."""
+    return Launch([str(programs / "c_mmsg_gso"), "--flood", str(members)])

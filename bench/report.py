@@ -1,0 +1,214 @@
+"""From the raw results of all rounds to one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench.relays import OURS, Relay
+from bench.run import DISTURBED, Result
+from bench.works import CPU, P50, P99, RATE, Goal, Work
+
+FIELDS = {RATE: "rate", CPU: "cpu_us", P50: "p50_us", P99: "p99_us"}
+HEADINGS = (
+    "work",
+    "relay",
+    "deliveries/s",
+    "CPU µs/delivery",
+    "loss %",
+    "p50 µs",
+    "p99 µs",
+    "cores % r/l",
+    "udprelay ÷ it",
+    "by CPU",
+    "goal",
+    "",
+)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of some rounds, the least and the most."""
+
+    median: float
+    low: float
+    high: float
+
+    def show(self, form: Callable[[float], str]) -> str:
+        """Return ``median (low…high)``; the median alone if the others look the same."""
+        middle, low, high = form(self.median), form(self.low), form(self.high)
+        return middle if low == high else f"{middle} ({low}…{high})"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One relay under one work: the results of all rounds, None where one failed."""
+
+    work: Work
+    relay: Relay
+    rounds: list[Result | None]
+    failures: tuple[str, ...] = ()
+
+    def spread(self, field: str) -> Spread | None:
+        """Return the spread of one field over the rounds that did not fail."""
+        return spread(r[field] for r in self.rounds if r is not None)
+
+    def worst(self, field: str) -> float:
+        """Return the highest value of a field."""
+        return max((r[field] for r in self.rounds if r is not None), default=0)
+
+
+def spread(values: Iterable[float]) -> Spread | None:
+    """Return the spread of some values; None if there are none."""
+    found = sorted(values)
+    return Spread(median(found), found[0], found[-1]) if found else None
+
+
+def ratios(ours: Case, other: Case, field: str) -> Spread | None:
+    """Return the spread of ours divided by the other's, round by round."""
+    pairs = zip(ours.rounds, other.rounds, strict=False)
+    return spread(
+        a[field] / b[field]
+        for a, b in pairs
+        if a is not None and b is not None and min(a[field], b[field]) > 0
+    )
+
+
+def rate(value: float) -> str:
+    """Return deliveries/s for people: ``812 k``."""
+    return f"{value / 1000:.0f} k" if value >= 99_950 else f"{value / 1000:.1f} k"
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _whole(value: float) -> str:
+    return f"{value:.0f}"
+
+
+def _percent(value: float) -> str:
+    return "0" if value == 0 else f"{100 * value:.2g}"
+
+
+def table(cases: Sequence[Case]) -> str:
+    """Return the table as text."""
+    ours = {case.work.name: case for case in cases if case.relay.name == OURS}
+    rows: list[Sequence[str]] = [HEADINGS]
+    before = ""
+    for case in cases:
+        name = case.work.name if case.work.name != before else ""
+        before = case.work.name
+        rows += [
+            [name if i == 0 else "", *row]
+            for i, row in enumerate(_rows(case, ours.get(case.work.name)))
+        ]
+    return layout(rows)
+
+
+def _rows(case: Case, ours: Case | None) -> list[list[str]]:
+    if case.spread("rate") is None:
+        return [[case.relay.name, "failed", *[""] * (len(HEADINGS) - 3)]]
+    cells = [
+        case.relay.name,
+        _show(case.spread("rate"), rate),
+        _show(case.spread("cpu_us"), _two),
+        _show(case.spread("loss"), _percent),
+    ]
+    if case.work.saturates:
+        cells += ["", ""]
+    else:
+        cells += [_show(case.spread(field), _whole) for field in ("p50_us", "p99_us")]
+    cells.append(_cores(case))
+    comparisons = _comparisons(case, ours) or [["", "", ""]]
+    rows = [[*cells, *comparisons[0], notes(case)]]
+    rows += [[*[""] * len(cells), *comparison, ""] for comparison in comparisons[1:]]
+    return rows
+
+
+def _show(found: Spread | None, form: Callable[[float], str]) -> str:
+    return found.show(form) if found is not None else ""
+
+
+def _cores(case: Case) -> str:
+    relay, load = case.spread("relay_share"), case.spread("load_share")
+    if relay is None or load is None:
+        return ""
+    # At a fixed rate the load side never sleeps.
+    return f"{100 * relay.median:.0f}/" + (
+        f"{100 * load.median:.0f}" if case.work.saturates else "spins"
+    )
+
+
+def _comparisons(case: Case, ours: Case | None) -> list[list[str]]:
+    if ours is None or ours is case:
+        return []
+    found = []
+    for metric in case.work.metrics:
+        ratio = ratios(ours, case, FIELDS[metric])
+        if ratio is not None:
+            prefix = f"{metric} " if len(case.work.metrics) > 1 else ""
+            by_cpu = ratios(case, ours, "cpu_us") if metric == RATE else None
+            shown = prefix + ratio.show(_two)
+            found.append([shown, _show(by_cpu, _two), verdict(case, metric, ratio)])
+    return found
+
+
+def goal_for(work: Work, peer: str, metric: str) -> Goal | None:
+    """Return the goal that a work sets against a peer."""
+    return next((g for g in work.goals if (g.peer, g.metric) == (peer, metric)), None)
+
+
+def verdict(case: Case, metric: str, ratio: Spread) -> str:
+    """Return the goal and whether the median meets it; ``?`` if others were in the way."""
+    goal = goal_for(case.work, case.relay.name, metric)
+    if goal is None:
+        return ""
+    doubt = "?" if case.worst("disturbed") > DISTURBED else ""
+    return f"{goal} {'met' if goal.met(ratio.median) else 'MISSED'}{doubt}"
+
+
+def notes(case: Case) -> str:
+    """Return what casts doubt on a case."""
+    done = [r for r in case.rounds if r is not None]
+    found = []
+    if case.failures:
+        found.append(f"{len(case.failures)} failed")
+    mistakes = sum(r["mistakes"] for r in done)
+    if mistakes:
+        found.append(f"{mistakes} WRONG DATAGRAMS")
+    if any(r["unsaturated"] for r in done):
+        found.append("idle")
+    if case.worst("disturbed") > DISTURBED:
+        found.append(f"disturbed {100 * case.worst('disturbed'):.0f} %")
+    if case.work.saturates and case.worst("load_share") > 0.9:
+        found.append("load at its limit")
+    return ", ".join(found)
+
+
+def layout(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells in columns, a line under the first and before each group."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for number, row in enumerate(rows):
+        if number and row[0]:
+            lines.append("─" * (sum(widths) + 2 * (len(widths) - 1)))
+        cells = [
+            cell.ljust(width) if i < 2 or i == len(row) - 1 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+EXPLANATION = """\
+Medians over the rounds (least…most). A delivery is a datagram that a receiver has read, or that
+the kernel dropped at a receiver's full buffer; CPU is user + system time of the relay's process
+(and of ksoftirqd on its core). Loss: what should have been delivered and was not. p50, p99: at
+`latency` the round trip through the relay twice, elsewhere from a speaker to each other member.
+cores: share of its own core that the relay/the load side was running. The ratios are formed within
+each round: deliveries/s under saturation (more is better), CPU per delivery at light load and
+p50, p99 of the round trip (less is better). "by CPU": deliveries per second of CPU instead, which
+others on the machine disturb less. disturbed: others took so much of one of the two cores in the
+worst round; idle: the relay had nothing to do at times though it should have."""

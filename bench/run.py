@@ -1,0 +1,224 @@
+"""Run one relay under one load, each on its own core."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import relays
+from bench.relays import Launch, Relay
+from bench.works import Work
+
+DISTURBED = 0.05
+"""More than this share of a core taken by other processes makes a run worth repeating."""
+_MOST_TRIES = 3
+_START = 15.0
+
+Result = dict[str, Any]
+"""What the load program has counted, and what follows from it; or ``failed``."""
+
+
+class FailedError(Exception):
+    """A relay or the load has not done what it should."""
+
+
+@dataclass(frozen=True)
+class Cores:
+    """The core of the relay and that of the load; the same one if there is only one."""
+
+    relay: int
+    load: int
+
+    @property
+    def shared(self) -> bool:
+        return self.relay == self.load
+
+
+@dataclass(frozen=True)
+class Bench:
+    """
+    What all runs have in common.
+
+    :param programs: the directory of the C programs.
+    :param warm: seconds of load before anything is counted.
+    :param patient: whether to repeat a run that other processes have disturbed.
+    """
+
+    programs: Path
+    cores: Cores
+    warm: float
+    seconds: float
+    patient: bool
+
+    def measure(self, relay: Relay, work: Work) -> Result:
+        """Measure once; again if others took too much of the two cores."""
+        best: Result = {}
+        for _ in range(_MOST_TRIES if self.patient else 1):
+            try:
+                result = derive(work, self._run(relay, work))
+            except FailedError as error:
+                return {"failed": str(error)}
+            if self.cores.shared:
+                return result | {"disturbed": 0.0}  # by the load itself: not to be told apart
+            if not best or result["disturbed"] < best["disturbed"]:
+                best = result
+            if best["disturbed"] <= DISTURBED:
+                break
+        return best
+
+    def load_limit(self, members: int) -> Result:
+        """Return what the load side reads of a flood: its own limit, with no relay."""
+        work = Work("", "", members)
+        with tempfile.TemporaryDirectory(prefix="udprelay-bench-") as directory:
+            launch = relays.flood(members, self.programs)
+            return self._with(launch, work, Path(directory), ["--flood", "1"])
+
+    def _run(self, relay: Relay, work: Work) -> Result:
+        with tempfile.TemporaryDirectory(prefix="udprelay-bench-") as directory:
+            place = Path(directory)
+            return self._with(relay.launch(work, place, self.programs), work, place, [])
+
+    def _with(self, launch: Launch, work: Work, place: Path, more: list[str]) -> Result:
+        with started(launch.command, place, self.cores.relay) as (process, log):
+            ports = launch.ports or wait_for_ports(process, log, work.rooms)
+            options = {
+                "ports": ",".join(map(str, ports)),
+                "pid": process.pid,
+                "also": _softirqd(self.cores.relay),
+                "core": self.cores.relay,
+                "own-core": self.cores.load,
+                "warm": self.warm,
+                "seconds": self.seconds,
+                "drowsy": int(self.cores.shared),
+            }
+            command = [str(self.programs / "load"), *work.load_arguments(), *more]
+            command += [text for name, v in options.items() for text in (f"--{name}", str(v))]
+            return self._load(command, process, log)
+
+    def _load(self, command: Sequence[str], relay: subprocess.Popen[bytes], log: Path) -> Result:
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                timeout=60 + self.warm + self.seconds,
+                preexec_fn=on_core(self.cores.load),
+            )
+        except subprocess.TimeoutExpired as error:
+            raise FailedError("the load did not end") from error
+        if relay.poll() is not None:
+            raise FailedError(f"the relay ended: {_tail(log)}")
+        if done.returncode:
+            raise FailedError(done.stderr.decode(errors="replace").strip())
+        result: Result = json.loads(done.stdout)
+        return result
+
+
+def derive(work: Work, counted: Result) -> Result:
+    """Add rates and shares to what was counted."""
+    seconds = counted["seconds"]
+    deliveries = counted["received"] + counted["receiver_drops"]
+    expected = counted["expected"]
+    lost = max(0, counted["gaps"] - counted["receiver_drops"])
+    if work.overloads:
+        # What is stuck in a long queue is not delivered either.
+        expected = counted["sent"] * (work.members - 1)
+        lost = max(0, expected - deliveries)
+    mistakes = ("echoed", "disorder", "wrong_length", "foreign")
+    relay_share = (counted["relay_cpu"] + counted["softirqd_cpu"]) / seconds
+    load_share = counted["load_cpu"] / seconds
+    elsewhere = max(0.0, 1 - relay_share - counted["core_idle"] / seconds)
+    beside_load = max(0.0, 1 - load_share - counted["own_core_idle"] / seconds)
+    return counted | {
+        "deliveries": deliveries,
+        "rate": deliveries / seconds,
+        "cpu_us": (counted["relay_cpu"] + counted["softirqd_cpu"]) / max(1, deliveries) * 1e6,
+        "loss": lost / max(1, expected),
+        "mistakes": sum(counted[name] for name in mistakes),
+        "relay_share": relay_share,
+        "load_share": load_share,
+        "disturbed": max(elsewhere, beside_load),
+        "unsaturated": work.saturates and counted["core_idle"] / seconds > DISTURBED,
+    }
+
+
+@contextmanager
+def started(
+    command: Sequence[str], place: Path, core: int
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Start a relay on one core; its output goes to a file, for it must not wait for us."""
+    log = place / "relay.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=on_core(core),
+        )
+    try:
+        yield process, log
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_for_ports(process: subprocess.Popen[bytes], log: Path, count: int) -> list[int]:
+    """Return the ports that a relay says it has opened, once there are ``count`` of them."""
+    give_up = time.monotonic() + _START
+    while time.monotonic() < give_up:
+        ports = opened_ports(log.read_text(errors="replace"))
+        if len(ports) >= count:
+            return ports
+        if process.poll() is not None:
+            break
+        time.sleep(0.01)
+    raise FailedError(f"the relay did not start: {_tail(log)}")
+
+
+def opened_ports(log: str) -> list[int]:
+    """Return the ports of all ``listener.opened`` lines of a JSON log."""
+    ports = []
+    for line in log.splitlines(keepends=True):
+        if '"listener.opened"' in line and line.endswith("\n"):
+            ports.append(int(json.loads(line)["port"]))
+    return ports
+
+
+def choose_cores() -> Cores:
+    """Choose the first and the last core that this process may run on."""
+    usable = sorted(os.sched_getaffinity(0))
+    return Cores(usable[0], usable[-1])
+
+
+def on_core(core: int) -> Callable[[], None]:
+    """Return what a child calls to stay on one core."""
+    return lambda: os.sched_setaffinity(0, {core})
+
+
+def _softirqd(core: int) -> int:
+    """Return the kernel thread that may do a part of the relay's work on its core, or 0."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "comm").read_text().strip() == f"ksoftirqd/{core}":
+                return int(process.name)
+        except OSError:
+            continue
+    return 0
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return " / ".join(lines[-3:]) or "without a word"

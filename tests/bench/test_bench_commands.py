@@ -1,0 +1,96 @@
+"""The command lines and configurations of the benchmark."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import __main__ as main
+from bench.relays import OURS, RELAYS, configuration
+from bench.run import opened_ports
+from bench.works import WORKS, Work
+
+BY_NAME = {relay.name: relay for relay in RELAYS}
+PROGRAMS = Path("/programs")
+
+
+def command(relay, work, place):
+    return BY_NAME[relay].launch(work, place, PROGRAMS).command
+
+
+def test_udprelay_runs_as_users_run_it(tmp_path):
+    line = command("udprelay", Work("", "", 11), tmp_path)
+    assert line[0] == sys.executable
+    assert line[-5:] == ["udprelay", "--log-format", "json", "--port", "0"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_stock_port_is_an_option_of_the_listener(tmp_path):
+    line = command("udprelay-stock", Work("", "", 11), tmp_path)
+    ini = tmp_path / "udprelay.ini"
+    assert str(ini) in line
+    assert ini.read_text() == "[listener:main]\nbatch = no\n"
+
+
+def test_large_rooms_are_allowed():
+    assert configuration(Work("", "", 1001), True) == "[room:lobby]\nmax_members = 1001\n"
+
+
+def test_many_rooms_have_a_listener_each(tmp_path):
+    work = Work("", "", 2, rooms=2)
+    assert "--port" not in command("udprelay", work, tmp_path)
+    text = (tmp_path / "udprelay.ini").read_text()
+    assert "[listener:port1]\nport = 0\nroom = room1\n" in text
+    assert text.endswith("[room:room0]\n[room:room1]\n")
+
+
+def test_peers_are_told_the_address_and_the_number_of_rooms(tmp_path):
+    work = Work("", "", 2, rooms=25, host="::1")
+    line = ["/programs/c_sendto", "--host", "::1", "--ports", "25"]
+    assert command("c-sendto", work, tmp_path) == line
+    assert command("twisted", work, tmp_path)[2:] == line[1:]
+
+
+def test_the_load_is_told_all_of_a_work():
+    arguments = Work("", "", 11, size=0, rate=5).load_arguments()
+    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    assert given["--size"] == "mixed"
+    assert (given["--members"], given["--rate"], given["--echo"]) == ("11", "5", "0")
+
+
+def test_ports_are_read_from_whole_lines_of_the_log():
+    log = (
+        '{"event":"relay.started","version":"1"}\n'
+        '{"event":"listener.opened","interface":"::","port":4711}\n'
+        '{"event":"listener.opened","interface":"::","po'
+    )
+    assert opened_ports(log) == [4711]
+
+
+def test_each_round_begins_with_another_relay():
+    names = [[relay.name for relay in main.rotated(RELAYS[:3], n)] for n in range(4)]
+    assert names[1] == [names[0][1], names[0][2], names[0][0]]
+    assert names[3] == names[0]
+
+
+def test_quick_changes_defaults_only():
+    options = main.parse(["--quick", "--rounds", "7"])
+    assert (options.rounds, options.seconds) == (7, 0.5)
+
+
+def test_quick_runs_a_few_works_with_the_relays_of_the_goals():
+    works, relays, _ = main.chosen(main.parse(["--quick"]))
+    assert [work.name for work in works] == [work.name for work in WORKS if work.quick]
+    assert {relay.name for relay in relays} == {OURS, "twisted", "c-sendto", "c-mmsg-gso"}
+
+
+def test_work_and_relay_choose():
+    works, relays, _ = main.chosen(main.parse(["--work", "latency", "--relay", "udprelay"]))
+    assert ([w.name for w in works], [r.name for r in relays]) == (["latency"], ["udprelay"])
+
+
+@pytest.mark.parametrize("work", WORKS, ids=lambda work: work.name)
+def test_goals_are_set_against_relays_that_exist(work):
+    assert {goal.peer for goal in work.goals} <= set(BY_NAME)
