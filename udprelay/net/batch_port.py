@@ -234,7 +234,8 @@ class BatchPort(RelayPort):
                 lost = sum(len(run.payloads_for(slot)) for slot in range(start, end))
                 failed += [DropReason.SEND_BUFFER] * lost
                 return
-            if code in _NO_SEGMENTS and run.is_segmented(start):
+            if tries > 1 and code in _NO_SEGMENTS and run.is_segmented(start):
+                # Twice: the first might have been an ICMP error, for somebody else.
                 self._segments_refused(run, destinations, start, code)
                 self._send_one_by_one(run, start, failed)
             elif tries < _TRIES:
@@ -303,6 +304,11 @@ def _spans(run: _Run) -> dict[Member, list[tuple[int, int]]]:
 def _end_of_run(payloads: Sequence[bytes], start: int) -> int:
     """Return the end of the payloads that can go as segments of one message."""
     size = total = len(payloads[start])
+    count = len(payloads)
+    # What nearly always comes: everything fits, and has one size.
+    fits = start == 0 and count <= mmsg.MOST_SEGMENTS and size * count <= MAX_PAYLOAD
+    if fits and len(set(map(len, payloads))) == 1:
+        return count
     end = start + 1
     for payload in islice(payloads, end, start + mmsg.MOST_SEGMENTS):
         length = len(payload)
