@@ -145,12 +145,12 @@ def measure(shape: Shape) -> dict[str, float]:
         with watches["join"]:
             for relay, datagrams in zip(relays, joining, strict=True):
                 join(relay, datagrams)
-        if any(relay.hub.member_count != shape.rooms * shape.members for relay in relays):
+        if any(relay.hub.roster.member_count != shape.rooms * shape.members for relay in relays):
             raise SystemExit("not everybody has joined")
         with watches[end.__name__]:
             for relay in relays:
                 end(relay)
-        if any(relay.hub.member_count for relay in relays):
+        if any(relay.hub.roster.member_count for relay in relays):
             raise SystemExit("not everybody has left")
     times = {work: watch.seconds * 1e6 / MEMBERS for work, watch in watches.items()}
     times["join"] /= 2

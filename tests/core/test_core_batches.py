@@ -40,12 +40,12 @@ def seen(rules: RelayRules, batches: list[list[tuple[str, bytes]]]) -> tuple[obj
     relay.hub.add_console("lobby", "terminal", relay.now)
     for batch in batches:
         relay.receive_batch(*batch)
-    replies, room = relay.replies(), relay.hub.rooms["lobby"]
+    replies, room = relay.replies(), relay.hub.roster.rooms["lobby"]
     counters = (
-        relay.hub.datagrams,
-        relay.hub.payload_bytes,
-        relay.hub.deliveries,
-        relay.hub.joined,
+        relay.hub.roster.datagrams,
+        relay.hub.roster.payload_bytes,
+        relay.hub.roster.deliveries,
+        relay.hub.roster.joined,
     )
     of_the_room = (room.datagrams, room.bytes, room.deliveries)
     relay.hub.close(relay.now)
@@ -67,7 +67,7 @@ def test_how_datagrams_fall_into_batches_makes_no_difference(
 def test_what_the_relay_counts_is_what_arrives(datagrams: list[tuple[str, bytes]]) -> None:
     relay = Relay()
     relay.receive_batch(*datagrams)
-    assert relay.hub.deliveries == sum(map(len, relay.inboxes.values()))
-    assert relay.hub.datagrams + relay.hub.dropped.total() == sum(
+    assert relay.hub.roster.deliveries == sum(map(len, relay.inboxes.values()))
+    assert relay.hub.roster.datagrams + relay.hub.dropped.total() == sum(
         1 for source, payload in datagrams if payload or source not in relay.members()
     )

@@ -79,7 +79,7 @@ def test_targets_and_the_console_never_leave_for_silence() -> None:
     relay.hub.add_console("lobby", "terminal", relay.now)
     assert relay.hub.next_deadline() is None
     relay.wait(1e9)
-    assert len(relay.hub.rooms["lobby"]) == 2
+    assert len(relay.hub.roster.rooms["lobby"]) == 2
 
 
 def test_with_nothing_to_wait_for_there_is_no_deadline() -> None:

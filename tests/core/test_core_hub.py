@@ -30,7 +30,7 @@ def test_a_program_alone_in_its_room_hears_nothing() -> None:
     relay = Relay()
     relay.receive(ANNA, b"1", b"2")
     assert relay.inboxes == {}
-    assert relay.hub.deliveries == 0
+    assert relay.hub.roster.deliveries == 0
 
 
 def test_two_ports_of_one_address_are_two_members() -> None:
@@ -65,7 +65,7 @@ def test_an_empty_datagram_joins_and_is_not_relayed() -> None:
     relay.receive(ANNA, b"")
     assert relay.members() == {ANNA, BERT}
     assert relay.inboxes == {}
-    assert (relay.hub.datagrams, relay.hub.deliveries) == (0, 0)
+    assert (relay.hub.roster.datagrams, relay.hub.roster.deliveries) == (0, 0)
 
 
 def test_who_joins_gets_nothing_that_was_said_before_even_in_the_same_batch() -> None:
@@ -176,7 +176,7 @@ class TestLabel:
         assert [len(payload) for payload in relay.inboxes[BERT]] == [MAX_PAYLOAD, 13]
         assert relay.inboxes["192.0.2.7:2055"] == [fits, fits + b"x", b"next"]
         assert relay.dropped() == {"too-long": 1}
-        assert relay.hub.deliveries == 5
+        assert relay.hub.roster.deliveries == 5
 
     def test_no_label_is_the_default(self) -> None:
         assert RoomRules().label.value == "none"

@@ -38,7 +38,7 @@ def test_the_last_member_closes_it_and_its_counts_are_said() -> None:
         ),
         events.RoomClosed(room="lobby", reason="empty", datagrams=2, bytes=10, deliveries=2),
     ]
-    assert relay.hub.rooms == {}
+    assert relay.hub.roster.rooms == {}
 
 
 def test_a_listener_that_admits_everybody_is_warned_of() -> None:
@@ -111,11 +111,11 @@ class TestUndelivered:
         relay = Relay()
         relay.join(ANNA, BERT, CARL)
         (fan_out,) = relay.hub.receive(relay.listeners["main"], [(ANNA, b"x")], relay.now)
-        assert (fan_out.room.deliveries, relay.hub.deliveries) == (2, 2)
+        assert (fan_out.room.deliveries, relay.hub.roster.deliveries) == (2, 2)
         relay.hub.undelivered(
             fan_out.room, relay.listeners["main"], DropReason.SEND_BUFFER, relay.now
         )
-        assert (fan_out.room.deliveries, relay.hub.deliveries) == (1, 1)
+        assert (fan_out.room.deliveries, relay.hub.roster.deliveries) == (1, 1)
         assert relay.dropped() == {"send-buffer": 1}
 
     def test_an_icmp_error_is_counted_and_ends_no_membership(self) -> None:
@@ -194,3 +194,35 @@ def test_what_has_been_taken_is_not_given_again() -> None:
     assert relay.hub.take_replies()
     assert relay.hub.take_events() == []
     assert relay.hub.take_replies() == []
+
+
+def test_only_news_leaves_something_to_settle() -> None:
+    relay = Relay()
+    relay.join(ANNA, BERT)
+    relay.hub.take_events()
+    relay.hub.next_deadline()
+    assert not relay.hub.unsettled
+    relay.receive(ANNA, b"hello")
+    assert not relay.hub.unsettled
+    relay.hub.drop("main", "lobby", DropReason.TOO_LONG, relay.now)
+    assert relay.hub.unsettled
+
+
+def test_what_the_console_misses_is_counted_under_its_name() -> None:
+    relay = Relay()
+    console = relay.hub.add_console("lobby", "terminal", relay.now)
+    relay.join(ANNA)
+    (fan_out,) = relay.hub.receive(relay.listeners["main"], [(ANNA, b"x")], relay.now)
+    relay.hub.undelivered(fan_out.room, console.group.way, DropReason.CONSOLE_BEHIND, relay.now)
+    relay.hub.close(relay.now)
+    (report,) = reports(relay.hub.take_events())
+    assert (report.listener, report.reason) == ("console", "console-behind")
+
+
+def test_statistics_are_the_counters_of_every_room() -> None:
+    relay = Relay()
+    relay.join(ANNA, BERT, CARL)
+    relay.receive(ANNA, b"hello")
+    assert relay.hub.roster.statistics() == [
+        events.RoomStatistics(room="lobby", members=3, datagrams=1, bytes=5, deliveries=2)
+    ]

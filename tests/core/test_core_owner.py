@@ -47,7 +47,11 @@ class TestConsole:
         console = relay.hub.add_console("lobby", "terminal", relay.now)
         relay.join(ANNA, BERT)
         relay.deliver(relay.hub.say(console, b"hello", relay.now))
-        assert (relay.hub.datagrams, relay.hub.payload_bytes, relay.hub.deliveries) == (1, 5, 2)
+        assert (
+            relay.hub.roster.datagrams,
+            relay.hub.roster.payload_bytes,
+            relay.hub.roster.deliveries,
+        ) == (1, 5, 2)
 
 
 class TestTell:
@@ -160,5 +164,5 @@ class TestKick:
     def test_a_local_member_has_no_address_to_be_refused(self) -> None:
         relay = Relay()
         relay.hub.kick(relay.hub.add_console("lobby", "terminal", relay.now), relay.now)
-        assert relay.hub.rooms == {}
+        assert relay.hub.roster.rooms == {}
         assert relay.hub._admission._kicked == {}

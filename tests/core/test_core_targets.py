@@ -154,4 +154,4 @@ def test_only_targets_can_be_removed_as_such() -> None:
     console = relay.hub.add_console("lobby", "terminal", relay.now)
     relay.hub.remove_target(console)
     relay.hub.remove_target(relay.member(ANNA))
-    assert len(relay.hub.rooms["lobby"]) == 2
+    assert len(relay.hub.roster.rooms["lobby"]) == 2

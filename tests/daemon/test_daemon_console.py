@@ -310,7 +310,7 @@ class TestKick:
         hub.add_target("lobby", "collector:2055", terminal.listener, OTHER, now)
         terminal.type("/kick collector:2055")
         assert terminal.printed() == ["collector:2055 is no guest: it can't be put out"]
-        assert len(hub.rooms["lobby"]) == 2
+        assert len(hub.roster.rooms["lobby"]) == 2
 
     def test_nor_who_is_not_there(self, terminal: Terminal) -> None:
         terminal.type("/kick guest-7", "/kick console", "/kick")
@@ -390,7 +390,7 @@ class TestSlowTerminal:
         terminal.transport.producer.pauseProducing()
         terminal.hear(GUEST, b"1", b"2")
         assert terminal.sent() == [(OTHER, b"1"), (OTHER, b"2")]
-        assert terminal.relay.hub.deliveries == 2
+        assert terminal.relay.hub.roster.deliveries == 2
 
     def test_when_it_has_caught_up_lines_are_printed_again(self, terminal: Terminal) -> None:
         terminal.transport.producer.pauseProducing()

@@ -37,9 +37,9 @@ class UntilEnd(Protocol):
         hub = relay.hub
         say(
             listeners=len(relay.listeners),
-            members=hub.member_count,
-            datagrams=hub.datagrams,
-            deliveries=hub.deliveries,
+            members=hub.roster.member_count,
+            datagrams=hub.roster.datagrams,
+            deliveries=hub.roster.deliveries,
             dropped={reason.value: count for reason, count in hub.dropped.items()},
         )
         relay.stop_reading().addCallback(lambda _: reactor.stop())

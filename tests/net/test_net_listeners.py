@@ -76,10 +76,9 @@ async def test_listeners_of_one_room_are_one_group(open_relay, make_peer):
 async def test_rooms_do_not_hear_each_other(open_relay, make_peer):
     rules = RelayRules(listeners={"a": loopback(room="attic"), "b": loopback(room="cellar")})
     relay = open_relay(rules)
-    members = {
-        listener: [await make_peer().join(relay, listener) for _ in range(2)]
-        for listener in ("a", "b")
-    }
+    members = {}
+    for listener in ("a", "b"):
+        members[listener] = [await make_peer().join(relay, listener) for _ in range(2)]
     for listener, (speaker, _) in members.items():
         speaker.send(f"in {listener}".encode(), relay, listener)
         speaker.send(b"end", relay, listener)

@@ -54,7 +54,7 @@ async def test_an_empty_datagram_joins_and_is_not_relayed(open_relay, make_peer)
     second.send(b"", relay)
     second.send(b"said", relay)
     assert await first.receive() == [b"said"]
-    assert relay.relay.hub.datagrams == 1
+    assert relay.relay.hub.roster.datagrams == 1
     assert relay.dropped == {}
 
 

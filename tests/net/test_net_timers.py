@@ -142,7 +142,7 @@ async def test_many_deadlines_at_once_leave_datagrams_their_turn(open_relay, mak
     left = []
     clock.callLater(300, lambda: left.append(len(relay.of(events.MemberLeft))))
     clock.advance(300)
-    while hub.member_count:
+    while hub.roster.member_count:
         left.append(len(relay.of(events.MemberLeft)))
         clock.advance(0)
     # Not all in one go.
@@ -160,10 +160,10 @@ async def test_after_the_end_nothing_is_read(make_peer):
     speaker.send(b"in time", relay)
     assert await member.receive() == [b"in time"]
     closed = relay.relay.stop_reading()
-    datagrams = relay.relay.hub.datagrams
+    datagrams = relay.relay.hub.roster.datagrams
     speaker.send(b"too late", relay)
     await closed
-    assert relay.relay.hub.datagrams == datagrams
+    assert relay.relay.hub.roster.datagrams == datagrams
     assert kinds(relay)[-1] == "listener.closed"
 
 
@@ -172,7 +172,7 @@ async def test_after_the_end_what_is_said_goes_nowhere(make_peer):
     # The console's last line may come while the relay stops.
     relay = RunningRelay(one_listener()).open()
     await make_peer().join(relay)
-    (member,) = relay.relay.hub.rooms["lobby"].members()
+    (member,) = relay.relay.hub.roster.rooms["lobby"].members()
     await relay.relay.stop_reading()
     now = relay.relay.now()
     relay.relay.carry_out(relay.relay.hub.say(member, b"goodbye", now))
@@ -204,7 +204,7 @@ async def test_the_service_ends_with_the_totals():
     for number, peer in enumerate(peers):
         peer.socket.sendto(b"%d" % number, ("::1", port))
     assert await peers[0].receive(2) == [b"1", b"2"]
-    while len(relay.hub.rooms["lobby"]) < 3:
+    while len(relay.hub.roster.rooms["lobby"]) < 3:
         await deferLater(reactor, 0)
     await service.stopService()
     for peer in peers:

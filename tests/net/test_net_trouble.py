@@ -88,9 +88,9 @@ async def test_an_error_of_one_member_costs_the_others_nothing(open_relay, make_
         assert await speaker.receive() == [b"after it"]
     failed = len(said) + len(members)
     assert relay.dropped == {REASONS[code]: failed}
-    assert relay.relay.hub.datagrams == failed
-    assert relay.relay.hub.deliveries == failed * 3 - failed
-    assert relay.relay.hub.member_count == 4
+    assert relay.relay.hub.roster.datagrams == failed
+    assert relay.relay.hub.roster.deliveries == failed * 3 - failed
+    assert relay.relay.hub.roster.member_count == 4
 
 
 @one_call_a_datagram
@@ -130,7 +130,7 @@ async def test_an_error_left_by_an_earlier_datagram_costs_nothing(open_relay, ma
     for member in members:
         assert await member.receive(len(said)) == said
     assert relay.dropped == {}
-    assert relay.relay.hub.deliveries == len(said) * len(members)
+    assert relay.relay.hub.roster.deliveries == len(said) * len(members)
 
 
 @pytest_twisted.ensureDeferred
@@ -178,7 +178,7 @@ async def test_a_member_that_has_gone_is_counted_and_stays_a_member(open_relay, 
     member.send(b"", relay)
     await make_peer().join(relay)
     assert set(relay.dropped) == {"unreachable"}
-    assert relay.relay.hub.member_count == 4
+    assert relay.relay.hub.roster.member_count == 4
     assert relay.of(events.MemberLeft) == []
 
 
@@ -218,7 +218,7 @@ async def test_errors_of_what_is_sent_between_batches_are_read(open_relay, make_
     relay = open_relay()
     member = await make_peer(host).join(relay)
     member.close()
-    (of_hub,) = relay.relay.hub.rooms["lobby"].members()
+    (of_hub,) = relay.relay.hub.roster.rooms["lobby"].members()
     for number in range(3):
         relay.relay.hub.tell(of_hub, b"are you there?")
         relay.relay.settle()
@@ -232,7 +232,7 @@ async def test_an_error_that_comes_while_nothing_is_read_is_noticed(open_relay, 
     relay = open_relay()
     for member in [await make_peer().join(relay) for _ in range(2)]:
         member.close()
-    for of_hub in relay.relay.hub.rooms["lobby"].members():
+    for of_hub in relay.relay.hub.roster.rooms["lobby"].members():
         relay.relay.hub.tell(of_hub, b"are you there?")
     relay.relay.settle()
     await make_peer().join(relay)

@@ -125,14 +125,14 @@ def test_a_public_echo_service_never_proves_its_address(payload):
     Echo(quiet.network, echo)
     for _ in range(3):
         assert quiet.after_forging(echo, address, payload) <= MOST
-        assert relay.hub.joined == 0
+        assert relay.hub.roster.joined == 0
 
 
 def test_a_relay_and_its_own_address():
     for policy, address in product(PlainPolicy, (PRIVATE[0], PUBLIC[0])):
         quiet = Quiet()
         relay = quiet.relay(address, policy, others=2)
-        joined = relay.hub.joined
+        joined = relay.hub.roster.joined
         for payload in TEXTS:
             assert quiet.after_forging(address, address, payload) == 1
-        assert relay.hub.joined == joined
+        assert relay.hub.roster.joined == joined

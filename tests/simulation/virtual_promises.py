@@ -68,7 +68,7 @@ class Promises:
     def before(self, listener: Listener) -> tuple[int, int, set[Any]]:
         """Return what :meth:`nothing_vanished` compares with."""
         self._came.clear()
-        return self._hub.datagrams, self._dropped_incoming(), set(listener.members)
+        return self._hub.roster.datagrams, self._dropped_incoming(), set(listener.members)
 
     def nothing_vanished(
         self,
@@ -78,7 +78,7 @@ class Promises:
     ) -> None:
         """Each datagram was relayed or counted as dropped, or was empty, or was a code."""
         datagrams, dropped, members = before
-        relayed = self._hub.datagrams - datagrams
+        relayed = self._hub.roster.datagrams - datagrams
         dropped = self._dropped_incoming() - dropped
         # A code is not relayed; whoever has joined in this batch may have sent one.
         joined = len(listener.members) - len(members)
@@ -140,15 +140,15 @@ class Promises:
         hub, rules = self._hub, self._hub.rules
         plain = sum(len(listener.members) for listener in self._listeners.values())
         fixed = 0
-        for room in hub.rooms.values():
+        for room in hub.roster.rooms.values():
             inside = Counter(member.kind for member in room.members())
             fixed += inside.total() - inside[Kind.PLAIN]
             assert inside[Kind.PLAIN] <= room.rules.max_members
             assert len(room) == inside.total() > 0
         assert plain <= rules.max_members
-        assert hub.member_count == plain + fixed
+        assert hub.roster.member_count == plain + fixed
         led_to = {listener.room for listener in rules.listeners.values()} | set(rules.rooms)
-        assert set(hub.rooms) <= led_to
+        assert set(hub.roster.rooms) <= led_to
         assert len(hub._expiry._heap) <= plain + self.kicks
         assert len(hub._admission._kicked) <= min(self.kicks, MOST_KICKED)
         listeners = len(rules.listeners) + 1

@@ -24,6 +24,7 @@ from udprelay.core.endpoint import Endpoint
 from udprelay.core.expiry import Expiry
 from udprelay.core.listener import Listener, Source
 from udprelay.core.room import FanOut, Kind, Member, Room, Way
+from udprelay.core.roster import Roster
 from udprelay.core.rules import PlainPolicy, RelayRules
 from udprelay.core.text import shown
 
@@ -41,12 +42,13 @@ class Reply:
 
 class Hub:
     """
-    All rooms and members of one relay.
+    One relay.
 
     :param rules: what to do; never changes.
     :param secret: 32 random bytes.
     :param is_own: tells whether an endpoint is one of the relay's own listeners.
     :param now: the time, in seconds of a clock that never goes back.
+    :ivar roster: its rooms and members.
     """
 
     def __init__(
@@ -57,15 +59,13 @@ class Hub:
         now: float,
     ) -> None:
         self.rules = rules
-        self.rooms: dict[str, Room] = {}
-        self.member_count = 0
-        self.joined = 0
-        self._closed = Room("", rules.room_defaults)
+        self._events: list[events.Event] = []
+        # Not the list's own append: the list is replaced by each take_events().
+        self.roster = Roster(rules, lambda event: self._events.append(event))
         self._started = now
         self._admission = Admission(rules.limits, secret, is_own)
         self._drops = Drops(rules.limits.drop_window)
         self._expiry = Expiry()
-        self._events: list[events.Event] = []
         self._replies: list[Reply] = []
         self._trouble: dict[Member, float] = {}
         self._deadline_nearer = False
@@ -92,21 +92,6 @@ class Hub:
         self._deadline_nearer = False
         deadlines = (self._expiry.deadline, self._drops.deadline)
         return min((d for d in deadlines if d is not None), default=None)
-
-    @property
-    def datagrams(self) -> int:
-        """Datagrams that members have sent in this run."""
-        return self._closed.datagrams + sum(room.datagrams for room in self.rooms.values())
-
-    @property
-    def payload_bytes(self) -> int:
-        """Bytes in their payloads."""
-        return self._closed.bytes + sum(room.bytes for room in self.rooms.values())
-
-    @property
-    def deliveries(self) -> int:
-        """Deliveries made in this run."""
-        return self._closed.deliveries + sum(room.deliveries for room in self.rooms.values())
 
     @property
     def dropped(self) -> Mapping[DropReason, int]:
@@ -178,10 +163,10 @@ class Hub:
     ) -> Member:
         """Add a fixed address that gets a copy of everything said in ``room``."""
         address = listener.endpoint(source)
-        for plain in self._plain_members_at(address):
-            self._leave(plain, "replaced")
+        for plain in list(self.roster.plain_members_at(address)):
+            self.roster.leave(plain, "replaced")
         self._admission.targets[address] += 1
-        target = self._join(self._room(room), Kind.TARGET, name, listener, source, listener, now)
+        target = self.roster.join(room, Kind.TARGET, name, listener, source, listener, now)
         listener.targets.setdefault(source, []).append(target)
         return target
 
@@ -195,25 +180,25 @@ class Hub:
         if not listener.targets[member.source]:
             del listener.targets[member.source]
         self._trouble.pop(member, None)
-        self._leave(member, "replaced")
+        self.roster.leave(member, "replaced")
 
     def add_console(self, room: str, way: Way, now: float) -> Member:
         """Make the owner's terminal a member of ``room``; it is delivered to by ``way``."""
-        return self._join(self._room(room), Kind.CONSOLE, "console", None, None, way, now)
+        return self.roster.join(room, Kind.CONSOLE, "console", None, None, way, now)
 
     def kick(self, member: Member, now: float) -> None:
         """Take a plain member out of its room and refuse its address for ``kick_time``."""
         if member.listener is not None:
             address = member.listener.endpoint(member.source)
             self._admission.kick(member.listener, address, now)
-        self._leave(member, "kicked")
+        self.roster.leave(member, "kicked")
 
     # Time, trouble, the end.
 
     def expire(self, now: float) -> None:
         """Do what has come due: silent members leave, drops are reported."""
         for member in self._expiry.due(now, _MOST_EXPIRED_AT_ONCE):
-            self._leave(member, "idle")
+            self.roster.leave(member, "idle")
         deadline = self._drops.deadline
         if deadline is not None and deadline <= now:
             self._events += self._drops.report(now)
@@ -258,31 +243,18 @@ class Hub:
                 )
             )
 
-    def room_statistics(self) -> list[events.RoomStatistics]:
-        """Return the counters of every room."""
-        return [
-            events.RoomStatistics(
-                room=room.name,
-                members=len(room),
-                datagrams=room.datagrams,
-                bytes=room.bytes,
-                deliveries=room.deliveries,
-            )
-            for room in self.rooms.values()
-        ]
-
     def close(self, now: float) -> None:
         """Report what is left to report, and the totals."""
         self._events += self._drops.report(now)
-        for room in list(self.rooms.values()):
-            self._close_room(room, "stopping")
+        for room in list(self.roster.rooms.values()):
+            self.roster.close(room, "stopping")
         self._events.append(
             events.RelayStopped(
                 uptime=round(now - self._started, 3),
-                members=self.joined,
-                datagrams=self.datagrams,
-                bytes=self.payload_bytes,
-                deliveries=self.deliveries,
+                members=self.roster.joined,
+                datagrams=self.roster.datagrams,
+                bytes=self.roster.payload_bytes,
+                deliveries=self.roster.deliveries,
                 dropped={reason.value: n for reason, n in self._drops.totals.items()},
             )
         )
@@ -312,34 +284,23 @@ class Hub:
         if full is not None:
             self._reject(listener, address, full, now)
             return None, b""
-        room = self._room(room_name)
         # Whoever joins now does not get what was said before, also within one batch.
-        fan_out = open_fan_outs.pop(room, None)
+        room = self.roster.rooms.get(room_name)
+        fan_out = open_fan_outs.pop(room, None) if room is not None else None
         if fan_out is not None:
             self._seal(fan_out, listener, now)
-        member = self._join(room, Kind.PLAIN, None, listener, source, listener, now)
+        member = self.roster.join(room_name, Kind.PLAIN, None, listener, source, listener, now)
         listener.members[source] = member
         self._expiry.watch(member)
         return member, payload if decision.relay else b""
 
     def _full(self, room_name: str) -> DropReason | None:
-        room = self.rooms.get(room_name)
+        room = self.roster.rooms.get(room_name)
         if room is not None and len(room) >= room.rules.max_members:
             return DropReason.ROOM_FULL
-        if self.member_count >= self.rules.max_members:
+        if self.roster.member_count >= self.rules.max_members:
             return DropReason.RELAY_FULL
         return None
-
-    def _plain_members_at(self, address: Endpoint) -> list[Member]:
-        """Return the plain members at ``address``, whichever listener they came in by."""
-        return [
-            member
-            for room in self.rooms.values()
-            for member in room.members()
-            if member.kind is Kind.PLAIN
-            and member.listener is not None
-            and member.listener.endpoint(member.source) == address
-        ]
 
     def _reject(
         self, listener: Listener, address: Endpoint, reason: DropReason, now: float
@@ -358,72 +319,6 @@ class Hub:
         """Count drops; return whether they are the first of their kind in this window."""
         self._deadline_nearer = True
         return self._drops.count(listener, room, reason, now, count)
-
-    def _room(self, name: str) -> Room:
-        room = self.rooms.get(name)
-        if room is None:
-            room = self.rooms[name] = Room(name, self.rules.room(name))
-            self._events.append(events.RoomOpened(room=name))
-        return room
-
-    def _join(
-        self,
-        room: Room,
-        kind: Kind,
-        name: str | None,
-        listener: Listener | None,
-        source: Source,
-        way: Way,
-        now: float,
-    ) -> Member:
-        group = room.group(way, kind)
-        member = Member(room, group, kind, name, listener, source, now)
-        group.add(member)
-        self.member_count += 1
-        self.joined += 1
-        self._events.append(
-            events.MemberJoined(
-                room=room.name,
-                member=member.name,
-                kind=kind.value,
-                address=member.address,
-                listener=listener.name if listener is not None else "",
-            )
-        )
-        return member
-
-    def _leave(self, member: Member, reason: str) -> None:
-        room, listener = member.room, member.listener
-        member.group.remove(member)
-        self.member_count -= 1
-        if listener is not None and member.kind is Kind.PLAIN:
-            del listener.members[member.source]
-        self._events.append(
-            events.MemberLeft(
-                room=room.name,
-                member=member.name,
-                address=member.address,
-                listener=listener.name if listener is not None else "",
-                reason=reason,
-            )
-        )
-        if not len(room):
-            self._close_room(room, "empty")
-
-    def _close_room(self, room: Room, reason: str) -> None:
-        del self.rooms[room.name]
-        self._closed.datagrams += room.datagrams
-        self._closed.bytes += room.bytes
-        self._closed.deliveries += room.deliveries
-        self._events.append(
-            events.RoomClosed(
-                room=room.name,
-                reason=reason,
-                datagrams=room.datagrams,
-                bytes=room.bytes,
-                deliveries=room.deliveries,
-            )
-        )
 
     def _seal(self, fan_out: FanOut, listener: Listener | None, now: float) -> None:
         room, payloads = fan_out.room, fan_out.payloads

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from udprelay.core.endpoint import MAX_PAYLOAD
+from udprelay.core.endpoint import MAX_PAYLOAD, Endpoint
 from udprelay.core.rules import Label, RoomRules
 
 if TYPE_CHECKING:
@@ -67,11 +67,14 @@ class Member:
         self.slot = -1
 
     @property
+    def endpoint(self) -> Endpoint | None:
+        """Where it is; None for a local member."""
+        return None if self.listener is None else self.listener.endpoint(self.source)
+
+    @property
     def address(self) -> str:
         """Its address for logs and the console; never shown to other members."""
-        if self.listener is None:
-            return ""
-        return str(self.listener.endpoint(self.source))
+        return str(self.endpoint or "")
 
 
 class Group:

@@ -234,7 +234,7 @@ class Relay:
         try:
             for protocol in self.listeners.values():
                 self.publish(protocol.statistics())
-            for event in self.hub.room_statistics():
+            for event in self.hub.roster.statistics():
                 self.publish(event)
         except Exception:
             self._log.failure("statistics can't be said")

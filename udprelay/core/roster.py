@@ -1,0 +1,132 @@
+"""All rooms of a relay and who is in them: joining, leaving, opening, closing, totals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from udprelay.core import events
+from udprelay.core.endpoint import Endpoint
+from udprelay.core.listener import Listener, Source
+from udprelay.core.room import Kind, Member, Room, Way
+from udprelay.core.rules import RelayRules
+
+
+class Roster:
+    """
+    The rooms that have members, by name.
+
+    A room is opened by its first member and closed behind its last.
+
+    :param say: is given the events of rooms and members.
+    :ivar member_count: members now, of all rooms and kinds.
+    :ivar joined: members that have ever joined.
+    """
+
+    def __init__(self, rules: RelayRules, say: Callable[[events.Event], None]) -> None:
+        self._rules = rules
+        self._say = say
+        self._closed = Room("", rules.room_defaults)
+        self.rooms: dict[str, Room] = {}
+        self.member_count = 0
+        self.joined = 0
+
+    @property
+    def datagrams(self) -> int:
+        """Datagrams that members have sent in this run."""
+        return self._closed.datagrams + sum(room.datagrams for room in self.rooms.values())
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes in their payloads."""
+        return self._closed.bytes + sum(room.bytes for room in self.rooms.values())
+
+    @property
+    def deliveries(self) -> int:
+        """Deliveries made in this run."""
+        return self._closed.deliveries + sum(room.deliveries for room in self.rooms.values())
+
+    def join(
+        self,
+        room_name: str,
+        kind: Kind,
+        name: str | None,
+        listener: Listener | None,
+        source: Source,
+        way: Way,
+        now: float,
+    ) -> Member:
+        """Make a member of a room, which is opened if need be."""
+        room = self.rooms.get(room_name)
+        if room is None:
+            room = self.rooms[room_name] = Room(room_name, self._rules.room(room_name))
+            self._say(events.RoomOpened(room=room_name))
+        group = room.group(way, kind)
+        member = Member(room, group, kind, name, listener, source, now)
+        group.add(member)
+        self.member_count += 1
+        self.joined += 1
+        self._say(
+            events.MemberJoined(
+                room=room.name,
+                member=member.name,
+                kind=kind.value,
+                address=member.address,
+                listener=listener.name if listener is not None else "",
+            )
+        )
+        return member
+
+    def leave(self, member: Member, reason: str) -> None:
+        """Take a member out of its room, which is closed behind the last one."""
+        room, listener = member.room, member.listener
+        member.group.remove(member)
+        self.member_count -= 1
+        if listener is not None and member.kind is Kind.PLAIN:
+            del listener.members[member.source]
+        self._say(
+            events.MemberLeft(
+                room=room.name,
+                member=member.name,
+                address=member.address,
+                listener=listener.name if listener is not None else "",
+                reason=reason,
+            )
+        )
+        if not len(room):
+            self.close(room, "empty")
+
+    def close(self, room: Room, reason: str) -> None:
+        """Forget a room; its counters stay in the totals."""
+        del self.rooms[room.name]
+        self._closed.datagrams += room.datagrams
+        self._closed.bytes += room.bytes
+        self._closed.deliveries += room.deliveries
+        self._say(
+            events.RoomClosed(
+                room=room.name,
+                reason=reason,
+                datagrams=room.datagrams,
+                bytes=room.bytes,
+                deliveries=room.deliveries,
+            )
+        )
+
+    def plain_members_at(self, address: Endpoint) -> Iterator[Member]:
+        """Yield the plain members at ``address``, whichever listener they came in by."""
+        for room in self.rooms.values():
+            for member in room.members():
+                if member.kind is Kind.PLAIN and member.endpoint == address:
+                    yield member
+
+    def statistics(self) -> list[events.RoomStatistics]:
+        """Return the counters of every room."""
+        return [
+            events.RoomStatistics(
+                room=room.name,
+                members=len(room),
+                datagrams=room.datagrams,
+                bytes=room.bytes,
+                deliveries=room.deliveries,
+            )
+            for room in self.rooms.values()
+        ]
