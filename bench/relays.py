@@ -58,6 +58,7 @@ def configuration(work: Work, batch: bool) -> str:
     elif not batch:
         lines += ["[listener:main]", "batch = no"]
     if work.members > 1000:
+        lines += ["[udprelay]", f"max_members = {work.members}"]
         lines += ["[room:lobby]", f"max_members = {work.members}"]
     return "\n".join([*lines, ""]) if lines else ""
 

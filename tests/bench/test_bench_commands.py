@@ -35,7 +35,9 @@ def test_the_stock_port_is_an_option_of_the_listener(tmp_path):
 
 
 def test_large_rooms_are_allowed():
-    assert configuration(Work("", "", 1001), True) == "[room:lobby]\nmax_members = 1001\n"
+    assert configuration(Work("", "", 1001), True) == (
+        "[udprelay]\nmax_members = 1001\n[room:lobby]\nmax_members = 1001\n"
+    )
 
 
 def test_many_rooms_have_a_listener_each(tmp_path):
