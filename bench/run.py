@@ -109,7 +109,7 @@ class Bench:
             done = subprocess.run(
                 command,
                 capture_output=True,
-                timeout=60 + self.warm + self.seconds,
+                timeout=300 + self.warm + self.seconds,
                 preexec_fn=on_core(self.cores.load),
             )
         except subprocess.TimeoutExpired as error:

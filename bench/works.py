@@ -103,7 +103,6 @@ WORKS = (
     Work("fan-10", "1 → 10, 100 B", 11, goals=_FAN, plotted=True),
     Work("fan-50", "1 → 50, 100 B", 51, goals=_FAN, quick=True, plotted=True),
     Work("fan-1000", "1 → 1,000, 100 B", 1001, window=128, plotted=True),
-    Work("fan-10000", "1 → 10,000, 100 B", 10_001, window=64),
     Work("fan-10-1200", "1 → 10, 1,200 B", 11, size=1200, goals=_FAN),
     Work("fan-50-1200", "1 → 50, 1,200 B", 51, size=1200, goals=_FAN, plotted=True),
     Work("fan-10-mixed", "1 → 10, mixed sizes", 11, size=0),
