@@ -80,6 +80,7 @@ class BatchPort(RelayPort):
         """Make the headers that ``recvmmsg`` fills in; return the memory for payloads."""
         memory = ffi.new("char[]", _SLOT * BATCH)
         first = int(ffi.cast("uintptr_t", memory))
+        # Attributes, so that they live as long as the kernel is given their addresses.
         iov = self._read_iov = Memory(16 * BATCH)
         headers = self._read_headers = Memory(8 * mmsg.WORDS * BATCH)
         for i in range(BATCH):

@@ -44,7 +44,7 @@ ffi.cdef(
 
 # Indexes of 8-byte and 4-byte fields within one struct mmsghdr.
 WORDS, NAME, IOV, IOV_LENGTH, CONTROL, CONTROL_LENGTH = 8, 0, 2, 3, 4, 5
-HALVES, NAME_LENGTH, FLAGS, LENGTH = 16, 2, 12, 14
+HALVES, NAME_LENGTH, LENGTH = 16, 2, 14
 
 _SEGMENT_SIZE = struct.Struct("=QiiHxxxxxx")
 SEGMENT_CONTROL = _SEGMENT_SIZE.size

@@ -50,7 +50,6 @@ class _Target:
     port: int
     member: Member | None = None
     timer: IDelayedCall | None = None
-    resolution: IHostResolution | None = None
     stopped: bool = False
 
     _log = Logger()
@@ -63,7 +62,7 @@ class _Target:
         # Before the answer, as there may never be one: Twisted drops what it does not expect.
         refresh = self.relay.hub.rules.room(self.room).target_refresh
         self.timer = self.relay.reactor.callLater(refresh, self.look_up)
-        self.resolution = self.relay.reactor.nameResolver.resolveHostName(
+        self.relay.reactor.nameResolver.resolveHostName(
             _Receiver(self), self.host, self.port, [IPv4Address, IPv6Address], "UDP"
         )
 
