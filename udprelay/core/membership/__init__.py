@@ -1,0 +1,1 @@
+"""A client's membership of one room, without input and output."""

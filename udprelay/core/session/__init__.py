@@ -1,0 +1,1 @@
+"""What the relay keeps for session members, each part by itself."""

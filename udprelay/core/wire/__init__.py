@@ -1,0 +1,1 @@
+"""The datagrams of the session protocol, as in ``docs/protocol.rst``."""
