@@ -114,6 +114,7 @@ class Faults:
     :param at: the errno for messages to a raw socket address.
     :param times: how often each of them occurs.
     :param segments_only: whether only messages of many datagrams fail.
+    :ivar sends: how often it was asked to send.
     """
 
     def __init__(self, at: dict[bytes, int], times: int = 10**9, segments_only: bool = False):
@@ -122,8 +123,10 @@ class Faults:
         self._left = dict.fromkeys(at, times)
         self._segments_only = segments_only
         self.recvmmsg = self._real.recvmmsg
+        self.sends = 0
 
     def sendmmsg(self, descriptor: int, headers, count: int, flags: int) -> int:
+        self.sends += 1
         for index in range(count):
             header = headers[index].msg_hdr
             name = bytes(ffi.buffer(header.msg_name, header.msg_namelen))
@@ -151,6 +154,23 @@ def test_everybody_gets_everything_but_his_own_in_order(interface, traffic):
     with Network(interface=interface) as network:
         network.say(*TRAFFIC[traffic])
         assert network.heard() == expected(TRAFFIC[traffic], 4)
+
+
+@pytest.mark.parametrize("speaker", range(4))
+def test_a_datagram_that_came_alone_leaves_with_one_call(speaker):
+    with Network() as network:
+        calls = network.port._calls = Faults({})
+        network.say((speaker, b"alone"))
+        assert network.heard() == expected([(speaker, b"alone")], 4)
+        assert calls.sends == 1
+
+
+def test_nothing_is_sent_where_nobody_else_is():
+    with Network(members=1) as network:
+        calls = network.port._calls = Faults({})
+        network.say((0, b"hello?"))
+        assert network.heard() == [[]]
+        assert calls.sends == 0
 
 
 def test_payloads_of_one_size_leave_as_one_message():
@@ -246,6 +266,15 @@ def test_a_full_send_buffer_drops_what_is_left_and_counts_it(code):
         network.say(*EQUAL)
         assert [len(heard) for heard in network.heard()] == [0, 3, 0, 0]
         assert network.relay.hub.dropped == {DropReason.SEND_BUFFER: 6}
+
+
+@pytest.mark.parametrize(("speaker", "reached"), [(1, [0, 3]), (3, [0, 1])])
+def test_a_full_send_buffer_drops_the_rest_of_a_single_datagram(speaker, reached):
+    with Network() as network:
+        network.port._calls = Faults({network.source_of(2): errno.EAGAIN})
+        network.say((speaker, b"alone"))
+        assert [i for i, heard in enumerate(network.heard()) if heard] == reached
+        assert network.relay.hub.dropped == {DropReason.SEND_BUFFER: 1}
 
 
 def test_a_real_icmp_error_neither_ends_the_listener_nor_costs_a_datagram():

@@ -59,6 +59,7 @@ class BatchPort(RelayPort):
         ipv6 = self.addressFamily == socket.AF_INET6
         self._name_size = size = _IPV6.size if ipv6 else _IPV4.size
         self._read_names = Memory(size * BATCH)
+        self._first_name = self._read_names.view[:size]
         self._read_buffer = ffi.buffer(self._read_memory())
         self._name_offsets = [size * i for i in range(BATCH)]
         self._offsets = [_SLOT * i for i in range(BATCH)]
@@ -109,7 +110,7 @@ class BatchPort(RelayPort):
             return [], 0
         buffer, size = self._read_buffer, self._name_size
         if count == 1 and (length := self._lengths[0]) <= MAX_PAYLOAD:
-            return [(self._read_names.view[:size].tobytes(), buffer[:length])], 0
+            return [(self._first_name.tobytes(), buffer[:length])], 0
         names = self._read_names.view[: size * count].tobytes()
         lengths = self._lengths[:count].tolist()
         batch = [
@@ -138,27 +139,81 @@ class BatchPort(RelayPort):
             )
         if group.changed:
             destinations.update(group)
+        failed: list[DropReason] = []
+        if len(payloads) == 1:
+            self._send_one(payloads[0], senders[0], destinations, group, count, failed)
+            return failed
         # Where many can't take segments, looking for those who can costs more than it saves.
         segments = self._segments and 4 * len(destinations.unsegmented) <= count
-        failed: list[DropReason] = []
         start = 0
         while start < len(payloads):
             end = _end_of_run(payloads, start) if segments else start + 1
-            run = _Run(payloads[start:end], senders[start:end], group, count)
-            self._send_run(run, destinations, failed)
+            if end - start == 1:
+                payload, sender = payloads[start], senders[start]
+                self._send_one(payload, sender, destinations, group, count, failed)
+            else:
+                run = _Run(payloads[start:end], senders[start:end], group, count)
+                self._send_run(run, destinations, failed)
             start = end
         return failed
 
+    def _send_one(
+        self,
+        payload: bytes,
+        sender: Member,
+        destinations: Destinations,
+        group: Group,
+        count: int,
+        failed: list[DropReason],
+    ) -> None:
+        """
+        Send one payload with one call.
+
+        At light load each datagram comes alone and finds the processor's caches cold: there, each
+        call and each layer on the way costs several times what it does under load.
+        """
+        self._payload.view[: len(payload)] = payload
+        self._iov.words[1] = len(payload)
+        destinations.set_control_length(0)
+        names, slot, others = destinations.name_pointers, sender.slot, count
+        own = 0
+        if sender.group is group:
+            # In place of its sender, the last member gets it: the others are one range.
+            others -= 1
+            own = names[slot]
+            names[slot] = names[others]
+        sent = 0
+        if others:
+            headers, flags = destinations.headers, mmsg.MSG_DONTWAIT
+            sent = self._calls.sendmmsg(self.fileno(), headers, others, flags)
+        if own:
+            names[slot] = own
+        if sent < others:
+            run = _Run([payload], [sender], group, count)
+            self._send_rest(run, destinations, max(sent, 0), failed)
+
+    def _send_rest(
+        self, run: _Run, destinations: Destinations, sent: int, failed: list[DropReason]
+    ) -> None:
+        """Send one payload to those that :meth:`_send_one` did not reach, whatever the error."""
+        sender, count = run.senders[0], run.count
+        if sender.group is run.group:
+            if sent <= sender.slot:
+                self._send_range(run, destinations, sent, sender.slot, failed)
+                sent = sender.slot + 1
+            else:
+                # The last member was the one in the sender's place.
+                count -= 1
+        self._send_range(run, destinations, sent, count, failed)
+
     def _send_run(self, run: _Run, destinations: Destinations, failed: list[DropReason]) -> None:
+        """Send several payloads as one message to each member."""
         payloads, senders, group = run.payloads, run.senders, run.group
-        data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
+        data = b"".join(payloads)
         self._payload.view[: len(data)] = data
         self._iov.words[1] = len(data)
-        if len(payloads) == 1:
-            destinations.set_control_length(0)
-        else:
-            self._control.view[:] = mmsg.segment_size(len(payloads[0]))
-            destinations.set_control_length(mmsg.SEGMENT_CONTROL)
+        self._control.view[:] = mmsg.segment_size(len(payloads[0]))
+        destinations.set_control_length(mmsg.SEGMENT_CONTROL)
         only = senders[0]
         if senders.count(only) == len(senders):
             slot = only.slot if only.group is group else run.count
@@ -203,12 +258,11 @@ class BatchPort(RelayPort):
         failed: list[DropReason],
     ) -> None:
         """Send to the members in slots ``start`` to ``end``."""
-        if len(run.payloads) > 1:
-            self.segmented += (end - start) * len(run.payloads)
-            for slot in destinations.unsegmented_slots(start, end):
-                self._send_range(run, destinations, start, slot, failed)
-                self._send_one_by_one(run, slot, failed)
-                start = slot + 1
+        self.segmented += (end - start) * len(run.payloads)
+        for slot in destinations.unsegmented_slots(start, end):
+            self._send_range(run, destinations, start, slot, failed)
+            self._send_one_by_one(run, slot, failed)
+            start = slot + 1
         self._send_range(run, destinations, start, end, failed)
 
     def _send_range(

@@ -28,6 +28,7 @@ class Destinations:
     :param name_size: bytes of a socket address of this family.
     :param iov: the address of the shared ``struct iovec``.
     :param control: the address of the shared control message.
+    :ivar name_pointers: where the header of each slot has its address from.
     :ivar control_length: of every header now; 0 is none.
     :ivar unsegmented: members that messages of many datagrams can't be sent to.
     """
@@ -40,6 +41,7 @@ class Destinations:
         "control_length",
         "headers",
         "memory",
+        "name_pointers",
         "names",
         "unsegmented",
     )
@@ -60,7 +62,8 @@ class Destinations:
         first = self.names.address
         names = array("Q", range(first, first + size * capacity, size))
         words = self.memory.words
-        words[NAME::WORDS] = memoryview(names)
+        self.name_pointers = words[NAME::WORDS]
+        self.name_pointers[:] = memoryview(names)
         words[IOV::WORDS] = memoryview(array("Q", [self._iov]) * capacity)
         words[IOV_LENGTH::WORDS] = memoryview(array("Q", [1]) * capacity)
         words[CONTROL::WORDS] = memoryview(array("Q", [self._control]) * capacity)
