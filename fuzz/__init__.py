@@ -1,0 +1,1 @@
+"""Inputs that nobody would send, for the parts that strangers can reach."""
