@@ -234,7 +234,7 @@ DATAGRAMS: dict[Type, st.SearchStrategy[Any]] = {
     Type.ROSTER: st.builds(RosterRequest, eight, u32),
     Type.NICK: st.builds(NickRequest, eight, u32, texts(0, 256), st.none() | sixteen),
     Type.PATH_RESPONSE: st.builds(PathResponse, eight, eight),
-    Type.MISSED: st.builds(Missed, eight, u32, missed),
+    Type.MISSED: st.builds(Missed, eight, u32, missed, st.none() | eight),
     Type.DATA: st.builds(_down_data, eight, flags, sequences, u32, st.just(0) | owns, payloads),
     Type.ENTRY: st.builds(Entry, eight, sequences, u32, entry_bodies),
     Type.PRIVATE: st.builds(_private, eight, flags, sequences, u32, owns, payloads),

@@ -207,10 +207,16 @@ class Missed(OfSession):
 
     :param number: of that other.
     :param ranges: of its reliable own sequences, 1 to 32.
+    :param token: what PONG is to return; None if nothing is to be answered.
     """
 
     TYPE = Type.MISSED
-    KEYS = Keys(number=Key("m", fields.u32), ranges=Key("w", missed))
+    KEYS = Keys(
+        number=Key("m", fields.u32),
+        ranges=Key("w", missed),
+        token=Key("t", fields.eight, needed=False),
+    )
 
     number: int
     ranges: Ranges
+    token: bytes | None = None

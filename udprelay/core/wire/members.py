@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from attrs import astuple, frozen
+from attrs import frozen
 
 from udprelay.core.wire import fields
 from udprelay.core.wire.header import LARGEST_OWN
@@ -86,8 +86,14 @@ def read_record(value: Any) -> MemberRecord:
 
 def write_record(record: MemberRecord) -> list[Any]:
     """Return a member as CBOR has it."""
-    number, nick, member_kind, *rest = astuple(record)
-    return [number, nick, int(member_kind), *rest]
+    return [
+        record.number,
+        record.nick,
+        int(record.kind),
+        record.identity,
+        record.own,
+        record.badge,
+    ]
 
 
 read_members = fields.items(read_record, 0, MOST_MEMBERS)
