@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
@@ -14,6 +14,7 @@ from udprelay.core.drops import DropReason
 from udprelay.core.endpoint import MAX_PAYLOAD
 from udprelay.core.lines import LineSplitter
 from udprelay.core.room import Group, Kind, Member
+from udprelay.core.session.conversation import LARGEST_PRIVATE
 from udprelay.core.text import printable, shown
 from udprelay.net.relay import Relay
 
@@ -24,7 +25,9 @@ TEXT             say TEXT to the room; //TEXT says /TEXT
 /who             list the members
 /kick WHO        put a member out of the room
 /help            show this list
-WHO is a name, as guest-3, or an address, as 192.0.2.7:5000."""
+WHO is a name, as guest-3 or a nick, or an address, as 192.0.2.7:5000."""
+
+_GUESTS = (Kind.PLAIN, Kind.SESSION)
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
@@ -51,7 +54,7 @@ class Console(Protocol):
     def deliver(
         self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
     ) -> list[DropReason]:
-        """Print each payload with its sender's address; drop it if the terminal is behind."""
+        """Print each payload with where it comes from; drop it if the terminal is behind."""
         failed = []
         for payload, sender in zip(payloads, senders, strict=True):
             if sender is self._member:
@@ -60,7 +63,7 @@ class Console(Protocol):
             if self._behind:
                 failed.append(DropReason.CONSOLE_BEHIND)
             else:
-                self._print(f"[{sender.address}] {shown(payload)}")
+                self._print(f"[{_origin(sender)}] {_shown_of(sender, payload)}")
         return failed
 
     def stop(self) -> None:
@@ -136,25 +139,33 @@ class Console(Protocol):
             self._tell(self._last_speaker, text)
 
     def _msg(self, rest: bytes) -> None:
-        who, _, text = rest.partition(b" ")
+        who = rest.partition(b" ")[0]
+        for other in self._others():
+            # A nick may have spaces.
+            name = other.name.encode()
+            if len(name) > len(who) and (rest + b" ").startswith(name + b" "):
+                who = name
         member = self._find(who)
         if member is not None:
-            self._tell(member, text.strip())
+            self._tell(member, rest[len(who) :].strip())
 
     def _tell(self, member: Member, text: bytes) -> None:
         if not text:
             self._print("nothing to say")
             return
+        if member.kind is Kind.SESSION and len(text) > LARGEST_PRIVATE:
+            self._print(f"not sent: {member.name} takes at most {LARGEST_PRIVATE} bytes")
+            return
         if member.group.labelled:
             text = f"{self._member.name}: ".encode() + text
-        self._relay.hub.tell(member, text)
+        self._relay.hub.tell(member, text, self._relay.now(), self._member)
         self._relay.settle()
 
     def _who(self, _: bytes) -> None:
         now = self._relay.now()
         for member in sorted(self._member.room.members(), key=lambda m: m.number):
             line = f"{member.name:12} {member.kind.value:8} {member.address}"
-            if member.kind is Kind.PLAIN:
+            if member.kind in _GUESTS:
                 line += f"  silent for {now - member.last_heard:.0f} s"
             self._print(printable(line.rstrip()))
 
@@ -162,7 +173,7 @@ class Console(Protocol):
         member = self._find(who)
         if member is None:
             return
-        if member.kind is not Kind.PLAIN:
+        if member.kind not in _GUESTS:
             self._print(f"{member.name} is no guest: it can't be put out")
             return
         self._relay.hub.kick(member, self._relay.now())
@@ -172,13 +183,29 @@ class Console(Protocol):
     def _help(self, _: bytes) -> None:
         self._print(HELP)
 
+    def _others(self) -> Iterator[Member]:
+        return (member for member in self._member.room.members() if member is not self._member)
+
     def _find(self, who: bytes) -> Member | None:
         wanted = who.decode("utf-8", "replace")
-        for member in self._member.room.members():
-            if member is not self._member and wanted in (member.name, member.address):
+        for member in self._others():
+            if wanted in (member.name, member.address):
                 return member
         self._print(f"{printable(wanted) or 'WHO'}: no such member; /who lists them")
         return None
+
+
+def _origin(sender: Member) -> str:
+    if sender.kind is Kind.SESSION:
+        return printable(f"{sender.name} {sender.address}")
+    return sender.address
+
+
+def _shown_of(sender: Member, payload: bytes) -> str:
+    if sender.kind is Kind.SESSION and sender.room.rules.access_key is not None:
+        # It may be text, but not for the relay.
+        return f"({len(payload)} bytes, sealed)"
+    return shown(payload)
 
 
 _COMMANDS: dict[bytes, Callable[[Console, bytes], None]] = {

@@ -67,6 +67,8 @@ class RelayService(Service):
 
         super().privilegedStartService()
         self._publish(events.RelayStarted(version=__version__, reactor=qual(reactor.__class__)))
+        if self._config.exposed:
+            self._publish(events.ConfigExposed(file=self._config.exposed))
         relay = Relay(
             self._config.rules,
             reactor,
@@ -146,6 +148,7 @@ class RelayService(Service):
             self._targets.stop()
         if self._console is not None:
             self._console.stop()
+        relay.say_farewell()
         closed = relay.stop_reading()
         relay.hub.close(relay.now())
         for event in relay.hub.take_events():

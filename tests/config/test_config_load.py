@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -10,10 +11,23 @@ import pytest
 from attrs import evolve
 
 from udprelay.config import Config, ConfigError, LogFormat, LogRules, console_room, load
-from udprelay.core.rules import Label, Limits, ListenerRules, PlainPolicy, RelayRules, RoomRules
+from udprelay.config.options import SECTIONS as OPTIONS
+from udprelay.config.quoting import is_secret
+from udprelay.core.access_key import AccessKey
+from udprelay.core.rules import (
+    Label,
+    Limits,
+    ListenerRules,
+    PlainPolicy,
+    Protocol,
+    RelayRules,
+    RoomRules,
+)
 
 FLAGS = {"port": None, "interface": None, "room": None, "log-format": None}
 
+
+ACCESS_KEY = f"{'5a' * 16}:{'c3' * 32}"
 
 # What is said to be valid.
 NAME = "must be 1 to 64 letters, digits, '-', '_' and '.'"
@@ -21,6 +35,7 @@ SECTIONS = "there are udprelay, listener:NAME, room:NAME, limits, log"
 ADDRESS = "must be an IP address, such as ::, 0.0.0.0 or 192.0.2.1"
 DURATION = "must be a duration from 1s to 30d, such as 90s, 5m or 1h 30m"
 SIZE = "must be a size from 0 to 1099511627776 bytes, such as 64 KiB"
+KEY = "must be SALT:KEY, 32 and 64 hexadecimal digits, as udprelay-client --access-key prints it"
 NETWORK = (
     "'10.0.0.1/8' is no network (10.0.0.1/8 has host bits set); "
     "write networks as 10.0.0.0/8, fd00::/8"
@@ -66,11 +81,14 @@ class TestPrecedence:
         assert load(None, FLAGS) == Config(
             rules=RelayRules(
                 max_members=10_000,
+                max_rooms=1000,
+                open_rooms=True,
                 listeners={
                     "main": ListenerRules(
                         interface="::",
                         port=6000,
                         room="lobby",
+                        protocol=Protocol.AUTO,
                         plain=PlainPolicy.CHALLENGE,
                         plain_networks=tuple(
                             map(
@@ -96,9 +114,26 @@ class TestPrecedence:
                     label=Label.NONE,
                     targets=(),
                     target_refresh=300.0,
+                    access_key=None,
+                    plain_with_key=False,
+                    history=1024,
+                    history_size=1024 * 1024,
+                    history_age=120.0,
+                    history_on_join=0,
+                    session_timeout=45.0,
+                    member_rate=0.0,
+                    member_bandwidth=0,
                 ),
                 limits=Limits(
-                    challenge_rate=1.0, challenge_burst=10, kick_time=300.0, drop_window=10.0
+                    challenge_rate=1.0,
+                    challenge_burst=10,
+                    kick_time=300.0,
+                    drop_window=10.0,
+                    session_rate=100.0,
+                    session_burst=200,
+                    proof_rate=1.0,
+                    proof_burst=10,
+                    repair_rate=256 * 1024,
                 ),
                 log_payloads=False,
             ),
@@ -110,19 +145,24 @@ class TestPrecedence:
                 rotate_keep=5,
             ),
             console=False,
+            exposed="",
         )
 
     def test_an_empty_file_changes_none_of_them(self, loaded: Callable[..., Config]) -> None:
         assert loaded("") == load(None, FLAGS) == Config()
 
     def test_the_file_overrides_every_default(self, loaded: Callable[..., Config]) -> None:
-        text = """
+        text = (
+            """
             [udprelay]
             max_members = 5
+            max_rooms = 6
+            open_rooms = no
             [listener:main]
             interface = 127.0.0.1
             port = 7000
             room = kitchen
+            protocol = plain
             plain = networks
             plain_networks = 192.0.2.0/24, 2001:db8::/32
             [room:kitchen]
@@ -131,11 +171,25 @@ class TestPrecedence:
             label = nick
             targets = 192.0.2.7:2055, [2001:db8::7]:2055
             target_refresh = 1h
+            access_key = 000102030405060708090A0b0c0d0e0f:%s
+            plain_with_key = yes
+            history = 10
+            history_size = 64 KiB
+            history_age = 10s
+            history_on_join = 9
+            session_timeout = 1m
+            member_rate = 2.5
+            member_bandwidth = 8 KiB
             [limits]
             challenge_rate = 0.5
             challenge_burst = 3
             kick_time = 0
             drop_window = 1m
+            session_rate = 10
+            session_burst = 20
+            proof_rate = 0.1
+            proof_burst = 2
+            repair_rate = 1 MiB
             [log]
             format = json
             payloads = yes
@@ -143,14 +197,20 @@ class TestPrecedence:
             rotate_size = 1 MiB
             rotate_keep = 2
             """.replace("            ", "")
-        assert loaded(text) == Config(
+            % ("ef" * 32)
+        )
+        config = loaded(text)
+        assert evolve(config, exposed="") == Config(
             rules=RelayRules(
                 max_members=5,
+                max_rooms=6,
+                open_rooms=False,
                 listeners={
                     "main": ListenerRules(
                         interface="127.0.0.1",
                         port=7000,
                         room="kitchen",
+                        protocol=Protocol.PLAIN,
                         plain=PlainPolicy.NETWORKS,
                         plain_networks=(ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")),
                     )
@@ -162,10 +222,27 @@ class TestPrecedence:
                         label=Label.NICK,
                         targets=(("192.0.2.7", 2055), ("2001:db8::7", 2055)),
                         target_refresh=3600.0,
+                        access_key=AccessKey(bytes(range(16)), b"\xef" * 32),
+                        plain_with_key=True,
+                        history=10,
+                        history_size=65_536,
+                        history_age=10.0,
+                        history_on_join=9,
+                        session_timeout=60.0,
+                        member_rate=2.5,
+                        member_bandwidth=8192,
                     )
                 },
                 limits=Limits(
-                    challenge_rate=0.5, challenge_burst=3, kick_time=0.0, drop_window=60.0
+                    challenge_rate=0.5,
+                    challenge_burst=3,
+                    kick_time=0.0,
+                    drop_window=60.0,
+                    session_rate=10.0,
+                    session_burst=20,
+                    proof_rate=0.1,
+                    proof_burst=2,
+                    repair_rate=1024**2,
                 ),
                 log_payloads=True,
             ),
@@ -183,7 +260,7 @@ class TestPrecedence:
         config = loaded(
             text, True, interface="127.0.0.1", port="0", room="cellar", log_format="json"
         )
-        main = ListenerRules("127.0.0.1", 0, "cellar", PlainPolicy.ANY)
+        main = ListenerRules("127.0.0.1", 0, "cellar", plain=PlainPolicy.ANY)
         assert config == Config(
             RelayRules(listeners={"main": main}), LogRules(format=LogFormat.JSON), console=True
         )
@@ -300,7 +377,10 @@ level
         [
             (
                 "[udprelay]\ncolour = red",
-                "relay.ini:2: [udprelay] colour = red: unknown option; there are max_members",
+                (
+                    "relay.ini:2: [udprelay] colour = red: unknown option; "
+                    "there are max_members, max_rooms, open_rooms"
+                ),
             ),
             (
                 "[Log]",
@@ -425,7 +505,7 @@ class TestFile:
 class TestSummary:
     def test_of_the_defaults(self) -> None:
         assert Config().summary().splitlines() == [
-            "listener main: [::]:6000, room lobby, plain challenge",
+            "listener main: [::]:6000, room lobby, protocol auto, plain challenge",
             "room lobby: at most 1000 members, idle after 5m",
             "log: text, standard output",
         ]
@@ -445,7 +525,7 @@ format = json
 file = relay.log
 """
         assert loaded(text, True).summary().splitlines() == [
-            "listener lan: 192.0.2.1:6000, room kitchen, plain any",
+            "listener lan: 192.0.2.1:6000, room kitchen, protocol auto, plain any",
             "room attic: at most 1000 members, idle after 90s (no listener leads here)",
             (
                 "room kitchen: at most 1000 members, idle after 5m, target 192.0.2.7:2055, "
@@ -454,6 +534,171 @@ file = relay.log
             "log: json, relay.log",
             "console: room kitchen",
         ]
+
+    def test_a_listener_for_sessions_alone_has_no_policy_for_plain_members(
+        self, loaded: Callable[..., Config]
+    ) -> None:
+        summary = loaded("[listener:main]\nprotocol = session\n").summary()
+        assert summary.splitlines()[0] == (
+            "listener main: [::]:6000, room lobby, protocol session"
+        )
+
+    def test_tells_which_rooms_need_a_passphrase(self, loaded: Callable[..., Config]) -> None:
+        text = f"""\
+[room:attic]
+access_key = {ACCESS_KEY}
+[room:cellar]
+access_key = {ACCESS_KEY}
+plain_with_key = yes
+targets = 192.0.2.7:1
+"""
+        assert loaded(text).summary().splitlines()[1:4] == [
+            (
+                "room attic: at most 1000 members, idle after 5m, needs a passphrase "
+                "(no listener leads here)"
+            ),
+            (
+                "room cellar: at most 1000 members, idle after 5m, needs a passphrase "
+                "(plain members do not), target 192.0.2.7:1 (no listener leads here)"
+            ),
+            "room lobby: at most 1000 members, idle after 5m",
+        ]
+
+
+class TestHistoryOnJoin:
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            (
+                "[room:a]\nhistory_on_join = 1025",
+                "relay.ini:2: [room:a] history_on_join = 1025: is more than history = 1024",
+            ),
+            (
+                "[room:*]\nhistory = 10\nhistory_on_join = 11\n[room:a]\nlabel = nick",
+                "relay.ini:3: [room:*] history_on_join = 11: is more than history = 10",
+            ),
+            (
+                "[room:*]\nhistory_on_join = 11\n[room:a]\nhistory = 10",
+                "relay.ini:4: [room:a] history_on_join = 11: is more than history = 10",
+            ),
+        ],
+    )
+    def test_can_not_be_more_than_is_kept(
+        self, mistakes: Callable[..., list[str]], text: str, problem: str
+    ) -> None:
+        assert mistakes(text) == [problem]
+
+    def test_can_be_all_that_is_kept(self, loaded: Callable[..., Config]) -> None:
+        rules = loaded("[room:a]\nhistory_on_join = 1024").rules
+        assert rules.room("a").history_on_join == 1024
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "[room:a]\nhistory_on_join = 2000\nhistory = 1e6",
+            "[room:*]\nhistory = 1e6\n[room:a]\nhistory_on_join = 2000",
+        ],
+    )
+    def test_is_compared_with_what_was_written(
+        self, mistakes: Callable[..., list[str]], text: str
+    ) -> None:
+        (problem,) = mistakes(text)
+        assert "history = 1e6: must be a whole number" in problem
+
+
+class TestSecrets:
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            (
+                "[room:a]\naccess_key = hunter2 hunter2",
+                f"relay.ini:2: [room:a] access_key: {KEY}",
+            ),
+            (
+                "[room:a]\naccess_key =\n  hunter2\n  hunter2",
+                f"relay.ini:2: [room:a] access_key: {KEY}",
+            ),
+            (
+                "[room:a]\nacces_key = hunter2",
+                "relay.ini:2: [room:a] acces_key: unknown option; did you mean access_key?",
+            ),
+            (
+                "[log]\npassphrase = hunter2",
+                (
+                    "relay.ini:2: [log] passphrase: unknown option; there are format, payloads, "
+                    "file, rotate_size, rotate_keep, statistics"
+                ),
+            ),
+            (
+                "[room:a]\nlabel =\n  access_key = hunter2\n  hunter2",
+                r"relay.ini:2: [room:a] label = \naccess_key...: must be one of none, nick",
+            ),
+            (
+                f"[log]\npayloads = {'7e' * 16}",
+                "relay.ini:2: [log] payloads = ...: must be yes or no",
+            ),
+            (
+                f"[room:a]\ntargets =\n  access_key = {ACCESS_KEY}",
+                r"relay.ini:2: [room:a] targets = \naccess_key...: 'access_key...",
+            ),
+            (
+                "[room:a]\naccess_key hunter2",
+                "relay.ini:2: 'access_key...': is neither a [section] nor 'option = value'",
+            ),
+            (
+                "access_key = hunter2\n[room:a]",
+                "relay.ini:1: 'access_key...': stands before the first [section]",
+            ),
+            (
+                "[room:a]\naccess_key = hunter2\naccess_key =",
+                "relay.ini:3: [room:a] access_key: the option stands already on line 2",
+            ),
+        ],
+    )
+    def test_are_not_in_what_is_said_of_a_mistake(
+        self, mistakes: Callable[..., list[str]], text: str, problem: str
+    ) -> None:
+        assert mistakes(text) == [problem]
+
+    def test_no_other_option_is_taken_for_one(self) -> None:
+        options = {option for readers in OPTIONS.values() for option in readers}
+        assert {option for option in options if is_secret(option)} == {"access_key"}
+
+    def test_are_neither_in_the_summary_nor_in_what_python_shows(
+        self, loaded: Callable[..., Config]
+    ) -> None:
+        config = loaded(f"[room:a]\naccess_key = {ACCESS_KEY}")
+        for text in (config.summary(), repr(config)):
+            assert not set(ACCESS_KEY.split(":")) & set(re.findall("[0-9a-f]+", text))
+
+    def test_an_empty_access_key_is_none(self, loaded: Callable[..., Config]) -> None:
+        text = f"[room:*]\naccess_key = {ACCESS_KEY}\n[room:a]\naccess_key =\n[room:b]\n"
+        rules = loaded(text).rules
+        assert rules.room("a").access_key is None
+        assert rules.room("b").access_key == AccessKey.parse(ACCESS_KEY)
+
+    @pytest.mark.parametrize("section", ["room:*", "room:a"])
+    def test_in_a_file_that_every_user_can_read_are_warned_of(
+        self, write: Callable[[str], str], section: str
+    ) -> None:
+        path = write(f"[{section}]\naccess_key = {ACCESS_KEY}")
+        Path(path).chmod(0o644)
+        config = load(path, FLAGS)
+        assert config.exposed == path
+        assert config.summary().splitlines()[-1] == (
+            f"warning: {path} has access keys, and every user of this machine can read it"
+        )
+
+    @pytest.mark.parametrize(
+        ("text", "mode"),
+        [(f"[room:a]\naccess_key = {ACCESS_KEY}", 0o640), ("[room:a]\naccess_key =", 0o644)],
+    )
+    def test_that_are_none_or_hidden_are_not(
+        self, write: Callable[[str], str], text: str, mode: int
+    ) -> None:
+        path = write(text)
+        Path(path).chmod(mode)
+        assert load(path, FLAGS).exposed == ""
 
 
 def test_the_console_is_in_the_room_of_main_or_of_the_first_listener() -> None:

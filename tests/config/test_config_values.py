@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udprelay.config import values
+from udprelay.core.access_key import AccessKey
 
 
 class Colour(Enum):
@@ -87,6 +88,12 @@ colour = values.one_of(Colour)
             values.host_ports,
             "192.0.2.7:2055, collector.example:1 [2001:db8::7]:2055",
             (("192.0.2.7", 2055), ("collector.example", 1), ("2001:db8::7", 2055)),
+        ),
+        (values.access_key, "", None),
+        (
+            values.access_key,
+            f"{'0A' * 16}:{'fF' * 32}",
+            AccessKey(b"\x0a" * 16, b"\xff" * 32),
         ),
         (values.anything, "50 % of # it", "50 % of # it"),
     ],
@@ -209,6 +216,7 @@ READERS = [
     values.room_name,
     values.networks,
     values.host_ports,
+    values.access_key,
     values.anything,
 ]
 

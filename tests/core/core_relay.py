@@ -8,9 +8,17 @@ from typing import Any, TypeVar
 
 from udprelay.core.endpoint import Endpoint, endpoint
 from udprelay.core.events import DatagramsDropped, Event
+from udprelay.core.fan_out import FanOut
 from udprelay.core.hub import Hub, Reply
-from udprelay.core.room import FanOut, Member
-from udprelay.core.rules import Label, ListenerRules, PlainPolicy, RelayRules, RoomRules
+from udprelay.core.room import Member
+from udprelay.core.rules import (
+    Label,
+    ListenerRules,
+    PlainPolicy,
+    Protocol,
+    RelayRules,
+    RoomRules,
+)
 
 SECRET = bytes(range(32))
 START = 1000.0
@@ -43,6 +51,11 @@ def with_room(**options: Any) -> RelayRules:
     return RelayRules(room_defaults=RoomRules(**options))
 
 
+def plain_only(plain: PlainPolicy = PlainPolicy.CHALLENGE) -> RelayRules:
+    """Return rules of a relay to which any bytes are a payload."""
+    return RelayRules(listeners={"main": ListenerRules(plain=plain, protocol=Protocol.PLAIN)})
+
+
 LABELLED = with_room(label=Label.NICK)
 
 
@@ -69,6 +82,12 @@ class Relay:
 
     def receive_batch(self, *batch: tuple[str, bytes], listener: str = "main") -> None:
         self.deliver(self.hub.receive(self.listeners[listener], batch, self.now))
+        self.settle()
+
+    def settle(self) -> None:
+        """Let the hub do all that it has put aside."""
+        while fan_outs := self.hub.control(self.now):
+            self.deliver(fan_outs)
 
     def join(self, *sources: str, listener: str = "main") -> None:
         """Let sources become members without saying anything; forget what that caused."""
@@ -90,7 +109,8 @@ class Relay:
         end = self.now + seconds
         while (deadline := self.hub.next_deadline()) is not None and deadline <= end:
             self.now = max(self.now, deadline)
-            self.hub.expire(self.now)
+            self.deliver(self.hub.expire(self.now))
+            self.settle()
         self.now = end
 
     def target(self, source: str, room: str = "lobby", listener: str = "main") -> Member:
@@ -131,6 +151,7 @@ __all__ = [
     "Relay",
     "Reply",
     "open_to_all",
+    "plain_only",
     "read_endpoint",
     "reports",
     "with_policy",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address, ip_network
 
 import pytest
-from core_relay import ANNA, STRANGER, Relay, with_policy
+from core_relay import ANNA, STRANGER, Relay, plain_only, with_policy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -197,7 +197,7 @@ ANSWERS = {
 def test_no_datagram_of_any_address_has_another_result_than_those_documented(
     plain: PlainPolicy, datagrams: list[tuple[Endpoint, bytes]]
 ) -> None:
-    relay = Relay(with_policy(plain), [STRANGER])
+    relay = Relay(plain_only(plain), [STRANGER])
     relay.target("192.0.2.7:2055")
     for source, payload in datagrams:
         relay.receive(str(source), payload)

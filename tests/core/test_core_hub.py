@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from core_relay import ANNA, BERT, CARL, LABELLED, Relay, open_to_all, with_room
+from core_relay import ANNA, BERT, CARL, LABELLED, Relay, open_to_all, plain_only, with_room
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +52,7 @@ def test_payloads_arrive_exactly_as_sent(payload: bytes) -> None:
 
 @given(st.lists(st.binary(min_size=1)))
 def test_datagrams_of_one_sender_arrive_in_order(payloads: list[bytes]) -> None:
-    relay = Relay()
+    relay = Relay(plain_only())
     relay.join(ANNA, BERT)
     relay.receive_batch(*((ANNA, payload) for payload in payloads))
     assert relay.inboxes[BERT] == payloads

@@ -58,20 +58,20 @@ class TestTell:
     def test_reaches_one_member_alone(self) -> None:
         relay = Relay()
         relay.join(ANNA, BERT)
-        relay.hub.tell(relay.member(BERT), b"psst")
+        relay.hub.tell(relay.member(BERT), b"psst", relay.now)
         assert relay.replies() == [(BERT, b"psst")]
         assert relay.inboxes == {}
 
     def test_goes_by_the_listener_of_the_member(self) -> None:
         relay = Relay(open_to_all(red=RoomRules(), blue=RoomRules()))
         relay.join(ANNA, listener="blue")
-        relay.hub.tell(relay.member(ANNA, "blue"), b"psst")
+        relay.hub.tell(relay.member(ANNA, "blue"), b"psst", relay.now)
         (reply,) = relay.hub.take_replies()
         assert reply.listener is relay.listeners["blue"]
 
     def test_a_local_member_has_no_listener_to_be_told_by(self) -> None:
         relay = Relay()
-        relay.hub.tell(relay.hub.add_console("lobby", "terminal", relay.now), b"psst")
+        relay.hub.tell(relay.hub.add_console("lobby", "terminal", relay.now), b"psst", relay.now)
         assert relay.replies() == []
 
 
@@ -113,9 +113,8 @@ class TestKick:
     @pytest.mark.parametrize("plain", [PlainPolicy.ANY, PlainPolicy.CHALLENGE])
     def test_a_kicked_stranger_is_not_even_challenged(self, plain: PlainPolicy) -> None:
         relay = Relay(with_policy(plain))
-        relay.hub._admission.kick(
-            relay.listeners["main"], relay.listeners["main"].endpoint(STRANGER), relay.now
-        )
+        address = relay.listeners["main"].endpoint(STRANGER)
+        relay.hub._admission.kicked.add("lobby", address, relay.now)
         relay.receive(STRANGER, b"hello again")
         assert relay.replies() == []
         assert relay.members() == set()
@@ -148,7 +147,7 @@ class TestKick:
         for source in sources:
             relay.join(source)
             relay.hub.kick(relay.member(source), relay.now)
-        assert len(relay.hub._admission._kicked) == 1024
+        assert len(relay.hub._admission.kicked) == 1024
         relay.receive_batch(*((source, b"") for source in sources))
         assert relay.members() == {sources[0]}
 
@@ -159,10 +158,10 @@ class TestKick:
             relay.hub.kick(relay.member(f"10.0.0.1:{port}"), relay.now)
         relay.wait(300)
         relay.receive(ANNA)
-        assert relay.hub._admission._kicked == {}
+        assert len(relay.hub._admission.kicked) == 0
 
     def test_a_local_member_has_no_address_to_be_refused(self) -> None:
         relay = Relay()
         relay.hub.kick(relay.hub.add_console("lobby", "terminal", relay.now), relay.now)
         assert relay.hub.roster.rooms == {}
-        assert relay.hub._admission._kicked == {}
+        assert len(relay.hub._admission.kicked) == 0

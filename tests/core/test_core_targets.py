@@ -75,7 +75,7 @@ def test_one_that_has_moved_is_no_target_any_more() -> None:
     relay.join(ANNA)
     target = relay.target(COLLECTOR)
     relay.hub.take_events()
-    relay.hub.remove_target(target)
+    relay.hub.remove_target(target, relay.now)
     (left,) = relay.hub.take_events()
     assert left == events.MemberLeft(
         room="lobby",
@@ -100,10 +100,10 @@ class TestOneAddressForTwoRooms:
         relay = Relay(open_to_all(red=RoomRules(), blue=RoomRules()))
         first = relay.target(COLLECTOR, "red", listener="red")
         second = relay.target(COLLECTOR, "blue", listener="red")
-        relay.hub.remove_target(first)
+        relay.hub.remove_target(first, relay.now)
         relay.receive(COLLECTOR, b"hello", listener="red")
         assert relay.dropped() == {"from-target": 1}
-        relay.hub.remove_target(second)
+        relay.hub.remove_target(second, relay.now)
         relay.receive(COLLECTOR, b"hello", listener="red")
         assert relay.members("red") == {COLLECTOR}
 
@@ -152,6 +152,6 @@ def test_only_targets_can_be_removed_as_such() -> None:
     relay = Relay()
     relay.join(ANNA)
     console = relay.hub.add_console("lobby", "terminal", relay.now)
-    relay.hub.remove_target(console)
-    relay.hub.remove_target(relay.member(ANNA))
+    relay.hub.remove_target(console, relay.now)
+    relay.hub.remove_target(relay.member(ANNA), relay.now)
     assert len(relay.hub.roster.rooms["lobby"]) == 2

@@ -7,19 +7,26 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from attrs import evolve
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from zope.interface.verify import verifyObject
 
 from udprelay.console import HELP, Console
-from udprelay.core import events
+from udprelay.core import events, keys
+from udprelay.core.access_key import AccessKey
 from udprelay.core.drops import DropReason
 from udprelay.core.endpoint import MAX_PAYLOAD, Endpoint, endpoint
 from udprelay.core.room import Group, Member
 from udprelay.core.rules import Label, RelayRules, RoomRules
+from udprelay.core.wire import decode_from_relay
+from udprelay.core.wire.from_client import DataUp
+from udprelay.core.wire.from_relay import Bye, Data, Private
+from udprelay.core.wire.joining import Challenge, Hello, Join, Welcome
 from udprelay.net.relay import Relay
 
+KEY = AccessKey(b"s" * 16, b"k" * 32)
 GUEST, OTHER, SIX = ("127.0.0.1", 61207), ("10.0.0.2", 2000), ("::1", 6)
 
 
@@ -319,6 +326,93 @@ class TestKick:
             "console",
             "WHO",
         ]
+
+
+class Anna:
+    """A session member."""
+
+    def __init__(self, terminal: Terminal, nick: str = "Anna B", **changes: Any) -> None:
+        self.terminal = terminal
+        terminal.hear(GUEST, Hello(b"my nonce", "lobby").encode())
+        (challenge,) = self.got(Challenge)
+        join = Join(b"my nonce", challenge.cookie, "lobby", nick, bytes(16), **changes)
+        if changes:
+            proof = keys.proof(
+                KEY.key, challenge.cookie, "lobby", nick, b"my nonce", keys.identity(bytes(16))
+            )
+            join = evolve(join, proof=proof)
+        terminal.hear(GUEST, join.encode())
+        (self.welcome,) = self.got(Welcome)
+
+    def got(self, kind: type[Any]) -> list[Any]:
+        """Take what it has been sent of one kind."""
+        read = [decode_from_relay(datagram) for _, datagram in self.terminal.sent()]
+        return [one for one in read if isinstance(one, kind)]
+
+    def say(self, payload: bytes) -> None:
+        session_id = self.welcome.session_id
+        self.terminal.hear(GUEST, DataUp(session_id, 0, 1, payload).encode())
+
+
+class TestSessionMembers:
+    def test_speak_under_their_nick(self, terminal: Terminal) -> None:
+        Anna(terminal).say(b"hello")
+        assert terminal.printed() == ["[Anna B 127.0.0.1:61207] hello"]
+
+    def test_hear_the_console(self, terminal: Terminal) -> None:
+        anna = Anna(terminal)
+        terminal.type("hello")
+        (data,) = anna.got(Data)
+        assert (data.number, data.payload) == (1, b"hello")
+        assert [(m.number, m.kind.name) for m in anna.welcome.members] == [
+            (1, "CONSOLE"),
+            (2, "SESSION"),
+        ]
+
+    def test_are_listed_like_guests(self, terminal: Terminal) -> None:
+        Anna(terminal)
+        terminal.type("/who")
+        assert terminal.printed()[1] == "Anna B       session  127.0.0.1:61207  silent for 0 s"
+
+    @pytest.mark.parametrize(
+        "line", ["/msg Anna B just for you", "/msg 127.0.0.1:61207 just for you"]
+    )
+    def test_can_be_told_something_alone(self, terminal: Terminal, line: str) -> None:
+        anna = Anna(terminal)
+        terminal.type(line)
+        (private,) = anna.got(Private)
+        assert (private.number, private.payload) == (1, b"just for you")
+
+    def test_somebody_else_is_not_meant(self, terminal: Terminal) -> None:
+        Anna(terminal)
+        terminal.hear(OTHER)
+        terminal.sent()
+        terminal.type("/msg guest-3 Anna B is here", "/msg Anna C hello")
+        assert terminal.sent() == [(OTHER, b"Anna B is here")]
+        assert terminal.printed() == ["Anna: no such member; /who lists them"]
+
+    def test_can_be_answered(self, terminal: Terminal) -> None:
+        anna = Anna(terminal)
+        anna.say(b"hello")
+        terminal.type("/reply hello to you")
+        assert [private.payload for private in anna.got(Private)] == [b"hello to you"]
+
+    def test_take_only_so_much_at_once(self, terminal: Terminal) -> None:
+        anna = Anna(terminal, "anna")
+        terminal.type(f"/msg anna {'x' * 1185}", f"/msg anna {'x' * 1184}")
+        assert terminal.printed() == ["not sent: anna takes at most 1184 bytes"]
+        assert len(anna.got(Private)) == 1
+
+    def test_can_be_put_out(self, terminal: Terminal) -> None:
+        anna = Anna(terminal)
+        terminal.type("/kick Anna B")
+        assert terminal.printed() == ["Anna B has been put out"]
+        assert [bye.code for bye in anna.got(Bye)] == ["kicked"]
+
+    def test_of_what_is_sealed_there_is_nothing_to_see(self) -> None:
+        terminal = Terminal(RelayRules(room_defaults=RoomRules(access_key=KEY)))
+        Anna(terminal, badge=bytes(16), proof=bytes(32)).say(b"\x1b\x00\xff")
+        assert terminal.printed() == ["[Anna B 127.0.0.1:61207] (3 bytes, sealed)"]
 
 
 def test_help_lists_every_command(terminal: Terminal) -> None:

@@ -15,6 +15,7 @@ from twisted.internet.testing import MemoryReactorClock
 
 from udprelay.core.drops import DropReason
 from udprelay.core.events import Event, ListenerSegmentsOff, ListenerUnbatched
+from udprelay.core.room import Rendering
 from udprelay.core.rules import Label, ListenerRules, RelayRules, RoomRules
 from udprelay.net import batch_port, mmsg
 from udprelay.net.batch_port import BatchPort
@@ -89,7 +90,7 @@ class Network:
         """Return the raw socket address of a member."""
         return (
             self.relay.hub.roster.rooms["lobby"]
-            .groups[(self.relay.listeners["main"].listener, False)]
+            .groups[(self.relay.listeners["main"].listener, Rendering.BARE)]
             .members[member]
             .source
         )

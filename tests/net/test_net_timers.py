@@ -176,7 +176,7 @@ async def test_after_the_end_what_is_said_goes_nowhere(make_peer):
     await relay.relay.stop_reading()
     now = relay.relay.now()
     relay.relay.carry_out(relay.relay.hub.say(member, b"goodbye", now))
-    relay.relay.hub.tell(member, b"goodbye")
+    relay.relay.hub.tell(member, b"goodbye", relay.relay.now())
     relay.relay.settle()
 
 

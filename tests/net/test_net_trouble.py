@@ -220,7 +220,7 @@ async def test_errors_of_what_is_sent_between_batches_are_read(open_relay, make_
     member.close()
     (of_hub,) = relay.relay.hub.roster.rooms["lobby"].members()
     for number in range(3):
-        relay.relay.hub.tell(of_hub, b"are you there?")
+        relay.relay.hub.tell(of_hub, b"are you there?", relay.relay.now())
         relay.relay.settle()
         # Readable for its errors alone, as select and asyncio see it.
         relay.relay.listeners["main"].port.doRead()
@@ -233,7 +233,7 @@ async def test_an_error_that_comes_while_nothing_is_read_is_noticed(open_relay, 
     for member in [await make_peer().join(relay) for _ in range(2)]:
         member.close()
     for of_hub in relay.relay.hub.roster.rooms["lobby"].members():
-        relay.relay.hub.tell(of_hub, b"are you there?")
+        relay.relay.hub.tell(of_hub, b"are you there?", relay.relay.now())
     relay.relay.settle()
     await make_peer().join(relay)
     assert relay.dropped == {"unreachable": 2}

@@ -168,7 +168,10 @@ def test_check_of_a_good_configuration_tells_what_would_be_run(start: Start) -> 
     process = start.twistd("-n", "udprelay", *config, "--check")
     assert process.status() == 0
     assert process.stderr.all == ""
-    assert "listener main: [::]:6001, room lobby, plain challenge" in process.stdout.lines
+    assert (
+        "listener main: [::]:6001, room lobby, protocol auto, plain challenge"
+        in process.stdout.lines
+    )
 
 
 def test_check_binds_nothing(start: Start, used_port: int) -> None:

@@ -107,6 +107,29 @@ def test_payloads_are_logged_if_that_is_wanted(start: Start) -> None:
     assert (relayed["payload"], relayed["bytes"]) == (SECRET, len(SECRET))
 
 
+# Access keys
+
+
+def test_access_key_that_every_user_can_read_is_warned_of_and_not_logged(start: Start) -> None:
+    salt, key = "5a" * 16, "c3" * 32
+    relay = start.relay(config=f"[room:lobby]\naccess_key = {salt}:{key}\n")
+    file = str(start.place / "udprelay.ini")
+    relay.event("config.exposed", level="warn", file=file)
+    relay.stop()
+    said = relay.stdout.all + relay.stderr.all
+    assert salt not in said
+    assert key not in said
+
+
+def test_access_key_that_others_cannot_read_is_fine(start: Start) -> None:
+    _, file = start.config(f"[room:lobby]\naccess_key = {'5a' * 16}:{'c3' * 32}\n")
+    Path(file).chmod(0o600)
+    process = start.twistd("-n", "udprelay", "--config", file, "--port", "0")
+    process.stdout.wait_for("listener main opened")
+    process.end()
+    assert "config.exposed" not in process.stdout.all
+
+
 # Files
 
 

@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from stat import S_IROTH
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from udprelay.config import values
-from udprelay.config.ini import Problem, Section, read
+from udprelay.config.ini import Entry, Problem, Section, read
 from udprelay.config.options import SECTIONS, LogFormat, LogRules, kind_of
 from udprelay.config.overlap import overlaps
+from udprelay.config.quoting import is_secret, quotable
 from udprelay.core.endpoint import host_port
-from udprelay.core.rules import Limits, ListenerRules, RelayRules, RoomRules
+from udprelay.core.events import ConfigExposed
+from udprelay.core.rules import Limits, ListenerRules, Protocol, RelayRules, RoomRules
 
 __all__ = ["Config", "ConfigError", "LogFormat", "LogRules", "Problem", "load"]
 
@@ -42,29 +45,39 @@ class Config:
     What one process is to run.
 
     :param console: whether its terminal is a member of the room of the listener ``main``.
+    :param exposed: the file, if it has access keys that every user of the machine can read.
     """
 
     rules: RelayRules = field(factory=RelayRules)
     log: LogRules = field(factory=LogRules)
     console: bool = False
+    exposed: str = ""
 
     def summary(self) -> str:
         """Return what would be run, for people."""
         lines = []
         for name, rules in self.rules.listeners.items():
             where = host_port(rules.interface, rules.port)
-            lines.append(f"listener {name}: {where}, room {rules.room}, plain {rules.plain.value}")
+            text = f"listener {name}: {where}, room {rules.room}, protocol {rules.protocol.value}"
+            if rules.protocol is not Protocol.SESSION:
+                text += f", plain {rules.plain.value}"
+            lines.append(text)
         led_to = {rules.room for rules in self.rules.listeners.values()}
         for name in sorted(led_to | set(self.rules.rooms)):
             room = self.rules.room(name)
             idle = values.show_duration(room.idle_timeout)
             text = f"room {name}: at most {room.max_members} members, idle after {idle}"
+            if room.access_key is not None:
+                text += ", needs a passphrase"
+                text += " (plain members do not)" if room.plain_with_key else ""
             for target in room.targets:
                 text += f", target {host_port(*target)}"
             lines.append(text if name in led_to else f"{text} (no listener leads here)")
         lines.append(f"log: {self.log.format.value}, {self.log.file or 'standard output'}")
         if self.console:
             lines.append(f"console: room {console_room(self.rules)}")
+        if self.exposed:
+            lines.append(f"warning: {ConfigExposed(file=self.exposed).human()}")
         return "\n".join(lines)
 
 
@@ -94,6 +107,7 @@ def load(path: str | None, flags: Mapping[str, str | None], console: bool = Fals
     )
     rules = evolve(rules, rooms=_rooms(reader, sections, rules.room_defaults))
     reader.check_references(sections, rules)
+    reader.check_history(sections, rules)
     rules = _with_flags(rules, flags, reader)
     reader.problems += [
         Problem(
@@ -109,7 +123,8 @@ def load(path: str | None, flags: Mapping[str, str | None], console: bool = Fals
         log = evolve(log, format=reader.flag("log", "format", "--log-format", log_format))
     if problems:
         raise ConfigError(problems)
-    return Config(evolve(rules, log_payloads=log.payloads), log, console)
+    exposed = file if _has_keys(rules) and _others_read(file) else ""
+    return Config(evolve(rules, log_payloads=log.payloads), log, console, exposed)
 
 
 def _read_file(path: str) -> tuple[dict[str, Section], list[Problem]]:
@@ -120,6 +135,15 @@ def _read_file(path: str) -> tuple[dict[str, Section], list[Problem]]:
     except UnicodeDecodeError as error:
         return {}, [Problem(path, 0, "", f"is not UTF-8 text (byte {error.start})")]
     return read(text, path)
+
+
+def _has_keys(rules: RelayRules) -> bool:
+    rooms = (rules.room_defaults, *rules.rooms.values())
+    return any(room.access_key is not None for room in rooms)
+
+
+def _others_read(file: str) -> bool:
+    return bool(Path(file).stat().st_mode & S_IROTH)
 
 
 def _line_of(name: str, sections: Mapping[str, Section]) -> int:
@@ -180,7 +204,9 @@ class _Reader:
                     found[option] = readers[option](entry.value)
                 except ValueError as error:
                     self.in_doubt.add(section)
-                    self._wrong(entry.line, f"[{section}] {option} = {entry.value}", str(error))
+                    # What is wrong with a secret is said without it, of anything else with it.
+                    why = str(error) if is_secret(option) else quotable(str(error))
+                    self._wrong_value(section, option, entry, why)
         return found
 
     def flag(self, kind: str, option: str, flag: str, value: str) -> Any:
@@ -204,7 +230,7 @@ class _Reader:
             for option, entry in section.options.items():
                 if option not in SECTIONS[kind]:
                     why = _unknown("option", option, SECTIONS[kind])
-                    self._wrong(entry.line, f"[{name}] {option} = {entry.value}", why)
+                    self._wrong_value(name, option, entry, why)
 
     def check_references(self, sections: Mapping[str, Section], rules: RelayRules) -> None:
         """Report rooms that a listener leads to and that have no section."""
@@ -219,11 +245,28 @@ class _Reader:
                 why += f"; did you mean {near[0]}?" if near else ""
                 self._wrong(section.options["room"].line, f"[{name}] room = {room}", why)
 
+    def check_history(self, sections: Mapping[str, Section], rules: RelayRules) -> None:
+        """Report rooms that are to give new members more than they keep."""
+        rooms = {f"room:{name}": room for name, room in rules.rooms.items()}
+        for name, room in {"room:*": rules.room_defaults, **rooms}.items():
+            options = sections[name].options if name in sections else {}
+            # What a room has from [room:*] is wrong there.
+            entry = options.get("history_on_join") or options.get("history")
+            if entry is None or self.in_doubt & {name, "room:*"}:
+                continue
+            if room.history_on_join > room.history:
+                what = f"[{name}] history_on_join = {room.history_on_join}"
+                self._wrong(entry.line, what, f"is more than history = {room.history}")
+
     def _check_name(self, section_name: str, section: Section) -> None:
         try:
             values.room_name(section_name.partition(":")[2])
         except ValueError as error:
             self._wrong(section.line, f"[{section_name}]", f"the name {error}")
+
+    def _wrong_value(self, section: str, option: str, entry: Entry, why: str) -> None:
+        value = "" if is_secret(option) else f" = {quotable(entry.value)}"
+        self._wrong(entry.line, f"[{section}] {option}{value}", why)
 
     def _wrong(self, line: int, what: str, why: str) -> None:
         self.problems.append(Problem(self._file, line, what, why))

@@ -7,6 +7,7 @@ from configparser import ConfigParser, ParsingError
 
 from attrs import frozen
 
+from udprelay.config.quoting import quotable
 from udprelay.core.text import printable
 
 _SECTION = re.compile(r"\[(?P<name>.+)\]")
@@ -73,7 +74,8 @@ def read(text: str, file: str) -> tuple[dict[str, Section], list[Problem]]:
                 problems.append(Problem(file, number, f"[{section}]", why))
             sections.setdefault(section, number)
         elif section is None:
-            problems.append(Problem(file, number, repr(line), "stands before the first [section]"))
+            why = "stands before the first [section]"
+            problems.append(Problem(file, number, repr(quotable(line)), why))
             lines[number - 1] = ""
         elif option := _OPTION.match(content):
             name, in_option = option["name"].lower(), True
@@ -105,5 +107,6 @@ def _parse(parser: ConfigParser, lines: list[str], file: str) -> list[Problem]:
         parser.read_string("\n".join(lines), file)
     except ParsingError as error:
         why = "is neither a [section] nor 'option = value'"
-        return [Problem(file, n, repr(lines[n - 1].strip()), why) for n, _ in error.errors]
+        wrong = {n: quotable(lines[n - 1].strip()) for n, _ in error.errors}
+        return [Problem(file, n, repr(line), why) for n, line in wrong.items()]
     return []

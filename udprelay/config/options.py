@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from udprelay.config import values
-from udprelay.core.rules import Label, PlainPolicy
+from udprelay.core.rules import Label, PlainPolicy, Protocol
 
 
 class LogFormat(str, Enum):
@@ -42,12 +42,19 @@ class LogRules:
 Readers = Mapping[str, Callable[[str], Any]]
 
 _DAY = 86_400.0
+# A smaller history could not keep the largest datagram.
+_LARGEST_DATAGRAM = 65_536
 
-RELAY: Readers = {"max_members": values.whole_number(1, 10_000_000)}
+RELAY: Readers = {
+    "max_members": values.whole_number(1, 10_000_000),
+    "max_rooms": values.whole_number(1, 10_000_000),
+    "open_rooms": values.boolean,
+}
 LISTENER: Readers = {
     "interface": values.interface,
     "port": values.whole_number(0, 65_535),
     "room": values.room_name,
+    "protocol": values.one_of(Protocol),
     "plain": values.one_of(PlainPolicy),
     "plain_networks": values.networks,
     "batch": values.boolean,
@@ -60,12 +67,26 @@ ROOM: Readers = {
     "label": values.one_of(Label),
     "targets": values.host_ports,
     "target_refresh": values.duration(1, 30 * _DAY),
+    "access_key": values.access_key,
+    "plain_with_key": values.boolean,
+    "history": values.whole_number(1, 1_000_000),
+    "history_size": values.size(_LARGEST_DATAGRAM, 1024**3),
+    "history_age": values.duration(1, _DAY),
+    "history_on_join": values.whole_number(0, 1_000_000),
+    "session_timeout": values.duration(1, _DAY),
+    "member_rate": values.number(0, 10_000_000),
+    "member_bandwidth": values.size(0, 1024**4),
 }
 LIMITS: Readers = {
     "challenge_rate": values.number(0, 10_000),
     "challenge_burst": values.whole_number(1, 10_000),
     "kick_time": values.duration(0, 30 * _DAY),
     "drop_window": values.duration(0.1, _DAY),
+    "session_rate": values.number(0, 1_000_000),
+    "session_burst": values.whole_number(1, 1_000_000),
+    "proof_rate": values.number(0, 10_000),
+    "proof_burst": values.whole_number(1, 10_000),
+    "repair_rate": values.size(1024, 1024**3),
 }
 LOG: Readers = {
     "format": values.one_of(LogFormat),

@@ -8,6 +8,7 @@ from enum import Enum
 from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
+from udprelay.core.access_key import AccessKey
 from udprelay.core.endpoint import IPNetwork, parse_host_port
 
 E = TypeVar("E", bound=Enum)
@@ -145,6 +146,11 @@ def host_ports(text: str) -> tuple[tuple[str, int], ...]:
     if len(set(found)) < len(found):
         raise ValueError("names the same target twice")
     return found
+
+
+def access_key(text: str) -> AccessKey | None:
+    """Read ``SALT:KEY``, both in hexadecimal; nothing is no key."""
+    return AccessKey.parse(text) if text else None
 
 
 def anything(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
@@ -12,10 +12,10 @@ from udprelay.core import challenge
 from udprelay.core.budget import PrefixBudgets
 from udprelay.core.drops import DropReason
 from udprelay.core.endpoint import Endpoint
+from udprelay.core.kicked import Kicked
 from udprelay.core.listener import Listener
-from udprelay.core.rules import Limits, PlainPolicy
+from udprelay.core.rules import Limits, PlainPolicy, Protocol
 
-_MOST_KICKED = 1024
 _BROADCAST = IPv4Address("255.255.255.255")
 
 
@@ -62,32 +62,21 @@ class Admission:
 
     :param secret: 32 random bytes; codes and the choice of budgets hang on it.
     :param is_own: tells whether an endpoint is one of the relay's own listeners.
+    :ivar targets: how many targets there are at an address.
+    :ivar kicked: who was put out.
     """
 
     def __init__(self, limits: Limits, secret: bytes, is_own: Callable[[Endpoint], bool]) -> None:
-        self._limits = limits
         self._secret = secret
         self._is_own = is_own
         self._budgets = PrefixBudgets(secret, limits.challenge_rate, limits.challenge_burst)
-        self._kicked: OrderedDict[tuple[str, Endpoint], float] = OrderedDict()
+        self.kicked = Kicked(limits.kick_time)
         self.targets: Counter[Endpoint] = Counter()
-
-    def kick(self, listener: Listener, address: Endpoint, now: float) -> None:
-        """
-        Refuse ``address`` to the listener's room for ``kick_time`` seconds.
-
-        The oldest of too many are forgotten.
-        """
-        key = (listener.rules.room, address)
-        self._kicked[key] = now + self._limits.kick_time
-        self._kicked.move_to_end(key)
-        if len(self._kicked) > _MOST_KICKED:
-            self._kicked.popitem(last=False)
 
     def decide(
         self, listener: Listener, address: Endpoint, payload: bytes, now: float
     ) -> Admitted | Refused:
-        """Decide on one datagram from an address that is not a member."""
+        """Decide on one plain datagram from an address that is not a member."""
         reason = self._refusal(listener, address, now)
         if reason is not None:
             return Refused(reason)
@@ -103,23 +92,29 @@ class Admission:
             return Admitted(relay=False)
         return self._challenge(listener, address, payload, now)
 
-    def _refusal(self, listener: Listener, address: Endpoint, now: float) -> DropReason | None:
-        if listener.rules.plain is PlainPolicy.OFF:
-            return DropReason.PLAIN_OFF
+    def impossible(self, address: Endpoint) -> DropReason | None:
+        """Return why nobody who may join, in whatever way, sends from ``address``, or None."""
         if is_no_sender(address):
             return DropReason.INVALID_SOURCE
         if self._is_own(address):
             return DropReason.OWN_ADDRESS
         if self.targets[address]:
             return DropReason.FROM_TARGET
-        if self._is_kicked(listener, address, now):
-            return DropReason.KICKED
         return None
 
-    def _is_kicked(self, listener: Listener, address: Endpoint, now: float) -> bool:
-        while self._kicked and next(iter(self._kicked.values())) <= now:
-            self._kicked.popitem(last=False)
-        return (listener.rules.room, address) in self._kicked
+    def _refusal(self, listener: Listener, address: Endpoint, now: float) -> DropReason | None:
+        if listener.rules.protocol is Protocol.SESSION:
+            return DropReason.SESSION_ONLY
+        if listener.rules.plain is PlainPolicy.OFF:
+            return DropReason.PLAIN_OFF
+        reason = self.impossible(address)
+        if reason is not None:
+            return reason
+        if self.kicked.seconds_left(listener.rules.room, address, now):
+            return DropReason.KICKED
+        if listener.needs_key:
+            return DropReason.KEY_REQUIRED
+        return None
 
     def _challenge(
         self, listener: Listener, address: Endpoint, payload: bytes, now: float

@@ -37,13 +37,21 @@ class PrefixBudgets:
 
     def take(self, ip: IPAddress, now: float) -> bool:
         """Take one token for the prefix of ``ip``; return whether there was one."""
+        bucket = self._filled(ip, now)
+        if self._tokens[bucket] < 1:
+            return False
+        self._tokens[bucket] -= 1
+        return True
+
+    def has(self, ip: IPAddress, now: float) -> bool:
+        """Return whether there is a token for the prefix of ``ip``; take none."""
+        return self._tokens[self._filled(ip, now)] >= 1
+
+    def _filled(self, ip: IPAddress, now: float) -> int:
+        """Return the bucket of a prefix, with the tokens gained since it was last looked at."""
         digest = blake2b(prefix(ip), digest_size=4, key=self._key).digest()
         bucket = int.from_bytes(digest, "big") % _BUCKETS
         gained = max(0.0, now - self._updated[bucket]) * self._rate
-        tokens = min(self._burst, self._tokens[bucket] + gained)
+        self._tokens[bucket] = min(self._burst, self._tokens[bucket] + gained)
         self._updated[bucket] = now
-        if tokens < 1:
-            self._tokens[bucket] = tokens
-            return False
-        self._tokens[bucket] = tokens - 1
-        return True
+        return bucket

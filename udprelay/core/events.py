@@ -63,6 +63,16 @@ class RelayStarted(Event):
 
 
 @frozen
+class ConfigExposed(Event):
+    """The configuration has access keys, and every user of the machine can read the file."""
+
+    id = "config.exposed"
+    level = Level.WARN
+    text = "{file} has access keys, and every user of this machine can read it"
+    file: str
+
+
+@frozen
 class ListenerOpened(Event):
     """
     A listener is bound and reading; ``interface`` and ``port`` are the real ones.
@@ -225,8 +235,9 @@ class MemberLeft(Event):
     """
     A member is no longer in a room.
 
-    ``reason``: ``idle``; ``kicked``; ``replaced`` (a target that has moved, or a plain member
-    whose address has become a target).
+    ``reason``: ``idle``; ``kicked``; ``left`` (a session member that has said so); ``replaced``
+    (a target that has moved, or a plain member whose address has become that of a target or of a
+    session member).
     """
 
     id = "member.left"
@@ -236,6 +247,30 @@ class MemberLeft(Event):
     address: str
     listener: str
     reason: str
+
+
+@frozen
+class MemberRenamed(Event):
+    """A session member has a new nick."""
+
+    id = "member.renamed"
+    text = "{before} is {member} in {room} now"
+    room: str
+    member: str
+    before: str
+
+
+@frozen
+class MemberMoved(Event):
+    """A session member has proved that it is at a new address."""
+
+    id = "member.moved"
+    text = "{member} of {room} moved from {before} to {address}"
+    room: str
+    member: str
+    before: str
+    address: str
+    listener: str
 
 
 @frozen

@@ -9,7 +9,7 @@ from udprelay.core.room import Member
 
 class Expiry:
     """
-    Finds the members that have been silent for their room's ``idle_timeout``.
+    Finds the members that have been silent for longer than is allowed.
 
     A member that speaks only notes the time; its deadline is moved when the old one comes due. So
     the heap holds one entry for each member, and a datagram costs nothing here.
@@ -27,7 +27,7 @@ class Expiry:
     def watch(self, member: Member) -> None:
         """Begin to watch a member that has just been heard."""
         self._serial += 1
-        deadline = member.last_heard + member.room.rules.idle_timeout
+        deadline = member.last_heard + member.patience
         heappush(self._heap, (deadline, self._serial, member))
 
     def due(self, now: float, most: int) -> list[Member]:
@@ -44,7 +44,7 @@ class Expiry:
             member = heappop(self._heap)[2]
             if member.slot < 0:
                 continue
-            if member.last_heard + member.room.rules.idle_timeout <= now:
+            if member.last_heard + member.patience <= now:
                 silent.append(member)
             else:
                 self.watch(member)

@@ -4,10 +4,18 @@ The relay itself, without input and output.
 Datagrams and the time go in; fan-outs, replies, events and the next deadline come out. Whoever
 owns a hub decides what a socket and a clock are::
 
-    fan_outs = hub.receive(listener, batch, now)    # deliver these first
-    replies = hub.take_replies()
-    events = hub.take_events()
+    deliver(hub.receive(listener, batch, now))      # or hub.expire(now), hub.say(...)
+    while True:                                     # then settle, whatever was called
+        fan_outs = hub.control(now)
+        send(hub.take_replies())
+        deliver(fan_outs)
+        if not fan_outs:
+            break
+    publish(hub.take_events())
     deadline = hub.next_deadline()                  # then call hub.expire(now)
+
+A fan-out is good until the hub is called again. So what may change who is a member is only put
+aside by :meth:`Hub.receive`, and done by :meth:`Hub.control`.
 """
 
 from __future__ import annotations
@@ -15,29 +23,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from attrs import frozen
-
 from udprelay.core import events
-from udprelay.core.admission import Admission, Refused
-from udprelay.core.drops import DropReason, Drops
+from udprelay.core.drops import DropReason
 from udprelay.core.endpoint import Endpoint
-from udprelay.core.expiry import Expiry
+from udprelay.core.fan_out import FanOut
+from udprelay.core.intake import Intake
 from udprelay.core.listener import Listener, Source
-from udprelay.core.room import FanOut, Kind, Member, Room, Way
-from udprelay.core.roster import Roster
-from udprelay.core.rules import PlainPolicy, RelayRules
-from udprelay.core.text import shown
+from udprelay.core.output import Reply as Reply
+from udprelay.core.room import Kind, Member, Room, Way
+from udprelay.core.rules import PlainPolicy, Protocol, RelayRules
+from udprelay.core.session.conversation import Conversation
+from udprelay.core.session.private import PrivateMessages
+from udprelay.core.session.session import Session
+from udprelay.core.session.sessions import Sessions
+from udprelay.core.shared import Shared
+from udprelay.core.wire.header import RELIABLE
 
 _MOST_EXPIRED_AT_ONCE = 256
-
-
-@frozen
-class Reply:
-    """One datagram for one address, outside any room's fan-out."""
-
-    listener: Listener
-    source: Source
-    payload: bytes
 
 
 class Hub:
@@ -59,38 +61,46 @@ class Hub:
         now: float,
     ) -> None:
         self.rules = rules
-        self._events: list[events.Event] = []
-        # Not the list's own append: the list is replaced by each take_events().
-        self.roster = Roster(rules, lambda event: self._events.append(event))
         self._started = now
-        self._admission = Admission(rules.limits, secret, is_own)
-        self._drops = Drops(rules.limits.drop_window)
-        self._expiry = Expiry()
-        self._replies: list[Reply] = []
+        shared = Shared(rules, secret, is_own, now)
+        self.roster = shared.roster
+        self._output = shared.output
+        self._drops = shared.output.drops
+        self._admission = shared.admission
+        self._expiry = shared.expiry
+        self._sessions = Sessions(shared)
+        self._private = PrivateMessages(shared, self._sessions)
+        self._intake = Intake(shared, self._sessions)
+        self._conversation = Conversation(shared, self._sessions, self._private)
         self._trouble: dict[Member, float] = {}
-        self._deadline_nearer = False
 
     # What comes out.
 
     def take_events(self) -> list[events.Event]:
         """Return what has happened since the last call."""
-        taken, self._events = self._events, []
-        return taken
+        return self._output.take_events()
 
     def take_replies(self) -> list[Reply]:
         """Return the datagrams for single addresses since the last call."""
-        taken, self._replies = self._replies, []
-        return taken
+        return self._output.take_replies()
 
     @property
     def unsettled(self) -> bool:
-        """Whether there are events or replies to take, or the next deadline may be nearer."""
-        return bool(self._events or self._replies or self._deadline_nearer)
+        """Whether there is anything to control or to take, or a nearer deadline."""
+        output, intake = self._output, self._intake
+        return bool(
+            output.events
+            or output.replies
+            or output.deadline_nearer
+            or intake.waiting
+            or intake.moved
+            or self.roster.with_entries
+        )
 
     def next_deadline(self) -> float | None:
         """Return when :meth:`expire` should be called, or None."""
-        self._deadline_nearer = False
-        deadlines = (self._expiry.deadline, self._drops.deadline)
+        self._output.deadline_nearer = False
+        deadlines = (self._expiry.deadline, self._drops.deadline, self._sessions.deadline)
         return min((d for d in deadlines if d is not None), default=None)
 
     @property
@@ -103,9 +113,11 @@ class Hub:
     def open_listener(self, name: str, read_endpoint: Callable[[Source], Endpoint]) -> Listener:
         """Add the listener called ``name`` in the rules; its socket is the caller's."""
         rules = self.rules.listeners[name]
-        if rules.plain is PlainPolicy.ANY:
-            self._events.append(events.ListenerUnprotected(listener=name))
-        return Listener(name, rules, read_endpoint)
+        if rules.plain is PlainPolicy.ANY and rules.protocol is not Protocol.SESSION:
+            self._output.say(events.ListenerUnprotected(listener=name))
+        room = self.rules.room(rules.room)
+        needs_key = room.access_key is not None and not room.plain_with_key
+        return Listener(name, rules, read_endpoint, needs_key)
 
     def receive(
         self, listener: Listener, batch: Iterable[tuple[Source, bytes]], now: float
@@ -115,46 +127,45 @@ class Hub:
 
         :return: what to deliver, in order, before the hub is called again.
         """
-        members = listener.members
-        open_fan_outs: dict[Room, FanOut] = {}
-        fan_outs: list[FanOut] = []
-        room = None
-        for source, payload in batch:
-            member = members.get(source)
-            if member is None:
-                # It may close the fan-out that is open.
-                room = None
-                member, payload = self._admit(listener, source, payload, now, open_fan_outs)
-                if member is None:
-                    continue
-            member.last_heard = now
-            if not payload:
+        return self._intake.receive(listener, batch, now)
+
+    def control(self, now: float) -> list[FanOut]:
+        """
+        Do some of what has been put aside.
+
+        :return: what to deliver, in order, before the hub is called again; if there is nothing,
+            all has been done.
+        """
+        intake, conversation = self._intake, self._conversation
+        while not self.roster.with_entries and (intake.moved or intake.waiting):
+            if intake.moved:
+                session, (listener, source) = intake.moved.popitem()
+                if session.slot >= 0:
+                    conversation.challenge_path(session, listener, source, now)
                 continue
-            if member.room is not room:
-                room = member.room
-                fan_out = open_fan_outs.get(room)
-                if fan_out is None:
-                    fan_out = open_fan_outs[room] = FanOut(room)
-                    fan_outs.append(fan_out)
-                add_payload, add_sender = fan_out.payloads.append, fan_out.senders.append
-            add_payload(payload)
-            add_sender(member)
-        for fan_out in open_fan_outs.values():
-            self._seal(fan_out, listener, now)
-        return fan_outs
+            said = conversation.take(*intake.waiting.popleft(), now)
+            self._sessions.acknowledge(now)
+            if said is not None:
+                return [intake.again(*said, now), *intake.entries(now)]
+        return intake.entries(now)
 
     def say(self, member: Member, payload: bytes, now: float) -> list[FanOut]:
         """Send ``payload`` to the room of a local member, as if it had come in."""
-        fan_out = FanOut(member.room)
-        fan_out.payloads.append(payload)
-        fan_out.senders.append(member)
-        self._seal(fan_out, None, now)
-        return [fan_out]
+        return [self._intake.say(member, payload, now)]
 
-    def tell(self, member: Member, payload: bytes) -> None:
-        """Send ``payload`` to one member that is reached through a listener."""
-        if member.listener is not None:
-            self._replies.append(Reply(member.listener, member.source, payload))
+    def tell(
+        self, member: Member, payload: bytes, now: float, sender: Member | None = None
+    ) -> None:
+        """
+        Send ``payload`` to one member that is reached through a listener.
+
+        :param sender: who says it; session members see that, others nothing but the payload.
+        """
+        if isinstance(member, Session):
+            number = sender.number if sender is not None else 0
+            self._private.send(member, RELIABLE, number, None, payload, now)
+        elif member.listener is not None:
+            self._output.reply(member.listener, member.source, payload)
 
     # Members.
 
@@ -164,13 +175,13 @@ class Hub:
         """Add a fixed address that gets a copy of everything said in ``room``."""
         address = listener.endpoint(source)
         for plain in list(self.roster.plain_members_at(address)):
-            self.roster.leave(plain, "replaced")
+            self.roster.leave(plain, "replaced", now)
         self._admission.targets[address] += 1
         target = self.roster.join(room, Kind.TARGET, name, listener, source, listener, now)
         listener.targets.setdefault(source, []).append(target)
         return target
 
-    def remove_target(self, member: Member) -> None:
+    def remove_target(self, member: Member, now: float) -> None:
         """Take a target out of its room; a member that is none stays."""
         listener = member.listener
         if listener is None or member not in listener.targets.get(member.source, ()):
@@ -180,34 +191,54 @@ class Hub:
         if not listener.targets[member.source]:
             del listener.targets[member.source]
         self._trouble.pop(member, None)
-        self.roster.leave(member, "replaced")
+        self.roster.leave(member, "replaced", now)
 
     def add_console(self, room: str, way: Way, now: float) -> Member:
         """Make the owner's terminal a member of ``room``; it is delivered to by ``way``."""
         return self.roster.join(room, Kind.CONSOLE, "console", None, None, way, now)
 
     def kick(self, member: Member, now: float) -> None:
-        """Take a plain member out of its room and refuse its address for ``kick_time``."""
+        """
+        Take a member out of its room, and close that to it for ``kick_time``.
+
+        A session member is known by its identity, too.
+        """
+        kicked, room = self._admission.kicked, member.room.name
         if member.listener is not None:
-            address = member.listener.endpoint(member.source)
-            self._admission.kick(member.listener, address, now)
-        self.roster.leave(member, "kicked")
+            kicked.add(room, member.listener.endpoint(member.source), now)
+        if isinstance(member, Session):
+            kicked.add(room, member.identity, now)
+            self._sessions.end(member, "kicked", now)
+        else:
+            self.roster.leave(member, "kicked", now)
 
     # Time, trouble, the end.
 
-    def expire(self, now: float) -> None:
-        """Do what has come due: silent members leave, drops are reported."""
+    def expire(self, now: float) -> list[FanOut]:
+        """
+        Do what has come due: silent members leave, rooms have heartbeats, drops are reported.
+
+        :return: what to deliver, in order, before the hub is called again.
+        """
         for member in self._expiry.due(now, _MOST_EXPIRED_AT_ONCE):
-            self.roster.leave(member, "idle")
+            if isinstance(member, Session):
+                self._private.unheard(member, now)
+                self._sessions.end(member, "idle", now)
+            else:
+                self.roster.leave(member, "idle", now)
         deadline = self._drops.deadline
         if deadline is not None and deadline <= now:
-            self._events += self._drops.report(now)
+            self._output.events += self._drops.report(now)
+        heartbeats = self._sessions.expire(now)
+        for heartbeat in heartbeats:
+            heartbeat.seal(None, now)
+        return [*heartbeats, *self._intake.entries(now)]
 
     def drop(
         self, listener: str, room: str, reason: DropReason, now: float, count: int = 1
     ) -> None:
         """Count what the shell had to drop."""
-        self._count_drop(listener, room, reason, now, count)
+        self._output.drop(listener, room, reason, now, count)
 
     def undelivered(self, room: Room, way: Way, reason: DropReason, now: float) -> None:
         """Count a delivery of the last fan-outs that was not made."""
@@ -216,7 +247,7 @@ class Hub:
         if isinstance(way, Listener):
             way.deliveries -= 1
             name = way.name
-        self._count_drop(name, room.name, reason, now)
+        self._output.drop(name, room.name, reason, now)
 
     def unreachable(
         self, listener: Listener, source: Source, reason: DropReason, error: str, now: float
@@ -229,12 +260,12 @@ class Hub:
         targets = listener.targets.get(source, [])
         member = targets[0] if targets else listener.members.get(source)
         room = member.room.name if member is not None else listener.rules.room
-        self._count_drop(listener.name, room, reason, now)
+        self._output.drop(listener.name, room, reason, now)
         for target in targets:
             if now < self._trouble.get(target, now):
                 continue
             self._trouble[target] = now + target.room.rules.target_refresh
-            self._events.append(
+            self._output.say(
                 events.TargetUnreachable(
                     room=target.room.name,
                     target=target.name,
@@ -243,12 +274,21 @@ class Hub:
                 )
             )
 
+    def farewell(self) -> None:
+        """Tell all session members that the relay stops; it takes in nothing after that."""
+        self._sessions.farewell()
+
     def close(self, now: float) -> None:
-        """Report what is left to report, and the totals."""
-        self._events += self._drops.report(now)
+        """
+        Say farewell if that is still to be done, report what is left to report, and the totals.
+
+        The hub is called no more; its replies and events are still to be taken.
+        """
+        self.farewell()
+        self._output.events += self._drops.report(now)
         for room in list(self.roster.rooms.values()):
             self.roster.close(room, "stopping")
-        self._events.append(
+        self._output.say(
             events.RelayStopped(
                 uptime=round(now - self._started, 3),
                 members=self.roster.joined,
@@ -258,95 +298,3 @@ class Hub:
                 dropped={reason.value: n for reason, n in self._drops.totals.items()},
             )
         )
-
-    # Inside.
-
-    def _admit(
-        self,
-        listener: Listener,
-        source: Source,
-        payload: bytes,
-        now: float,
-        open_fan_outs: dict[Room, FanOut],
-    ) -> tuple[Member | None, bytes]:
-        """Decide on a datagram of an unknown address; return its member and what to relay."""
-        address = listener.endpoint(source)
-        decision = self._admission.decide(listener, address, payload, now)
-        room_name = listener.rules.room
-        full = self._full(room_name)
-        if isinstance(decision, Refused):
-            if decision.reply is None:
-                full = None
-            elif full is None:
-                self._replies.append(Reply(listener, source, decision.reply))
-            self._reject(listener, address, full or decision.reason, now)
-            return None, b""
-        if full is not None:
-            self._reject(listener, address, full, now)
-            return None, b""
-        # Whoever joins now does not get what was said before, also within one batch.
-        room = self.roster.rooms.get(room_name)
-        fan_out = open_fan_outs.pop(room, None) if room is not None else None
-        if fan_out is not None:
-            self._seal(fan_out, listener, now)
-        member = self.roster.join(room_name, Kind.PLAIN, None, listener, source, listener, now)
-        listener.members[source] = member
-        self._expiry.watch(member)
-        return member, payload if decision.relay else b""
-
-    def _full(self, room_name: str) -> DropReason | None:
-        room = self.roster.rooms.get(room_name)
-        if room is not None and len(room) >= room.rules.max_members:
-            return DropReason.ROOM_FULL
-        if self.roster.member_count >= self.rules.max_members:
-            return DropReason.RELAY_FULL
-        return None
-
-    def _reject(
-        self, listener: Listener, address: Endpoint, reason: DropReason, now: float
-    ) -> None:
-        room = listener.rules.room
-        if self._count_drop(listener.name, room, reason, now):
-            self._events.append(
-                events.MemberRejected(
-                    room=room, address=str(address), listener=listener.name, reason=reason.value
-                )
-            )
-
-    def _count_drop(
-        self, listener: str, room: str, reason: DropReason, now: float, count: int = 1
-    ) -> bool:
-        """Count drops; return whether they are the first of their kind in this window."""
-        self._deadline_nearer = True
-        return self._drops.count(listener, room, reason, now, count)
-
-    def _seal(self, fan_out: FanOut, listener: Listener | None, now: float) -> None:
-        room, payloads = fan_out.room, fan_out.payloads
-        size = sum(map(len, payloads))
-        too_long = fan_out.seal()
-        if too_long:
-            name = listener.name if listener is not None else ""
-            self._count_drop(name, room.name, DropReason.TOO_LONG, now, too_long)
-        for group, number in fan_out.deliveries:
-            room.deliveries += number
-            if isinstance(group.way, Listener):
-                group.way.deliveries += number
-        room.datagrams += len(payloads)
-        room.bytes += size
-        if listener is not None:
-            listener.datagrams += len(payloads)
-            listener.bytes += size
-        if self.rules.log_payloads:
-            self._log_payloads(fan_out)
-
-    def _log_payloads(self, fan_out: FanOut) -> None:
-        for payload, sender in zip(fan_out.payloads, fan_out.senders, strict=True):
-            self._events.append(
-                events.DatagramRelayed(
-                    room=fan_out.room.name,
-                    member=sender.name,
-                    address=sender.address,
-                    bytes=len(payload),
-                    payload=shown(payload),
-                )
-            )

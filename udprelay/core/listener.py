@@ -1,14 +1,18 @@
-"""What the hub knows of a socket: its rules, its plain members, how to read a source."""
+"""What the hub knows of a socket: its rules, its members, how to read a source."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from ipaddress import IPv4Address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from udprelay.core.endpoint import Endpoint, IPAddress
 from udprelay.core.room import Member
-from udprelay.core.rules import ListenerRules
+from udprelay.core.rules import ListenerRules, Protocol
+from udprelay.core.wire.header import SIGNATURE
+
+if TYPE_CHECKING:
+    from udprelay.core.session.session import Session
 
 Source = Any
 """Where a datagram came from: opaque, hashable, equal for equal addresses of one listener."""
@@ -19,9 +23,12 @@ class Listener:
     A socket as the hub sees it.
 
     :ivar members: the plain members that came in here.
+    :ivar sessions: the session members that came in here, by session id.
+    :ivar first_byte: what session datagrams begin with; -1 if they are not looked for.
     :ivar targets: the targets that are sent to from here; one address may be that of several.
     :ivar datagrams: taken in from members, with ``bytes`` in all.
     :ivar deliveries: sent out from here.
+    :param needs_key: whether its room admits nobody without a key.
     :param read_endpoint: turns a source into the endpoint it stands for; asked about strangers
         and for logs only.
     """
@@ -32,19 +39,29 @@ class Listener:
         "datagrams",
         "deliveries",
         "endpoint",
+        "first_byte",
         "members",
         "name",
+        "needs_key",
         "rules",
+        "sessions",
         "targets",
     )
 
     def __init__(
-        self, name: str, rules: ListenerRules, read_endpoint: Callable[[Source], Endpoint]
+        self,
+        name: str,
+        rules: ListenerRules,
+        read_endpoint: Callable[[Source], Endpoint],
+        needs_key: bool = False,
     ) -> None:
         self.name = name
         self.rules = rules
+        self.needs_key = needs_key
         self.endpoint = read_endpoint
+        self.first_byte = -1 if rules.protocol is Protocol.PLAIN else SIGNATURE[0]
         self.members: dict[Source, Member] = {}
+        self.sessions: dict[bytes, Session] = {}
         self.targets: dict[Source, list[Member]] = {}
         self.datagrams = 0
         self.bytes = 0

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from udprelay.core.endpoint import MAX_PAYLOAD, Endpoint
+from udprelay.core.endpoint import Endpoint
 from udprelay.core.rules import Label, RoomRules
 
 if TYPE_CHECKING:
     from udprelay.core.listener import Listener, Source
+    from udprelay.core.session.room_sessions import RoomSessions
 
 Way = Hashable
 """How members are reached: through a listener, or by a local member's own way."""
@@ -20,16 +21,31 @@ class Kind(str, Enum):
     """What sort of member it is."""
 
     PLAIN = "plain"
+    SESSION = "session"
     TARGET = "target"
     CONSOLE = "console"
+
+
+class Rendering(Enum):
+    """In which form members get what is said."""
+
+    BARE = "bare"
+    """The payload alone."""
+    LABELLED = "labelled"
+    """The payload behind the sender's name."""
+    FRAMED = "framed"
+    """A datagram of the session protocol."""
 
 
 class Member:
     """
     One endpoint in one room.
 
+    :ivar name: its nick, if it has one.
+    :ivar number: never used for another one while the room is open.
     :ivar source: where its listener reaches it; None for a local member.
     :ivar last_heard: when it last sent anything, in the hub's time.
+    :ivar group: :data:`NOWHERE` once it has left.
     :ivar slot: its index in ``group.members``; -1 once it has left.
     """
 
@@ -67,6 +83,11 @@ class Member:
         self.slot = -1
 
     @property
+    def patience(self) -> float:
+        """Seconds of silence after which it has left."""
+        return self.room.rules.idle_timeout
+
+    @property
     def endpoint(self) -> Endpoint | None:
         """Where it is; None for a local member."""
         return None if self.listener is None else self.listener.endpoint(self.source)
@@ -88,14 +109,19 @@ class Group:
     :ivar prepared: what the way keeps for its deliveries to this group.
     """
 
-    __slots__ = ("changed", "labelled", "members", "prepared", "way")
+    __slots__ = ("changed", "members", "prepared", "rendering", "way")
 
-    def __init__(self, way: Way, labelled: bool) -> None:
+    def __init__(self, way: Way, rendering: Rendering) -> None:
         self.way = way
-        self.labelled = labelled
+        self.rendering = rendering
         self.members: list[Member] = []
         self.changed: set[int] = set()
         self.prepared: object = None
+
+    @property
+    def labelled(self) -> bool:
+        """Whether its members see the sender's name before each text."""
+        return self.rendering is Rendering.LABELLED
 
     def add(self, member: Member) -> None:
         """Put ``member`` in the last slot."""
@@ -114,14 +140,28 @@ class Group:
 
 
 class Room:
-    """A group of members: what one sends, every other one gets."""
+    """
+    A group of members: what one sends, every other one gets.
 
-    __slots__ = ("bytes", "datagrams", "deliveries", "groups", "last_number", "name", "rules")
+    :ivar sessions: what it keeps for its session members; None if it has had none for long.
+    """
+
+    __slots__ = (
+        "bytes",
+        "datagrams",
+        "deliveries",
+        "groups",
+        "last_number",
+        "name",
+        "rules",
+        "sessions",
+    )
 
     def __init__(self, name: str, rules: RoomRules) -> None:
         self.name = name
         self.rules = rules
-        self.groups: dict[tuple[Way, bool], Group] = {}
+        self.groups: dict[tuple[Way, Rendering], Group] = {}
+        self.sessions: RoomSessions | None = None
         self.last_number = 0
         self.datagrams = 0
         self.bytes = 0
@@ -137,70 +177,28 @@ class Room:
 
     def group(self, way: Way, kind: Kind) -> Group:
         """Return the group for members of ``kind`` reached by ``way``, a new one if need be."""
-        labelled = kind is Kind.PLAIN and self.rules.label is Label.NICK
-        key = (way, labelled)
+        rendering = Rendering.BARE
+        if kind is Kind.SESSION:
+            rendering = Rendering.FRAMED
+        elif kind is Kind.PLAIN and self.rules.label is Label.NICK:
+            rendering = Rendering.LABELLED
+        key = (way, rendering)
         group = self.groups.get(key)
         if group is None:
-            group = self.groups[key] = Group(way, labelled)
+            group = self.groups[key] = Group(way, rendering)
         return group
 
-
-class FanOut:
-    """
-    A room's deliveries of one batch: every payload to every member but its sender.
-
-    Good until the hub is called again: members are not copied.
-
-    :ivar payloads: in order of arrival.
-    :ivar senders: the sender of each payload.
-    :ivar reach: the groups to deliver to, each with the number of its first members that were
-        in the room when these payloads came in.
-    :ivar deliveries: the same groups with the number of deliveries to each.
-    """
-
-    __slots__ = ("_labelled", "deliveries", "payloads", "reach", "room", "senders")
-
-    def __init__(self, room: Room) -> None:
-        self.room = room
-        self.payloads: list[bytes] = []
-        self.senders: list[Member] = []
-        self.reach: list[tuple[Group, int]] = []
-        self.deliveries: list[tuple[Group, int]] = []
-        self._labelled: tuple[list[bytes], list[Member]] | None = None
-
-    def seal(self) -> int:
-        """
-        Note who is in the room now, and how many deliveries that makes.
-
-        :return: how many payloads are too long with a label.
-        """
-        self.reach = [(g, len(g.members)) for g in self.room.groups.values() if g.members]
-        if self.room.rules.label is Label.NICK:
-            self._labelled = _labelled(self.payloads, self.senders)
-        said = len(self.payloads)
-        if len(self.reach) == 1 and self._labelled is None:
-            group, count = self.reach[0]
-            self.deliveries = [(group, (count - 1) * said)]
-            return 0
-        for group, count in self.reach:
-            payloads, senders = self.for_group(group)
-            own = sum(sender.group is group for sender in senders)
-            self.deliveries.append((group, count * len(payloads) - own))
-        return 0 if self._labelled is None else said - len(self._labelled[0])
-
-    def for_group(self, group: Group) -> tuple[Sequence[bytes], Sequence[Member]]:
-        """Return payloads and senders as the members of ``group`` get them."""
-        if group.labelled and self._labelled is not None:
-            return self._labelled
-        return self.payloads, self.senders
+    @property
+    def has_bare(self) -> bool:
+        """Whether anybody in it gets payloads without a frame."""
+        for group in self.groups.values():
+            if group.members and group.rendering is not Rendering.FRAMED:
+                return True
+        return False
 
 
-def _labelled(
-    payloads: Sequence[bytes], senders: Sequence[Member]
-) -> tuple[list[bytes], list[Member]]:
-    kept = [
-        (b"".join((f"{sender.name}: ".encode(), payload)), sender)
-        for payload, sender in zip(payloads, senders, strict=True)
-    ]
-    kept = [(payload, sender) for payload, sender in kept if len(payload) <= MAX_PAYLOAD]
-    return [payload for payload, _ in kept], [sender for _, sender in kept]
+NOWHERE = Group(None, Rendering.BARE)
+"""The group of those that are in none."""
+
+NOBODY = Member(Room("", RoomRules()), NOWHERE, Kind.SESSION, "nobody", None, None, 0.0)
+"""The sender of what every session member gets: what has happened in the room."""

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from udprelay.core import events
 from udprelay.core.endpoint import Endpoint
 from udprelay.core.listener import Listener, Source
-from udprelay.core.room import Kind, Member, Room, Way
+from udprelay.core.room import NOWHERE, Kind, Member, Room, Way
 from udprelay.core.rules import RelayRules
+from udprelay.core.session.session import Session
 
 
 class Roster:
@@ -18,6 +19,7 @@ class Roster:
     A room is opened by its first member and closed behind its last.
 
     :param say: is given the events of rooms and members.
+    :ivar with_entries: rooms whose session members are still to be told what has happened there.
     :ivar member_count: members now, of all rooms and kinds.
     :ivar joined: members that have ever joined.
     """
@@ -27,6 +29,7 @@ class Roster:
         self._say = say
         self._closed = Room("", rules.room_defaults)
         self.rooms: dict[str, Room] = {}
+        self.with_entries: dict[Room, None] = {}
         self.member_count = 0
         self.joined = 0
 
@@ -45,6 +48,14 @@ class Roster:
         """Deliveries made in this run."""
         return self._closed.deliveries + sum(room.deliveries for room in self.rooms.values())
 
+    def open(self, room_name: str) -> Room:
+        """Return a room; a new one has to get a member at once."""
+        room = self.rooms.get(room_name)
+        if room is None:
+            room = self.rooms[room_name] = Room(room_name, self._rules.room(room_name))
+            self._say(events.RoomOpened(room=room_name))
+        return room
+
     def join(
         self,
         room_name: str,
@@ -56,33 +67,44 @@ class Roster:
         now: float,
     ) -> Member:
         """Make a member of a room, which is opened if need be."""
-        room = self.rooms.get(room_name)
-        if room is None:
-            room = self.rooms[room_name] = Room(room_name, self._rules.room(room_name))
-            self._say(events.RoomOpened(room=room_name))
-        group = room.group(way, kind)
-        member = Member(room, group, kind, name, listener, source, now)
-        group.add(member)
+        room = self.open(room_name)
+        member = Member(room, room.group(way, kind), kind, name, listener, source, now)
+        self.add(member, now)
+        return member
+
+    def add(self, member: Member, now: float) -> None:
+        """Let a new member into its room."""
+        room, listener = member.room, member.listener
+        member.group.add(member)
         self.member_count += 1
         self.joined += 1
+        if room.sessions is not None:
+            room.sessions.joined(member, now)
+            self.with_entries[room] = None
         self._say(
             events.MemberJoined(
                 room=room.name,
                 member=member.name,
-                kind=kind.value,
+                kind=member.kind.value,
                 address=member.address,
                 listener=listener.name if listener is not None else "",
             )
         )
-        return member
 
-    def leave(self, member: Member, reason: str) -> None:
+    def leave(self, member: Member, reason: str, now: float) -> None:
         """Take a member out of its room, which is closed behind the last one."""
         room, listener = member.room, member.listener
         member.group.remove(member)
+        member.group = NOWHERE
         self.member_count -= 1
-        if listener is not None and member.kind is Kind.PLAIN:
-            del listener.members[member.source]
+        if listener is not None:
+            if member.kind is Kind.PLAIN:
+                del listener.members[member.source]
+            elif isinstance(member, Session):
+                del listener.sessions[member.id]
+        if room.sessions is not None:
+            room.sessions.left(member, reason, now)
+            self.with_entries[room] = None
         self._say(
             events.MemberLeft(
                 room=room.name,
@@ -95,9 +117,42 @@ class Roster:
         if not len(room):
             self.close(room, "empty")
 
+    def rename(self, member: Session, nick: str, badge: bytes, now: float) -> None:
+        """Give a session member another nick, which has to be free."""
+        before, member.name, member.badge = member.name, nick, badge
+        room = member.room
+        member.side.nicks.claim(nick, member.number)
+        member.side.renamed(member, now)
+        self.with_entries[room] = None
+        self._say(events.MemberRenamed(room=room.name, member=nick, before=before))
+
+    def move(self, member: Session, listener: Listener, source: Source) -> None:
+        """Reach a session member at another address from here on."""
+        before = member.address
+        if member.listener is listener:
+            member.source = source
+            member.group.changed.add(member.slot)
+        else:
+            del member.listener.sessions[member.id]
+            listener.sessions[member.id] = member
+            member.group.remove(member)
+            member.listener, member.source = listener, source
+            member.group = member.room.group(listener, Kind.SESSION)
+            member.group.add(member)
+        self._say(
+            events.MemberMoved(
+                room=member.room.name,
+                member=member.name,
+                before=before,
+                address=member.address,
+                listener=listener.name,
+            )
+        )
+
     def close(self, room: Room, reason: str) -> None:
         """Forget a room; its counters stay in the totals."""
         del self.rooms[room.name]
+        self.with_entries.pop(room, None)
         self._closed.datagrams += room.datagrams
         self._closed.bytes += room.bytes
         self._closed.deliveries += room.deliveries

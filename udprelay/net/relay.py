@@ -15,8 +15,9 @@ from twisted.logger import Logger
 
 from udprelay.core import events
 from udprelay.core.drops import DropReason
+from udprelay.core.fan_out import FanOut
 from udprelay.core.hub import Hub
-from udprelay.core.room import FanOut, Group, Member, Way
+from udprelay.core.room import Group, Member, Way
 from udprelay.core.rules import ListenerRules, RelayRules
 from udprelay.net import mmsg
 from udprelay.net.batch_port import BatchPort
@@ -170,6 +171,11 @@ class Relay:
 
     def carry_out(self, fan_outs: Iterable[FanOut]) -> None:
         """Deliver fan-outs, then do all else that the hub wants done."""
+        self._deliver(fan_outs)
+        if self.hub.unsettled:
+            self.settle()
+
+    def _deliver(self, fan_outs: Iterable[FanOut]) -> None:
         for fan_out in fan_outs:
             for group, count in fan_out.reach:
                 payloads, senders = fan_out.for_group(group)
@@ -178,8 +184,6 @@ class Relay:
                 failed = way.deliver(payloads, senders, group, count) if way is not None else []
                 if failed:
                     self._undelivered(fan_out, group.way, failed)
-        if self.hub.unsettled:
-            self.settle()
 
     def _undelivered(self, fan_out: FanOut, way: Way, failed: list[DropReason]) -> None:
         now = self.now()
@@ -187,7 +191,20 @@ class Relay:
             self.hub.undelivered(fan_out.room, way, reason, now)
 
     def settle(self) -> None:
-        """Send the hub's replies, publish its events, set the timer to its deadline."""
+        """Let the hub do what it has put aside, publish its events, set the timer."""
+        while True:
+            fan_outs = self.hub.control(self.now())
+            # First, as one may tell somebody what the fan-outs are about.
+            self.send_replies()
+            self._deliver(fan_outs)
+            if not fan_outs:
+                break
+        for event in self.hub.take_events():
+            self.publish(event)
+        self._set_timer()
+
+    def send_replies(self) -> None:
+        """Send what the hub has for single addresses."""
         for reply in self.hub.take_replies():
             protocol = self.listeners.get(reply.listener.name)
             if protocol is None:
@@ -196,9 +213,6 @@ class Relay:
             if reason is not None:
                 room = reply.listener.rules.room
                 self.hub.drop(reply.listener.name, room, reason, self.now())
-        for event in self.hub.take_events():
-            self.publish(event)
-        self._set_timer()
 
     def _set_timer(self) -> None:
         deadline = self.hub.next_deadline()
@@ -223,7 +237,7 @@ class Relay:
 
     def _deadline_reached(self) -> None:
         try:
-            self.hub.expire(self.now())
+            self._deliver(self.hub.expire(self.now()))
         except Exception:
             self._log.failure("a deadline of the hub failed")
             # It is still due: at once again, it would leave nothing else its turn.
@@ -238,6 +252,13 @@ class Relay:
                 self.publish(event)
         except Exception:
             self._log.failure("statistics can't be said")
+
+    def say_farewell(self) -> None:
+        """Read no more, and tell session members that the relay stops."""
+        for protocol in self.listeners.values():
+            protocol.port.stopReading()
+        self.hub.farewell()
+        self.send_replies()
 
     def stop_reading(self) -> Deferred[Any]:
         """Close every listener; return a Deferred that fires when all are closed."""

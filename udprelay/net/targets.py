@@ -99,7 +99,7 @@ class _Target:
             if source is None:
                 continue
             if self.member is not None:
-                relay.hub.remove_target(self.member)
+                relay.hub.remove_target(self.member, relay.now())
             relay.publish(
                 events.TargetResolved(room=self.room, target=self.name, address=str(address))
             )

@@ -1,0 +1,202 @@
+"""What goes to the members of a room, in each of the forms in which they get it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from udprelay.core.endpoint import MAX_PAYLOAD
+from udprelay.core.listener import Listener, Source
+from udprelay.core.room import Group, Member, Rendering, Room
+from udprelay.core.rules import Label
+from udprelay.core.wire.header import AGAIN, HEADER, PREFIX, RELIABLE, UP_DATA, Type
+
+if TYPE_CHECKING:
+    from udprelay.core.session.room_sessions import RoomSessions
+
+_FLAGS = 5
+_HEADER = slice(HEADER)
+# Own sequences that there are not end with these; the other ones that do cost a closer look.
+_END_OF_OWN = 17
+_ENDS_OF_NO_OWN = frozenset((0, 255))
+# As if it had come from a client, without an own sequence.
+_PLAIN = PREFIX + bytes((Type.DATA_UP, RELIABLE)) + bytes(UP_DATA - len(PREFIX) - 2)
+
+
+class FanOut:
+    """
+    A room's deliveries of one batch: every payload to every member but its sender.
+
+    Good until the hub is called again: members are not copied.
+
+    :ivar payloads: bare, in order of arrival.
+    :ivar senders: the sender of each payload.
+    :ivar reach: the groups to deliver to, each with the number of its first members that were
+        in the room when these payloads came in.
+    """
+
+    __slots__ = (
+        "_labelled",
+        "payloads",
+        "reach",
+        "room",
+        "senders",
+    )
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.payloads: list[bytes] = []
+        self.senders: list[Member] = []
+        self.reach: list[tuple[Group, int]] = []
+        self._labelled: tuple[list[bytes], list[Member]] | None = None
+
+    def add(self, payload: bytes, sender: Member) -> None:
+        """Add what somebody who is no session member says."""
+        self.payloads.append(payload)
+        self.senders.append(sender)
+
+    def seal(self, listener: Listener | None, now: float) -> int:
+        """
+        Note who is in the room now, and count what is delivered.
+
+        :param listener: by which it came in.
+        :return: how many payloads are too long with a label.
+        """
+        payloads = self.payloads
+        return self._count(listener, len(payloads), sum(map(len, payloads)), alike=True)
+
+    def _count(self, listener: Listener | None, said: int, size: int, alike: bool) -> int:
+        """
+        Note who is in the room now, and count.
+
+        :param said: how many payloads there are, with ``size`` bytes in all.
+        :param alike: whether nothing else is delivered, and all of it is from members.
+        """
+        room = self.room
+        room.datagrams += said
+        room.bytes += size
+        if listener is not None:
+            listener.datagrams += said
+            listener.bytes += size
+        self.reach = reach = [(g, len(g.members)) for g in room.groups.values() if g.members]
+        if room.rules.label is Label.NICK:
+            self._labelled = _labelled(self.payloads, self.senders)
+        elif alike and len(reach) == 1:
+            group, count = reach[0]
+            self._count_deliveries(group, (count - 1) * said)
+            return 0
+        for group, count in reach:
+            payloads, senders = self.for_group(group)
+            own = sum(sender.group is group for sender in senders)
+            self._count_deliveries(group, count * len(payloads) - own)
+        return 0 if self._labelled is None else len(self.payloads) - len(self._labelled[0])
+
+    def _count_deliveries(self, group: Group, number: int) -> None:
+        self.room.deliveries += number
+        if isinstance(group.way, Listener):
+            group.way.deliveries += number
+
+    def for_group(self, group: Group) -> tuple[Sequence[bytes], Sequence[Member]]:
+        """Return payloads and senders as the members of ``group`` get them."""
+        if group.rendering is Rendering.LABELLED and self._labelled is not None:
+            return self._labelled
+        return self.payloads, self.senders
+
+
+class SessionFanOut(FanOut):
+    """
+    The same in a room that may have session members: they get all that happens, framed.
+
+    :param sessions: of the room.
+    :param keep_payloads: whether payloads are wanted also if no member gets them bare.
+    :ivar said: what was said, as datagrams that come from clients.
+    :ivar said_by: the sender of each of them.
+    :ivar framed: what session members get: what has happened in the room, then what was said.
+    :ivar framed_senders: the sender of each of them, or :data:`~udprelay.core.room.NOBODY`.
+    """
+
+    __slots__ = ("_bare", "framed", "framed_senders", "said", "said_by", "sessions")
+
+    def __init__(self, room: Room, sessions: RoomSessions, keep_payloads: bool = False) -> None:
+        super().__init__(room)
+        self.sessions = sessions
+        self._bare = keep_payloads or room.has_bare
+        self.said: list[bytes] = []
+        self.said_by: list[Member] = []
+        self.framed, self.framed_senders = sessions.take_entries()
+
+    def add(self, payload: bytes, sender: Member) -> None:
+        """Add what somebody who is no session member says."""
+        self.said.append(_PLAIN + payload)
+        self.said_by.append(sender)
+        self.payloads.append(payload)
+        self.senders.append(sender)
+
+    def add_data(self, datagram: bytes, sender: Member) -> None:
+        """Add what a session member says: a datagram as it came from it."""
+        self.said.append(datagram)
+        self.said_by.append(sender)
+        if self._bare and not datagram[_FLAGS] & AGAIN:
+            self.payloads.append(datagram[UP_DATA:])
+            self.senders.append(sender)
+
+    def add_alike(
+        self, home: Source, rest: Iterator[tuple[Source, bytes]]
+    ) -> tuple[Source, bytes] | None:
+        """
+        Add datagrams of the same stream as the last one, which is unreliable.
+
+        :param home: where that one came from.
+        :param rest: what else has come; it is read up to the first of another kind.
+        :return: that one, or None if there is none.
+        """
+        speaker, header, bare = self.said_by[-1], self.said[-1][_HEADER], self._bare
+        add_said, add_speaker = self.said.append, self.said_by.append
+        for following in rest:
+            source, datagram = following
+            if (
+                datagram[_HEADER] != header
+                or source != home
+                or len(datagram) <= UP_DATA
+                or datagram[_END_OF_OWN] in _ENDS_OF_NO_OWN
+            ):
+                return following
+            add_said(datagram)
+            add_speaker(speaker)
+            if bare:
+                self.payloads.append(datagram[UP_DATA:])
+                self.senders.append(speaker)
+        return None
+
+    def seal(self, listener: Listener | None, now: float) -> int:
+        """Frame what was said; else as in any other room."""
+        said, size = len(self.said), 0
+        if said:
+            size = sum(map(len, self.said)) - UP_DATA * said
+            self.framed += self.sessions.frame(self.said, self.said_by, now)
+            self.framed_senders += self.said_by
+        return self._count(listener, said, size, alike=said == len(self.framed))
+
+    def for_group(self, group: Group) -> tuple[Sequence[bytes], Sequence[Member]]:
+        """Return payloads and senders as the members of ``group`` get them."""
+        if group.rendering is Rendering.FRAMED:
+            return self.framed, self.framed_senders
+        return super().for_group(group)
+
+
+def fan_out_for(room: Room, keep_payloads: bool = False) -> FanOut:
+    """Return a new fan-out of the kind that a room needs."""
+    if room.sessions is None:
+        return FanOut(room)
+    return SessionFanOut(room, room.sessions, keep_payloads)
+
+
+def _labelled(
+    payloads: Sequence[bytes], senders: Sequence[Member]
+) -> tuple[list[bytes], list[Member]]:
+    kept = [
+        (b"".join((f"{sender.name}: ".encode(), payload)), sender)
+        for payload, sender in zip(payloads, senders, strict=True)
+    ]
+    kept = [(payload, sender) for payload, sender in kept if len(payload) <= MAX_PAYLOAD]
+    return [payload for payload, _ in kept], [sender for _, sender in kept]
