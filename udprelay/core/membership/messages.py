@@ -1,0 +1,205 @@
+"""What members have said: opened, once, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from udprelay.core.membership.assembly import Assembly
+from udprelay.core.membership.events import Event, Received
+from udprelay.core.membership.identities import Identities, Verdict
+from udprelay.core.membership.known_member import KnownMember
+from udprelay.core.membership.losses import Losses
+from udprelay.core.membership.sealing import Sealing
+from udprelay.core.membership.suspicions import REPEATED, SEAL, UNSEALED, WITHHELD, Suspicions
+from udprelay.core.seal import PRIVATE, RELIABLE, UNRELIABLE, UNRELIABLE_PRIVATE, SealError
+from udprelay.core.wire import header
+from udprelay.core.wire.sequenced import Data, Private
+
+RESUMPTION = 120.0
+"""Seconds after its joining in which a member may repeat what it has said before."""
+
+_PRIVATE = b"private"
+
+
+class Messages:
+    """
+    Makes messages of the datagrams of senders that are known.
+
+    It knows nothing of rooms and sessions: what a sender has said counts once, in all of them.
+
+    :param ordered: what is reliable comes in its sender's order.
+    :param sealing: opens payloads; None without a passphrase.
+    :param losses: is told what has not come.
+    :param suspicions: is told what can't be right.
+    :param tell: takes events.
+    :ivar received: messages.
+    :ivar repeated: datagrams that had come before, or are too old to tell.
+    """
+
+    def __init__(
+        self,
+        ordered: bool,
+        sealing: Sealing | None,
+        losses: Losses,
+        suspicions: Suspicions,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self.received = 0
+        self.repeated = 0
+        self._ordered = ordered
+        self._sealing = sealing
+        self._losses = losses
+        self._suspicions = suspicions
+        self._tell = tell
+        self._identities = Identities(ordered)
+        self._assembly = Assembly()
+
+    @property
+    def deadline(self) -> float | None:
+        """When :meth:`expire` should be called next."""
+        return self._assembly.deadline
+
+    def take(
+        self,
+        said: Data | Private,
+        member: KnownMember | None,
+        identity: bytes,
+        since: float,
+        now: float,
+    ) -> None:
+        """
+        Take a datagram.
+
+        :param member: the sender; None if nothing tells who it is.
+        :param identity: what its own sequences are kept by.
+        :param since: when it became a member, as far as is known.
+        """
+        nick = None if member is None else member.shown
+        payload = self._opened(said, member, nick, now)
+        if payload is None:
+            return
+        stream = _stream(said)
+        whole: bytes | None = payload
+        if said.own:
+            if stream == RELIABLE and self._ordered:
+                self._note_gap(said, member, identity, now)
+            if not self._is_new(said, stream, identity, nick, since, now):
+                return
+            if said.flags & header.RELIABLE:
+                key = identity + _PRIVATE if stream == PRIVATE else identity
+                whole = self._assembly.take(key, said.own, said.flags, payload, now, nick)
+                self._note_lost()
+        if whole is not None:
+            self.received += 1
+            reliable, sealed = (bool(said.flags & f) for f in (header.RELIABLE, header.SEALED))
+            private = isinstance(said, Private)
+            self._tell(Received(said.number, nick, whole, reliable, private, sealed))
+
+    def account(self, member: KnownMember, last: int, begins: bool) -> None:
+        """
+        Note that all a member has said in the room, up to ``last``, has had its turn.
+
+        :param begins: see :meth:`Identities.skipped`.
+        """
+        if self._ordered and member.identity:
+            self._gap(member.identity, last, member, begins)
+
+    def gone(self, member: KnownMember) -> None:
+        """Note that a member has left: what it has begun to say is lost."""
+        for stream in (member.identity, member.identity + _PRIVATE):
+            if self._assembly.broken(stream):
+                self._losses.tell(1, member.shown)
+
+    def resume(self, now: float) -> None:
+        """Wait again for the rest of messages: nothing could come for some time."""
+        self._assembly.resume(now)
+
+    def expire(self, now: float) -> None:
+        """Give up messages whose rest does not come."""
+        self._assembly.expire(now)
+        self._note_lost()
+
+    def _opened(
+        self, said: Data | Private, member: KnownMember | None, nick: str | None, now: float
+    ) -> bytes | None:
+        sealed = bool(said.flags & header.SEALED)
+        if member is None and (said.flags & header.AGAIN or (sealed and self._sealing)):
+            # Without the sender's identity nobody can tell whether it has come before, or who
+            # should have sealed it.
+            self._losses.tell(1, None)
+            return None
+        if self._sealing is None and not sealed:
+            return said.payload
+        if not sealed:
+            self._suspicions.note(UNSEALED, said.number, nick, now)
+            return None
+        if self._sealing is not None and member is not None and member.identity:
+            with suppress(SealError):
+                return self._sealing.open(
+                    member.identity, _stream(said), said.own, said.flags, said.payload
+                )
+        self._suspicions.note(SEAL, said.number, nick, now)
+        return None
+
+    def _is_new(
+        self,
+        said: Data | Private,
+        stream: int,
+        identity: bytes,
+        nick: str | None,
+        since: float,
+        now: float,
+    ) -> bool:
+        identities = self._identities
+        if stream == RELIABLE:
+            verdict = identities.reliable(identity, said.own)
+        elif stream == UNRELIABLE:
+            verdict = identities.unreliable(identity, said.own)
+        else:
+            verdict = identities.private(identity, said.own, reliable=stream == PRIVATE)
+        if verdict is Verdict.NEW:
+            return True
+        self.repeated += 1
+        if (
+            self._sealing is not None
+            and verdict is Verdict.REPEATED
+            and said.flags & header.RELIABLE
+            and not said.flags & header.AGAIN
+            and now - since >= RESUMPTION
+        ):
+            self._suspicions.note(REPEATED, said.number, nick, now)
+        return False
+
+    def _note_gap(
+        self, said: Data | Private, member: KnownMember | None, identity: bytes, now: float
+    ) -> None:
+        withheld = self._gap(identity, said.own - 1, member)
+        if withheld and self._sealing is not None:
+            nick = None if member is None else member.shown
+            self._suspicions.note(WITHHELD, said.number, nick, now, withheld)
+
+    def _gap(
+        self, identity: bytes, last: int, member: KnownMember | None, begins: bool = True
+    ) -> int:
+        """Note that all up to ``last`` has had its turn; return what no hole explains."""
+        missing = self._identities.skipped(identity, last, begins)
+        if not missing:
+            return 0
+        self._assembly.broken(identity)
+        if member is None:
+            return self._losses.gap(missing, None)
+        self._losses.reports.add(member, last, missing)
+        return self._losses.gap(missing, member.shown)
+
+    def _note_lost(self) -> None:
+        for nick in self._assembly.take_lost():
+            self._losses.tell(1, nick)
+
+
+def _stream(said: Data | Private) -> int:
+    """Return which of a sender's sequences it is in, as seals number them."""
+    reliable = said.flags & header.RELIABLE
+    if isinstance(said, Private):
+        return PRIVATE if reliable else UNRELIABLE_PRIVATE
+    return RELIABLE if reliable else UNRELIABLE
