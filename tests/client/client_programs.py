@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -10,13 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import udprelay
 
 PATIENCE = 45.0
 CLIENT = [sys.executable, "-m", "udprelay.client"]
+_UNWANTED = ("NO_COLOR", "COLORTERM", "UDPRELAY_PASSPHRASE")
 ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLORTERM")},
+    **{name: value for name, value in os.environ.items() if name not in _UNWANTED},
     "PYTHONPATH": str(Path(udprelay.__file__).parents[1]),
     "TERM": "xterm",
 }
@@ -30,7 +33,7 @@ class Peer:
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.settimeout(PATIENCE)
         self._socket.bind((host, port))
-        self._client: tuple[str, int] | None = None
+        self._client: tuple[Any, ...] | None = None
         self.port: int = self._socket.getsockname()[1]
         self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
@@ -38,11 +41,24 @@ class Peer:
         payload, self._client = self._socket.recvfrom(70_000)
         return payload
 
+    def knows(self, address: tuple[Any, ...]) -> None:
+        """Send to this address."""
+        self._client = address[:2]
+
     def send(self, *payloads: bytes) -> None:
-        """Send to whom something was last received from."""
+        """Send to whom it knows, or to whom something was last received from."""
         assert self._client is not None
         for payload in payloads:
             self._socket.sendto(payload, self._client)
+
+    @property
+    def heard_from(self) -> tuple[Any, ...] | None:
+        """Whom something was last received from."""
+        return self._client
+
+    def has_mail(self) -> bool:
+        """Whether a datagram waits to be received."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def nothing_waits(self) -> bool:
         self._socket.setblocking(False)

@@ -1,243 +1,204 @@
-# ruff: noqa: N803 (Twisted's names)
+"""One run: counting, waiting, leaving; with a conversation that only remembers."""
+
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import pytest_twisted
-from client_programs import Peer, unused_port
-from twisted.internet import reactor
-from twisted.internet.address import IPv4Address, IPv6Address
+from client_fakes import Front
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IHostnameResolver
 from twisted.internet.task import Clock
-from zope.interface import implementer
-from zope.interface.verify import verifyClass
 
-from udprelay.client.client import Client
-from udprelay.client.notices import Notice, RejectedError
+from udprelay.client.client import PROGRESS, Client
+from udprelay.client.notices import Notice, Volume
 from udprelay.client.options import Options
-from udprelay.client.resolve import resolve
-from udprelay.core.endpoint import MAX_PAYLOAD
+from udprelay.client.talk import Heard, Listening, Said
 
 
-@implementer(IHostnameResolver)
-class Names:
-    """Knows every name, or none; answers when told."""
+class Talk:
+    """A conversation whose progress a test decides."""
 
-    def __init__(self, *addresses: str, at_once: bool = True) -> None:
-        self._addresses = addresses
-        self._at_once = at_once
-        self._receiver: Any = None
+    peer = "192.0.2.1:6000"
+    resolving = False
 
-    def resolveHostName(
-        self,
-        resolutionReceiver: Any,
-        hostName: str,
-        portNumber: int = 0,
-        addressTypes: Sequence[Any] | None = None,
-        transportSemantics: str = "TCP",
-    ) -> Any:
-        assert transportSemantics == "UDP"
-        self._receiver = resolutionReceiver
-        if self._at_once:
-            self.answer()
-
-    def answer(self) -> None:
-        for host in self._addresses:
-            kind = IPv6Address if ":" in host else IPv4Address
-            self._receiver.addressResolved(kind("UDP", host, 0))
-        self._receiver.resolutionComplete()
-
-
-class Front:
-    """A front end that remembers."""
-
-    def __init__(self) -> None:
-        self.begun = False
-        self.shown: list[bytes] = []
-        self.events: list[str] = []
+    def __init__(self, owner: Listening) -> None:
+        self.owner = owner
+        self.said: list[bytes] = []
+        self.busy = False
+        self.pending = 0
+        self.status = 0
         self.closed = 0
+        self.left: Deferred[None] = succeed(None)
 
-    def begin(self, client: Client, link: object) -> None:
-        self.begun = True
+    async def open(self) -> None:
+        self.owner.opened()
 
-    def show(self, payload: bytes) -> None:
-        self.shown.append(payload)
+    def say(self, said: Said) -> None:
+        self.said.append(said.payload)
 
-    def notice(self, notice: Notice) -> None:
-        self.events.append(notice.event)
+    def outcome(self) -> int:
+        return self.status
 
-    def drained(self) -> None:
-        pass
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
 
     def close(self) -> Deferred[None]:
         self.closed += 1
-        return succeed(None)
+        return self.left
 
 
-class Conversation:
-    """A client on a clock of its own, with real sockets."""
+class Run:
+    """A client on a clock of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self.clock = Clock()
         self.front = Front()
         self.status: int | None = None
-        self.client: Any = None
-
-    def start(self, host: str, port: int, names: Names | None = None, **options: Any) -> None:
-        chosen = Options(host=host, port=port, **options)
-        self.client = Client(chosen, self.clock, self.front)
+        self.client = Client(Options(**options), self.clock, self.front, self._talk)
         self.client.finished.addCallback(self._finish)
-        Deferred.fromCoroutine(self.client.start(names or Names(), reactor))
+        Deferred.fromCoroutine(self.client.start())
+
+    def _talk(self, owner: Listening) -> Talk:
+        self.talk = Talk(owner)
+        return self.talk
 
     def _finish(self, status: int) -> None:
         self.status = status
 
-    async def end(self) -> int | None:
-        """Leave, if it has not left yet; return the exit status."""
-        self.client.leave(9)
-        if self.status is None:
-            await self.client.finished
-        return self.status
+
+def hear(run: Run, *payloads: bytes) -> None:
+    for payload in payloads:
+        run.client.heard(Heard(payload))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    made: list[Run] = []
+    request.node.made = made
+    yield
+    for run in made:
+        run.client.leave(9)
+        assert (run.talk.closed, run.front.closed) == (1, 1)
+        assert run.clock.getDelayedCalls() == []
 
 
 @pytest.fixture
-def talk() -> Iterator[Conversation]:
-    conversation = Conversation()
-    yield conversation
-    pytest_twisted.blockon(Deferred.fromCoroutine(conversation.end()))
-    assert conversation.front.closed == 1
-    assert conversation.clock.getDelayedCalls() == []
+def run(request: pytest.FixtureRequest) -> Run:
+    made = Run(**getattr(request, "param", {}))
+    request.node.made.append(made)
+    return made
 
 
-def test_the_names_are_a_resolver() -> None:
-    assert verifyClass(IHostnameResolver, Names)
+def test_the_front_end_begins_when_the_conversation_is_open(run: Run) -> None:
+    assert run.front.begun
 
 
-@pytest_twisted.ensureDeferred
-async def test_addresses_are_not_looked_up() -> None:
-    for host in ("192.0.2.1", "2001:db8::1", "fe80::1%eth0"):
-        assert await resolve(Names("192.0.2.9"), host) == [host]
+def test_what_is_said_and_heard_is_passed_on(run: Run) -> None:
+    run.client.say(Said(b"hello"))
+    hear(run, b"hi")
+    assert (run.talk.said, run.front.shown) == ([b"hello"], [b"hi"])
 
 
-@pytest_twisted.ensureDeferred
-async def test_addresses_keep_the_order_of_the_resolver() -> None:
-    names = Names("2001:db8::1", "192.0.2.1")
-    assert await resolve(names, "a.example") == ["2001:db8::1", "192.0.2.1"]
+def test_more_may_be_said_when_little_waits(run: Run) -> None:
+    run.talk.busy = True
+    run.client.progressed()
+    assert (run.client.busy, run.front.drains) == (True, 0)
+    run.talk.busy = False
+    run.client.progressed()
+    assert (run.client.busy, run.front.drains) == (False, 1)
 
 
-@pytest_twisted.ensureDeferred
-async def test_the_scope_of_a_link_local_address_is_kept() -> None:
-    names = Names(at_once=False)
-    found = resolve(names, "a.example")
-    names._receiver.addressResolved(IPv6Address("UDP", "fe80::1", 0, 0, 3))
-    names.answer()
-    assert await found == ["fe80::1%3"]
-
-
-@pytest_twisted.ensureDeferred
-async def test_a_name_that_nobody_knows_ends_it(talk: Conversation) -> None:
-    talk.start("a.example", 6000, Names(), quiet=True)
-    assert (await talk.end(), talk.front.events) == (2, ["peer.unresolved"])
-
-
-def test_an_address_without_a_way_to_it_gives_place_to_the_next(
-    talk: Conversation, peer: Peer
+def test_after_the_end_of_input_it_stays_for_a_while_and_leaves_with_the_outcome(
+    run: Run,
 ) -> None:
-    talk.start("a.example", peer.port, Names("255.255.255.255", "127.0.0.1"))
-    assert talk.front.begun
-    talk.client.say(b"hello")
-    talk.clock.advance(0)
-    assert peer.receive() == b"hello"
+    run.talk.status = 2
+    run.client.input_ended(2.0)
+    run.clock.advance(1.9)
+    assert run.front.closed == 0
+    run.clock.advance(0.1)
+    assert run.status == 2
 
 
-@pytest_twisted.ensureDeferred
-async def test_no_address_with_a_way_to_it_ends_it(talk: Conversation) -> None:
-    talk.start("a.example", 6000, Names("255.255.255.255"), quiet=True)
-    assert (await talk.end(), talk.front.events) == (2, ["peer.unreachable"])
+def test_the_while_begins_when_nothing_is_pending(run: Run) -> None:
+    run.talk.pending = 1
+    run.client.input_ended(2.0)
+    run.clock.advance(10)
+    run.talk.pending = 0
+    run.client.progressed()
+    run.clock.advance(1.9)
+    assert run.status is None
+    run.client.progressed()
+    run.clock.advance(0.1)
+    assert run.status == 0
 
 
-def test_leaving_does_not_wait_for_the_resolver(talk: Conversation) -> None:
-    names = Names("127.0.0.1", at_once=False)
-    talk.start("a.example", 6000, names)
-    talk.client.leave(143)
-    assert (talk.status, talk.client.resolving) == (143, True)
-    names.answer()
-    assert not talk.front.begun
+def test_a_person_who_leaves_knows_how_things_are(run: Run) -> None:
+    run.talk.status = 2
+    run.client.input_ended(None)
+    assert run.status == 0
 
 
-@pytest_twisted.ensureDeferred
-async def test_after_the_end_of_input_it_stays_for_a_while(talk: Conversation, peer: Peer) -> None:
-    talk.start("127.0.0.1", peer.port)
-    talk.client.say(b"last")
-    talk.client.input_ended(2.0)
-    talk.clock.advance(5)
-    assert peer.receive() == b"last"
-    talk.clock.advance(1.9)
-    assert talk.front.closed == 0
-    talk.clock.advance(0.1)
-    assert await talk.end() == 0
+def test_that_it_waits_for_what_is_pending_is_told_after_a_second(run: Run) -> None:
+    run.talk.pending = 2
+    run.client.input_ended(None)
+    run.clock.advance(PROGRESS)
+    assert [notice.text for notice in run.front.notices] == [
+        "leaving as soon as 2 messages have arrived"
+    ]
+    run.talk.pending = 0
+    run.client.progressed()
+    assert run.status == 0
 
 
-@pytest.mark.parametrize(("wait", "status"), [(0.0, 2), (None, 0)])
-@pytest_twisted.ensureDeferred
-async def test_that_nobody_listened_is_the_status_unless_a_person_saw_it(
-    talk: Conversation, wait: float | None, status: int
-) -> None:
-    talk.start("127.0.0.1", unused_port())
-    talk.client.say(b"lost")
-    talk.client.input_ended(wait)
-    talk.clock.pump([0, 0])
-    assert await talk.end() == status
+@pytest.mark.parametrize("run", [{"count": 2}], indirect=True)
+def test_it_leaves_after_the_wanted_number_and_shows_and_says_no_more(run: Run) -> None:
+    run.talk.pending = 1
+    hear(run, b"one", b"two", b"three")
+    run.client.say(Said(b"late"))
+    assert (run.status, run.talk.said) == (None, [])
+    run.talk.pending, run.talk.status = 0, 1
+    run.client.progressed()
+    assert (run.status, run.front.shown) == (1, [b"one", b"two"])
 
 
-@pytest_twisted.ensureDeferred
-async def test_it_leaves_after_the_wanted_number_and_shows_no_more(
-    talk: Conversation, peer: Peer
-) -> None:
-    talk.start("127.0.0.1", peer.port, count=2)
-    talk.client.say(b"hello")
-    talk.clock.advance(0)
-    peer.receive()
-    peer.send(b"one", b"two", b"three")
-    await talk.client.finished
-    assert (talk.status, talk.front.shown) == (0, [b"one", b"two"])
+@pytest.mark.parametrize("run", [{"count": 1}], indirect=True)
+def test_the_wanted_number_ends_the_waiting_for_more(run: Run) -> None:
+    run.client.input_ended(60.0)
+    hear(run, b"one")
+    assert run.status == 0
 
 
-def test_keepalives_go_out_at_once_and_again(talk: Conversation, peer: Peer) -> None:
-    talk.start("127.0.0.1", peer.port, keepalive=30.0)
-    assert peer.receive() == b""
-    assert peer.nothing_waits()
-    talk.clock.advance(30)
-    assert peer.receive() == b""
+def test_leaving_waits_until_the_conversation_is_closed(run: Run) -> None:
+    run.talk.left = Deferred()
+    run.client.leave(130)
+    run.client.leave(0)
+    hear(run, b"late")
+    run.client.progressed()
+    assert (run.status, run.front.shown) == (None, [])
+    run.talk.left.callback(None)
+    assert run.status == 130
 
 
-def test_a_newline_is_added_where_it_is_wanted_and_counts(talk: Conversation, peer: Peer) -> None:
-    talk.start("127.0.0.1", peer.port, newline=True)
-    talk.client.say(b"x" * (MAX_PAYLOAD - 1))
-    with pytest.raises(RejectedError, match="a message of 65508 bytes"):
-        talk.client.say(b"x" * MAX_PAYLOAD)
-    with pytest.raises(RejectedError, match="an empty datagram is no message"):
-        talk.client.say(b"")
-    talk.clock.advance(0)
-    assert peer.receive() == b"x" * (MAX_PAYLOAD - 1) + b"\n"
+def test_a_conversation_that_ends_by_itself_ends_the_run(run: Run) -> None:
+    run.client.input_ended(60.0)
+    run.client.ended(3)
+    assert run.status == 3
 
 
 @pytest.mark.parametrize(
-    ("options", "events"),
+    ("run", "company", "told"),
     [
-        ({"quiet": True}, []),
-        ({}, ["peer.unreachable"]),
-        ({"verbose": True}, ["link.opened", "peer.unreachable"]),
+        ({}, False, ["NORMAL", "ERROR"]),
+        ({}, True, ["COMPANY", "NORMAL", "ERROR"]),
+        ({"quiet": True}, True, ["ERROR"]),
+        ({"verbose": True}, False, ["DETAIL", "COMPANY", "NORMAL", "ERROR"]),
     ],
+    indirect=["run"],
 )
-def test_how_much_is_told_is_chosen(
-    talk: Conversation, options: dict[str, bool], events: list[str]
-) -> None:
-    talk.start("127.0.0.1", unused_port(), **options)
-    talk.client.say(b"one")
-    talk.client.say(b"two")
-    talk.clock.advance(0)
-    assert talk.front.events == events
+def test_how_much_is_told_is_chosen(run: Run, company: bool, told: list[str]) -> None:
+    run.front.company = company
+    for volume in Volume:
+        run.client.notice(Notice(volume.name, "", volume=volume))
+    assert run.front.events == told

@@ -4,14 +4,18 @@ import json
 from datetime import datetime, timezone
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from udprelay.client import notices
 from udprelay.client.formats import JSONFormat, TextFormat
 from udprelay.client.notices import RejectedError
+from udprelay.client.talk import Heard, Said, Sender
 from udprelay.core.endpoint import MAX_PAYLOAD
+from udprelay.core.membership.sending import LARGEST_MESSAGE
 
+BOB = Sender("lobby", 7, "bob", private=False, reliable=True, sealed=False)
 NOW = datetime(2026, 1, 2, 3, 4, 5, 60, timezone.utc)
 TIME = "2026-01-02T03:04:05.000060Z"
 
@@ -34,30 +38,65 @@ def form() -> JSONFormat:
     ],
 )
 def test_in_a_pipe_a_message_is_one_line_of_its_bytes(payload: bytes, line: bytes) -> None:
-    assert TextFormat(escape=False).message(payload) == line
+    assert TextFormat(escape=False).message(Heard(payload)) == line
+
+
+@pytest.mark.parametrize(
+    ("sender", "line"),
+    [
+        (BOB, b"bob: hi"),
+        (evolve(BOB, private=True), b"bob (private): hi"),
+        (evolve(BOB, nick=None), b"member 7: hi"),
+        (evolve(BOB, nick="b\x1b[2J\n"), rb"b\x1b[2J\n: hi"),
+    ],
+)
+def test_whoever_is_known_is_named(sender: Sender, line: bytes) -> None:
+    for escape in (True, False):
+        assert TextFormat(escape).message(Heard(b"hi\n", sender)) == line
 
 
 def test_on_a_terminal_control_characters_are_escaped() -> None:
-    assert TextFormat(escape=True).message(b"a\nb\x1b[2J\xff\n") == rb"a\nb\x1b[2J\xff"
+    assert TextFormat(escape=True).message(Heard(b"a\nb\x1b[2J\xff\n")) == rb"a\nb\x1b[2J\xff"
 
 
 @given(payload=st.binary())
 def test_a_message_is_never_more_than_one_line(payload: bytes) -> None:
     for escape in (True, False):
-        line = TextFormat(escape).message(payload)
+        line = TextFormat(escape).message(Heard(payload, BOB))
         assert b"\n" not in line
         assert b"\r" not in line
-    assert b"\n" not in JSONFormat().message(payload)
+    assert b"\n" not in JSONFormat().message(Heard(payload, BOB))
 
 
 def test_a_message_as_json_has_its_text_and_length(form: JSONFormat) -> None:
-    assert form.message("hé\n".encode()) == (
+    assert form.message(Heard("hé\n".encode())) == (
         b'{"time": "%s", "event": "message", "text": "h\\u00e9\\n", "bytes": 4}' % TIME.encode()
     )
 
 
+def test_a_message_of_a_room_tells_how_it_came(form: JSONFormat) -> None:
+    sender = Sender("games", 7, None, private=True, reliable=False, sealed=True)
+    assert json.loads(form.message(Heard(b"hi", sender))) == {
+        "time": TIME,
+        "event": "message",
+        "room": "games",
+        "member": 7,
+        "nick": None,
+        "private": True,
+        "reliable": False,
+        "sealed": True,
+        "text": "hi",
+        "bytes": 2,
+    }
+
+
+def test_to_whom_and_how_can_be_said() -> None:
+    line = b'{"text": "hi", "to": "bob", "private": true, "reliable": false, "other": null}'
+    assert JSONFormat().said(line) == Said(b"hi", to="bob", reliable=False)
+
+
 def test_a_message_that_is_not_text_has_its_exact_bytes_too(form: JSONFormat) -> None:
-    assert json.loads(form.message(b"a\xff")) == {
+    assert json.loads(form.message(Heard(b"a\xff"))) == {
         "time": TIME,
         "event": "message",
         "text": "a\\xff",
@@ -81,18 +120,19 @@ def test_a_notice_as_json_has_its_fields_and_what_people_read(form: JSONFormat) 
 @given(payload=st.binary(min_size=1))
 def test_what_was_received_as_json_can_be_sent_on_unchanged(payload: bytes) -> None:
     form = JSONFormat()
-    assert form.payload(form.message(payload)) == payload
+    assert form.said(form.message(Heard(payload))) == Said(payload)
+    assert form.said(form.message(Heard(payload, BOB))) == Said(payload)
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_can_be_said_as_json(text: str) -> None:
     for ascii_only in (True, False):
         line = json.dumps({"text": text}, ensure_ascii=ascii_only).encode()
-        assert JSONFormat().payload(line) == text.encode()
+        assert JSONFormat().said(line) == Said(text.encode())
 
 
 def test_a_line_has_room_for_the_largest_message_in_its_longest_spelling() -> None:
-    line = json.dumps({"text": "\x01" * MAX_PAYLOAD})
+    line = json.dumps({"text": "\x01" * LARGEST_MESSAGE})
     assert len(line) <= JSONFormat.longest_line
 
 
@@ -108,13 +148,16 @@ def test_a_line_has_room_for_the_largest_message_in_its_longest_spelling() -> No
         (b'{"text": "a", "base64": null}', "'base64' is not a string"),
         (b'{"base64": "YQ"}', "'base64': Incorrect padding"),
         (b'{"text": "\\ud800"}', "'text': 'utf-8' codec can't encode"),
+        (b'{"text": "a", "to": 7}', "'to' is not a string"),
+        (b'{"text": "a", "reliable": "no"}', "'reliable' is not true or false"),
+        (b'{"text": "a", "private": true}', "'private' without 'to'"),
     ],
 )
 def test_a_line_that_is_not_a_message_is_rejected(
     form: JSONFormat, line: bytes, explanation: str
 ) -> None:
     with pytest.raises(RejectedError) as raised:
-        form.payload(line)
+        form.said(line)
     assert str(raised.value).startswith(explanation)
     assert (raised.value.reason, raised.value.length) == ("invalid", len(line))
 
@@ -122,6 +165,6 @@ def test_a_line_that_is_not_a_message_is_rejected(
 @given(line=st.binary())
 def test_no_line_of_input_fails_in_another_way(line: bytes) -> None:
     try:
-        JSONFormat().payload(line)
+        JSONFormat().said(line)
     except RejectedError as rejected:
         assert rejected.reason == "invalid"  # noqa: PT017

@@ -9,9 +9,14 @@ from udprelay.client.options import Options, UsageError, parse
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
-    assert parse(["--plain"]) == Options(
+    assert parse([]) == Options(
         host="127.0.0.1",
         port=6000,
+        plain=False,
+        room="lobby",
+        nick=None,
+        passphrase_file=None,
+        access_key=False,
         wait=1.0,
         count=None,
         json=False,
@@ -22,24 +27,50 @@ def test_the_defaults_are_the_documented_ones() -> None:
     )
 
 
-def test_every_option_is_read() -> None:
-    line = "--plain -w 2.5 -c 3 --json -v --newline --keepalive 30 [::1]:7000"
+def test_every_option_of_a_session_is_read() -> None:
+    line = "-r games -n ada --passphrase-file key --access-key -w 2.5 -c 3 --json -v [::1]:7000"
     assert parse(line.split()) == Options(
         host="::1",
         port=7000,
+        room="games",
+        nick="ada",
+        passphrase_file="key",
+        access_key=True,
         wait=2.5,
         count=3,
         json=True,
-        quiet=False,
         verbose=True,
-        newline=True,
-        keepalive=30.0,
     )
 
 
+def test_every_option_of_plain_datagrams_is_read() -> None:
+    line = "--plain -q --newline --keepalive 30 host"
+    assert parse(line.split()) == Options(
+        host="host", plain=True, quiet=True, newline=True, keepalive=30.0
+    )
+
+
+def test_every_option_of_a_bridge_is_read() -> None:
+    line = "--bridge localhost:7000 --bridge-to [::1]:9000 --bridge-per-member host"
+    assert parse(line.split()) == Options(
+        host="host",
+        bridge=("localhost", 7000),
+        bridge_to=("::1", 9000),
+        bridge_per_member=True,
+    )
+
+
+def test_a_bridge_may_be_at_any_free_port() -> None:
+    assert parse(["--bridge", "[::1]:0"]).bridge == ("::1", 0)
+
+
 def test_long_and_short_names_mean_the_same() -> None:
-    long = ["--plain", "--wait", "0", "--count", "7", "--quiet"]
-    assert parse(long) == parse(["--plain", "-w0", "-c7", "-q"])
+    long = ["--room", "games", "--nick", "ada", "--wait", "0", "--count", "7", "--quiet"]
+    assert parse(long) == parse(["-rgames", "-nada", "-w0", "-c7", "-q"])
+
+
+def test_a_nick_is_normalised() -> None:
+    assert parse(["-n", "  Ada   Lovelace "]).nick == "Ada Lovelace"
 
 
 @pytest.mark.parametrize(
@@ -53,17 +84,36 @@ def test_long_and_short_names_mean_the_same() -> None:
     ],
 )
 def test_a_peer_is_a_host_with_or_without_a_port(peer: str, host: str, port: int) -> None:
-    assert parse(["--plain", peer]) == Options(host=host, port=port)
+    assert parse([peer]) == Options(host=host, port=port)
 
 
 def test_waiting_may_have_no_end() -> None:
-    assert parse(["--plain", "--wait", "inf"]).wait == math.inf
+    assert parse(["--wait", "inf"]).wait == math.inf
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "the session protocol is not supported yet: use --plain"),
+        ("--newline", "--newline needs --plain"),
+        ("--keepalive 30", "--keepalive needs --plain"),
+        ("--plain --room games", "--room needs a session: leave out --plain"),
+        ("--plain -n ada", "--nick needs a session: leave out --plain"),
+        ("--plain --access-key", "--access-key needs a session: leave out --plain"),
+        (
+            "--plain --passphrase-file key",
+            "--passphrase-file needs a session: leave out --plain",
+        ),
+        (
+            "-r a/b",
+            "-r/--room: 'a/b' is no name of a room (1 to 64 letters, digits, '-', '_' and '.')",
+        ),
+        (
+            "-n \x07",
+            (
+                "-n/--nick: '\\x07': The character U+0007 is not allowed in a nick, or not at"
+                " its place."
+            ),
+        ),
         ("--plain -w soon", "-w/--wait: 'soon' is not a number of seconds (0 or more)"),
         ("--plain --wait -1", "-w/--wait: '-1' is not a number of seconds (0 or more)"),
         ("--plain -w nan", "-w/--wait: 'nan' is not a number of seconds (0 or more)"),
@@ -79,6 +129,20 @@ def test_waiting_may_have_no_end() -> None:
             "--plain --keepalive inf",
             "--keepalive: 'inf' is not a number of seconds (0.1 or more)",
         ),
+        ("--bridge 127.0.0.1", "--bridge: '127.0.0.1' has no port"),
+        ("--bridge :7000", "--bridge: ':7000' names no host"),
+        ("--bridge :0", "--bridge: ':1' names no host"),
+        ("--bridge a:1 --bridge-to b:0", "--bridge-to: '0' is not a port (1 to 65535)"),
+        ("--bridge-to a:1", "--bridge-to needs --bridge"),
+        ("--bridge-per-member", "--bridge-per-member needs --bridge"),
+        (
+            "--plain --bridge a:1 --bridge-per-member",
+            "--bridge-per-member needs a session: leave out --plain",
+        ),
+        (
+            "--plain --bridge a:1 --newline",
+            "--newline is not for a bridge, which alters nothing",
+        ),
         ("--plain host:0", "HOST[:PORT]: '0' is not a port (1 to 65535)"),
         ("--plain :6000", "HOST[:PORT]: ':6000' names no host"),
         ("--plain a..b", "HOST[:PORT]: 'a..b' is no name of a host"),
@@ -89,7 +153,7 @@ def test_waiting_may_have_no_end() -> None:
 )
 def test_what_is_wrong_is_told_in_one_line(arguments: str, message: str) -> None:
     with pytest.raises(UsageError) as raised:
-        parse(arguments.split())
+        parse(arguments.split(" ") if arguments else [])
     assert str(raised.value) == message
 
 
@@ -106,7 +170,14 @@ def test_help_tells_every_option_and_every_exit_status(capsys: pytest.CaptureFix
     assert left.value.code == 0
     told = capsys.readouterr().out
     for word in [
+        "--room",
+        "--nick",
+        "--passphrase-file",
+        "--access-key",
         "--plain",
+        "--bridge",
+        "--bridge-to",
+        "--bridge-per-member",
         "--newline",
         "--keepalive",
         "--wait",
@@ -116,5 +187,5 @@ def test_help_tells_every_option_and_every_exit_status(capsys: pytest.CaptureFix
         "--verbose",
     ]:
         assert word in told
-    for status in ("0 ", "1 ", "2 ", "70 ", "130 "):
+    for status in ("0 ", "1 ", "2 ", "3 ", "70 ", "130 "):
         assert f"\n  {status}" in told

@@ -26,11 +26,6 @@ def events(output: bytes) -> list[dict[str, object]]:
     return found
 
 
-def test_without_plain_it_says_what_to_use() -> None:
-    told = b"udprelay-client: the session protocol is not supported yet: use --plain\n"
-    assert client("127.0.0.1", stdin=b"hello\n") == (1, b"", told)
-
-
 def test_a_wrong_option_is_one_line_and_status_1() -> None:
     told = b"udprelay-client: -c/--count: 'x' is not a number of messages (1 or more)\n"
     assert client("--plain", "-c", "x") == (1, b"", told)
@@ -293,7 +288,8 @@ def test_a_signal_does_not_wait_for_a_reader_that_does_not_read(
     assert process.wait(PATIENCE) == 143
 
 
-def test_a_signal_does_not_wait_for_the_resolver(start_client: StartClient) -> None:
+@pytest.mark.parametrize("plain", [["--plain"], []])
+def test_a_signal_does_not_wait_for_the_resolver(plain: list[str]) -> None:
     program = (
         "import socket, sys, threading\n"
         "def never(*_):\n"
@@ -301,7 +297,7 @@ def test_a_signal_does_not_wait_for_the_resolver(start_client: StartClient) -> N
         "    threading.Event().wait()\n"
         "socket.getaddrinfo = never\n"
         "from udprelay.client.main import main\n"
-        "sys.exit(main(['--plain', 'a.example']))\n"
+        f"sys.exit(main([*{plain}, 'a.example']))\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program],

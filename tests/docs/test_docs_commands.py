@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+from datetime import datetime
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
-from docs_sources import DOCS, README, ROOT, literal_blocks, names, rows, section, text
+from docs_sources import DOCS, README, literal_blocks, names, rows, section, text
 
-from udprelay import console
-from udprelay.client.commands import HELP
+from udprelay import client, console
+from udprelay.client import (
+    bridge_counts,
+    bridge_members,
+    bridge_notices,
+    bridge_port,
+    notices,
+    room_notices,
+)
+from udprelay.client.commands import Command
+from udprelay.client.formats import JSONFormat
+from udprelay.client.notices import Volume
 from udprelay.client.options import parse
+from udprelay.client.talk import Heard, Said, Sender
+from udprelay.client.terminal_commands import RoomCommands
 from udprelay.core.challenge import challenge, is_challenge
+from udprelay.core.membership.sending import LARGEST_UNRELIABLE, LARGEST_UNRELIABLE_PRIVATE
 from udprelay.core.rules import ListenerRules
+from udprelay.core.wire.header import DOWN_DATA, UP_DATA
 from udprelay.tap import Options
 
-RELAY, CLIENT = DOCS / "relay.rst", DOCS / "client.rst"
+RELAY, CLIENT, BRIDGE = (DOCS / f"{name}.rst" for name in ("relay", "client", "bridge"))
 CODE = "1rvpa8mz"
 
 
@@ -94,20 +111,107 @@ def test_exit_statuses_of_the_client(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_commands_of_the_client() -> None:
     (transcript,) = (b for b in literal_blocks(CLIENT) if "/quit" in b)
-    for command, meaning in HELP.items():
-        assert f"-- {command:8} {meaning}\n" in transcript
+    shown = [line for line in transcript.splitlines() if re.match("-- /", line)]
+    told: list[str] = []
+    RoomCommands(SimpleNamespace(), lambda _: True, told.append).run(Command("help"))
+    assert shown == [f"-- {line}" for line in told]
+
+
+def notices_made(*modules: ModuleType) -> dict[str, set[str]]:
+    """Make one of each notice of some modules; return their fields by their ids."""
+    samples = {
+        "OSError": ConnectionRefusedError(111, "Connection refused"),
+        "RejectedError": notices.RejectedError("invalid", "it is", 1),
+        "Sequence[str]": ["bob"],
+        "bytes | None": b"hello",
+        "int": 1,
+        "float": 1.5,
+        "bool": True,
+    }
+    found: dict[str, set[str]] = {}
+    for module in modules:
+        for _, make in inspect.getmembers(module, inspect.isfunction):
+            signature = inspect.signature(make)
+            if make.__module__ == module.__name__ and signature.return_annotation == "Notice":
+                required = [p for p in signature.parameters.values() if p.default is p.empty]
+                made = make(*(samples.get(p.annotation, "lost") for p in required))
+                fields = found.setdefault(made.event, set(made.fields))
+                assert fields == set(made.fields)
+    return found
 
 
 def test_notices_of_the_client() -> None:
-    source = text(ROOT / "udprelay" / "client" / "notices.py")
-    made = set(re.findall(r'Notice\(\s*"([a-z.-]+)"', source))
-    assert {names(row[0])[0] for row in rows(section(CLIENT, "JSON"))[1:]} == made
+    assert documented_notices(CLIENT, "JSON") == notices_made(notices, room_notices)
+
+
+def test_notices_of_the_bridge() -> None:
+    assert documented_notices(BRIDGE, "Notices") == notices_made(bridge_notices)
+
+
+def documented_notices(page: Path, title: str) -> dict[str, set[str]]:
+    found = (row for row in rows(section(page, title)) if "." in row[0])
+    return {names(event)[0]: set(names(fields)) for event, fields, _ in found}
+
+
+def test_reasons_for_which_a_bridge_drops_datagrams() -> None:
+    found = [row for row in rows(section(BRIDGE, "Notices")) if "." not in row[0]][2:]
+    documented = {names(reason)[0]: told != "always" for reason, _, told in found}
+    assert documented == {
+        reason: bridge_notices.dropped(reason, 1).volume is Volume.DETAIL
+        for reason in bridge_notices.REASONS
+    }
+
+
+def test_bounds_of_the_bridge() -> None:
+    page = text(BRIDGE)
+    assert f"{LARGEST_UNRELIABLE:,} bytes pass, {LARGEST_UNRELIABLE_PRIVATE:,} to one" in page
+    assert f"{bridge_members.MOST} ports at most" in page
+    assert f"away for {bridge_members.GRACE:.0f} s" in page
+    assert f"silent for {bridge_port.SILENCE:.0f} s" in page
+    assert f"at most every {bridge_counts.AGAIN:.0f} s" in page
+    assert f"adds {UP_DATA} bytes to what it sends, a relay {DOWN_DATA} " in page
 
 
 def test_objects_of_the_client() -> None:
-    lines = [line for b in literal_blocks(CLIENT) for line in b.splitlines() if line[0] == "{"]
-    objects = list(map(json.loads, lines))
+    blocks = [b for b in literal_blocks(CLIENT) if b.startswith("{")]
+    shown, *rest = ([json.loads(line) for line in b.splitlines()] for b in blocks)
     described = re.findall(r"(?m)^``(\w+)``$", section(CLIENT, "JSON"))
-    assert len(objects) == 4
-    assert described == ["time", "event", "text", "bytes", "base64"]
-    assert list(objects[1]) == described
+    assert list(shown[1]) == described
+    sender = Sender("lobby", 3, "bob", private=False, reliable=True, sealed=False)
+    now = datetime.fromisoformat(shown[1]["time"].replace("Z", "+00:00"))
+    made = [
+        JSONFormat(lambda: now).message(Heard(b"\xff", sender)),
+        JSONFormat(lambda: now).message(Heard(b"hello", sender)),
+    ]
+    assert json.loads(made[0]) == shown[1]
+    assert {**json.loads(made[1]), "time": shown[0]["time"]} == shown[0]
+    left = room_notices.member_left(3, "bob", "left")
+    assert {**json.loads(JSONFormat().notice(left)), "time": shown[2]["time"]} == shown[2]
+    (said,) = ([JSONFormat().said(json.dumps(line).encode()) for line in b] for b in rest)
+    assert said == [
+        Said(b"hello\n"),
+        Said(b"\x00\xff", reliable=False),
+        Said(b"for you alone", to="bob"),
+    ]
+
+
+def test_largest_message_that_is_not_reliable() -> None:
+    assert f"{LARGEST_UNRELIABLE:,} bytes" in section(CLIENT, "JSON")
+
+
+def test_parameters_of_join() -> None:
+    part = section(CLIENT, "In a program")
+    signature = inspect.signature(client.join).parameters
+    documented = set(re.findall(r"\w+", part.partition("join(")[2].partition(", ...")[0]))
+    for line in re.findall(r"(?m)^   (``.+``)$", part):
+        documented.update(name.partition("=")[0] for name in names(line))
+    assert set(signature) == documented - {"6000"}
+
+
+def test_what_a_member_has() -> None:
+    part = section(CLIENT, "In a program").partition("A ``Member`` has")[2]
+    documented = set()
+    for line in re.findall(r"(?m)^(``.+``)$", part):
+        documented.update(re.match(r"\w+", name)[0] for name in names(line))
+    public = {name for name in dir(client.Member) if not name.startswith("_")}
+    assert documented <= public | {"over"}

@@ -1,44 +1,41 @@
-"""One run of the client: what joins the link to the terminal or pipe."""
+"""One run of the client: what joins a conversation to the terminal or pipe."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import (
-    IDelayedCall,
-    IHostnameResolver,
-    IReactorFDSet,
-    IReactorTime,
-)
-from twisted.internet.task import LoopingCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from udprelay.client import notices
-from udprelay.client.link import Link
-from udprelay.client.notices import Notice, RejectedError, Volume, too_long
+from udprelay.client.notices import Notice, Volume
 from udprelay.client.options import Options
-from udprelay.client.outbox import Outbox
-from udprelay.client.resolve import resolve
-from udprelay.core.endpoint import MAX_PAYLOAD, host_port
+from udprelay.client.talk import DONE, Heard, Listening, Said, Talk
 
-DONE = 0
-FAILED = 1
-UNREACHABLE = 2
+# Seconds after which it is told what takes so long.
+PROGRESS = 1.0
 
 
 class FrontEnd(Protocol):
-    """Where messages come from and go to: the terminal or the pipe."""
+    """
+    Where messages come from and go to: the terminal or the pipe.
 
-    def begin(self, client: Client, link: Link) -> None:
+    :param company: whether it wants to hear who comes and goes.
+    """
+
+    company: bool
+
+    def begin(self, client: Client, talk: Talk) -> None:
         """Start reading: what is said can be sent now."""
         ...
 
-    def show(self, payload: bytes) -> None: ...
+    def show(self, message: Heard) -> None: ...
 
     def notice(self, notice: Notice) -> None: ...
 
     def drained(self) -> None:
-        """All that was said so far has been sent."""
+        """Little that was said still waits to be sent: more may be said."""
         ...
 
     def close(self) -> Deferred[None]:
@@ -48,133 +45,125 @@ class FrontEnd(Protocol):
 
 class Client:
     """
-    Connects, counts, waits, and leaves with an exit status.
+    Counts, waits, and leaves with an exit status.
 
+    :param talk: makes the conversation, given whom to tell what happens.
     :ivar finished: fires with the exit status, once.
-    :ivar resolving: whether the peer's name is being looked up, in a thread.
     """
 
-    def __init__(self, options: Options, clock: IReactorTime, front: FrontEnd) -> None:
+    def __init__(
+        self,
+        options: Options,
+        clock: IReactorTime,
+        front: FrontEnd,
+        talk: Callable[[Listening], Talk],
+    ) -> None:
         self.finished: Deferred[int] = Deferred()
-        self.resolving = False
         self._options = options
         self._clock = clock
         self._front = front
-        self._link = Link(self._received, self.notice)
-        self._outbox = Outbox(clock, self._transmit, self._drained)
-        self._keepalive: LoopingCall | None = None
+        self._talk = talk(self)
         self._count = 0
+        self._sated = False
         self._wait: float | None = None
         self._ended = False
         self._waiting: IDelayedCall | None = None
+        self._staying = False
         self._leaving = False
 
-    async def start(self, resolver: IHostnameResolver, reactor: IReactorFDSet) -> None:
-        """Find the peer, open the link, and let the front end begin."""
-        options = self._options
-        self.resolving = True
-        hosts = await resolve(resolver, options.host)
-        self.resolving = False
-        if self._leaving:
-            return
-        if not hosts:
-            self.notice(notices.peer_unresolved(options.host))
-        elif self._connect(hosts, reactor):
-            self._begin()
-            return
-        self.leave(UNREACHABLE)
+    async def start(self) -> None:
+        """Open the conversation, and let the front end begin."""
+        await self._talk.open()
 
-    def say(self, payload: bytes) -> None:
-        """
-        Send a message as soon as may be.
-
-        :raises RejectedError: if it can't be a datagram.
-        """
-        if not payload:
-            raise RejectedError("empty", "an empty datagram is no message", 0)
-        if self._options.newline:
-            payload += b"\n"
-        if len(payload) > MAX_PAYLOAD:
-            raise too_long(len(payload), MAX_PAYLOAD)
-        self._outbox.put(payload)
+    @property
+    def resolving(self) -> bool:
+        """Whether a name is being looked up, in a thread."""
+        return self._talk.resolving
 
     @property
     def busy(self) -> bool:
-        """Whether something said is still to be sent."""
-        return bool(self._outbox)
+        """Whether so much waits to be sent that no more should be said."""
+        return self._talk.busy
+
+    def say(self, said: Said) -> None:
+        """
+        Send a message as soon as may be.
+
+        :raises RejectedError: if it can't be one.
+        """
+        if not self._sated:
+            self._talk.say(said)
 
     def input_ended(self, wait: float | None) -> None:
         """
-        Nothing more will be said: leave when all is sent.
+        Nothing more will be said: leave when nothing that was said is pending.
 
         :param wait: seconds to stay after that; ``None``: whoever talked has left, and
-            knows already whether the peer was there.
+            knows already how things are.
         """
         self._ended = True
         self._wait = wait
-        if not self._outbox:
-            self._drained()
-
-    def notice(self, notice: Notice) -> None:
-        if notice.volume is Volume.DETAIL and not self._options.verbose:
-            return
-        if notice.volume is Volume.NORMAL and self._options.quiet:
-            return
-        self._front.notice(notice)
+        self.progressed()
 
     def leave(self, status: int) -> None:
         """Close everything, then fire :attr:`finished`."""
         if self._leaving:
             return
         self._leaving = True
-        self._outbox.discard()
-        if self._keepalive is not None:
-            self._keepalive.stop()
         if self._waiting is not None and self._waiting.active():
             self._waiting.cancel()
-        closed = gatherResults([self._link.close(), self._front.close()], consumeErrors=True)
+        closed = gatherResults([self._talk.close(), self._front.close()], consumeErrors=True)
         closed.addCallback(lambda _: status).chainDeferred(self.finished)
 
-    def _connect(self, hosts: list[str], reactor: IReactorFDSet) -> bool:
-        for host in hosts:
-            try:
-                self._link.connect(host, self._options.port, reactor)
-            except OSError as error:
-                failure = error
-                self._link = Link(self._received, self.notice)
-            else:
-                return True
-        peer = host_port(self._options.host, self._options.port)
-        self.notice(notices.peer_unreachable(peer, failure, Volume.ERROR))
-        return False
+    # What the conversation tells.
 
-    def _begin(self) -> None:
-        if self._options.keepalive is not None:
-            self._keepalive = LoopingCall(self._link.send, b"")
-            self._keepalive.clock = self._clock
-            self._keepalive.start(self._options.keepalive)
-        self._front.begin(self, self._link)
+    def opened(self) -> None:
+        self._front.begin(self, self._talk)
 
-    def _transmit(self, payload: bytes) -> bool:
-        return self._link.send(payload)
-
-    def _drained(self) -> None:
-        self._front.drained()
-        if not self._ended or self._waiting is not None or self._leaving:
+    def heard(self, message: Heard) -> None:
+        if self._leaving or self._sated:
             return
-        if self._wait is None:
-            self.leave(DONE)
-        else:
-            self._waiting = self._clock.callLater(self._wait, self._waited)
-
-    def _waited(self) -> None:
-        self._link.check()
-        self.leave(UNREACHABLE if self._link.unreachable else DONE)
-
-    def _received(self, payload: bytes) -> None:
-        if self._leaving:
-            return
-        self._front.show(payload)
+        self._front.show(message)
         self._count += 1
         if self._count == self._options.count:
+            self._sated = True
+            self.progressed()
+
+    def notice(self, notice: Notice) -> None:
+        if notice.volume is Volume.DETAIL and not self._options.verbose:
+            return
+        if notice.volume is Volume.COMPANY and not (self._front.company or self._options.verbose):
+            return
+        if notice.volume is not Volume.ERROR and self._options.quiet:
+            return
+        self._front.notice(notice)
+
+    def progressed(self) -> None:
+        if self._leaving:
+            return
+        if not self._talk.busy:
+            self._front.drained()
+        if not (self._ended or self._sated):
+            return
+        if self._talk.pending:
+            if self._waiting is None:
+                self._waiting = self._clock.callLater(PROGRESS, self._tell_pending)
+        elif self._sated:
+            self.leave(self._talk.outcome())
+        elif self._wait is None:
+            # A person knows how things are.
             self.leave(DONE)
+        elif not self._staying:
+            self._staying = True
+            if self._waiting is not None and self._waiting.active():
+                self._waiting.cancel()
+            self._waiting = self._clock.callLater(self._wait, self._waited)
+
+    def ended(self, status: int) -> None:
+        self.leave(status)
+
+    def _tell_pending(self) -> None:
+        self.notice(notices.messages_pending(self._talk.pending))
+
+    def _waited(self) -> None:
+        self.leave(self._talk.outcome())

@@ -56,6 +56,24 @@ def write_stderr(line: bytes) -> None:
             return
 
 
+def write_unless_full(descriptor: int, line: bytes) -> bool:
+    """
+    Write a line, unless its reader does not keep up: nothing may wait for that.
+
+    :returns: whether there is a reader.
+    """
+    writable = select.poll()
+    writable.register(descriptor, select.POLLOUT)
+    try:
+        if writable.poll(0):
+            os.write(descriptor, line + b"\n")
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def reader_may_leave(descriptor: int) -> bool:
     """Whether a write that fails means only that whoever read has read enough."""
     mode = os.fstat(descriptor).st_mode

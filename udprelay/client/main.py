@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from errno import EIO
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, cast
@@ -16,15 +16,28 @@ from twisted.internet import asyncioreactor
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
 
+from udprelay.client import passphrase
+from udprelay.client.bridge import Bridge
 from udprelay.client.client import Client, FrontEnd
 from udprelay.client.descriptors import (
+    STDERR,
     STDIN,
     STDOUT,
     blocking_restored,
     open_missing,
     write_stderr,
 )
+from udprelay.client.formats import Format, JSONFormat, TextFormat
+from udprelay.client.login import login_nick
+from udprelay.client.member import Member
 from udprelay.client.options import Options, UsageError, parse
+from udprelay.client.passphrase import Passphrase
+from udprelay.client.pipe import Pipe
+from udprelay.client.plain import PlainTalk
+from udprelay.client.room_talk import RoomTalk, Wanted
+from udprelay.client.talk import DONE, FAILED, Listening, Talk
+from udprelay.core.endpoint import MAX_PAYLOAD
+from udprelay.core.membership.sending import LARGEST_MESSAGE
 
 if TYPE_CHECKING:
     from twisted.internet.asyncioreactor import AsyncioSelectorReactor
@@ -32,8 +45,14 @@ if TYPE_CHECKING:
 USAGE = 1
 MISTAKE = 70  # EX_SOFTWARE of sysexits.h
 
-# Seconds for output whose reader is slow, after a signal.
+# Seconds for the relay, and for output whose reader is slow, after a signal.
 PATIENCE = 1.0
+
+# Seconds in which a relay admits who is no person: a person sees that it goes on trying.
+ANSWER = 5.0
+
+# Bytes of output that may wait for whoever reads it: what comes meanwhile is not lost.
+SLACK = 16 << 20
 
 # What has no cursor to move gets lines, not a line editor.
 _DUMB = ("dumb", "unknown")
@@ -48,12 +67,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
+        if options.access_key:
+            line = passphrase.access_key(options.passphrase_file, os.environ)
+            sys.stdout.write(f"{line}\n")
+            return DONE
+        found = None if options.plain else passphrase.find(options.passphrase_file, os.environ)
     except UsageError as error:
         write_stderr(f"udprelay-client: {error}".encode("utf-8", "backslashreplace"))
         return USAGE
     open_missing()
     with blocking_restored():
-        run = _Run(options)
+        run = _Run(options, found)
         status = run.run()
     if run.left_resolving:
         # The thread that looks the name up can't be stopped, and Python would wait for it.
@@ -63,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def on_terminal(options: Options, environ: Mapping[str, str]) -> bool:
     """Whether a person sits at both ends, with a terminal that can edit lines."""
-    if options.json or environ.get("TERM", "").lower() in _DUMB:
+    if options.json or options.bridge or environ.get("TERM", "").lower() in _DUMB:
         return False
     return os.isatty(STDIN) and os.isatty(STDOUT)
 
@@ -71,7 +95,7 @@ def on_terminal(options: Options, environ: Mapping[str, str]) -> bool:
 class _Run:
     """The reactor, the signals, and the way out."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, found: Passphrase | None) -> None:
         # poll, unlike epoll, takes regular files, as standard input and output may be.
         self._loop = asyncio.SelectorEventLoop(selectors.PollSelector())
         asyncio.set_event_loop(self._loop)
@@ -81,12 +105,24 @@ class _Run:
         self._reactor: AsyncioSelectorReactor = reactor  # type: ignore[assignment]
         self._mistake: str | None = None
         self._status: int | None = None
-        self._client = Client(options, self._reactor, _front_end(options, self._reactor))
+        terminal = on_terminal(options, os.environ)
+        front = _front_end(options, terminal, self._reactor)
+        self._bridge = front if isinstance(front, Bridge) else None
+        # A person sees that it goes on trying, and may stop it; a bridge is there to stay.
+        patience = None if terminal or self._bridge else ANSWER
+        changed = self._bridge.company_changed if self._bridge else None
+
+        def talk(owner: Listening) -> Talk:
+            return _talk(options, found, patience, owner, self._reactor, changed)
+
+        self._client = Client(options, self._reactor, front, talk)
+        if found is not None and found.warning is not None:
+            self._client.notice(found.warning)
         self._client.finished.addCallback(self._end)
 
     @property
     def left_resolving(self) -> bool:
-        return self._client.resolving
+        return self._client.resolving or (self._bridge is not None and self._bridge.resolving)
 
     def run(self) -> int:
         globalLogBeginner.beginLoggingTo(
@@ -108,10 +144,14 @@ class _Run:
             # Ignored from the start: by nohup, or by a shell that runs us in the background.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._loop.add_signal_handler(number, self._leave, 128 + number)
-        started = Deferred.fromCoroutine(
-            self._client.start(self._reactor.nameResolver, self._reactor)
-        )
+        started = Deferred.fromCoroutine(self._open())
         started.addErrback(lambda failure: self._mistaken(failure.getTraceback()))
+
+    async def _open(self) -> None:
+        if self._bridge is None or await self._bridge.open(self._client):
+            await self._client.start()
+        else:
+            self._client.leave(FAILED)
 
     def _leave(self, status: int) -> None:
         self._client.leave(status)
@@ -147,17 +187,45 @@ class _Run:
             self._leave(MISTAKE)
 
 
-def _front_end(options: Options, reactor: AsyncioSelectorReactor) -> FrontEnd:
-    # Imported only where needed, as the line editor takes its time.
-    if on_terminal(options, os.environ):
+def _front_end(options: Options, terminal: bool, reactor: AsyncioSelectorReactor) -> FrontEnd:
+    form: Format
+    if options.bridge is not None:
+        form = JSONFormat() if options.json else TextFormat(os.isatty(STDERR))
+        to, per_member = options.bridge_to, options.bridge_per_member
+        return Bridge(reactor, form, options.bridge, to, per_member)
+    if terminal:
+        # Imported only where needed, as the line editor takes its time.
         from udprelay.client.history import history_file
         from udprelay.client.terminal import Terminal
 
         return Terminal(history_file(os.environ))
-    from udprelay.client.formats import JSONFormat, TextFormat
-    from udprelay.client.pipe import Pipe
-
-    form = JSONFormat() if options.json else TextFormat(escape=os.isatty(STDOUT))
-    pipe = Pipe(form, options.wait)
+    if options.json:
+        form = JSONFormat()
+    else:
+        longest = MAX_PAYLOAD if options.plain else LARGEST_MESSAGE
+        form = TextFormat(os.isatty(STDOUT), longest)
+    pipe = Pipe(form, options.wait, 0 if options.plain else SLACK)
     pipe.open(reactor)
     return pipe
+
+
+def _talk(
+    options: Options,
+    found: Passphrase | None,
+    patience: float | None,
+    owner: Listening,
+    reactor: AsyncioSelectorReactor,
+    company_changed: Callable[[Member], object] | None,
+) -> Talk:
+    if options.plain:
+        return PlainTalk(
+            reactor, options.host, options.port, owner, options.newline, options.keepalive
+        )
+    wanted = Wanted(
+        options.room,
+        login_nick() if options.nick is None else options.nick,
+        other_nicks=options.nick is None,
+        passphrase=None if found is None else found.text,
+        recover=options.bridge is None,
+    )
+    return RoomTalk(reactor, options.host, options.port, owner, wanted, patience, company_changed)

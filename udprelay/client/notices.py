@@ -12,10 +12,11 @@ Each notice has a stable id, typed fields, and one line for people. These are al
 ``datagram.empty``    ``peer``: it sent an empty datagram, which is no message [``-v``]
 ``message.unsent``    ``peer``, ``reason`` (an errno name), ``bytes`` (its length)
 ``line.rejected``     ``line`` (its number from 1), ``reason`` (``empty``, ``too-long``,
-                      ``invalid``), ``bytes`` (the length of what was rejected)
+                      ``invalid``, ``absent``), ``bytes`` (the length of what was rejected)
 ``terminal.ready``    ``peer`` [only on a terminal]
 ``history.unusable``  ``path``, ``reason`` (an errno name) [``-v``, on a terminal]
 ``output.failed``     standard output can't be written; the client leaves
+``passphrase.exposed``  ``path``: others may read the file with the passphrase
 ====================  ====================================================================
 """
 
@@ -28,13 +29,14 @@ from os import strerror
 
 from attrs import Factory, frozen
 
-Fields = Mapping[str, str | int]
+Fields = Mapping[str, str | int | float | None]
 
 
 class Volume(Enum):
     """How much one must want to hear to hear a notice."""
 
     DETAIL = "only with --verbose"
+    COMPANY = "where the front end wants it, else only with --verbose"
     NORMAL = "not with --quiet"
     ERROR = "always"
 
@@ -58,7 +60,7 @@ class RejectedError(Exception):
     """
     A line that can't be sent as a message.
 
-    :param reason: ``empty``, ``too-long`` or ``invalid``.
+    :param reason: ``empty``, ``too-long``, ``invalid`` or ``absent`` (the receiver).
     :param explanation: the same for people.
     :param length: bytes in what was rejected.
     """
@@ -127,6 +129,17 @@ def history_unusable(path: str, error: OSError) -> Notice:
 
 def output_failed() -> Notice:
     return Notice("output.failed", "standard output can't be written", volume=Volume.ERROR)
+
+
+def messages_pending(count: int) -> Notice:
+    messages = "1 message has" if count == 1 else f"{count} messages have"
+    text = f"leaving as soon as {messages} arrived"
+    return Notice("messages.pending", text, {"count": count})
+
+
+def passphrase_exposed(path: str) -> Notice:
+    text = f"others may read the passphrase in {path}: chmod go= {path}"
+    return Notice("passphrase.exposed", text, {"path": path})
 
 
 def _cause(error: OSError) -> str:

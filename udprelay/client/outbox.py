@@ -37,9 +37,9 @@ class Outbox:
         self._payloads: deque[bytes] = deque()
         self._turn: IDelayedCall | None = None
 
-    def __bool__(self) -> bool:
-        """Whether anything waits to be sent."""
-        return bool(self._payloads)
+    def __len__(self) -> int:
+        """How many wait to be sent."""
+        return len(self._payloads)
 
     def put(self, payload: bytes) -> None:
         self._payloads.append(payload)

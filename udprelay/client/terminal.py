@@ -9,7 +9,6 @@ from pathlib import Path
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import in_terminal
-from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.renderer import print_formatted_text
@@ -18,16 +17,18 @@ from twisted.internet.defer import Deferred
 
 from udprelay.client import notices
 from udprelay.client.client import Client
-from udprelay.client.commands import COMMANDS, HELP, Command, Say, Unknown, understand
+from udprelay.client.colours import style_of
+from udprelay.client.commands import Command, Say, Unknown, understand, words
 from udprelay.client.history import open_history
-from udprelay.client.link import Link
-from udprelay.client.notices import Notice, RejectedError
+from udprelay.client.notices import Notice, RejectedError, Volume
+from udprelay.client.talk import Heard, Said, Talk
+from udprelay.client.terminal_commands import Commands, commands_of
 from udprelay.core.text import printable, shown
 
 # Lines that may wait to be printed before the socket is no longer read.
 BACKLOG = 1000
 
-_STYLE = Style.from_dict({"notice": "dim"})
+_STYLE = Style.from_dict({"notice": "dim", "error": "bold", "private": "italic"})
 
 
 class Terminal:
@@ -37,17 +38,15 @@ class Terminal:
     :param history: the file for the lines typed; without it they are remembered for now.
     """
 
+    company = True
+
     def __init__(self, history: Path) -> None:
         self._unusable: Notice | None = None
         self._session: PromptSession[str] = PromptSession(
-            "> ",
-            history=self._history(history),
-            completer=WordCompleter(COMMANDS, sentence=True),
-            complete_while_typing=False,
-            enable_suspend=True,
+            history=self._history(history), complete_while_typing=False, enable_suspend=True
         )
-        self._link: Link | None = None
-        self._lines: StyleAndTextTuples = []
+        self._talk: Talk | None = None
+        self._lines: list[StyleAndTextTuples] = []
         self._printing: asyncio.Task[None] | None = None
         self._prompting: asyncio.Task[None] | None = None
         self._closed: Deferred[None] | None = None
@@ -59,18 +58,29 @@ class Terminal:
             self._unusable = notices.history_unusable(str(path), error)
             return InMemoryHistory()
 
-    def begin(self, client: Client, link: Link) -> None:
-        self._link = link
+    def begin(self, client: Client, talk: Talk) -> None:
+        self._talk = talk
+        commands = commands_of(talk, lambda said: self._said(said, client), self._tell)
+        self._session.message = commands.prompt
+        self._session.completer = commands.completer
         if self._unusable is not None:
             client.notice(self._unusable)
-        client.notice(notices.terminal_ready(link.peer))
-        self._prompting = _started(self._converse(client))
+        client.notice(notices.terminal_ready(talk.peer))
+        self._prompting = _started(self._converse(client, commands))
 
-    def show(self, payload: bytes) -> None:
-        self._print("", shown(payload))
+    def show(self, message: Heard) -> None:
+        text = shown(message.payload)
+        sender = message.sender
+        if sender is None:
+            self._print([("", text)])
+            return
+        style = style_of(sender.nick) if sender.nick else "class:notice"
+        private = [("class:private", " (private)")] if sender.private else []
+        self._print([(style, printable(sender.name)), *private, ("", f": {text}")])
 
     def notice(self, notice: Notice) -> None:
-        self._tell(notice.text)
+        error = notice.volume is Volume.ERROR
+        self._tell(notice.text, "class:error" if error else "class:notice")
 
     def drained(self) -> None:
         pass
@@ -80,21 +90,25 @@ class Terminal:
             self._closed = Deferred.fromFuture(_started(self._finish()))
         return self._closed
 
-    async def _converse(self, client: Client) -> None:
+    async def _converse(self, client: Client, commands: Commands) -> None:
         kept = ""
+        known = words(commands.help)
         while (text := await self._typed(kept)) is not None:
             unsent = []
             # Pasted text may have several lines.
             for line in text.split("\n"):
-                match understand(line):
+                match understand(line, known):
                     case Say(said):
-                        if not self._said(said, client):
+                        # Bytes typed that are not UTF-8 are sent as they are.
+                        payload = said.encode("utf-8", "surrogateescape")
+                        if said and not self._said(Said(payload), client):
                             unsent.append(line)
                     case Command("quit"):
                         client.input_ended(None)
                         return
-                    case Command():
-                        self._help()
+                    case Command() as command:
+                        if not commands.run(command):
+                            unsent.append(line)
                     case Unknown(word):
                         self._tell(f"no command {word} here (/help); to send it, type /{word}")
             kept = "\n".join(unsent)
@@ -112,28 +126,21 @@ class Terminal:
         except (EOFError, KeyboardInterrupt, OSError):
             return None
 
-    def _said(self, text: str, client: Client) -> bool:
-        if not text:
-            return True
+    def _said(self, said: Said, client: Client) -> bool:
         try:
-            # Bytes typed that are not UTF-8 are sent as they are.
-            client.say(text.encode("utf-8", "surrogateescape"))
+            client.say(said)
         except RejectedError as rejected:
             self._tell(f"not sent: {rejected}")
             return False
         return True
 
-    def _help(self) -> None:
-        for usage, meaning in HELP.items():
-            self._tell(f"{usage:8} {meaning}")
+    def _tell(self, text: str, style: str = "class:notice") -> None:
+        self._print([(style, "-- " + printable(text))])
 
-    def _tell(self, text: str) -> None:
-        self._print("class:notice", "-- " + printable(text))
-
-    def _print(self, style: str, line: str) -> None:
-        self._lines.append((style, line + "\n"))
-        if len(self._lines) == BACKLOG and self._link is not None:
-            self._link.pauseProducing()
+    def _print(self, line: StyleAndTextTuples) -> None:
+        self._lines.append([*line, ("", "\n")])
+        if len(self._lines) == BACKLOG and self._talk is not None:
+            self._talk.pause()
         if not self._session.app.is_running:
             # Between two prompts: what answers a command follows it directly.
             self._print_lines()
@@ -147,10 +154,12 @@ class Terminal:
 
     def _print_lines(self) -> None:
         lines, self._lines = self._lines, []
+        fragments = [fragment for line in lines for fragment in line]
         output = self._session.output
-        print_formatted_text(output, lines, _STYLE, color_depth=output.get_default_color_depth())
-        if len(lines) >= BACKLOG and self._link is not None:
-            self._link.resumeProducing()
+        depth = output.get_default_color_depth()
+        print_formatted_text(output, fragments, _STYLE, color_depth=depth)
+        if len(lines) >= BACKLOG and self._talk is not None:
+            self._talk.resume()
 
     async def _finish(self) -> None:
         if self._printing is not None:
