@@ -2,13 +2,13 @@
 Seeds.
 
 ``UDPRELAY_SIM_SEED=17 pytest tests/simulation`` runs one seed alone, ``UDPRELAY_SIM_RUNS=100000``
-that many.
+that many of each simulation.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -16,13 +16,14 @@ RUNS = 100
 
 
 @pytest.fixture
-def for_each_seed() -> Callable[[Callable[[int], None]], None]:
+def for_each_seed() -> Callable[..., None]:
     """Return a function that runs a simulation for every seed, and says which one failed."""
 
-    def run(simulate: Callable[[int], None]) -> None:
+    def run(simulate: Callable[[int], object], seeds: Iterable[int] | None = None) -> None:
         alone = os.environ.get("UDPRELAY_SIM_SEED")
-        runs = range(int(os.environ.get("UDPRELAY_SIM_RUNS", RUNS)))
-        for seed in [int(alone)] if alone else runs:
+        if seeds is None:
+            seeds = range(int(os.environ.get("UDPRELAY_SIM_RUNS", RUNS)))
+        for seed in [int(alone)] if alone else seeds:
             try:
                 simulate(seed)
             except Exception as error:

@@ -11,9 +11,10 @@ from virtual_promises import Promises
 from udprelay.core.challenge import is_challenge
 from udprelay.core.drops import DropReason
 from udprelay.core.events import RelayStopped
+from udprelay.core.fan_out import FanOut
 from udprelay.core.hub import Hub
 from udprelay.core.listener import Listener
-from udprelay.core.room import FanOut, Member
+from udprelay.core.room import Member
 from udprelay.core.rules import RelayRules
 from udprelay.core.text import without_line_break
 

@@ -9,9 +9,10 @@ from typing import Any
 from udprelay.core.challenge import is_challenge
 from udprelay.core.drops import DropReason
 from udprelay.core.events import DatagramsDropped, Event, MemberJoined, RelayStopped
+from udprelay.core.fan_out import FanOut
 from udprelay.core.hub import Hub, Reply
 from udprelay.core.listener import Listener
-from udprelay.core.room import FanOut, Group, Kind, Member
+from udprelay.core.room import Group, Kind, Member
 
 MOST_KICKED = 1024
 # Drops of deliveries; all others are of datagrams that came in.
@@ -150,7 +151,7 @@ class Promises:
         led_to = {listener.room for listener in rules.listeners.values()} | set(rules.rooms)
         assert set(hub.roster.rooms) <= led_to
         assert len(hub._expiry._heap) <= plain + self.kicks
-        assert len(hub._admission._kicked) <= min(self.kicks, MOST_KICKED)
+        assert len(hub._admission.kicked) <= min(self.kicks, MOST_KICKED)
         listeners = len(rules.listeners) + 1
         assert len(hub._drops._current) <= listeners * len(led_to) * len(DropReason)
         assert len(hub._admission._budgets._tokens) == 4096
