@@ -321,6 +321,20 @@ class Start:
         """Start ``udprelay-client --plain``."""
         return self.command(self._installation.client, "--plain", *arguments)
 
+    def session(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Process:
+        """Start ``udprelay-client``."""
+        client = Process(
+            self._installation.client, *arguments, place=self.place, environment=environment
+        )
+        return self._started(client)
+
+    def bad_network(
+        self, relay: int, loss: float, doubled: float, overtaken: float, seed: int
+    ) -> int:
+        """Put a bad network in front of a relay's port; return the port to use instead."""
+        network = self.program("bad_network", relay, loss, doubled, overtaken, seed)
+        return int(network.stdout.next_line())
+
     def program(self, name: str, *arguments: object) -> Process:
         """Start one of the programs beside these tests, which use nothing but ``socket``."""
         path = PROGRAMS / f"{name}.py"
