@@ -11,6 +11,7 @@ from bench.report import Case, rate
 # Okabe and Ito's colours: told apart by everybody, on light and on dark ground.
 COLOURS = {
     "udprelay": "#d55e00",
+    "udprelay-session": "#882255",
     "udprelay-stock": "#e69f00",
     "twisted": "#0072b2",
     "asyncio": "#56b4e9",

@@ -37,6 +37,7 @@ class Relay:
     :param launch: makes what is needed in a directory; is given that of the C programs, too.
     :param missing: returns why the relay can't be run here, "" if it can.
     :param many_rooms: whether it can serve more than one room.
+    :param sessions: whether its members speak the session protocol.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Relay:
     launch: Callable[[Work, Path, Path], Launch]
     missing: Callable[[], str] = lambda: ""
     many_rooms: bool = True
+    sessions: bool = False
     quick: bool = False
 
 
@@ -125,6 +127,7 @@ def _no_ncat() -> str:
 
 RELAYS = (
     Relay(OURS, "udprelay", _own, quick=True),
+    Relay("udprelay-session", "udprelay, session members", _own, sessions=True),
     Relay("udprelay-stock", "udprelay, batch = no", _stock),
     Relay("twisted", "Twisted: transport.write loop", _python("twisted_loop.py"), quick=True),
     Relay("asyncio", "asyncio: transport.sendto loop", _python("asyncio_loop.py")),

@@ -16,6 +16,7 @@ from typing import Any
 
 from bench import relays
 from bench.relays import Launch, Relay
+from bench.sessions import CannotJoinError, joined
 from bench.works import Work
 
 DISTURBED = 0.05
@@ -85,9 +86,12 @@ class Bench:
     def _run(self, relay: Relay, work: Work) -> Result:
         with tempfile.TemporaryDirectory(prefix="udprelay-bench-") as directory:
             place = Path(directory)
-            return self._with(relay.launch(work, place, self.programs), work, place, [])
+            launch = relay.launch(work, place, self.programs)
+            return self._with(launch, work, place, [], relay.sessions)
 
-    def _with(self, launch: Launch, work: Work, place: Path, more: list[str]) -> Result:
+    def _with(
+        self, launch: Launch, work: Work, place: Path, more: list[str], sessions: bool = False
+    ) -> Result:
         with started(launch.command, place, self.cores.relay) as (process, log):
             ports = launch.ports or wait_for_ports(process, log, work.rooms)
             options = {
@@ -102,15 +106,28 @@ class Bench:
             }
             command = [str(self.programs / "load"), *work.load_arguments(), *more]
             command += [text for name, v in options.items() for text in (f"--{name}", str(v))]
-            return self._load(command, process, log)
+            if not sessions:
+                return self._load(command, process, log)
+            try:
+                with joined(work, ports, place) as (ids, sockets):
+                    return self._load([*command, *ids], process, log, sockets)
+            except CannotJoinError as error:
+                raise FailedError(str(error)) from error
 
-    def _load(self, command: Sequence[str], relay: subprocess.Popen[bytes], log: Path) -> Result:
+    def _load(
+        self,
+        command: Sequence[str],
+        relay: subprocess.Popen[bytes],
+        log: Path,
+        sockets: Sequence[int] = (),
+    ) -> Result:
         try:
             done = subprocess.run(
                 command,
                 capture_output=True,
                 timeout=300 + self.warm + self.seconds,
                 preexec_fn=on_core(self.cores.load),
+                pass_fds=sockets,
             )
         except subprocess.TimeoutExpired as error:
             raise FailedError("the load did not end") from error

@@ -3,7 +3,8 @@
  *
  * usage: load --host H --ports P,P,… --members N [options]; see main() for the options.
  *
- * 1. Each member joins with one small datagram; member 0 of its room must see it relayed.
+ * 1. Each member joins with one small datagram; member 0 of its room must see it relayed. Session
+ *    members come joined: --session-ids, and their sockets as descriptors from --sockets on.
  * 2. The speakers send: closed loop (at most --window datagrams of a room under way) or at a
  *    fixed --rate, whatever comes of it.
  * 3. Between the end of --warm and --seconds later all is counted; the result is one JSON object.
@@ -47,6 +48,8 @@
 
 enum { JOIN = 0x4a, DATA = 0x44, BACK = 0x42 };
 enum { BATCH = 64, MOST_BYTES = 65507, MOST_ROOMS = 256, MOST_SAMPLES = 4000000 };
+/* Bytes in front of the payload of a session's DATA, to and from the relay (docs/protocol.rst). */
+enum { ID = 8, UP = 18, DOWN = 30, DATA_UP = 0x10, DATA_DOWN = 0x20 };
 
 struct head { /* in front of every payload; never crosses machines */
 	uint8_t kind, pad;
@@ -72,6 +75,8 @@ static double rate, warm = 0.3, seconds = 1.0;
 static long pid, also;
 
 static int *fds;
+static int up, down, first_socket = -1;
+static uint8_t (*session_ids)[ID];
 static struct room *room_of;
 static uint32_t *samples;
 static size_t sample_count;
@@ -148,6 +153,34 @@ static int length_of(uint32_t n)
 	return sizes[n >> 29];
 }
 
+/* What stands in front of a session's payload: nothing for plain members. */
+static char *begin_datagram(char *at, int index, uint32_t number)
+{
+	if (up) {
+		uint8_t start[6] = {0xfd, 'U', 'R', 1, DATA_UP, 0};
+		number = htonl(number);
+		memcpy(at, start, sizeof start);
+		memcpy(at + sizeof start, session_ids[index], ID);
+		memcpy(at + sizeof start + ID, &number, sizeof number);
+	}
+	return at + up;
+}
+
+static void take_over_sessions(const char *ids)
+{
+	int count = rooms * members;
+	session_ids = calloc((size_t)count, sizeof *session_ids);
+	up = UP, down = DOWN;
+	for (int i = 0; i < count; i++) {
+		fds[i] = first_socket + i;
+		for (int j = 0; j < ID; j++)
+			if (sscanf(ids + 2 * (i * ID + j), "%2hhx", &session_ids[i][j]) != 1) {
+				fprintf(stderr, "load: too few session ids\n");
+				exit(2);
+			}
+	}
+}
+
 static void open_members(void)
 {
 	for (int r = 0; r < rooms; r++) {
@@ -177,16 +210,16 @@ static void open_members(void)
 
 static struct mmsghdr in[BATCH];
 static struct iovec in_iov[BATCH];
-static char in_data[BATCH][24];
+static char in_data[BATCH][DOWN + 24];
 static int joined_seen, flooded;
 
 static void echo_back(int index, struct head *head, unsigned length)
 {
-	char reply[MOST_BYTES] = {0};
+	char reply[UP + MOST_BYTES] = {0};
 	struct head back = *head;
 	back.kind = BACK;
-	memcpy(reply, &back, sizeof back);
-	if (send(fds[index], reply, length, MSG_DONTWAIT) < 0)
+	memcpy(begin_datagram(reply, index, head->number), &back, sizeof back);
+	if (send(fds[index], reply, (unsigned)up + length, MSG_DONTWAIT) < 0)
 		n_refused++;
 }
 
@@ -256,7 +289,8 @@ static int drain(int index)
 			n_received += counting ? (unsigned)n : 0;
 		} else {
 			for (int i = 0; i < n; i++)
-				take(index, (struct head *)in_data[i], in[i].msg_len);
+				if (!down || (in[i].msg_len >= DOWN && in_data[i][4] == DATA_DOWN))
+					take(index, (struct head *)(in_data[i] + down), in[i].msg_len - (unsigned)down);
 		}
 		total += n;
 		if (n < BATCH || total >= 16 * BATCH)
@@ -274,15 +308,15 @@ static int sweep(void)
 
 /* Sending. */
 
-static char out[MOST_BYTES + 1];
+static char out[MOST_BYTES + 64 * UP + 1];
 
 static void send_one(int r, int speaker)
 {
 	struct room *room = &room_of[r];
 	uint32_t number = ++room->sent[speaker];
 	struct head head = {DATA, 0, (uint16_t)speaker, number, rate > 0 ? now_ns() : 0};
-	memcpy(out, &head, sizeof head);
-	if (send(fds[r * members + speaker], out, (size_t)length_of(number), MSG_DONTWAIT) < 0)
+	memcpy(begin_datagram(out, r * members + speaker, number), &head, sizeof head);
+	if (send(fds[r * members + speaker], out, (size_t)(up + length_of(number)), MSG_DONTWAIT) < 0)
 		n_refused++;
 	room->total_sent++;
 	n_sent += counting;
@@ -292,7 +326,7 @@ static void send_one(int r, int speaker)
 static int send_some(int r, int speaker, int count)
 {
 	struct room *room = &room_of[r];
-	int most = MOST_BYTES / size;
+	int whole = up + size, most = MOST_BYTES / whole;
 	if (count > burst)
 		count = burst;
 	if (count > most)
@@ -305,17 +339,17 @@ static int send_some(int r, int speaker, int count)
 	uint64_t stamp = rate > 0 ? now_ns() : 0;
 	for (int i = 0; i < count; i++) {
 		struct head head = {DATA, 0, (uint16_t)speaker, ++room->sent[speaker], stamp};
-		memcpy(out + i * size, &head, sizeof head);
+		memcpy(begin_datagram(out + i * whole, r * members + speaker, head.number), &head, sizeof head);
 	}
 	union {
 		char bytes[CMSG_SPACE(sizeof(uint16_t))];
 		struct cmsghdr align;
 	} control = {{0}};
-	struct iovec iov = {out, (size_t)(count * size)};
+	struct iovec iov = {out, (size_t)(count * whole)};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
 		.msg_controllen = sizeof control.bytes};
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
-	uint16_t segment = (uint16_t)size;
+	uint16_t segment = (uint16_t)whole;
 	cmsg->cmsg_level = IPPROTO_UDP;
 	cmsg->cmsg_type = UDP_SEGMENT;
 	cmsg->cmsg_len = CMSG_LEN(sizeof segment);
@@ -418,6 +452,7 @@ static double percentile(double p)
 
 int main(int argc, char **argv)
 {
+	char *ids = NULL;
 	for (int i = 1; i + 1 < argc; i += 2) {
 		const char *name = argv[i], *value = argv[i + 1];
 		if (!strcmp(name, "--host")) host = value;
@@ -440,6 +475,14 @@ int main(int argc, char **argv)
 		else if (!strcmp(name, "--own-core")) own_core = atoi(value);
 		else if (!strcmp(name, "--echo")) echo = atoi(value);     /* member 1 answers member 0 */
 		else if (!strcmp(name, "--drowsy")) drowsy = atoi(value); /* sleep where others spin */
+		else if (!strcmp(name, "--sockets")) first_socket = atoi(value);
+		else if (!strcmp(name, "--session-ids")) {
+			FILE *file = fopen(value, "r"); /* in hexadecimal, by room and member */
+			size_t room_for = 0;
+			if (!file || getline(&ids, &room_for, file) < 0)
+				die("session ids");
+			fclose(file);
+		}
 		else if (!strcmp(name, "--flood")) flood = atoi(value);   /* only read what comes */
 		else {
 			fprintf(stderr, "load: unknown option %s\n", name);
@@ -467,8 +510,13 @@ int main(int argc, char **argv)
 		in[i].msg_hdr.msg_iov = &in_iov[i];
 		in[i].msg_hdr.msg_iovlen = 1;
 	}
-	open_members();
-	double join = join_all();
+	double join = 0;
+	if (ids) {
+		take_over_sessions(ids);
+	} else {
+		open_members();
+		join = join_all();
+	}
 
 	int poller = epoll_create1(0);
 	for (int i = 0; i < rooms * members; i++) {
