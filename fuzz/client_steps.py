@@ -1,0 +1,138 @@
+"""What an input of the target ``client`` says: what its relay sends, and what its user does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fuzz.client_checks import check
+from fuzz.client_datagrams import DATAGRAMS, NICKS, Step
+from fuzz.client_world import KEYS, ROOM, World
+from fuzz.steps import SECONDS, SIZES, Script, spoilt
+from udprelay.core.membership.settings import Settings
+
+_LAST = 400.0
+"""Seconds that pass at the end of some inputs."""
+
+
+def _send(step: Step) -> None:
+    """Send some messages: ``a`` sizes, ``b`` how, ``c`` how many."""
+    for _ in range(1 + step.c % 40):
+        step.world.say(bytes(SIZES[step.a % len(SIZES)]), reliable=not step.b & 1)
+
+
+def _send_private(step: Step) -> None:
+    for _ in range(1 + step.c % 40):
+        payload = bytes(SIZES[step.a % len(SIZES)])
+        step.world.say(payload, reliable=not step.b & 1, number=step.d)
+
+
+def _change_nick(step: Step) -> None:
+    step.world.membership.change_nick(NICKS[step.a % len(NICKS)], step.world.now)
+
+
+def _start(step: Step) -> None:
+    step.world.membership.start(step.world.now)
+
+
+def _keys(step: Step) -> None:
+    salt = bytes(16) if step.a else step.world.salt
+    step.world.membership.provide_keys(salt, KEYS, step.world.now)
+
+
+def _ping(step: Step) -> None:
+    step.world.membership.ping(step.world.now)
+
+
+def _unreachable(step: Step) -> None:
+    step.world.membership.unreachable(step.world.now)
+
+
+def _leave(step: Step) -> None:
+    step.world.membership.leave(step.world.now)
+
+
+def _wait(step: Step) -> None:
+    step.world.wait(SECONDS[step.a % 16])
+
+
+def _pass_over(step: Step) -> None:
+    """Time passes, and the client is called late, or not at all."""
+    step.world.now += SECONDS[step.a % 16]
+    if step.b & 1:
+        step.world.expire()
+
+
+def _run(step: Step) -> None:
+    """One datagram after the other of one member, some of which do not come."""
+    for _ in range(1 + step.c % 128):
+        step.world.hear(DATAGRAMS["data"](step))
+
+
+OTHERS: dict[str, Callable[[Step], None]] = {
+    "send": _send,
+    "send private": _send_private,
+    "change nick": _change_nick,
+    "start": _start,
+    "keys": _keys,
+    "ping": _ping,
+    "unreachable": _unreachable,
+    "leave": _leave,
+    "wait": _wait,
+    "pass over": _pass_over,
+    "run": _run,
+}
+OPERATIONS = {name: number for number, name in enumerate((*DATAGRAMS, *OTHERS))}
+_NAMES = tuple(OPERATIONS)
+_JOINING = b"".join(
+    bytes((OPERATIONS[name], 0, 0, 0, 0, 0, 0, 0)) + more
+    for name, more in (
+        ("start", b""),
+        ("challenge", b""),
+        ("keys", b""),
+        ("welcome", bytes((0, 8, 0, 0, 0, 0))),
+    )
+)
+
+
+def play(data: bytes) -> None:
+    """
+    Do what an input says; its first step chooses the settings, and whether it has joined already.
+
+    :raises Exception: if something is wrong.
+    """
+    script = Script(data)
+    steps = iter(script)
+    options, nick = next(steps, bytes(8))[:2]
+    settings = Settings(
+        room=ROOM,
+        nick=NICKS[nick % len(NICKS)],
+        keyed=bool(options & 2),
+        recover=not options & 4,
+        other_nicks=bool(options & 8),
+    )
+    world = World(settings)
+    if options & 1:
+        joining = Script(_JOINING)
+        for step in joining:
+            _do(world, joining, step)
+    for step in steps:
+        _do(world, script, step)
+        check(world)
+    if options & 16:
+        world.wait(_LAST)
+        check(world)
+
+
+def _do(world: World, script: Script, raw: bytes) -> None:
+    operation, extra, a, b, c, d, at, change = raw
+    step = Step(world, script, extra, a, b, c, d)
+    name = _NAMES[operation % len(_NAMES)]
+    try:
+        if name in OTHERS:
+            OTHERS[name](step)
+        else:
+            world.hear(spoilt(DATAGRAMS[name](step), at, change))
+    except Impossible:
+        # No relay can send that.
+        return
+    world.collect()
