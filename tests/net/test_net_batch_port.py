@@ -142,6 +142,23 @@ class Faults:
         return self._real.sendmmsg(descriptor, headers, count, flags)
 
 
+class Unsendable:
+    """A socket that can't send to one address."""
+
+    def __init__(self, real: socket.socket, source: bytes, port: BatchPort, code: int):
+        self._real = real
+        self._address = port._socket_address(source)
+        self._error = OSError(code, "no")
+
+    def __getattr__(self, name: str):
+        return getattr(self._real, name)
+
+    def sendto(self, payload: bytes, address: tuple) -> int:
+        if address == self._address:
+            raise self._error
+        return self._real.sendto(payload, address)
+
+
 ONE = [(0, b"one")]
 EQUAL = [(0, b"aaa"), (0, b"bbb"), (0, b"ccc")]
 SPEAKERS = [(0, b"aaa"), (1, b"bbb"), (2, b"ccc"), (0, b"ddd"), (3, b"e")]
@@ -276,6 +293,56 @@ def test_a_full_send_buffer_drops_the_rest_of_a_single_datagram(speaker, reached
         network.say((speaker, b"alone"))
         assert [i for i, heard in enumerate(network.heard()) if heard] == reached
         assert network.relay.hub.dropped == {DropReason.SEND_BUFFER: 1}
+
+
+# What is for single addresses: more than one call takes, in two sizes, some too long to go along.
+SINGLE = [(index % 4, b"%d" % index * (1000 if index % 9 == 4 else 1)) for index in range(70)]
+
+
+def send_single(network: Network) -> list[DropReason]:
+    return network.port.send_each(
+        [(network.source_of(member), payload) for member, payload in SINGLE]
+    )
+
+
+def single_for(member: int) -> list[bytes]:
+    return [payload for to, payload in SINGLE if to == member]
+
+
+@pytest.mark.parametrize("interface", ["::", "0.0.0.0", "::1", "127.0.0.1"])
+def test_datagrams_for_single_addresses_arrive_in_order(interface):
+    with Network(interface=interface) as network:
+        assert send_single(network) == []
+        assert network.heard() == [single_for(member) for member in range(4)]
+
+
+def test_datagrams_for_single_addresses_leave_with_one_call():
+    with Network() as network:
+        network.port._calls = faults = Faults({})
+        network.port.send_each([(network.source_of(member), b"you") for member in range(4)])
+        assert network.heard() == [[b"you"]] * 4
+        assert faults.sends == 1
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENETUNREACH, errno.EAGAIN])
+@pytest.mark.parametrize("victim", range(4))
+def test_an_error_of_one_address_costs_no_other_one_a_datagram(code, victim):
+    with Network() as network:
+        source = network.source_of(victim)
+        network.port._calls = Faults({source: code})
+        network.port.socket = Unsendable(network.port.socket, source, network.port, code)
+        failed = send_single(network)
+        assert len(failed) == len(single_for(victim))
+        wanted = [[] if member == victim else single_for(member) for member in range(4)]
+        assert network.heard() == wanted
+
+
+@pytest.mark.parametrize("victim", range(4))
+def test_an_icmp_error_of_an_earlier_datagram_costs_no_single_one(victim):
+    with Network() as network:
+        network.port._calls = Faults({network.source_of(victim): errno.ECONNREFUSED}, times=2)
+        assert send_single(network) == []
+        assert network.heard() == [single_for(member) for member in range(4)]
 
 
 def test_a_real_icmp_error_neither_ends_the_listener_nor_costs_a_datagram():

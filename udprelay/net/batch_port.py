@@ -13,7 +13,6 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import Any
 
 from twisted.internet.interfaces import IReactorFDSet
@@ -27,6 +26,8 @@ from udprelay.net.batch_sizes import BATCH
 from udprelay.net.destinations import Destinations
 from udprelay.net.mmsg import Memory, ffi
 from udprelay.net.port import AGAIN, REASONS, BatchProtocol, RelayPort
+from udprelay.net.runs import Run, end_of_run
+from udprelay.net.unicast import Unicast
 
 _IPV4 = struct.Struct("=H2s4s8x")
 _IPV6 = struct.Struct("=H2sI16sI")
@@ -68,6 +69,7 @@ class BatchPort(RelayPort):
         self._iov = Memory(16 * (1 + 2 * mmsg.MOST_SEGMENTS))
         self._iov.words[0] = self._payload.address
         self._control = Memory(mmsg.SEGMENT_CONTROL)
+        self._unicast = Unicast(size)
         self._segments = False
         self.segments_refused: Callable[[Source | None, int], None] = lambda source, code: None
 
@@ -147,12 +149,12 @@ class BatchPort(RelayPort):
         segments = self._segments and 4 * len(destinations.unsegmented) <= count
         start = 0
         while start < len(payloads):
-            end = _end_of_run(payloads, start) if segments else start + 1
+            end = end_of_run(payloads, start) if segments else start + 1
             if end - start == 1:
                 payload, sender = payloads[start], senders[start]
                 self._send_one(payload, sender, destinations, group, count, failed)
             else:
-                run = _Run(payloads[start:end], senders[start:end], group, count)
+                run = Run(payloads[start:end], senders[start:end], group, count)
                 self._send_run(run, destinations, failed)
             start = end
         return failed
@@ -189,11 +191,11 @@ class BatchPort(RelayPort):
         if own:
             names[slot] = own
         if sent < others:
-            run = _Run([payload], [sender], group, count)
+            run = Run([payload], [sender], group, count)
             self._send_rest(run, destinations, max(sent, 0), failed)
 
     def _send_rest(
-        self, run: _Run, destinations: Destinations, sent: int, failed: list[DropReason]
+        self, run: Run, destinations: Destinations, sent: int, failed: list[DropReason]
     ) -> None:
         """Send one payload to those that :meth:`_send_one` did not reach, whatever the error."""
         sender, count = run.senders[0], run.count
@@ -206,7 +208,7 @@ class BatchPort(RelayPort):
                 count -= 1
         self._send_range(run, destinations, sent, count, failed)
 
-    def _send_run(self, run: _Run, destinations: Destinations, failed: list[DropReason]) -> None:
+    def _send_run(self, run: Run, destinations: Destinations, failed: list[DropReason]) -> None:
         """Send several payloads as one message to each member."""
         payloads, senders, group = run.payloads, run.senders, run.group
         data = b"".join(payloads)
@@ -227,12 +229,12 @@ class BatchPort(RelayPort):
         for slot in patched:
             destinations.restore(slot)
 
-    def _patch_speakers(self, run: _Run, destinations: Destinations) -> list[int]:
+    def _patch_speakers(self, run: Run, destinations: Destinations) -> list[int]:
         """Give each member that spoke the pieces between its own payloads."""
         size, total = len(run.payloads[0]), self._iov.words[1]
         base, words = self._payload.address, self._iov.words
         piece, patched = 1, []
-        for sender, spans in _spans(run).items():
+        for sender, spans in run.spans().items():
             first, begin, others = piece, 0, len(run.payloads)
             for start, end in spans:
                 others -= end - start
@@ -251,7 +253,7 @@ class BatchPort(RelayPort):
 
     def _send(
         self,
-        run: _Run,
+        run: Run,
         destinations: Destinations,
         start: int,
         end: int,
@@ -267,7 +269,7 @@ class BatchPort(RelayPort):
 
     def _send_range(
         self,
-        run: _Run,
+        run: Run,
         destinations: Destinations,
         start: int,
         end: int,
@@ -304,7 +306,7 @@ class BatchPort(RelayPort):
             start, tries = start + 1, 0
 
     def _segments_refused(
-        self, run: _Run, destinations: Destinations, slot: int, code: int
+        self, run: Run, destinations: Destinations, slot: int, code: int
     ) -> None:
         member = run.group.members[slot]
         if code == errno.EIO:
@@ -314,12 +316,32 @@ class BatchPort(RelayPort):
             destinations.unsegmented.add(member)
         self.segments_refused(None if code == errno.EIO else member.source, code)
 
-    def _send_one_by_one(self, run: _Run, slot: int, failed: list[DropReason]) -> None:
+    def _send_one_by_one(self, run: Run, slot: int, failed: list[DropReason]) -> None:
         source = run.group.members[slot].source
         for payload in run.payloads_for(slot):
             reason = self.send(payload, source)
             if reason is not None:
                 failed.append(reason)
+
+    def send_each(self, datagrams: Sequence[tuple[Source, bytes]]) -> list[DropReason]:
+        """Send datagrams, each to its own address; return why any were not sent."""
+        failed: list[DropReason] = []
+        unicast, start = self._unicast, 0
+        while start < len(datagrams):
+            count, sent = unicast.fill(datagrams, start), 0
+            if count:
+                sent = self._calls.sendmmsg(
+                    self.fileno(), unicast.headers, count, mmsg.MSG_DONTWAIT
+                )
+                start += max(sent, 0)
+            if sent < count or not count:
+                # What is left begins with one that is too long, or in whose way an error stands.
+                destination, payload = datagrams[start]
+                reason = self.send(payload, destination)
+                if reason is not None:
+                    failed.append(reason)
+                start += 1
+        return failed
 
     def _socket_address(self, source: bytes) -> tuple[Any, ...]:
         if self.addressFamily == socket.AF_INET:
@@ -340,60 +362,3 @@ class BatchPort(RelayPort):
             return _IPV4.pack(socket.AF_INET, port, socket.inet_aton(address[0]))
         ip = socket.inet_pton(socket.AF_INET6, address[0])
         return _IPV6.pack(socket.AF_INET6, port, address[2], ip, address[3])
-
-
-def _spans(run: _Run) -> dict[Member, list[tuple[int, int]]]:
-    """Return where the payloads of each speaker of the group stand: starts and ends."""
-    spans: dict[Member, list[tuple[int, int]]] = {}
-    last, start = run.senders[0], 0
-    for index, sender in enumerate(run.senders):
-        if sender is not last:
-            if last.group is run.group:
-                spans.setdefault(last, []).append((start, index))
-            last, start = sender, index
-    if last.group is run.group:
-        spans.setdefault(last, []).append((start, len(run.senders)))
-    return spans
-
-
-def _end_of_run(payloads: Sequence[bytes], start: int) -> int:
-    """Return the end of the payloads that can go as segments of one message."""
-    size = total = len(payloads[start])
-    count = len(payloads)
-    # What nearly always comes: everything fits, and has one size.
-    fits = start == 0 and count <= mmsg.MOST_SEGMENTS and size * count <= MAX_PAYLOAD
-    if fits and len(set(map(len, payloads))) == 1:
-        return count
-    end = start + 1
-    for payload in islice(payloads, end, start + mmsg.MOST_SEGMENTS):
-        length = len(payload)
-        total += length
-        if length > size or total > MAX_PAYLOAD:
-            break
-        end += 1
-        if length < size:
-            break
-    return end
-
-
-class _Run:
-    """Payloads that go as one message: of one size, the last may be shorter."""
-
-    __slots__ = ("count", "group", "payloads", "senders")
-
-    def __init__(
-        self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
-    ) -> None:
-        self.payloads = payloads
-        self.senders = senders
-        self.group = group
-        self.count = count
-
-    def is_segmented(self, slot: int) -> bool:
-        """Return whether the member in ``slot`` gets its payloads as one message of many."""
-        return len(self.payloads_for(slot)) > 1
-
-    def payloads_for(self, slot: int) -> list[bytes]:
-        """Return what the member in ``slot`` gets: all but its own."""
-        member = self.group.members[slot]
-        return [p for p, s in zip(self.payloads, self.senders, strict=True) if s is not member]

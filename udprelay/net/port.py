@@ -268,6 +268,11 @@ class RelayPort(udp.Port):
                 return None
         return REASONS.get(code, DropReason.SEND_FAILED)
 
+    def send_each(self, datagrams: Sequence[tuple[Source, bytes]]) -> list[DropReason]:
+        """Send datagrams, each to its own address; return why any were not sent."""
+        reasons = [self.send(payload, destination) for destination, payload in datagrams]
+        return [reason for reason in reasons if reason is not None]
+
     def deliver(
         self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
     ) -> list[DropReason]:

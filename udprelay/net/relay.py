@@ -17,6 +17,7 @@ from udprelay.core import events
 from udprelay.core.drops import DropReason
 from udprelay.core.fan_out import FanOut
 from udprelay.core.hub import Hub
+from udprelay.core.listener import Listener, Source
 from udprelay.core.room import Group, Member, Way
 from udprelay.core.rules import ListenerRules, RelayRules
 from udprelay.net import mmsg
@@ -205,14 +206,15 @@ class Relay:
 
     def send_replies(self) -> None:
         """Send what the hub has for single addresses."""
+        replies: dict[Listener, list[tuple[Source, bytes]]] = {}
         for reply in self.hub.take_replies():
-            protocol = self.listeners.get(reply.listener.name)
-            if protocol is None:
-                continue
-            reason = protocol.port.send(reply.payload, reply.source)
-            if reason is not None:
-                room = reply.listener.rules.room
-                self.hub.drop(reply.listener.name, room, reason, self.now())
+            replies.setdefault(reply.listener, []).append((reply.source, reply.payload))
+        for listener, datagrams in replies.items():
+            # None: it has been closed.
+            protocol = self.listeners.get(listener.name)
+            failed = protocol.port.send_each(datagrams) if protocol is not None else []
+            for reason in failed:
+                self.hub.drop(listener.name, listener.rules.room, reason, self.now())
 
     def _set_timer(self) -> None:
         deadline = self.hub.next_deadline()
