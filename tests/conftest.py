@@ -16,16 +16,12 @@ def logged_errors() -> list[str]:
     return []
 
 
-def pytest_collection_finish() -> None:
-    """Keep what is imported out of each test's garbage collection: it is most of the heap."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True)
 def nothing_left_behind(logged_errors: list[str]) -> Iterator[None]:
     """Fail a test that leaves delayed calls, readers, writers, or logged errors behind."""
     errors = logged_errors
+    # What is there already is most of the heap, and no garbage of this test.
+    gc.freeze()
 
     def note(event):
         if event.get("log_level") in (LogLevel.error, LogLevel.critical):

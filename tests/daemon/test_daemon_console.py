@@ -36,9 +36,9 @@ class Port:
     def __init__(self) -> None:
         self.sent: list[tuple[Any, bytes]] = []
 
-    def send(self, payload: bytes, destination: Any) -> DropReason | None:
-        self.sent.append((destination, payload))
-        return None
+    def send_each(self, datagrams: Sequence[tuple[Any, bytes]]) -> list[DropReason]:
+        self.sent += datagrams
+        return []
 
     def deliver(
         self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
@@ -46,7 +46,7 @@ class Port:
         for payload, sender in zip(payloads, senders, strict=True):
             for member in group.members[:count]:
                 if member is not sender:
-                    self.send(payload, member.source)
+                    self.sent.append((member.source, payload))
         return []
 
 
