@@ -41,10 +41,10 @@ def joined(work: Work, ports: Sequence[int], place: Path) -> Iterator[tuple[list
         ids: list[bytes] = []
         descriptors: list[int] = []
         for room, port in enumerate(ports):
-            for number in range(work.members):
+            for _ in range(work.members):
                 name = f"room{room}" if len(ports) > 1 else "lobby"
                 with _open(work, port) as member:
-                    ids.append(_join(member, name, f"m{number}"))
+                    ids.append(_join(member, name))
                     descriptors.append(_FIRST + len(descriptors))
                     os.dup2(member.fileno(), descriptors[-1], inheritable=True)
                 stack.callback(os.close, descriptors[-1])
@@ -65,10 +65,11 @@ def _open(work: Work, port: int) -> socket.socket:
     return member
 
 
-def _join(member: socket.socket, room: str, nick: str) -> bytes:
+def _join(member: socket.socket, room: str) -> bytes:
     nonce, secret = os.urandom(8), os.urandom(16)
     hello = Hello(nonce=nonce, room=room)
     challenge = _answer(member, hello.encode(), Challenge, nonce)
+    nick = secret[:6].hex()
     join = Join(nonce=nonce, cookie=challenge.cookie, room=room, nick=nick, secret=secret)
     welcome = _answer(member, join.encode(), Welcome, nonce)
     return welcome.session_id

@@ -1,12 +1,13 @@
 """
 Ten minutes of load on one relay: ``python -m bench.soak``.
 
-One ``twistd -n udprelay``: a dual-stack listener, a room with a
-target, events as JSON, statistics. A conference of 20 saturates it, then speaks at a rate well
-below saturation, in turn. Every load run has new members and leaves the old ones behind, silent
-and unreachable until they expire, so that joining, ICMP errors and expiry go on all the time.
-Printed after each round: resident memory, open descriptors, loss. Loopback only; it ends by
-itself.
+One ``twistd -n udprelay``: a dual-stack listener, a room with a target, events as JSON,
+statistics. A conference of 20 saturates it, then speaks at a rate well below saturation, in turn;
+first of plain members, then of sessions. Every load run has new members and leaves the old ones
+behind, silent and unreachable until they expire, so that joining, ICMP errors and expiry go on all
+the time. In a second room, whose name stands before texts and which has a key, two
+``udprelay-client`` talk all the while. Printed after each load: resident memory, open descriptors,
+loss. Loopback only; it ends by itself.
 """
 
 from __future__ import annotations
@@ -14,29 +15,45 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from bench.build import build
 from bench.relays import TWISTD
 from bench.run import choose_cores, on_core, started, wait_for_ports
+from bench.sessions import joined
+from bench.works import Work
+from udprelay.core.access_key import AccessKey
 
 CONFIGURATION = """\
 [udprelay]
 [listener:main]
 port = 0
+[room:*]
+label = nick
 [room:lobby]
+label = none
 idle_timeout = 5s
+session_timeout = 10s
 targets = 127.0.0.1:{target}
+[room:chat]
+access_key = {key}
 [log]
 statistics = 10s
 """
-CONFERENCE = ("--members", "20", "--speakers", "20")
-PACED = ("--members", "20", "--speakers", "20", "--rate", "2000")
+PASSPHRASE = "for ten minutes"
+CONFERENCE = Work("saturated", "", 20, 20)
+PACED = Work("paced", "", 20, 20, rate=2000)
+_LINES = 20
+_CLIENT = [sys.executable, "-m", "udprelay.client"]
 
 
 def main() -> int:
@@ -49,50 +66,136 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="udprelay-soak-") as directory,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as target,
     ):
+        place = Path(directory)
         # Never read: its buffer is full all the time, which must trouble nobody.
         target.bind(("127.0.0.1", 0))
-        file = Path(directory) / "udprelay.ini"
-        file.write_text(CONFIGURATION.format(target=target.getsockname()[1]))
+        key = AccessKey.make(PASSPHRASE, os.urandom(16))
+        file = place / "udprelay.ini"
+        file.write_text(CONFIGURATION.format(target=target.getsockname()[1], key=key))
         command = [*TWISTD, "-n", "--pidfile=", "udprelay", "--log-format", "json"]
-        with started([*command, "--config", str(file)], Path(directory), cores.relay) as (
-            relay,
-            log,
-        ):
+        with started([*command, "--config", str(file)], place, cores.relay) as (relay, log):
             (port,) = wait_for_ports(relay, log, 1)
             load = [str(programs / "load"), "--ports", str(port), "--pid", str(relay.pid)]
             load += ["--core", str(cores.relay), "--own-core", str(cores.load), "--warm", "0.5"]
-            return _soak(relay.pid, load, cores.load, time.monotonic() + 60 * minutes)
+            load += ["--seconds", "8"]
+            with chat(port, place, cores.load) as clients:
+                soak = Soak(relay.pid, load, port, place, cores.load, clients)
+                return soak.run(60 * minutes)
 
 
-def _soak(pid: int, load: list[str], core: int, end: float) -> int:
-    print("round  work        deliveries     lost  resident KiB  descriptors", flush=True)
-    sizes, number, lost_below, descriptors = [], 0, 0, set()
-    warm = time.monotonic() + (end - time.monotonic()) / 5
-    while time.monotonic() < end:
-        number += 1
-        for work, arguments in (("saturated", CONFERENCE), ("paced", PACED)):
+class Chat:
+    """Two clients in a room with a passphrase: one says lines, the other one hears them."""
+
+    def __init__(self, speaker: subprocess.Popen[bytes], heard: Path) -> None:
+        self._speaker = speaker
+        self._heard = heard
+        self.said = 0
+
+    def say_some(self) -> None:
+        """Say a few lines."""
+        stdin = self._speaker.stdin
+        assert stdin is not None
+        lines = range(self.said, self.said + _LINES)
+        stdin.write(b"".join(b"line %d\n" % line for line in lines))
+        stdin.flush()
+        self.said += _LINES
+
+    def missed(self) -> int:
+        """Wait until the speaker has left; return how many lines were not heard, in order."""
+        self._speaker.communicate(timeout=120)
+        expected = [f"speaker: line {line}" for line in range(self.said)]
+        give_up = time.monotonic() + 10
+        while (heard := self._heard.read_text().splitlines()) != expected:
+            if time.monotonic() > give_up:
+                return max(1, self.said - len(set(heard)))
+            time.sleep(0.1)
+        return 0
+
+
+@contextmanager
+def chat(port: int, place: Path, core: int) -> Iterator[Chat]:
+    """Start both clients."""
+    environment = {**os.environ, "UDPRELAY_PASSPHRASE": PASSPHRASE}
+    heard = place / "heard"
+    arguments = ["--quiet", "--room", "chat", "--wait", "inf", f"127.0.0.1:{port}"]
+
+    def client(nick: str, **streams: Any) -> subprocess.Popen[bytes]:
+        command = [*_CLIENT, "--nick", nick, *arguments]
+        return subprocess.Popen(command, env=environment, preexec_fn=on_core(core), **streams)
+
+    with heard.open("wb") as output:
+        listener = client("listener", stdin=subprocess.DEVNULL, stdout=output)
+        arguments[arguments.index("inf")] = "1"
+        speaker = client("speaker", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        yield Chat(speaker, heard)
+    finally:
+        for process in (speaker, listener):
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(10)
+
+
+class Soak:
+    """One load after the other on one relay, with a look at it after each."""
+
+    def __init__(
+        self, pid: int, load: list[str], port: int, place: Path, core: int, clients: Chat
+    ) -> None:
+        self._pid = pid
+        self._command = load
+        self._port = port
+        self._place = place
+        self._core = core
+        self._chat = clients
+
+    def run(self, seconds: float) -> int:
+        """Run for so long; return 1 if something grew or was lost."""
+        print("round  members   work       deliveries     lost  resident KiB  descriptors")
+        begin = time.monotonic()
+        sizes, number, lost_below, descriptors = [], 0, 0, set()
+        while time.monotonic() < begin + seconds:
+            number += 1
+            for sessions in (False, True):
+                for work in (CONFERENCE, PACED):
+                    counted = self._load(work, sessions)
+                    self._chat.say_some()
+                    if work is PACED:
+                        lost_below += counted["gaps"]
+                    resident = _resident(self._pid)
+                    open_files = len(os.listdir(f"/proc/{self._pid}/fd"))
+                    # What is allocated once has been allocated by then.
+                    if time.monotonic() > begin + seconds / 5:
+                        sizes.append(resident)
+                        descriptors.add(open_files)
+                    print(
+                        f"{number:5}  {'sessions' if sessions else 'plain':8}  {work.name:9}"
+                        f"  {counted['received']:11}  {counted['gaps']:7}"
+                        f"  {resident:12}  {open_files:11}",
+                        flush=True,
+                    )
+        missed = self._chat.missed()
+        growth = sizes[-1] / sizes[0] - 1 if sizes else 0.0
+        print(
+            f"memory since a fifth of the time: {growth:+.2%}; lost below saturation: {lost_below}\n"
+            f"lines of the clients: {self._chat.said}; not heard, in order: {missed}"
+        )
+        return int(growth > 0.01 or lost_below > 0 or len(descriptors) > 1 or missed > 0)
+
+    def _load(self, work: Work, sessions: bool) -> dict[str, int]:
+        members = joined(work, [self._port], self._place) if sessions else nullcontext(([], []))
+        with members as (options, sockets):
             done = subprocess.run(
-                [*load, *arguments, "--seconds", "8"],
+                [*self._command, *work.load_arguments(), *options],
                 capture_output=True,
                 timeout=60,
-                preexec_fn=on_core(core),
+                preexec_fn=on_core(self._core),
+                pass_fds=sockets,
             )
-            counted = json.loads(done.stdout)
-            if work == "paced":
-                lost_below += counted["gaps"]
-            resident, open_files = _resident(pid), len(os.listdir(f"/proc/{pid}/fd"))
-            # What is allocated once has been allocated by then.
-            if time.monotonic() > warm:
-                sizes.append(resident)
-                descriptors.add(open_files)
-            print(
-                f"{number:5}  {work:9}  {counted['received']:11}  {counted['gaps']:7}"
-                f"  {resident:12}  {open_files:11}",
-                flush=True,
-            )
-    growth = sizes[-1] / sizes[0] - 1 if sizes else 0.0
-    print(f"memory since a fifth of the time: {growth:+.2%}; lost below saturation: {lost_below}")
-    return int(growth > 0.01 or lost_below > 0 or len(descriptors) > 1)
+        if done.returncode:
+            raise RuntimeError(f"the load failed: {done.stderr.decode(errors='replace')}")
+        counted: dict[str, int] = json.loads(done.stdout)
+        return counted
 
 
 def _resident(pid: int) -> int:
