@@ -50,8 +50,8 @@ access_key = {key}
 statistics = 10s
 """
 PASSPHRASE = "for ten minutes"
-CONFERENCE = Work("saturated", "", 20, 20)
-PACED = Work("paced", "", 20, 20, rate=2000)
+CONFERENCE = Work("saturated", "", 20, 20, burst=1)
+PACED = Work("paced", "", 20, 20, burst=1, rate=2000)
 _LINES = 20
 _CLIENT = [sys.executable, "-m", "udprelay.client"]
 
@@ -177,7 +177,8 @@ class Soak:
         missed = self._chat.missed()
         growth = sizes[-1] / sizes[0] - 1 if sizes else 0.0
         print(
-            f"memory since a fifth of the time: {growth:+.2%}; lost below saturation: {lost_below}\n"
+            f"memory since a fifth of the time: {growth:+.2%}\n"
+            f"lost below saturation: {lost_below}\n"
             f"lines of the clients: {self._chat.said}; not heard, in order: {missed}"
         )
         return int(growth > 0.01 or lost_below > 0 or len(descriptors) > 1 or missed > 0)
