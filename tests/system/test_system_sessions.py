@@ -65,6 +65,9 @@ def test_every_line_comes_once_and_in_order_although_the_relay_is_killed_in_the_
     clients = crowd(start, start.bad_network(first.port, LOSS, DOUBLED, OVERTAKEN, seed=2))
     wait_until_all_are_in(first)
     say(clients, range(LINES // 2))
+    for me, client in enumerate(clients):
+        # Whoever has not been welcomed yet would be new to the second relay.
+        client.stdout.wait_for_line(f"n{(me + 1) % CLIENTS}: line 0")
     clients[0].stdout.wait_for_line(f"n1: line {LINES // 4}")
     first.signal(signal.SIGKILL)
     first.status()

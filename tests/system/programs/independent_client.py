@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""A client of the session protocol, written from docs/protocol.rst alone.
-
-    independent_client.py HOST PORT ROOM NICK
-
-sends each line of standard input to the room, and prints "nick: text" for each message that
-comes. The environment may have PASSPHRASE (of the room), LINGER (seconds to stay after the last
-line is acknowledged; 2) and PATIENCE (seconds without being joined until it gives up; 120). It
-leaves out private messages, new nicks, and the checks that PRECIS makes of nicks and passphrases.
 """
+A client of the session protocol, written from docs/protocol.rst alone.
+
+It sends each line of standard input to the room, or, if it is ``/msg NICK TEXT``, to one member;
+it prints "nick: text" and "nick (private): text" for what comes. When its input is at its end, it
+stays until all of it is acknowledged. It leaves out new nicks, allowances, the checks that PRECIS
+makes of nicks and passphrases, and to wait for who has sent a private message.
+"""
+
+import argparse
 import contextlib
 import hashlib
 import hmac
 import os
+import random
 import re
 import select
 import socket
@@ -20,17 +22,19 @@ import sys
 import time
 import unicodedata
 from collections import deque
+from itertools import islice
 
 import cbor2
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-(HELLO, CHALLENGE, JOIN, WELCOME, REFUSED, UNKNOWN, VERSIONS) = range(1, 8)
-(DATA, PRIVATE, NACK, PING, LEAVE, ROSTER, NICK, PATH_RESPONSE, MISSED) = range(0x10, 0x19)
-(DATA_DOWN, ENTRY, PRIVATE_DOWN, NOTICE, ACK, GONE, HEARTBEAT, PONG, MEMBERS, PATH_CHALLENGE,
- BYE, NICKED) = range(0x20, 0x2C)
+HELLO, CHALLENGE, JOIN, WELCOME, REFUSED, UNKNOWN, VERSIONS = range(0x01, 0x08)
+DATA, PRIVATE, NACK, PING, LEAVE, ROSTER, NICK, PATH_RESPONSE, MISSED = range(0x10, 0x19)
+DATA_DOWN, ENTRY, PRIVATE_DOWN, NOTICE, ACK, GONE, HEARTBEAT, PONG = range(0x20, 0x28)
+MEMBERS, PATH_CHALLENGE, BYE, NICKED = range(0x28, 0x2C)
 RELIABLE, SEALED, CONTINUED, MORE, AGAIN = 1, 2, 4, 8, 16
 SIGNATURE = b"\xfdUR\x01"
+LARGEST = 65_536
 LOST = "lost"  # in place of what came with a sequence
 
 
@@ -40,22 +44,26 @@ def tell(*words):
 
 # What follows from the passphrase -----------------------------------------------------------
 
+
 def f(x):
     return struct.pack(">H", len(x)) + x
 
 
-def expand(key, info):  # HKDF-Expand to 32 bytes: one round
+def expand(key, info):
+    """HKDF-Expand to 32 bytes: one round."""
     return hmac.digest(key, info + b"\x01", "sha256")
 
 
-def prepare_passphrase(text):
-    text = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text.rstrip("\r\n"))
-    return unicodedata.normalize("NFC", text).encode()
+def ascii_spaces(text):
+    return "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
 
 
-def prepare_nick(text):  # without the check of what PRECIS allows: the relay does it
-    spaced = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
-    return unicodedata.normalize("NFKC", re.sub(" +", " ", spaced).strip(" "))
+def prepared_passphrase(text):
+    return unicodedata.normalize("NFC", ascii_spaces(text.rstrip("\r\n"))).encode()
+
+
+def prepared_nick(text):
+    return unicodedata.normalize("NFKC", re.sub(" +", " ", ascii_spaces(text)).strip(" "))
 
 
 def room_keys(passphrase, salt):
@@ -63,12 +71,11 @@ def room_keys(passphrase, salt):
     return expand(master, b"udprelay 1 access"), expand(master, b"udprelay 1 content")
 
 
-def proof(access_key, cookie, room, nick, nonce, identity):
-    parts = (cookie, room.encode(), nick.encode(), nonce, identity)
+def proof_of(access_key, *parts):
     return hmac.digest(access_key, b"udprelay 1 join" + b"".join(map(f, parts)), "sha256")
 
 
-def badge(content_key, room, identity, nick):
+def badge_of(content_key, room, identity, nick):
     parts = f(room.encode()) + f(identity) + f(nick.encode())
     return hmac.digest(content_key, b"udprelay 1 badge" + parts, "sha256")[:16]
 
@@ -77,20 +84,22 @@ def identity_of(secret):
     return hashlib.sha256(b"udprelay identity" + secret).digest()[:16]
 
 
-def seal_with(content_key, identity, room, flags, own, receiver=b""):
-    """The cipher, nonce and associated data of a datagram."""
+def seal_of(content_key, identity, room, flags, own, receiver):
+    """The cipher, nonce and associated data of a datagram, with a receiver if it is private."""
     place = f(room.encode())
     cipher = ChaCha20Poly1305(expand(content_key, b"udprelay 1 seal" + place + f(identity)))
-    stream = (2 if flags & RELIABLE else 3) if receiver else flags & RELIABLE
-    nonce = struct.pack(">B7xI", stream, own)
+    reliable = flags & RELIABLE
+    stream = (2 if reliable else 3) if receiver else reliable
     kind = PRIVATE if receiver else DATA
+    nonce = struct.pack(">B7xI", stream, own)
     return cipher, nonce, bytes([kind, flags & ~AGAIN]) + place + receiver
 
 
-# What comes in one sequence -----------------------------------------------------------------
+# What comes ---------------------------------------------------------------------------------
+
 
 class Stream:
-    """Puts what comes into order, and knows what to ask for."""
+    """What comes with one sequence: put into order, and asked for where there is a gap."""
 
     def __init__(self, first, newest):
         self.next, self.newest = first, newest  # the first not settled; the last there is
@@ -105,14 +114,17 @@ class Stream:
         self.newest = max(self.newest, sequence)
         return True
 
-    def wanted(self, now, timeout):
-        """Ranges to ask for now; at most 256 sequences are asked for at a time."""
+    def take(self):
+        self.next += 1
+        return self.held.pop(self.next - 1)
+
+    def to_ask(self, now, timeout):
+        """The ranges to ask for now."""
+        missing = (s for s in range(self.next, self.newest + 1) if s not in self.held)
         ranges = []
-        for sequence in range(self.next, min(self.newest + 1, self.next + 256)):
-            if sequence in self.held:
-                continue
-            times, due = self.asked.setdefault(sequence, (0, now + 0.02))
-            if due > now:
+        for sequence in islice(missing, 128):
+            times, due = self.asked.setdefault(sequence, (0, now + random.uniform(0.02, 0.04)))
+            if now < due:
                 continue
             if times == 10:
                 self.put(sequence, LOST)
@@ -125,440 +137,760 @@ class Stream:
         return ranges
 
 
+class Pieces:
+    """Messages that have come in part, by where they come from."""
+
+    def __init__(self):
+        self.begun = {}
+
+    def whole(self, source, flags, payload, now):
+        """A whole message, if the payload is one or ends one."""
+        since, begun = self.begun.pop(source, (now, b""))
+        if flags & CONTINUED:
+            if not begun or now > since + 60 or len(begun + payload) > LARGEST:
+                return None
+            payload = begun + payload
+        if flags & MORE:
+            self.begun[source] = now, payload
+            return None
+        return payload
+
+
+class Member:
+    def __init__(self, nick, kind, identity, as_of):
+        self.nick, self.kind, self.identity = nick, kind, identity
+        self.here, self.as_of = True, as_of  # the room sequence that it was so at
+
+
+class Roster:
+    """The members, also those who have left: what they have said may come later."""
+
+    def __init__(self, shown):
+        self.shown = shown  # the nick to show, given number, nick, identity and badge
+        self.members = {}
+        self.ask_from, self.due = None, 0  # the first number to ask for, if any
+        self.comparing = False
+        self.said = deque()  # after a hole: (room sequence, number, own) of each member
+
+    def ask(self):
+        """There was a hole: all have to be asked for."""
+        self.ask_from, self.due, self.comparing = 0, 0, True
+
+    def put(self, as_of, number, nick, kind, identity, badge):
+        known = self.members.get(number)
+        if not known or known.as_of <= as_of:
+            nick = self.shown(number, nick, identity, badge)
+            self.members[number] = Member(nick, kind, identity, as_of)
+
+    def page(self, first, newest, listed, more):
+        """What WELCOME or MEMBERS says of the members from one number to another."""
+        for number, member in self.members.items():
+            if first <= number < (more or 2**32) and member.as_of <= newest:
+                member.here = False
+        for number, nick, kind, identity, own, badge in listed:
+            self.put(newest, number, nick, kind, identity, badge)
+            if self.comparing:
+                self.said.append((newest, number, own))
+        self.ask_from, self.due = more, 0
+        self.comparing = self.comparing and more is not None
+
+    def number_of(self, **what):
+        """The number of a session that is here and has this identity or nick."""
+        for number, member in self.members.items():
+            if member.here and member.kind == 0 and what.items() <= vars(member).items():
+                return number
+        return None
+
+
+# What goes ----------------------------------------------------------------------------------
+
+
+class RoundTrip:
+    """RFC 6298."""
+
+    def __init__(self):
+        self.smoothed, self.varied, self.timeout = None, 0, 0.5
+
+    def measured(self, trip):
+        if self.smoothed is None:
+            self.smoothed, self.varied = trip, trip / 2
+        else:
+            self.varied = 0.75 * self.varied + 0.25 * abs(self.smoothed - trip)
+            self.smoothed = 0.875 * self.smoothed + 0.125 * trip
+        self.timeout = min(4, max(0.1, self.smoothed + 4 * self.varied))
+
+
 class Sent:
-    def __init__(self, own, flags, payload):
-        self.own, self.flags, self.payload = own, flags, payload
-        self.born, self.since, self.last, self.wait = time.monotonic(), 0, 0, 0
-        self.times, self.quick, self.acked = 0, False, None
+    """A reliable datagram that is kept."""
+
+    def __init__(self, own, flags, body):
+        self.own, self.flags, self.body = own, flags, body
+        self.first = None  # when it was first sent in any session
+        self.renew()
+
+    def renew(self):
+        """Nothing of it has been sent in this session."""
+        self.since = self.last = self.wait = self.times = 0
+        self.overtaken, self.acked = False, None
+
+    def sending(self, now, timeout):
+        self.first, self.since = self.first or now, self.since or now
+        self.last, self.wait = now, min(4, self.wait * 2) if self.wait else timeout
+        self.times += 1
+
+    def overdue(self, now):
+        return not self.acked and self.times and (now > self.since + 60 or now > self.first + 120)
+
+
+class Outbox:
+    """What goes with one own sequence; what is kept has no gaps."""
+
+    def __init__(self, trip):
+        self.trip, self.next, self.kept = trip, 1, deque()
+        self.window, self.gained, self.halved = 32, 0, 0
+
+    @property
+    def first(self):
+        return self.next - len(self.kept)
+
+    @property
+    def waiting(self):
+        return [s for s in self.kept if not s.acked]
+
+    def add(self, flags, body):
+        self.kept.append(Sent(self.next, flags, body))
+        self.next += 1
+
+    def resume(self, expected, new_tag, now):
+        for s in self.kept:
+            if s.own < expected:
+                s.acked = s.acked or now
+                continue
+            if s.first and (new_tag or s.acked):
+                s.flags |= AGAIN
+            s.renew()
+
+    def to_send(self, now):
+        """Those whose timer has run out, and those for which the window has room."""
+        waiting = self.waiting
+        late = [s for s in waiting if s.times and now > s.last + s.wait]
+        if late and now > self.halved + (self.trip.smoothed or self.trip.timeout):
+            self.window, self.halved = max(4, self.window // 2), now
+        new = [s for s in waiting if not s.times and s.own <= waiting[0].own + 64]
+        under_way = sum(s.times > 0 for s in waiting)
+        return late + new[: max(0, self.window - under_way)]
+
+    def acknowledged(self, following, bitmap, now):
+        """Take an acknowledgement; return what it shows as overtaken by three others."""
+        later = [following + 1 + i for i in range(64) if bitmap >> i & 1]
+        for s in self.waiting:
+            if s.own < following or s.own in later:
+                s.acked = now
+                self.gained += 1
+                if s.times == 1:
+                    self.trip.measured(now - s.last)
+        if self.gained >= self.window:
+            self.window, self.gained = min(32, self.window + 1), 0
+        before = later[-3] if len(later) >= 3 else 0
+        found = [s for s in self.waiting if s.own < before and s.times and not s.overtaken]
+        for s in found:
+            s.overtaken = True
+        return found
+
+    def take_failed(self, now):
+        """Take out what has failed, the rest of its message, and all before it."""
+        end = max((s.own for s in self.kept if s.overdue(now)), default=0)
+        failed = []
+        while self.kept and (
+            self.kept[0].own <= end or (failed and self.kept[0].flags & CONTINUED)
+        ):
+            failed.append(self.kept.popleft())
+        return [s.own for s in failed if not s.acked]
+
+    def forget(self, now, heard):
+        """Drop what was acknowledged long enough ago."""
+        size = sum(len(s.body) for s in self.kept)
+        while self.kept and (acked := self.kept[0].acked):
+            too_much = len(self.kept) > 1_024 or size > 1 << 20
+            if not (too_much or heard > acked + 30 or now > acked + 150):
+                break
+            size -= len(self.kept.popleft().body)
+
+
+class Contact:
+    """Whether the relay is there: what is known from PINGs."""
+
+    def __init__(self, keepalive, now):
+        self.keepalive, self.heard, self.due = keepalive, now, now + keepalive
+        self.sent, self.refused, self.last, self.under_way = 0, 0, 0, {}
+
+    def hear(self, now):
+        self.heard = now
+        if self.sent:
+            self.sent = self.refused = 0
+            self.due = now + self.keepalive
+
+    def doubt(self, now):
+        if not self.sent:
+            self.due = min(self.due, max(now, self.last + 1))
+
+    def refuse(self, now):
+        """An ICMP error came: the answer to the last PING, if there is one."""
+        self.doubt(now)
+        self.refused = min(self.refused + 1, self.sent)
+
+    def lost(self, now):
+        return self.refused >= 3 or (self.sent >= 6 and now >= self.due)
+
+    def ping(self, now):
+        token = os.urandom(7) + b"\1"
+        self.sent += 1
+        self.under_way[token], self.last, self.due = now, now, now + 1
+        return token
 
 
 # The client ---------------------------------------------------------------------------------
 
+
 class Client:
-    def __init__(self, host, port, room, nick, passphrase):
-        self.address, self.room, self.nick = (host, port), room, nick
-        self.passphrase = passphrase and prepare_passphrase(passphrase)
-        if passphrase:
-            self.nick = prepare_nick(nick)
+    """All states; the methods for datagrams are in HANDLERS, below."""
+
+    def __init__(self, options):
+        self.options, self.address = options, (options.host, options.port)
+        self.room, self.nick, self.passphrase = options.room, options.nick, None
+        if options.passphrase_file:
+            with open(options.passphrase_file, encoding="utf-8") as file:
+                self.passphrase = prepared_passphrase(file.read())
+            self.nick = prepared_nick(self.nick)
         self.secret = os.urandom(16)
         self.identity = identity_of(self.secret)
-        self.keys, self.content_key, self.salt = {}, None, None
-        self.sock, self.session, self.tag = None, None, None
-        self.members, self.expected, self.seen, self.partial = {}, {}, {}, {}
-        self.checks = []  # (room sequence, number, own): what MEMBERS said after a hole
-        self.queue, self.out, self.own = deque(), {}, 1
-        self.window, self.window_acked = 32, 0
-        self.srtt, self.rttvar, self.timeout = None, 0, 0.5
-        self.joined_at = time.monotonic()
-        self.ready = None  # when everything was acknowledged
+        self.keys, self.content_key, self.limit = {}, None, 0
+        self.sock, self.session, self.tag, self.number = None, None, None, None
+        self.room_stream = self.private_stream = Stream(1, 0)
+        self.roster, self.pieces, self.waited = Roster(self.shown), Pieces(), None
+        self.expected, self.last_private, self.seen = {}, {}, {}
+        self.missed = {}  # by token: [identity, first, count, times sent, when due]
+        self.trip = RoundTrip()
+        self.outboxes = {DATA: Outbox(self.trip), PRIVATE: Outbox(self.trip)}
         self.input, self.input_open = b"", True
+        self.now = self.joined_at = time.monotonic()
         self.begin()
 
     # Sending
 
     def send(self, kind, ident, rest=b"", flags=0):
-        with contextlib.suppress(OSError):  # as good as lost
+        try:
             self.sock.send(SIGNATURE + bytes([kind, flags]) + ident + rest)
+        except OSError:
+            self.icmp = True  # of an earlier one; this one is as good as lost
 
     def begin(self, after=0):
-        """To the state greeting."""
+        """To the state greeting, which begins by waiting."""
         if self.sock:
             self.sock.close()
         family, kind, proto, _, address = socket.getaddrinfo(
-            *self.address, type=socket.SOCK_DGRAM)[0]
+            *self.address, type=socket.SOCK_DGRAM
+        )[0]
         self.sock = socket.socket(family, kind, proto)
         self.sock.connect(address)
         self.sock.setblocking(False)
-        self.state, self.nonce = "greeting", os.urandom(8)
-        self.due, self.pause = time.monotonic() + after, 0.25
+        self.state, self.nonce, self.icmp = "greeting", os.urandom(8), False
+        self.due, self.pause = self.now + after, 0.25
 
-    def attempt(self, now):
-        """The timers of greeting and joining."""
-        if now - self.joined_at > float(os.environ.get("PATIENCE", 120)):
-            self.close(1, "no relay")
-        if self.state == "joining" and now >= self.deadline:
-            self.begin()
-        if now < self.due:
-            return
-        if self.state == "greeting":
-            self.send(HELLO, self.nonce, cbor2.dumps({"r": self.room, "v": [1], "p": bytes(200)}))
-        else:
-            self.send(JOIN, self.nonce, cbor2.dumps(self.join))
-        self.due, self.pause = now + self.pause, min(4, self.pause * 2)
-
-    def challenged(self, cookie, salt):
-        first = self.own  # the first of those at the end that are all kept
-        while first - 1 in self.out:
-            first -= 1
-        self.join = {"c": cookie, "r": self.room, "n": self.nick, "s": self.secret,
-                     "u": [first, 1]}
-        if self.passphrase:
-            if salt not in self.keys:
-                self.keys[salt] = room_keys(self.passphrase, salt)
-            access_key, self.content_key = self.keys[salt]
-            self.join["p"] = proof(access_key, cookie, self.room, self.nick, self.nonce,
-                                   self.identity)
-            self.join["b"] = badge(self.content_key, self.room, self.identity, self.nick)
-        if self.tag:
-            self.join.update(t=self.tag, q=self.stream.next - 1)
-        now = time.monotonic()
-        self.state, self.due, self.pause, self.deadline = "joining", now, 0.25, now + 4
-
-    def welcomed(self, w):
-        if self.passphrase and w["n"] != self.nick:
-            tell("the relay has made another nick of mine:", w["n"])
-        now, self.nick, self.limit = time.monotonic(), w["n"], w["l"]
-        if w["t"] != self.tag:
-            self.stream, self.members, self.checks = Stream(w["f"], w["q"]), {}, []
-        else:
-            for sequence in range(self.stream.next, w["f"]):
-                self.stream.put(sequence, LOST)
-            self.stream.newest = max(self.stream.newest, w["q"])
-        for s in self.out.values():
-            if s.own < w["u"][0]:
-                s.acked = s.acked or now
-            else:
-                s.flags |= AGAIN if w["t"] != self.tag else 0
-                s.times, s.since, s.wait, s.quick, s.acked = 0, 0, 0, False, None
-        self.session, self.tag, self.number = w["i"], w["t"], w["m"]
-        self.keepalive = w["k"] / 1000
-        self.state, self.heard, self.welcome_at = "joined", now, now
-        self.pinged, self.pings, self.next_ping = {}, 0, now + self.keepalive
-        self.roster_from, self.roster_due, self.check = None, 0, False
-        self.roster(0, w["q"], w["w"], w.get("y"))
-
-    def transmit(self, s, now):
-        s.times += 1
-        s.since = s.since or now
-        s.last, s.wait = now, min(4, s.wait * 2) if s.wait else self.timeout
-        self.send(DATA, self.session, struct.pack(">I", s.own) + s.payload, s.flags)
-
-    def say(self, text):
-        room = self.limit - (16 if self.passphrase else 0)
-        pieces = [text[i:i + room] for i in range(0, len(text), room)]
-        for i, piece in enumerate(pieces):
-            flags = RELIABLE | CONTINUED * (i > 0) | MORE * (i < len(pieces) - 1)
-            self.queue.append((flags, piece))
-
-    def pump(self, now):
-        """Send what is new, repeat what is not acknowledged, forget what is."""
-        for i, s in enumerate(list(self.out.values()), -len(self.out)):
-            if s.acked and (s.acked < self.heard - 30 or s.acked < now - 150 or i < -1024):
-                del self.out[s.own]
-        waiting = [s for s in self.out.values() if not s.acked]
-        under_way = sum(s.times > 0 for s in waiting)
-        slower = False
-        for s in waiting:
-            if (s.since and now > s.since + 60) or now > s.born + 120:
-                tell("not delivered:", s.own)
-                for o in list(self.out.values()):  # with what went before, and its other pieces
-                    if o.own <= s.own or (o.flags & CONTINUED and o.own - 1 not in self.out):
-                        del self.out[o.own]
-                while self.queue and self.queue[0][0] & CONTINUED and not self.out:
-                    self.queue.popleft()
-                self.begin(max(0, self.welcome_at + 1 - now))
-                return
-            if s.times and now > s.last + s.wait:
-                slower = True
-                self.transmit(s, now)
-            elif not s.times and under_way < self.window:
-                under_way += 1
-                self.transmit(s, now)
-        if slower:
-            self.window = max(4, self.window // 2)
-        while self.queue and under_way < self.window:
-            flags, payload = self.queue.popleft()
-            if self.passphrase:
-                flags |= SEALED
-                cipher, nonce, bound = seal_with(self.content_key, self.identity, self.room,
-                                                 flags, self.own)
-                payload = cipher.encrypt(nonce, payload, bound)
-            s = self.out[self.own] = Sent(self.own, flags, payload)
-            self.own += 1
-            under_way += 1
-            self.transmit(s, now)
-
-    def measured(self, trip):  # RFC 6298
-        if self.srtt is None:
-            self.srtt, self.rttvar = trip, trip / 2
-        else:
-            self.rttvar = 0.75 * self.rttvar + 0.25 * abs(self.srtt - trip)
-            self.srtt = 0.875 * self.srtt + 0.125 * trip
-        self.timeout = min(4, max(0.1, self.srtt + 4 * self.rttvar))
-
-    def acknowledged(self, body, now):
-        following, bitmap = struct.unpack_from(">IQ", body)
-        later = [following + 1 + i for i in range(64) if bitmap >> i & 1]
-        for s in self.out.values():
-            if s.acked or not s.times:
-                continue
-            if s.own < following or s.own in later:
-                s.acked = now
-                if s.times == 1:
-                    self.measured(now - s.last)
-                self.window_acked += 1
-            elif not s.quick and sum(own > s.own for own in later) >= 3:
-                s.quick = True
-                self.transmit(s, now)
-        if self.window_acked >= self.window:
-            self.window, self.window_acked = min(32, self.window + 1), 0
-        for first, count in struct.iter_unpack(">QH", body[24:]):
-            for sequence in range(first, first + count):
-                self.stream.put(sequence, None)  # our own
-
-    # The roster
-
-    def roster(self, first, newest, members, more):
-        """What WELCOME or MEMBERS says of the members from one number to another."""
-        for number, m in self.members.items():
-            if first <= number < (more or 2**32) and m["as_of"] <= newest:
-                m["here"] = False
-        for number, nick, kind, identity, own, mark in members:
-            if self.members.get(number, {"as_of": 0})["as_of"] <= newest:
-                self.member(number, nick, kind, identity, mark, newest)
-            if self.check:
-                self.checks.append((newest, number, own))
-        self.roster_from, self.roster_due = more, 0  # at once
-        self.check = self.check and more is not None
-
-    def member(self, number, nick, kind, identity, mark, as_of):
-        if self.passphrase and kind == 0 and not hmac.compare_digest(
-                mark, badge(self.content_key, self.room, identity, nick)):
-            nick = f"#{number}"
-        self.members[number] = {"nick": nick, "kind": kind, "identity": identity, "here": True,
-                                "as_of": as_of}
-
-    def entry(self, sequence, number, e):
-        m = self.members.get(number)
-        if e["e"] == "join":
-            if not m or m["as_of"] < sequence:
-                self.member(number, e["n"], e["k"], e["i"], e["b"], sequence)
-            if e["i"]:
-                self.expect(number, e["i"], e["o"] + 1)
-        elif m and m["as_of"] < sequence and e["e"] == "nick":
-            self.member(number, e["n"], m["kind"], m["identity"], e["b"], sequence)
-        elif m and e["e"] == "leave":
-            self.partial.pop(m["identity"], None)
-            m.update(here=False, as_of=max(sequence, m["as_of"]))
-
-    # Receiving
-
-    def expect(self, number, identity, own):
-        """The next reliable own sequence will be this one; false if we had it."""
-        expected = self.expected.setdefault(identity, own)
-        if own < expected or identity == self.identity:
-            return False
-        if own > expected:
-            tell(f"lost: {own - expected} of #{number}")
-            self.partial.pop(identity, None)
-            count = min(65535, own - expected)
-            self.send(MISSED, self.session, cbor2.dumps({"m": number, "w": [[expected, count]]}))
-            self.expected[identity] = own
-        return True
-
-    def fresh(self, identity, own):
-        """Whether an unreliable one is new: a window of 1,024."""
-        top, seen = self.seen.get(identity, (own, set()))
-        if own in seen or own <= top - 1024:
-            return False
-        top = max(top, own)
-        self.seen[identity] = top, {o for o in seen if o > top - 1024} | {own}
-        return True
-
-    def message(self, number, flags, own, payload):
-        m = self.members.get(number, {"nick": f"#{number}", "identity": b"", "kind": 1})
-        identity, nick = m["identity"], m["nick"]
-        if identity == self.identity:
-            return
-        if self.passphrase:
-            cipher, nonce, bound = seal_with(self.content_key, identity, self.room, flags, own)
-            try:
-                if not flags & SEALED:
-                    raise InvalidTag
-                payload = cipher.decrypt(nonce, payload, bound)
-            except InvalidTag:
-                tell("dropped what is not sealed by", nick)
-                return
-        if not flags & RELIABLE:
-            if identity and not self.fresh(identity, own):
-                return
-        elif identity:
-            if not self.expect(number, identity, own):
-                return
-            self.expected[identity] = own + 1
-        if flags & (CONTINUED | MORE):
-            since, parts = self.partial.pop(identity, (0, b""))
-            if flags & CONTINUED:
-                if time.monotonic() - since > 60 or len(parts) + len(payload) > 65536:
-                    return
-                payload = parts + payload
-            if flags & MORE:
-                self.partial[identity] = time.monotonic(), payload
-                return
-        print(f"{nick}: {payload.decode(errors='replace')}", flush=True)
-
-    def deliver(self):
-        while self.stream.next in self.stream.held and self.roster_from is None:
-            sequence = self.stream.next
-            self.stream.next += 1
-            item = self.stream.held.pop(sequence)
-            if item == LOST:
-                tell("a hole at", sequence)
-                self.roster_from, self.roster_due, self.check = 0, 0, True
-            elif item:
-                kind, number, flags, own, payload = item
-                if kind == ENTRY:
-                    self.entry(sequence, number, payload)
-                else:
-                    self.message(number, flags, own, payload)
-        for check in [c for c in self.checks if c[0] < self.stream.next]:
-            self.checks.remove(check)
-            identity = self.members[check[1]]["identity"]
-            if identity in self.expected:
-                self.expect(check[1], identity, check[2] + 1)
+    def come_back(self, answer, stretch=1.0):
+        """What BYE and REFUSED ask for."""
+        tell(answer["c"], answer["m"])
+        if not answer["a"] or not self.session:
+            self.close(1, answer["c"])
+        self.begin(answer["a"] / 1000 * stretch)
 
     def close(self, status, *words):
         tell("closed:", *words)
         sys.exit(status)
 
-    def come_back(self, answer):
-        if not answer["a"]:
-            self.close(1, answer["c"], answer["m"])
-        tell(answer["c"], answer["m"])
-        self.begin(answer["a"] / 1000)
+    # Joining
 
-    def datagram(self, d):
-        now, kind, flags, ident, body = time.monotonic(), d[4], d[5], d[6:14], d[14:]
-        if kind == VERSIONS and self.state == "greeting" and 1 not in body:
+    def greet(self):
+        """The timer of the state greeting."""
+        if self.now - self.joined_at > self.options.patience:
+            self.close(1, "no relay")
+        if self.now >= self.due:
+            hello = {"r": self.room, "v": [1], "p": bytes(200)}
+            self.send(HELLO, self.nonce, cbor2.dumps(hello))
+            self.due, self.pause = self.now + self.pause, min(4, self.pause * 2)
+
+    def ask_to_join(self):
+        """The timer of the state joining."""
+        if self.now >= self.deadline:
+            self.begin()
+        elif self.now >= self.due:
+            self.send(JOIN, self.nonce, cbor2.dumps(self.join))
+            self.due, self.pause = self.now + self.pause, min(2, self.pause * 2)
+
+    def on_versions(self, _, body):
+        if 1 not in body:
             self.close(1, "other versions:", *body)
-        if self.state in ("greeting", "joining"):
-            if ident != self.nonce:
-                return
-            if kind == CHALLENGE and self.state == "greeting":
-                c = cbor2.loads(body)
-                self.challenged(c["c"], c["s"])
-            elif kind == WELCOME and self.state == "joining":
-                self.welcomed(cbor2.loads(body))
-            elif kind == REFUSED and self.state == "joining":
-                answer = cbor2.loads(body)
-                self.come_back(answer if self.session else dict(answer, a=0))
-            return
-        if ident not in (self.session, self.tag):
-            return
-        if self.pings:
-            self.pings, self.next_ping = 0, now + self.keepalive
-        self.heard = now
-        if ident == self.tag:
-            if kind == HEARTBEAT:
-                self.stream.newest = max(self.stream.newest, *struct.unpack(">Q", body))
-            elif kind in (DATA_DOWN, ENTRY):
-                sequence, number, own = struct.unpack_from(">QII", body)
-                item = cbor2.loads(body[16:]) if kind == ENTRY else body[16:]
-                at_once = kind == DATA_DOWN and not flags & RELIABLE and self.roster_from is None
-                item_later = not at_once and (kind, number, flags, own, item)
-                if self.stream.put(sequence, item_later) and at_once:
-                    self.message(number, flags, own, item)
-        elif kind == ACK:
-            self.acknowledged(body, now)
-        elif kind == GONE:
-            for first, count, reason in struct.iter_unpack(">QHB", body[1:]):
-                for sequence in range(first, first + count):
-                    if body[0] == 0:
-                        self.stream.put(sequence, not reason and LOST)
-        elif kind == NOTICE:
-            tell("notice:", cbor2.loads(body[16:]))
-        elif kind == PONG:
-            token, newest, _ = struct.unpack(">QQQ", body)
-            if token in self.pinged:
-                self.measured(now - self.pinged[token])
-                self.pinged.clear()
-            self.stream.newest = max(self.stream.newest, newest)
-        elif kind == MEMBERS:
-            answer = cbor2.loads(body)
-            if answer["f"] == self.roster_from:
-                self.roster(answer["f"], answer["q"], answer["w"], answer.get("y"))
-        elif kind == PATH_CHALLENGE:
-            self.send(PATH_RESPONSE, self.session, body)
-        elif self.state == "leaving" and kind in (BYE, UNKNOWN):
-            self.close(0, "left")
-        elif kind == UNKNOWN:
-            tell("the relay does not know us: joining again")
-            self.begin(max(0, self.welcome_at + 1 - now))
-        elif kind == BYE:
-            self.come_back(cbor2.loads(body))
 
-    # Time
+    def on_challenge(self, _, body):
+        answer = cbor2.loads(body)
+        self.join = {
+            "c": answer["c"],
+            "r": self.room,
+            "n": self.nick,
+            "s": self.secret,
+            "u": [self.outboxes[DATA].first, self.outboxes[PRIVATE].first],
+        }
+        if self.passphrase:
+            self.join |= self.proven(answer["c"], answer["s"])
+        if self.tag:
+            self.join |= {"t": self.tag, "q": self.room_stream.next - 1}
+        self.now = time.monotonic()  # the keys have taken their time
+        self.state, self.due, self.pause, self.deadline = "joining", self.now, 0.25, self.now + 4
 
-    def tick(self, now):
-        if self.state in ("greeting", "joining"):
-            self.attempt(now)
-        elif self.state == "leaving" and now > self.due:
-            if now > self.deadline:
-                self.close(0, "left without an answer")
-            self.send(LEAVE, self.session)
-            self.due = now + 0.25
-        if self.state == "joined":
-            self.joined_at, silence = now, now - self.heard
-            if (self.pings >= 4 and now >= self.next_ping) or silence > 2.5 * self.keepalive:
-                tell("contact lost")
-                self.begin()
+    def proven(self, cookie, salt):
+        if salt not in self.keys:
+            self.keys[salt] = room_keys(self.passphrase, salt)
+        access_key, self.content_key = self.keys[salt]
+        names = self.room.encode(), self.nick.encode()
+        return {
+            "p": proof_of(access_key, cookie, *names, self.nonce, self.identity),
+            "b": badge_of(self.content_key, self.room, self.identity, self.nick),
+        }
+
+    def on_refused(self, _, body):
+        self.come_back(cbor2.loads(body))
+
+    def on_welcome(self, _, body):
+        w = cbor2.loads(body)
+        if self.passphrase and w["n"] != self.nick:
+            tell("the relay has made another nick of mine:", w["n"])
+        new_tag = w["t"] != self.tag
+        if new_tag:
+            self.room_stream, self.roster = Stream(w["f"], w["q"]), Roster(self.shown)
+            self.roster.comparing = True
+        else:
+            for sequence in range(self.room_stream.next, w["f"]):
+                self.room_stream.put(sequence, LOST)
+            self.room_stream.newest = max(self.room_stream.newest, w["q"])
+        if w["i"] != self.session:
+            self.private_stream = Stream(1, w["d"])
+        for outbox, expected in zip(self.outboxes.values(), w["u"], strict=True):
+            outbox.resume(expected, new_tag, self.now)
+        self.session, self.tag, self.number = w["i"], w["t"], w["m"]
+        self.nick, self.limit = w["n"], w["l"]
+        self.contact = Contact(w["k"] / 1000, self.now)
+        self.state, self.welcome_at = "joined", self.now
+        self.roster.page(0, w["q"], w["w"], w.get("y"))
+
+    # Messages to send
+
+    def say(self, text, receiver=b""):
+        """Put a message into pieces that will be sent; to all, or to an identity."""
+        outbox = self.outboxes[PRIVATE if receiver else DATA]
+        size = self.limit - len(receiver) - (16 if self.passphrase else 0)
+        for start in range(0, len(text), size):
+            flags = RELIABLE | CONTINUED * (start > 0) | MORE * (start + size < len(text))
+            payload = text[start : start + size]
+            if self.passphrase:
+                flags |= SEALED
+                cipher, nonce, bound = seal_of(
+                    self.content_key, self.identity, self.room, flags, outbox.next, receiver
+                )
+                payload = cipher.encrypt(nonce, payload, bound)
+            outbox.add(flags, receiver + payload)
+
+    def read_line(self, line):
+        whisper = re.fullmatch(rb"/msg (\S+) (.+)", line)
+        if len(line) > LARGEST:
+            tell("too large")
+        elif not whisper:
+            self.say(line)
+        elif number := self.roster.number_of(nick=whisper[1].decode()):
+            self.say(whisper[2], self.roster.members[number].identity)
+        else:
+            tell("nobody here is", whisper[1].decode())
+
+    def transmit(self, kind, s):
+        s.sending(self.now, self.trip.timeout)
+        self.send(kind, self.session, struct.pack(">I", s.own) + s.body, s.flags)
+        if s.times == 3:
+            self.contact.doubt(self.now)
+
+    def on_ack(self, _, body):
+        own, bitmap, own_private, bitmap_private = struct.unpack_from(">IQIQ", body)
+        for kind, *ack in (DATA, own, bitmap), (PRIVATE, own_private, bitmap_private):
+            for s in self.outboxes[kind].acknowledged(*ack, self.now):
+                self.transmit(kind, s)
+        for first, count in struct.iter_unpack(">QH", body[24:]):
+            for sequence in range(first, first + count):
+                self.room_stream.put(sequence, None)  # our own
+
+    def on_pong(self, _, body):
+        token = body[:8]
+        if token in self.contact.under_way:
+            self.trip.measured(self.now - self.contact.under_way[token])
+            self.contact.under_way.clear()
+        self.missed.pop(token, None)
+        newest, newest_private = struct.unpack(">QQ", body[8:])
+        self.room_stream.newest = max(self.room_stream.newest, newest)
+        self.private_stream.newest = max(self.private_stream.newest, newest_private)
+
+    # What comes in the sequences
+
+    def plausible(self, stream, sequence):
+        """Whether a sequence counts before a PONG has confirmed it."""
+        if sequence <= stream.newest + 1_024:
+            return True
+        self.contact.doubt(self.now)
+        return False
+
+    def on_heartbeat(self, _, body):
+        (newest,) = struct.unpack(">Q", body)
+        if self.plausible(self.room_stream, newest):
+            self.room_stream.newest = max(self.room_stream.newest, newest)
+
+    def on_data(self, flags, body):
+        sequence, number, own = struct.unpack_from(">QII", body)
+        if not self.plausible(self.room_stream, sequence):
+            return
+        at_once = not flags & RELIABLE and number in self.roster.members
+        item = None if at_once else (DATA, number, flags, own, body[16:])
+        if self.room_stream.put(sequence, item) and at_once:
+            self.message(DATA, number, flags, own, body[16:])
+
+    def on_entry(self, _, body):
+        sequence, number, _ = struct.unpack_from(">QII", body)
+        if self.plausible(self.room_stream, sequence):
+            self.room_stream.put(sequence, (ENTRY, number, cbor2.loads(body[16:])))
+
+    def on_private(self, flags, body):
+        sequence, number, own = struct.unpack_from(">QII", body)
+        item = (PRIVATE, number, flags, own, body[16:])
+        if sequence:
+            self.private_stream.put(sequence, item)
+        else:
+            self.message(*item)
+
+    def on_notice(self, _, body):
+        (sequence,) = struct.unpack_from(">Q", body)
+        self.private_stream.put(sequence, (NOTICE, cbor2.loads(body[16:])))
+
+    def on_gone(self, _, body):
+        stream = self.private_stream if body[0] else self.room_stream
+        for first, count, reason in struct.iter_unpack(">QHB", body[1:]):
+            for sequence in range(first, first + count):
+                stream.put(sequence, None if reason else LOST)
+
+    def deliver(self):
+        """Take what comes next from both sequences."""
+        stream = self.private_stream
+        while stream.next in stream.held:
+            self.happened_in_private(stream.take())
+        stream = self.room_stream
+        while stream.next in stream.held and not self.must_wait(stream.held[stream.next]):
+            self.waited = None
+            self.happened(stream.next, stream.take())
+        self.compare()
+
+    def must_wait(self, item):
+        """Whether a message is from somebody who may yet be found in the roster."""
+        known = item in (None, LOST) or item[0] != DATA or item[1] in self.roster.members
+        if known or self.roster.ask_from is None:
+            return False
+        self.waited = self.waited or self.now
+        return self.now < self.waited + 10
+
+    def happened(self, sequence, item):
+        if item is None:
+            return
+        if item != LOST and item[0] == ENTRY:
+            self.entry(sequence, *item[1:])
+        elif item == LOST or (item[2] & SEALED and item[1] not in self.roster.members):
+            tell("a hole at", sequence)
+            self.roster.ask()
+        else:
+            self.message(*item)
+
+    def happened_in_private(self, item):
+        if item == LOST:
+            tell("private messages are lost")
+            self.pieces.begun.clear()
+        elif item and item[0] == NOTICE:
+            tell("notice:", item[1])
+        elif item:
+            self.message(*item)
+
+    # The roster
+
+    def shown(self, number, nick, identity, badge):
+        """A member's nick, unless its badge is not right."""
+        if not self.passphrase or not identity:
+            return nick
+        right = badge_of(self.content_key, self.room, identity, nick)
+        return nick if hmac.compare_digest(badge, right) else f"#{number}"
+
+    def entry(self, sequence, number, e):
+        member = self.roster.members.get(number)
+        if e["e"] == "join":
+            self.roster.put(sequence, number, e["n"], e["k"], e["i"], e["b"])
+            if e["i"]:
+                self.expect(number, e["i"], e["o"] + 1)
+        elif member and e["e"] == "nick":
+            self.roster.put(sequence, number, e["n"], member.kind, member.identity, e["b"])
+        elif member and e["e"] == "leave":
+            self.pieces.begun.pop((DATA, member.identity), None)
+            member.here, member.as_of = False, max(sequence, member.as_of)
+
+    def on_members(self, _, body):
+        answer = cbor2.loads(body)
+        if answer["f"] == self.roster.ask_from:
+            self.roster.page(answer["f"], answer["q"], answer["w"], answer.get("y"))
+
+    def compare(self):
+        """After a hole: see what the members had sent, once all before is settled."""
+        said = self.roster.said
+        while said and said[0][0] < self.room_stream.next:
+            _, number, own = said.popleft()
+            identity = self.roster.members[number].identity
+            if identity in self.expected:
+                self.expect(number, identity, own + 1)
+
+    # Messages that have come
+
+    def expect(self, number, identity, own):
+        """The next reliable own sequence will be this one; false if it is one we had."""
+        expected = self.expected.setdefault(identity, own)
+        if own < expected or identity == self.identity:
+            return False
+        if own > expected:
+            tell(f"lost: {own - expected} of #{number}")
+            self.pieces.begun.pop((DATA, identity), None)
+            count = min(65_535, own - expected)
+            self.missed[os.urandom(7) + b"\2"] = [identity, expected, count, 0, self.now]
+            self.expected[identity] = own
+        return True
+
+    def is_new(self, kind, number, identity, flags, own):
+        """Look at the own sequence of a message, and keep it in mind."""
+        if not flags & RELIABLE:
+            top, seen = self.seen.get((kind, identity), (own, set()))
+            if own in seen or own <= top - 1_024:
+                return False
+            top = max(top, own)
+            self.seen[kind, identity] = top, {o for o in seen if o > top - 1_024} | {own}
+        elif kind == PRIVATE:
+            if own <= self.last_private.get(identity, 0):
+                return False
+            self.last_private[identity] = own
+        else:
+            if not self.expect(number, identity, own):
+                return False
+            self.expected[identity] = own + 1
+        return True
+
+    def opened(self, kind, identity, flags, own, payload):
+        """What was sealed; nothing if that can't be."""
+        receiver = self.identity if kind == PRIVATE else b""
+        cipher, nonce, bound = seal_of(self.content_key, identity, self.room, flags, own, receiver)
+        with contextlib.suppress(InvalidTag):
+            return cipher.decrypt(nonce, payload, bound) if flags & SEALED else None
+        return None
+
+    def message(self, kind, number, flags, own, payload):
+        unknown = Member(f"#{number}", 1, b"", 0)
+        member = self.roster.members.get(number, unknown)
+        if kind == DATA and member.identity == self.identity:
+            return
+        if self.passphrase:
+            payload = self.opened(kind, member.identity, flags, own, payload)
+            if payload is None:
+                tell("dropped what is not sealed by", member.nick)
                 return
-            if now >= self.next_ping:
-                self.pings += 1
-                token = int.from_bytes(os.urandom(7), "big") + 1
-                self.pinged[token] = now
-                self.send(PING, self.session, struct.pack(">QQ", token, self.stream.next - 1))
-                self.next_ping = now + 1
-            if self.roster_from is not None and now >= self.roster_due:
-                self.send(ROSTER, self.session, struct.pack(">I", self.roster_from))
-                self.roster_due = now + 1
-            ranges = self.stream.wanted(now, self.timeout)
+        if member.identity and not self.is_new(kind, number, member.identity, flags, own):
+            return
+        text = self.pieces.whole((kind, member.identity), flags, payload, self.now)
+        if text is not None:
+            private = " (private)" * (kind == PRIVATE)
+            print(f"{member.nick}{private}: {text.decode(errors='replace')}", flush=True)
+
+    # Staying and leaving
+
+    def on_path_challenge(self, _, body):
+        self.send(PATH_RESPONSE, self.session, body)
+
+    def on_unknown(self, *_):
+        tell("the relay does not know us: joining again")
+        self.begin(max(0, self.welcome_at + 1 - self.now))
+
+    def on_bye(self, _, body):
+        self.come_back(cbor2.loads(body), random.uniform(1, 1.5))
+
+    def on_left(self, *_):
+        self.close(0, "left")
+
+    def stay(self):
+        """The timers of the state joined."""
+        if self.icmp:
+            self.icmp = False
+            self.contact.refuse(self.now)
+        if self.contact.lost(self.now):
+            tell("contact lost")
+            self.begin()
+            return
+        self.joined_at = self.now
+        self.ask()
+        self.deliver()
+        self.report()
+        self.pump()
+
+    def ask(self):
+        """PING, ROSTER and NACK."""
+        if self.now >= self.contact.due:
+            settled = struct.pack(">Q", self.room_stream.next - 1)
+            self.send(PING, self.session, self.contact.ping(self.now) + settled)
+        if self.roster.ask_from is not None and self.now >= self.roster.due:
+            self.send(ROSTER, self.session, struct.pack(">I", self.roster.ask_from))
+            self.roster.due = self.now + 1
+        for name, stream in enumerate((self.room_stream, self.private_stream)):
+            ranges = [struct.pack(">QH", *r) for r in stream.to_ask(self.now, self.trip.timeout)]
             for i in range(0, len(ranges), 64):
-                self.send(NACK, self.session, b"\0" + b"".join(
-                    struct.pack(">QH", *r) for r in ranges[i:i + 64]))
-            self.deliver()
-            self.pump(now)
+                self.send(NACK, self.session, bytes([name]) + b"".join(ranges[i : i + 64]))
+
+    def report(self):
+        """Tell senders what was lost of theirs, until the relay has answered."""
+        for token, report in list(self.missed.items()):
+            identity, first, count, times, due = report
+            if times == 10:
+                del self.missed[token]
+            number = self.roster.number_of(identity=identity)
+            if times < 10 and number and self.now >= due:
+                missed = {"m": number, "w": [[first, count]], "t": token}
+                self.send(MISSED, self.session, cbor2.dumps(missed))
+                report[3:] = times + 1, self.now + 1
+
+    def pump(self):
+        """Send what is due; join again if something has failed."""
+        for kind, outbox in self.outboxes.items():
+            outbox.forget(self.now, self.contact.heard)
+            if failed := outbox.take_failed(self.now):
+                tell("not delivered:", *failed)
+                self.begin(max(0, self.welcome_at + 1 - self.now))
+                return
+            for s in outbox.to_send(self.now):
+                self.transmit(kind, s)
+
+    def leave(self):
+        """The timer of the state leaving."""
+        if self.now >= self.deadline:
+            self.close(0, "left without an answer")
+        if self.now >= self.due:
+            self.send(LEAVE, self.session)
+            self.due = self.now + 0.25
+
+    # The loop
 
     def run(self):
         while True:
-            watched = [self.sock] + [0] * (self.input_open and len(self.queue) < 1000)
-            readable, _, _ = select.select(watched, [], [], 0.01)
+            readable, _, _ = select.select(self.watched(), [], [], 0.01)
+            self.now = time.monotonic()
             if 0 in readable:
-                more = os.read(0, 65536)
-                self.input_open = bool(more)
-                self.input += more
-            if self.state == "joined":
-                *lines, self.input = self.input.split(b"\n")
-                if not self.input_open and self.input:
-                    lines, self.input = [*lines, self.input], b""
-                for line in filter(None, lines):
-                    self.say(line)
+                self.read()
             if self.sock in readable:
                 self.receive()
-            now = time.monotonic()
-            self.tick(now)
-            idle = not (self.input_open or self.input or self.queue)
-            if idle and self.state == "joined" and all(s.acked for s in self.out.values()):
-                self.ready = self.ready or now
-                if now > self.ready + float(os.environ.get("LINGER", 2)):
-                    self.state, self.due, self.deadline = "leaving", now, now + 1
-            else:
-                self.ready = None
+            if self.state == "joined":
+                self.take_lines()
+            TIMERS[self.state](self)
+
+    def watched(self):
+        waiting = sum(len(outbox.waiting) for outbox in self.outboxes.values())
+        return [self.sock, 0] if self.input_open and waiting < 1_000 else [self.sock]
+
+    def read(self):
+        more = os.read(0, 65_536)
+        self.input_open = bool(more)
+        self.input += more if more or self.input[-1:] in (b"", b"\n") else b"\n"
+
+    def take_lines(self):
+        *lines, self.input = self.input.split(b"\n")
+        for line in filter(None, lines):
+            self.read_line(line)
+        waiting = any(outbox.waiting for outbox in self.outboxes.values())
+        if not self.input_open and not waiting:
+            self.state, self.due, self.deadline = "leaving", self.now, self.now + 1
 
     def receive(self):
         sock = self.sock
-        while sock is self.sock:
+        while sock is self.sock:  # the state greeting begins with another one
             try:
-                d = sock.recv(65536)
+                d = sock.recv(65_536)
+            except BlockingIOError:
+                return
             except OSError:
-                return  # nothing more, or an error that a lost datagram has left
+                self.icmp = True
+                return
             if d[:4] == SIGNATURE and len(d) >= 14:
-                try:
-                    self.datagram(d)
-                except (KeyError, TypeError, ValueError, struct.error) as e:
-                    tell("invalid datagram:", repr(e))
+                self.datagram(d[4], d[5], d[6:14], d[14:])
+
+    def datagram(self, kind, flags, ident, body):
+        wanted, handler = HANDLERS[self.state].get(kind, (None, None))
+        if not handler or ident != getattr(self, wanted):
+            return
+        if self.state == "joined":
+            self.contact.hear(self.now)
+        try:
+            handler(self, flags, body)
+        except (KeyError, TypeError, ValueError, struct.error, cbor2.CBORDecodeError) as e:
+            tell("invalid datagram:", repr(e))
+
+
+TIMERS = {
+    "greeting": Client.greet,
+    "joining": Client.ask_to_join,
+    "joined": Client.stay,
+    "leaving": Client.leave,
+}
+HANDLERS = {
+    "greeting": {
+        CHALLENGE: ("nonce", Client.on_challenge),
+        VERSIONS: ("nonce", Client.on_versions),
+    },
+    "joining": {
+        WELCOME: ("nonce", Client.on_welcome),
+        REFUSED: ("nonce", Client.on_refused),
+    },
+    "joined": {
+        DATA_DOWN: ("tag", Client.on_data),
+        ENTRY: ("tag", Client.on_entry),
+        HEARTBEAT: ("tag", Client.on_heartbeat),
+        PRIVATE_DOWN: ("session", Client.on_private),
+        NOTICE: ("session", Client.on_notice),
+        ACK: ("session", Client.on_ack),
+        GONE: ("session", Client.on_gone),
+        PONG: ("session", Client.on_pong),
+        MEMBERS: ("session", Client.on_members),
+        PATH_CHALLENGE: ("session", Client.on_path_challenge),
+        UNKNOWN: ("session", Client.on_unknown),
+        BYE: ("session", Client.on_bye),
+    },
+    "leaving": {
+        UNKNOWN: ("session", Client.on_left),
+        BYE: ("session", Client.on_left),
+    },
+}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("host")
+    parser.add_argument("port", type=int)
+    parser.add_argument("room")
+    parser.add_argument("nick")
+    parser.add_argument("--passphrase-file", help="has the passphrase of the room")
+    parser.add_argument(
+        "--patience", type=float, default=120, help="seconds without the relay; %(default)s"
+    )
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    host, port, room, nick = sys.argv[1:5]
-    Client(host, int(port), room, nick, os.environ.get("PASSPHRASE")).run()
+    Client(arguments()).run()

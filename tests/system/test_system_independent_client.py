@@ -1,0 +1,124 @@
+"""
+Clients of the session protocol that were written from its specification alone, among others.
+
+They know nothing of udprelay's own code: what they need and do not find in ``docs/protocol.rst``
+is missing there.
+"""
+
+from __future__ import annotations
+
+import ast
+import signal
+import sys
+
+import pytest
+from system_processes import PROGRAMS, Process, Relay, Start
+
+pytest_plugins = ("system_fixtures",)
+
+PROGRAM = PROGRAMS / "independent_client.py"
+INDEPENDENT = [f"i{number}" for number in range(3)]
+OWN = [f"u{number}" for number in range(3)]
+NICKS = INDEPENDENT + OWN
+LINES = 24
+OTHERS = (len(NICKS) - 1) * LINES
+LOSS, DOUBLED, OVERTAKEN = 0.2, 0.02, 0.05
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def crowd(start: Start, port: int, *flags: str) -> dict[str, Process]:
+    """Clients of both kinds, by nick, that leave when their input ends."""
+    clients = {}
+    for nick in INDEPENDENT:
+        place = ("127.0.0.1", str(port), "lobby", nick)
+        clients[nick] = start.command(sys.executable, "-I", PROGRAM, *flags, *place)
+    for nick in OWN:
+        clients[nick] = start.session(
+            *("--nick", nick, "--wait", "0", *flags), f"127.0.0.1:{port}"
+        )
+    return clients
+
+
+def bad_network(start: Start, relay: Relay, seed: int) -> int:
+    return start.bad_network(relay.port, LOSS, DOUBLED, OVERTAKEN, seed)
+
+
+def wait_until_all_are_in(relay: Relay) -> None:
+    for nick in NICKS:
+        relay.event("member.joined", member=nick)
+
+
+def say(clients: dict[str, Process], numbers: range) -> None:
+    for client in clients.values():
+        client.type("".join(f"line {number}\n" for number in numbers))
+
+
+def has_all_lines(text: str, _: bool) -> bool:
+    return text.count("\n") >= OTHERS
+
+
+def assert_all_hear_all(clients: dict[str, Process]) -> None:
+    for client in clients.values():
+        client.stdout.wait_until(has_all_lines)
+    for client in clients.values():
+        client.close_input()
+    for me, client in clients.items():
+        assert client.status() == 0, client.stderr.all
+        heard = client.stdout.lines
+        assert len(heard) == OTHERS
+        for other in NICKS:
+            said = [line for line in heard if line.startswith(f"{other}: ")]
+            expected = [] if other == me else [f"{other}: line {i}" for i in range(LINES)]
+            assert said == expected
+
+
+def test_it_imports_nothing_of_udprelay() -> None:
+    imports = [
+        node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for node in ast.walk(ast.parse(PROGRAM.read_text()))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    ]
+    assert "cbor2" in imports
+    assert not [name for name in imports if name is None or name.startswith("udprelay")]
+
+
+def test_clients_of_both_kinds_hear_every_line_once_and_in_order_through_a_bad_network(
+    start: Start,
+) -> None:
+    relay = start.relay()
+    clients = crowd(start, bad_network(start, relay, seed=3))
+    wait_until_all_are_in(relay)
+    say(clients, range(LINES))
+    assert_all_hear_all(clients)
+
+
+def test_clients_of_both_kinds_read_each_other_in_a_room_with_a_passphrase(start: Start) -> None:
+    file = start.place / "passphrase"
+    file.write_text("correct horse battery staple\n")
+    file.chmod(0o600)
+    flags = ("--passphrase-file", str(file))
+    key = start.session("--access-key", *flags)
+    assert key.status() == 0, key.stderr.all
+    relay = start.relay(config=f"[room:lobby]\n{key.stdout.all}")
+    clients = crowd(start, bad_network(start, relay, seed=4), *flags)
+    wait_until_all_are_in(relay)
+    say(clients, range(LINES))
+    assert_all_hear_all(clients)
+
+
+def test_clients_of_both_kinds_lose_nothing_although_the_relay_is_killed_in_the_middle(
+    start: Start,
+) -> None:
+    first = start.relay()
+    clients = crowd(start, bad_network(start, first, seed=5))
+    wait_until_all_are_in(first)
+    say(clients, range(LINES // 2))
+    for client in clients.values():  # nobody is new to the second relay
+        client.stdout.wait_for(rf"line {LINES // 4}\n")
+    first.signal(signal.SIGKILL)
+    first.status()
+    say(clients, range(LINES // 2, LINES))
+    second = start.relay("--port", str(first.port))
+    wait_until_all_are_in(second)
+    assert_all_hear_all(clients)
