@@ -16,6 +16,7 @@ from udprelay.core.wire.entries import (
     LeaveEntry,
     MissedNotice,
     NickEntry,
+    NoticeBody,
 )
 from udprelay.core.wire.from_relay import (
     Ack,
@@ -34,6 +35,7 @@ from udprelay.core.wire.from_relay import (
 from udprelay.core.wire.header import PREFIX, SEALED, U32, U64
 from udprelay.core.wire.header import RELIABLE as RELIABLE_FLAG
 from udprelay.core.wire.joining import Challenge, Refused, Unknown, Versions, Welcome
+from udprelay.core.wire.ranges import Ranges
 
 NICKS = ("anna", "Bert", "carl", "anna-2", "\u0130", "", "a" * 33)
 _CODES = ("nick-taken", "room-full", "wrong-key", "no-room")
@@ -109,6 +111,7 @@ def _welcome(step: Step) -> bytes:
         world.tag = (int.from_bytes(world.tag, "big") + 1).to_bytes(8, "big")
     newest = near(0 if a & 2 else world.newest(0), step.b, U64)
     members = [world.member(n) for n in range(1 + others % 4, 1 + others % 4 + count % 65)]
+    following, following_private = (max(1, near(own, step.d, U32)) for own in world.own)
     welcome = Welcome(
         nonce=world.nonce,
         session_id=world.session_id,
@@ -121,7 +124,7 @@ def _welcome(step: Step) -> bytes:
         idle=45_000,
         largest=(1200, 256, 65_477, 400)[keepalive >> 2 & 3],
         allowance=((0, 0), (10, 0), (0, 1000), (1, 1), (10**6, 10**9))[allowance % 5],
-        next_own=tuple(max(1, near(own, step.d, U32)) for own in world.own),
+        next_own=(following, following_private),
         newest_private=near(world.newest(1), more & a, U64),
         members=tuple(members),
         more_from=more or None,
@@ -160,7 +163,8 @@ def _entry(step: Step) -> bytes:
 
 
 def _notice(step: Step) -> bytes:
-    said, body = step.world.said, None
+    said = step.world.said
+    body: NoticeBody | None = None
     if step.c % 3 == 0:
         first = max(1, near(said[RELIABLE], step.a, U32 - 1))
         body = MissedNotice(step.extra, ((first, 1 + step.d),))
@@ -175,7 +179,7 @@ def _ack(step: Step) -> bytes:
     following = near(world.said[RELIABLE] + 1, step.a, U32)
     private = near(world.said[PRIVATE] + 1, step.b, U32)
     bitmap = int.from_bytes(bytes((step.c,)) * 8, "big")
-    ranges = ()
+    ranges: Ranges = ()
     if step.d:
         ranges = ((near(world.newest(0) + 1, step.d, U64), 1 + step.extra),)
     return Ack(world.session_id, following, bitmap, private, bitmap, ranges).encode()

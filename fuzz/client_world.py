@@ -6,21 +6,28 @@ from collections import Counter
 from itertools import count
 
 from fuzz.steps import until_later
-from udprelay.core.keys import RoomKeys
+from udprelay.core import keys
 from udprelay.core.membership.events import Closed, Delivered, Event, Failed, Refused
 from udprelay.core.membership.membership import Membership
 from udprelay.core.membership.sending import MessageError
 from udprelay.core.membership.settings import Settings
 from udprelay.core.membership.state import State
-from udprelay.core.seal import PRIVATE, RELIABLE, Seal
+from udprelay.core.seal import PRIVATE, RELIABLE, UNRELIABLE, UNRELIABLE_PRIVATE, Seal
 from udprelay.core.wire import decode_from_client
-from udprelay.core.wire.from_client import DataUp, Missed, NickRequest, Ping, PrivateUp
-from udprelay.core.wire.from_client import RosterRequest
+from udprelay.core.wire.from_client import (
+    DataUp,
+    Missed,
+    NickRequest,
+    Ping,
+    PrivateUp,
+    RosterRequest,
+)
+from udprelay.core.wire.header import AGAIN
 from udprelay.core.wire.header import RELIABLE as RELIABLE_FLAG
 from udprelay.core.wire.joining import Hello, Join
 from udprelay.core.wire.members import MemberKind, MemberRecord
 
-KEYS = RoomKeys(access=b"a" * 32, content=b"c" * 32)
+KEYS = keys.RoomKeys(access=b"a" * 32, content=b"c" * 32)
 ROOM = "lobby"
 NUMBER = 7
 """The client's own member number, mostly."""
@@ -30,16 +37,18 @@ class World:
     """
     The owner of a membership, and what the relay would know.
 
-    Checks on the way that whatever the client sends can be read, that each message ends once,
-    and that nothing comes after the end.
+    Checks on the way that whatever the client sends can be read, that its own sequences have no
+    gaps and never stand for anything else, that each message ends once, and that nothing comes
+    after the end.
 
     :ivar nonce: of the client's last HELLO or JOIN.
     :ivar salt: of the last CHALLENGE.
     :ivar tokens: of its last PING, and of its last MISSED.
     :ivar asked: the member number of its last ROSTER.
     :ivar request: the number of its last NICK.
-    :ivar said: its last own sequences, by stream.
-    :ivar owns: the own sequences that others use next, by identity and stream.
+    :ivar said: its largest own sequences, by stream.
+    :ivar owns: the own sequences that others have used last, by identity and stream.
+    :ivar events: the types of what the client has told.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,6 +68,9 @@ class World:
         self.open: set[int] = set()
         self.failed: set[int] = set()
         self.over = False
+        self.events: set[type] = set()
+        self._sent: dict[tuple[int, int], tuple[object, ...]] = {}
+        self._settled: tuple[bytes | None, int] = (None, 0)
         self._seals: dict[bytes, Seal] = {}
 
     @property
@@ -77,7 +89,9 @@ class World:
             return MemberRecord(number, f"guest-{number}", MemberKind.PLAIN, b"", 0, b"")
         identity = self.identity if number == NUMBER else bytes((number % 9,)) * 16
         nick = f"member {number % 9}"
-        badge = bytes(16) if number % 2 else b""
+        badge = b""
+        if number % 2:
+            badge = keys.badge(KEYS.content, ROOM, identity, nick) if self.keyed else bytes(16)
         return MemberRecord(number, nick, MemberKind.SESSION, identity, own, badge)
 
     def seal(self, stream: int, own: int, flags: int, payload: bytes, sender: bytes) -> bytes:
@@ -111,6 +125,7 @@ class World:
         """Take what the client has put out."""
         datagrams, events = self.membership.take_datagrams(), self.membership.take_events()
         over = self.over
+        self.events.update(map(type, events))
         for event in events:
             assert not self.over, f"after the end: {event}"
             self._take(event)
@@ -136,9 +151,7 @@ class World:
             if isinstance(datagram, Join):
                 self.own = datagram.own
         elif isinstance(datagram, (DataUp, PrivateUp)):
-            if datagram.flags & RELIABLE_FLAG:
-                stream = RELIABLE if isinstance(datagram, DataUp) else PRIVATE
-                self.said[stream] = datagram.own
+            self._follow(datagram)
         elif isinstance(datagram, Ping):
             self.tokens[0] = datagram.token
         elif isinstance(datagram, Missed):
@@ -147,6 +160,26 @@ class World:
             self.asked = datagram.number
         elif isinstance(datagram, NickRequest):
             self.request = datagram.request
+
+    def _follow(self, datagram: DataUp | PrivateUp) -> None:
+        private, own = isinstance(datagram, PrivateUp), datagram.own
+        if datagram.flags & RELIABLE_FLAG:
+            stream = PRIVATE if private else RELIABLE
+        else:
+            stream = UNRELIABLE_PRIVATE if private else UNRELIABLE
+            assert own == self.said[stream] + 1, "an own sequence again, or left out"
+        assert own <= self.said[stream] + 1, "an own sequence left out"
+        self.said[stream] = max(self.said[stream], own)
+        receiver = datagram.receiver if isinstance(datagram, PrivateUp) else b""
+        said = (datagram.flags & ~AGAIN, receiver, datagram.payload)
+        assert self._sent.setdefault((stream, own), said) == said, "an own sequence for two"
+
+    def follow(self) -> None:
+        """Check that what is settled in a room stays so."""
+        arrivals = self.membership._session.arrivals
+        tag, settled = self._settled
+        self._settled = (arrivals.tag, arrivals.settled)
+        assert arrivals.tag != tag or arrivals.settled >= settled, "not settled any more"
 
     # Time.
 

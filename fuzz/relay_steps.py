@@ -8,7 +8,7 @@ from attrs import frozen
 
 from fuzz.relay_checks import check
 from fuzz.relay_world import KEY, NICKS, ROOMS, SOURCES, Person, World, rules
-from fuzz.steps import SECONDS, SIZES, Script, near, spoilt
+from fuzz.steps import LAST, SECONDS, SIZES, Script, near, spoilt
 from udprelay.core import challenge, keys
 from udprelay.core.drops import DropReason
 from udprelay.core.listener import Listener
@@ -27,9 +27,6 @@ from udprelay.core.wire.from_client import (
 )
 from udprelay.core.wire.header import PREFIX, U32, U64
 from udprelay.core.wire.joining import Hello, Join
-
-_LAST = 400.0
-"""Seconds that pass at the end of some inputs."""
 
 
 @frozen
@@ -253,7 +250,7 @@ HOLD = 128
 """In the first byte of a datagram's step: it comes in one batch with the next one."""
 
 
-def play(data: bytes) -> None:
+def played(data: bytes) -> World:
     """
     Do what an input says; its first step chooses the rules, and who has joined already.
 
@@ -271,12 +268,14 @@ def play(data: bytes) -> None:
         _do(world, script, step, held)
         check(world)
     if first[0] & 4:
-        world.wait(_LAST)
+        world.wait(LAST)
         check(world)
     if first[0] & 8:
         world.hub.farewell()
     world.hub.close(world.now)
     world.take_replies()
+    world.events.update(map(type, world.hub.take_events()))
+    return world
 
 
 def _do(world: World, script: Script, raw: bytes, held: list[tuple[str, bytes]]) -> None:

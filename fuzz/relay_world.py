@@ -93,6 +93,9 @@ class World:
     Checks on the way that whatever the relay sends can be read, that each room sequence goes on
     without a gap, and that nobody gets more than came from there before it has proved that
     somebody is there.
+
+    :ivar events: the types of what the hub has told.
+    :ivar newest: the newest room sequences, by room tag.
     """
 
     def __init__(self, rules: RelayRules) -> None:
@@ -102,11 +105,12 @@ class World:
         self.people = [Person(index) for index in range(4)]
         self.targets: list[Member] = []
         self.console: Member | None = None
+        self.events: set[type] = set()
         self._cookies = Cookies(SECRET)
         self._proven: set[tuple[str, str]] = set()
         self._came: Counter[tuple[str, str]] = Counter()
         self._went: Counter[tuple[str, str, bool]] = Counter()
-        self._newest: dict[bytes, int] = {}
+        self.newest: dict[bytes, int] = {}
         self.deliver([])
 
     def session(self, person: Person) -> Session | None:
@@ -173,7 +177,7 @@ class World:
             self._deliver(fan_outs)
             if not fan_outs:
                 break
-        self.hub.take_events()
+        self.events.update(map(type, self.hub.take_events()))
         self.hub.next_deadline()
         assert not self.hub.unsettled, "there is something left"
 
@@ -201,9 +205,9 @@ class World:
         for datagram in fan_out.framed:
             read = decode_from_relay(datagram)
             if isinstance(read, (Data, Entry)):
-                before = self._newest.get(tag, read.sequence - 1)
+                before = self.newest.get(tag, read.sequence - 1)
                 assert (read.tag, read.sequence) == (tag, before + 1), "a gap in the sequence"
-                self._newest[tag] = read.sequence
+                self.newest[tag] = read.sequence
 
     def _charge(self, listener: Listener, source: str, payload: bytes) -> None:
         if (listener.name, source) not in self._proven:

@@ -229,6 +229,18 @@ def test_the_time_in_which_nobody_can_be_asked_does_not_count():
     assert client.heard == ["a"]
 
 
+def test_what_is_deliverable_only_in_another_session_does_not_wait_for_the_time_before_it():
+    client = with_alice()
+    client.take(whispers(2, 7, 1))
+    client.wait(100, silent=True)
+    client.lose_contact()
+    client.joined(record(1, "Alice"), session=OTHER_SESSION)
+    client.wait(9)
+    assert client.heard == [Lost(1, None)]
+    client.wait(2)
+    assert client.heard == ["psst"]
+
+
 def test_whoever_spoke_and_has_left_long_ago_is_not_waited_for():
     client = Client(record(1, "Alice"), newest=9, first=8)
     client.take(says(8, 7, 1, b"a"))

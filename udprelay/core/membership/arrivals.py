@@ -112,6 +112,8 @@ class Arrivals:
 
     def joined(self, welcome: Welcome, now: float) -> None:
         """Begin a session, or go on with the last one."""
+        # First, so that whatever is deliverable now has not waited in the silence before.
+        self._hear(now)
         new_room = welcome.tag != self.tag
         if new_room:
             self._count(self._room)
@@ -128,7 +130,6 @@ class Arrivals:
         else:
             self._private.resume(now)
         self.tag, self._session_id, self._in_session = welcome.tag, welcome.session_id, True
-        self._hear(now)
         self._deliveries.welcome(welcome, new_room, self.identity, now)
         self._deliver(self._room.newest(welcome.newest, now, certain=True), now)
         self._deliver(self._private.newest(welcome.newest_private, now, certain=True), now)

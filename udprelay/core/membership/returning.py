@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from udprelay.core.membership.known_member import KnownMember
 
 GRACE = 10.0
+MOST = 100_000
 
 
 class Returning:
@@ -25,7 +26,8 @@ class Returning:
         """Wait for members, and on for those that were waited for already."""
         for member in members:
             self._members[_key(member)] = member
-        self._until = now + GRACE
+        # Too many are waited for only if one room follows the other: then for none of them.
+        self._until = now + (GRACE if len(self._members) <= MOST else 0.0)
 
     def back(self, member: KnownMember) -> KnownMember | None:
         """Return who this member was, if it was waited for."""
