@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from core_arrivals import (
+    OTHER_SESSION,
+    OTHER_TAG,
     SESSION,
     TAG,
     Client,
@@ -59,7 +61,7 @@ def test_a_hole_is_told_by_sender_as_the_roster_shows():
 
 
 def test_what_nobody_says_was_its_own_is_told_without_a_sender():
-    client = with_alice()
+    client = Client(record(1, "Alice"), record(2, "Bob", own=5))
     client.take(says(1, 1, 1, b"a"), Heartbeat(TAG, 4))
     client.gone((2, 3, GONE))
     client.answers(record(1, "Alice", own=2), record(2, "Bob", own=5), newest=4)
@@ -129,6 +131,38 @@ def test_what_a_member_had_said_elsewhere_before_it_came_again_is_lost():
     assert client.heard == ["b"]
 
 
+def test_what_a_member_that_was_listed_has_said_to_a_relay_that_died_is_lost():
+    client = Client(record(1, "Alice", own=4))
+    client.lose_contact()
+    client.joined(tag=OTHER_TAG, session=OTHER_SESSION, newest=1)
+    client.take(joins(2, 7, "Alice", own=8))
+    assert client.heard == [Lost(4, "Alice")]
+    client.take(says(3, 7, 9, b"b"))
+    assert client.heard == ["b"]
+
+
+def test_so_it_is_if_the_lists_come_in_pages():
+    client = Client(newest=1, more_from=1)
+    client.answers(record(1, "Alice", own=4), newest=1)
+    client.lose_contact()
+    client.joined(tag=OTHER_TAG, session=OTHER_SESSION, newest=1, more_from=1)
+    client.take(says(2, 7, 9, b"b"))
+    client.answers(record(7, "Alice", own=9), newest=2)
+    assert client.heard == [Lost(4, "Alice"), "b"]
+
+
+def test_what_a_member_has_said_before_it_was_listed_is_not_lost():
+    client = Client(record(1, "Alice", own=4), newest=6)
+    client.take(says(7, 1, 5, b"a"))
+    assert client.heard == ["a"]
+
+
+def test_a_list_counts_once_all_before_it_has_come():
+    client = Client(record(1, "Alice", own=4), newest=2, first=1)
+    client.take(says(3, 1, 5, b"c"), says(2, 1, 4, b"b"), says(1, 1, 3, b"a"))
+    assert client.heard == ["a", "b", "c"]
+
+
 def test_whoever_has_left_is_not_told_what_was_missed():
     client = with_alice()
     client.take(says(1, 1, 1, b"a"), leaves(4, 1), Heartbeat(TAG, 4), says(3, 1, 3, b"c"))
@@ -157,6 +191,20 @@ def test_a_partial_message_ends_with_its_sender():
 def test_a_partial_message_is_lost_after_a_minute():
     client = with_alice()
     client.take(says(1, 1, 1, b"x", flags=RELIABLE | MORE))
+    client.wait(61)
+    assert client.heard == [Lost(1, "Alice")]
+
+
+def test_a_partial_message_is_not_lost_while_its_receiver_sleeps():
+    client = with_alice()
+    client.take(says(1, 1, 1, b"x", flags=RELIABLE | MORE))
+    client.wait(100, silent=True)
+    assert client.heard == []
+    client.take(Heartbeat(TAG, 3))
+    client.wait(0.01, silent=True)
+    client.take(says(2, 1, 2, b"y", flags=RELIABLE | CONTINUED))
+    assert client.heard == ["xy"]
+    client.take(says(3, 1, 3, b"z", flags=RELIABLE | MORE))
     client.wait(61)
     assert client.heard == [Lost(1, "Alice")]
 

@@ -32,6 +32,7 @@ from udprelay.core.membership.events import (
 )
 from udprelay.core.membership.sending import MessageError
 from udprelay.core.membership.state import State
+from udprelay.core.wire import FromRelay
 from udprelay.core.wire.from_client import (
     DataUp,
     Leave,
@@ -62,6 +63,13 @@ class TestContact:
         client.hear(Heartbeat(TAG, 0))
         client.pass_time(10)
         assert client.times(Ping) == [10, 20]
+
+    def test_doubt_that_comes_with_time_makes_a_ping_at_once(self) -> None:
+        client = joined()
+        # What is missing is asked for twice, and nothing comes.
+        client.hear(Pong(SESSION, bytes(8), 5, 1))
+        client.pass_time(0.5)
+        assert len(client.times(Ping)) == 1
 
     def test_a_keepalive_is_100_ms_at_least(self) -> None:
         client = started()
@@ -200,6 +208,17 @@ class TestComingBack:
         client.hear(Data(OTHER_TAG, RELIABLE, 1, BERT, 1, b"x"))
         client.hear(Data(OTHER_TAG, RELIABLE, 2, BERT, 2, b"y"))
         assert [event.payload for event in client.told(Received)] == [b"x", b"y"]
+
+    @pytest.mark.parametrize("word", [Unknown(SESSION), Heartbeat(TAG, 1)], ids=type)
+    def test_what_the_last_relay_had_is_kept_until_that_is_heard(self, word: FromRelay) -> None:
+        client = joined()
+        client.do("send", b"x")
+        client.acknowledge(2)
+        client.now += 60
+        client.hear(word, Unknown(SESSION))
+        client.join(session_id=OTHER_SESSION, tag=OTHER_TAG)
+        *_, join = (datagram for _, datagram in client.sent if isinstance(datagram, Join))
+        assert join.own == ((1, 1) if isinstance(word, Unknown) else (2, 1))
 
     def test_a_relay_that_stops_for_a_while_is_come_back_to(self) -> None:
         client = joined()

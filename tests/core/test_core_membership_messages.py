@@ -217,15 +217,15 @@ def test_out_of_order_each_counts_once():
     for own in (3, 1, 3, 2):
         reader.take(says(own, 1, own, b"%d" % own))
     assert [event.payload for event in reader.take_all()] == [b"3", b"1", b"2"]
-    reader.messages.account(ALICE, 9, begins=True)
+    reader.messages.account(ALICE, 9)
     assert reader.take_all() == []
 
 
 def test_what_the_roster_tells_shows_what_is_missing():
     reader = Reader()
-    reader.messages.account(ALICE, 1, begins=True)
-    reader.messages.account(ALICE, 3, begins=False)
-    reader.messages.account(GUEST, 3, begins=True)
+    reader.messages.account(ALICE, 1)
+    reader.messages.account(ALICE, 3)
+    reader.messages.account(GUEST, 3)
     assert reader.take_all() == [Lost(2, "Alice")]
     assert reader.losses.reports.take({1: ALICE}, 0.0)[:2] == (1, ((2, 2),))
 

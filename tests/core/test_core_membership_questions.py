@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from udprelay.core.membership.questions import Questions
 
 
@@ -26,14 +28,17 @@ def test_the_rest_is_asked_for_page_by_page():
     assert not questions.first_round
 
 
-def test_a_question_is_repeated_each_second():
+def test_a_question_is_repeated_soon_and_then_each_second():
     questions = Questions()
     questions.begin(more_from=40, least=1)
-    assert questions.ask(0.0) == 40
-    assert questions.deadline == 1.0
-    assert questions.ask(0.9) is None
-    assert questions.ask(1.0) == 40
-    assert questions.deadline == 2.0
+    asked = [0.0, 0.25, 0.75, 1.75, 2.75]
+    for now, following in pairwise(asked):
+        assert questions.ask(now) == 40
+        assert questions.deadline == following
+        assert questions.ask(following - 0.01) is None
+    questions.answered(40, 80, newest=1)
+    assert questions.ask(2.75) == 80
+    assert questions.deadline == 3.0
 
 
 def test_a_question_is_repeated_at_once_in_another_session():

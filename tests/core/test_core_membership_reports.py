@@ -23,8 +23,13 @@ def reports() -> Reports:
 
 
 def tokens(reports: Reports, *times: float) -> list[bytes | None]:
-    taken = (reports.take(MEMBERS, now) for now in times)
-    return [None if report is None else report[2] for report in taken]
+    """Return what is sent when; the relay is heard all the time."""
+    sent: list[bytes | None] = []
+    for now in times:
+        reports.hear()
+        report = reports.take(MEMBERS, now)
+        sent.append(None if report is None else report[2])
+    return sent
 
 
 def test_one_sender_is_told_after_another(reports):
@@ -62,6 +67,30 @@ def test_what_is_not_answered_is_repeated_ten_times_at_most(reports):
     sent = tokens(reports, *times)
     assert len({*sent[:-1]}) == 1
     assert sent[-1] is None
+    assert len(reports) == 0
+
+
+def test_what_a_silent_relay_does_not_answer_is_repeated_as_long_as_it_is_silent(reports):
+    reports.add(member(1), 9, 2)
+    for number in range(3 * MOST_TRIES):
+        assert reports.take(MEMBERS, number * AGAIN) is not None
+    times = [number * AGAIN for number in range(3 * MOST_TRIES, 4 * MOST_TRIES)]
+    assert None not in tokens(reports, *times[:-1])
+    assert tokens(reports, times[-1]) == [None]
+
+
+def test_whoever_may_be_in_a_list_that_is_still_to_come_is_waited_for(reports):
+    reports.add(member(1), 9, 2)
+    for number in range(3 * MOST_TRIES):
+        assert reports.take({}, number * AGAIN, in_doubt=True) is None
+    assert reports.take(MEMBERS, 3 * MOST_TRIES * AGAIN)[0] == 1
+
+
+def test_whoever_does_not_come_back_is_told_nothing(reports):
+    reports.add(member(1), 9, 2)
+    for number in range(MOST_TRIES):
+        assert len(reports) == 1
+        assert reports.take({}, number * AGAIN) is None
     assert len(reports) == 0
 
 

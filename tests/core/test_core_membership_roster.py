@@ -19,6 +19,7 @@ from core_arrivals import (
 from core_roster import Room
 
 from udprelay.core.membership import numbers as numbers_module
+from udprelay.core.membership import returning as returning_module
 from udprelay.core.membership import roster as roster_module
 from udprelay.core.membership.events import (
     Distrusted,
@@ -26,6 +27,7 @@ from udprelay.core.membership.events import (
     MemberLeft,
     NickChanged,
 )
+from udprelay.core.membership.questions import FIRST_REPEAT
 from udprelay.core.membership.returning import GRACE
 from udprelay.core.wire.members import MemberKind
 
@@ -213,7 +215,21 @@ def test_so_many_answers_wait_and_no_more():
     assert room.roster.next_question is None
     room.roster.settled(9, 0.0)
     assert room.roster.ask(0.0) == 50
-    assert room.roster.next_question == 1.0
+    assert room.roster.next_question == FIRST_REPEAT
+
+
+def test_so_many_sessions_without_anything_settled_wait_and_no_more():
+    room = Room(record(1, "Alice"), newest=5)
+    room.roster.settled(5, 0.0)
+    for newest in range(10, 30):
+        room.welcome(newest=newest, first=6, new_room=False)
+    assert len(room.roster._pages) == roster_module.MOST_PAGES + 1
+    assert room.roster.in_doubt
+    room.roster.settled(29, 0.0)
+    # What was dropped may have told more.
+    assert room.answer(record(2, "Bob"), newest=29) == 0
+    assert room.others == {2: "Bob"}
+    assert not room.roster.in_doubt
 
 
 def test_the_members_are_bounded(monkeypatch):
@@ -318,6 +334,17 @@ def test_whoever_does_not_come_back_in_time_has_left():
     room.now = 120.0
     room.entry(joins(5, 3, "Bob"))
     assert room.take() == [MemberJoined(3, "Bob", SESSION)]
+
+
+def test_so_many_are_waited_for_and_no_more(monkeypatch):
+    monkeypatch.setattr(returning_module, "MOST", 3)
+    room = restarted(record(2, "Dora"), record(3, "Emil"), newest=4)
+    assert room.roster.deadline == 100.0 + GRACE
+    room.welcome(newest=4)
+    assert room.roster.deadline == 100.0
+    room.roster.expire(100.0)
+    assert len([event for event in room.take() if isinstance(event, MemberLeft)]) == 5
+    assert room.roster.deadline is None
 
 
 def test_whoever_comes_back_with_another_nick_has_a_new_one():

@@ -59,6 +59,19 @@ class TestPrivate:
             FailedNotice(3, "absent")
         ]
 
+    def test_or_if_a_silent_member_is_put_out(self) -> None:
+        relay = SessionRelay()
+        anna, bert = joined(relay, "anna", "bert")
+        anna.tell(bert, b"1")
+        relay.wait(2.0)
+        bert.ping()
+        anna.tell(bert, b"2")
+        relay.wait(2.0)
+        anna.take()
+        relay.hub.kick(bert.session, relay.now)
+        relay.settle()
+        assert [read.body for read in anna.take(Notice)] == [FailedNotice(2, "absent")]
+
     def test_or_nobody_is_if_its_sender_has_left_before(self) -> None:
         relay = SessionRelay()
         anna, bert = joined(relay, "anna", "bert")

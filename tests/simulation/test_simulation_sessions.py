@@ -23,6 +23,14 @@ PINNED = [
     (370, "what the network had doubled on its way to the relay was held against that"),
     (458, "shown without a nick after 2 s, and again once it was known whose it was"),
     (577, "the same, in the wrong order"),
+    (265, "a dead relay's messages of somebody who was only listed were lost without a word"),
+    (662, "MISSED was given up before there was a roster, and while the relay slept"),
+    (2771, "half a message was lost because its receiver slept"),
+    (7445, "what came for somebody silent who was put out was lost without a word"),
+    (12834, "UNKNOWN of another relay made forget what the dead one had acknowledged"),
+    (1923, "answers to what was late were held to be noise"),
+    (2604, "so was somebody who got a place at last"),
+    (17549, "somebody asleep was held to wait for a place"),
 ]
 
 

@@ -77,12 +77,14 @@ class Network:
 
     :ivar conditions: may be replaced at any time.
     :ivar trace: every datagram sent: time, source, destination, payload.
+    :ivar busy_until: when the last of those that are under way arrives.
     """
 
     def __init__(self, time: VirtualTime, random: Random, conditions: Conditions) -> None:
         self.time = time
         self.conditions = conditions
         self.trace: list[tuple[float, Address, Address, bytes]] = []
+        self.busy_until = 0.0
         self._random = random
         self._hosts: dict[Address, Receive] = {}
         self._refused: dict[Address, Callable[[], None]] = {}
@@ -148,10 +150,16 @@ class Network:
             if not conditions.reordering:
                 way = (source, destination)
                 arrival = self._latest[way] = max(arrival, self._latest.get(way, 0.0))
-            self.time.at(arrival, self._arrive, source, destination, payload)
+            self._carry(arrival, source, destination, payload)
         if conditions.echoes and random.random() < conditions.echoes:
-            delay = random.uniform(0, conditions.latest)
-            self.time.after(delay, self._arrive, source, destination, payload)
+            arrival = self.time.now + random.uniform(0, conditions.latest)
+            self._carry(arrival, source, destination, payload)
+
+    def _carry(
+        self, arrival: float, source: Address, destination: Address, payload: bytes
+    ) -> None:
+        self.busy_until = max(self.busy_until, arrival)
+        self.time.at(arrival, self._arrive, source, destination, payload)
 
     def _arrive(self, source: Address, destination: Address, payload: bytes) -> None:
         if source[0] in self._mute or destination[0] in self._deaf:

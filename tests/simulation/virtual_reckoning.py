@@ -14,6 +14,9 @@ from udprelay.core.membership import suspicions as suspicious
 QUIET = 12.0
 """Seconds that are watched for quiet."""
 
+AFTERWARDS = 1.0
+"""Seconds for the answers to the last datagram that is under way."""
+
 KEEPALIVE = 4.0
 """Seconds of the shortest keepalive that a conversation has."""
 
@@ -38,6 +41,11 @@ def reckon(stage: Stage) -> None:
 def fall_silent(stage: Stage) -> None:
     """Check that nothing but keepalives is sent when nobody says anything."""
     time, trace = stage.time, stage.network.trace
+    if any(client.running and not client.joined for client in stage.clients):
+        # It waits for a place, and has things to say once there is one.
+        return
+    # What was late before may still come to somebody who has to answer it.
+    time.run(stage.network.busy_until + AFTERWARDS)
     before = len(trace)
     # Some of them may be dead, and go in the end: that is an entry, and heartbeats.
     members = len(stage.relay.sessions())

@@ -177,5 +177,6 @@ class Stage:
     def _is_shut_out(self, client: Client) -> bool:
         """Return whether a client has to wait until there is a place."""
         visit = client.visit
-        there = self.relay.roster(visit.room)
-        return visit.joined is not None and (len(there) >= self.rules.room(visit.room).max_members)
+        if client.asleep or visit.joined is None:
+            return False
+        return len(self.relay.roster(visit.room)) >= self.rules.room(visit.room).max_members

@@ -208,6 +208,7 @@ class Hub:
             kicked.add(room, member.listener.endpoint(member.source), now)
         if isinstance(member, Session):
             kicked.add(room, member.identity, now)
+            self._private.unheard(member, now)
             self._sessions.end(member, "kicked", now)
         else:
             self.roster.leave(member, "kicked", now)

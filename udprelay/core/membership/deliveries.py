@@ -21,6 +21,8 @@ from udprelay.core.wire.sequenced import Data, Entry, Notice, Private
 
 SILENCE = 1.0
 """Seconds for which a relay that is there may well say nothing."""
+ABSENCE = 15.0
+"""Seconds for which it does not: it answers PINGs. The client may have slept, too."""
 
 
 class Deliveries:
@@ -68,7 +70,10 @@ class Deliveries:
         if silent > SILENCE:
             # For so long nobody was there to tell who somebody is.
             self._strangers.postpone(silent - SILENCE)
+        if silent > ABSENCE:
+            self.messages.resume(now)
         self._heard = now
+        self.losses.reports.hear()
 
     def hole(self, first: int, count: int, now: float) -> None:
         """Note what is lost of the room; what comes behind it shows whose messages they were."""
@@ -99,7 +104,7 @@ class Deliveries:
         if self.roster.settled(sequence, now):
             self.losses.explain(self.roster.take_found())
             for member, own in self.roster.take_owns():
-                self._account(member, own, begins=False)
+                self._account(member, own)
             self._bury()
             self._release(self._strangers.numbers, now)
         if not self.roster.in_doubt:
@@ -110,7 +115,7 @@ class Deliveries:
         number = self.roster.ask(now)
         if number is not None:
             yield RosterRequest(session_id, number)
-        report = self.losses.reports.take(self.roster.members, now)
+        report = self.losses.reports.take(self.roster.members, now, self.roster.in_doubt)
         if report is not None:
             yield Missed(session_id, *report)
 
@@ -122,15 +127,17 @@ class Deliveries:
         stranger = self._strangers.deadline
         if stranger is not None and stranger <= self._heard + SILENCE:
             yield stranger
+        partial = self.messages.deadline
+        if in_session and partial is not None and partial <= self._heard + ABSENCE:
+            yield partial
         if in_session:
-            yield self.messages.deadline
             yield self.roster.next_question
             yield self.losses.reports.deadline
 
     def expire(self, now: float, in_session: bool) -> None:
-        """Do what is due; between two sessions nothing can come, so that nothing is too late."""
+        """Do what is due; while nothing can come, nothing is too late."""
         if in_session:
-            self.messages.expire(now)
+            self.messages.expire(min(now, self._heard + ABSENCE))
         self.roster.expire(now)
         self._bury()
         self._suspicions.expire(now)
@@ -140,7 +147,7 @@ class Deliveries:
         self.roster.entry(entry, now)
         self._bury()
         if isinstance(entry.body, JoinEntry):
-            self._account(self.roster.find(entry.number), entry.body.own, begins=True)
+            self._account(self.roster.find(entry.number), entry.body.own)
         if entry.number in self._strangers:
             self._release([entry.number], now)
 
@@ -179,9 +186,9 @@ class Deliveries:
         for said in self._strangers.take(number):
             self._pass_on(said, now)
 
-    def _account(self, member: KnownMember | None, own: int, begins: bool) -> None:
+    def _account(self, member: KnownMember | None, own: int) -> None:
         if member is not None and not self.roster.is_self(member):
-            self.messages.account(member, own, begins)
+            self.messages.account(member, own)
 
     def _bury(self) -> None:
         for member in self.roster.take_gone():

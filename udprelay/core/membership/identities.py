@@ -85,17 +85,16 @@ class Identities:
     def __len__(self) -> int:
         return len(self._senders)
 
-    def skipped(self, identity: bytes, last: int, begins: bool = True) -> int:
+    def skipped(self, identity: bytes, last: int) -> int:
         """
         Note that all reliable datagrams up to ``last`` have had their turn.
 
-        :param begins: that tells what to expect, if nothing reliable was known of the identity.
         :return: how many of them have not come: they are the last ones up to ``last``. None of
-            an identity of which nothing reliable was known.
+            an identity of which nothing reliable was known: what to expect begins there.
         """
         sender = self._sender(identity)
         if not sender.expected:
-            sender.expected = last + 1 if begins else 0
+            sender.expected = last + 1
             return 0
         missing = last + 1 - sender.expected
         sender.expected = max(sender.expected, last + 1)

@@ -70,7 +70,8 @@ class Machine:
         if act is None or datagram[6:HEADER] != self._awaited(read):
             self.ignored += 1
             return
-        if self.state is State.JOINED:
+        if self.state is State.JOINED and not isinstance(read, joining.Unknown):
+            # That can be another relay, which has nothing of what the last one acknowledged.
             self.session.contact.hear(now)
         act(self, read, now)
         self.flush(now)

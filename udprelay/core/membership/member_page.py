@@ -16,7 +16,6 @@ class Page:
     :param members: by number, with the last reliable own sequence of each.
     :param more_from: the number from which on it tells nothing; None if there is none.
     :param first_round: nothing was known of most of them.
-    :param after_hole: some of what they have said may have been lost.
     """
 
     first: int
@@ -24,7 +23,6 @@ class Page:
     members: dict[int, tuple[KnownMember, int]]
     more_from: int | None
     first_round: bool
-    after_hole: bool
 
     def lacks(self, number: int) -> bool:
         """Return whether a member with this number would be in it, and there is none."""

@@ -96,14 +96,10 @@ class Messages:
             private = isinstance(said, Private)
             self._tell(Received(said.number, nick, whole, reliable, private, sealed))
 
-    def account(self, member: KnownMember, last: int, begins: bool) -> None:
-        """
-        Note that all a member has said in the room, up to ``last``, has had its turn.
-
-        :param begins: see :meth:`Identities.skipped`.
-        """
+    def account(self, member: KnownMember, last: int) -> None:
+        """Note that all a member has said in the room, up to ``last``, has had its turn."""
         if self._ordered and member.identity:
-            self._gap(member.identity, last, member, begins)
+            self._gap(member.identity, last, member)
 
     def gone(self, member: KnownMember) -> None:
         """Note that a member has left: what it has begun to say is lost."""
@@ -179,11 +175,9 @@ class Messages:
             nick = None if member is None else member.shown
             self._suspicions.note(WITHHELD, said.number, nick, now, withheld)
 
-    def _gap(
-        self, identity: bytes, last: int, member: KnownMember | None, begins: bool = True
-    ) -> int:
+    def _gap(self, identity: bytes, last: int, member: KnownMember | None) -> int:
         """Note that all up to ``last`` has had its turn; return what no hole explains."""
-        missing = self._identities.skipped(identity, last, begins)
+        missing = self._identities.skipped(identity, last)
         if not missing:
             return 0
         self._assembly.broken(identity)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from math import inf
 
+FIRST_REPEAT = 0.25
+"""Seconds until a question is asked again: who leaves before the answer is never named."""
 REPEAT = 1.0
+"""Seconds between two times later on; they double until then."""
 INTERVAL = 2.0
 """Seconds between two times that all members are asked for, at least."""
 _MOST_WANTED = 64
@@ -27,6 +30,7 @@ class Questions:
         self._wanted: dict[int, None] = {}
         self._open: int | None = None
         self._asked = -inf
+        self._pause = FIRST_REPEAT
 
     @property
     def in_doubt(self) -> bool:
@@ -34,14 +38,9 @@ class Questions:
         return self._cursor is not None or self._round_at is not None
 
     @property
-    def after_hole(self) -> bool:
-        """Whether the open question is asked because something was lost."""
-        return self._open is not None and self._open == self._cursor and not self.first_round
-
-    @property
     def deadline(self) -> float | None:
         """When :meth:`ask` should be called next, if nothing is answered until then."""
-        return self._round_at if self._open is None else self._asked + REPEAT
+        return self._round_at if self._open is None else self._asked + self._pause
 
     def begin(self, more_from: int | None, least: int) -> None:
         """
@@ -82,8 +81,11 @@ class Questions:
         """Return the number to send ROSTER with now, if it is time for that."""
         if self._open is None:
             self._open = self._next(now)
-        elif now < self._asked + REPEAT:
+            self._pause = FIRST_REPEAT
+        elif now < self._asked + self._pause:
             return None
+        else:
+            self._pause = min(2 * self._pause, REPEAT)
         self._asked = now
         return self._open
 

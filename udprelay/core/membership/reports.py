@@ -48,6 +48,7 @@ class Reports:
         self._sent: OrderedDict[bytes, _Report] = OrderedDict()
         self._last_token = 0
         self._next = 0.0
+        self._heard = True
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._sent)
@@ -75,19 +76,33 @@ class Reports:
             return max(report.due, self._next)
         return None
 
+    def hear(self) -> None:
+        """Note that something has come from the relay."""
+        self._heard = True
+
     def take(
-        self, members: Mapping[int, KnownMember], now: float
+        self, members: Mapping[int, KnownMember], now: float, in_doubt: bool = False
     ) -> tuple[int, Ranges, bytes] | None:
-        """Return member number, own sequences and token of the next MISSED, if it is time."""
+        """
+        Return member number, own sequences and token of the next MISSED, if it is time.
+
+        :param in_doubt: there may be more members than those.
+        """
         report = self._due(now)
         if report is None:
             return None
-        report.tries += 1
+        number = _number_of(report.member, members)
+        # What can't be sent yet, and what a relay that says nothing does not answer, is not in
+        # vain.
+        if number is None:
+            report.tries += not in_doubt
+        else:
+            report.tries += self._heard
+            self._heard = False
         report.due = now + AGAIN
         self._next = now + INTERVAL
         if report.tries < MOST_TRIES:
             self._sent[report.token] = report
-        number = _number_of(report.member, members)
         return None if number is None else (number, tuple(report.ranges), report.token)
 
     def answered(self, token: bytes) -> None:

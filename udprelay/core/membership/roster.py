@@ -116,12 +116,14 @@ class Roster:
         myself = KnownMember(welcome.number, welcome.nick, MemberKind.SESSION, identity, True)
         self._members[welcome.number] = myself
         self._numbers.present(myself, welcome.newest, now)
-        # In another room, all that was said before and is not in its sequence was lost.
-        page = self._page(0, welcome, new_room, new_room, now)
+        page = self._page(0, welcome, new_room, now)
         if new_room:
             self._apply(page, now)
         # The same again, once it can tell what of the members' own has not come.
         self._pages.insert(0, page)
+        if len(self._pages) > MOST_PAGES + 1:
+            # There were many sessions in which nothing was settled. It is asked for after that.
+            self.questions.ask_all(self._pages.pop().newest, now)
 
     def entry(self, entry: Entry, now: float) -> None:
         """Take a change."""
@@ -143,9 +145,9 @@ class Roster:
 
     def page(self, members: Members, now: float) -> None:
         """Take an answer."""
-        first_round, after_hole = self.questions.first_round, self.questions.after_hole
+        first_round = self.questions.first_round
         if self.questions.answered(members.first, members.more_from, members.newest):
-            page = self._page(members.first, members, first_round, after_hole, now)
+            page = self._page(members.first, members, first_round, now)
             self._pages.append(page)
 
     def settled(self, sequence: int, now: float) -> bool:
@@ -154,8 +156,7 @@ class Roster:
         for page in due:
             self._pages.remove(page)
             self._apply(page, now)
-            if page.after_hole:
-                self._owns += page.members.values()
+            self._owns += page.members.values()
         return bool(due)
 
     def renamed(self, nick: str) -> None:
@@ -198,9 +199,9 @@ class Roster:
 
     def take_owns(self) -> list[tuple[KnownMember, int]]:
         """
-        Return the last reliable own sequences that pages have told after holes, once.
+        Return the last reliable own sequences that pages have told, once.
 
-        All up to there has had its turn.
+        All up to there has had its turn, in this room or in one before.
         """
         owns, self._owns = self._owns, []
         return owns
@@ -210,7 +211,6 @@ class Roster:
         first: int,
         said: Welcome | Members,
         first_round: bool,
-        after_hole: bool,
         now: float,
     ) -> Page:
         members = {
@@ -218,7 +218,7 @@ class Roster:
             for record in said.members
             if record.number != self.number
         }
-        return Page(first, said.newest, members, said.more_from, first_round, after_hole)
+        return Page(first, said.newest, members, said.more_from, first_round)
 
     def _apply(self, page: Page, now: float) -> None:
         found = 0

@@ -85,7 +85,8 @@ class Session:
         self.arrivals.expire(now)
         if not member:
             return False
-        if doubt:
+        # Both are told here, so that the PING that one of them wants goes now.
+        if self.arrivals.take_doubt() or doubt:
             self.contact.doubt(now)
         return self.contact.expire(now)
 

@@ -88,7 +88,7 @@ class PrivateMessages:
             self._output.tell(session, session.reported(token))
 
     def unheard(self, session: Session, now: float) -> None:
-        """Tell the senders what a member has hardly got, that is over as it fell silent."""
+        """Tell the senders what a member has hardly got, that is silent, and no member soon."""
         for identity, own in session.private.senders_since(session.last_heard - _ON_THE_WAY):
             sender = session.side.by_identity.get(identity)
             if sender is not None:

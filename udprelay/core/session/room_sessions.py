@@ -76,25 +76,30 @@ class RoomSessions:
         :param datagrams: as they came from clients.
         :return: what session members get.
         """
-        headers, pack = self._headers, _HEAD.pack
-        said = zip(datagrams, senders, count(self.newest + 1), strict=False)
+        headers, pack, history = self._headers, _HEAD.pack, self.history
         flags = datagrams[0][_FLAGS]
-        if len(datagrams) > 1 and len(set(map(_flags_of, datagrams))) > 1:
+        if len(datagrams) == 1:
+            # At light load each comes alone, and all that is done for it is done once more.
+            number, rest = senders[0].number, datagrams[0][_FROM_OWN]
+            framed = [pack(headers[flags], history.newest + 1, number) + rest]
+        else:
+            said = zip(datagrams, senders, count(history.newest + 1), strict=False)
+            if len(set(map(_flags_of, datagrams))) > 1:
+                framed = [
+                    pack(headers[datagram[_FLAGS]], place, sender.number) + datagram[_FROM_OWN]
+                    for datagram, sender, place in said
+                ]
+                history.extend([d if d[_FLAGS] & RELIABLE else b"" for d in framed], now)
+                return framed
+            header = headers[flags]
             framed = [
-                pack(headers[datagram[_FLAGS]], place, sender.number) + datagram[_FROM_OWN]
+                pack(header, place, sender.number) + datagram[_FROM_OWN]
                 for datagram, sender, place in said
             ]
-            self.history.extend([d if d[_FLAGS] & RELIABLE else b"" for d in framed], now)
-            return framed
-        header = headers[flags]
-        framed = [
-            pack(header, place, sender.number) + datagram[_FROM_OWN]
-            for datagram, sender, place in said
-        ]
         if flags & RELIABLE:
-            self.history.extend(framed, now)
+            history.extend(framed, now)
         else:
-            self.history.skip(len(framed))
+            history.skip(len(framed))
         return framed
 
     def heartbeat(self) -> bytes:
