@@ -150,6 +150,20 @@ class TestUnreliable:
         relay.wait(0.05)
         assert anna.take() == []
 
+    def test_or_a_little_earlier_if_something_comes_in_then(self) -> None:
+        relay = SessionRelay()
+        anna, bert = joined(relay, "anna", "bert")
+        anna.say(b"1", 0)
+        relay.wait(0.0069)
+        bert.say(b"2", 0)
+        assert anna.take(Ack) == []
+        relay.wait(0.0002)
+        bert.say(b"3", 0)
+        assert anna.take(Ack) == [Ack(anna.id, 1, 0, 1, 0, ((3, 1),))]
+        assert bert.take(Ack) == [Ack(bert.id, 1, 0, 1, 0, ((4, 2),))]
+        relay.wait(0.05)
+        assert (anna.take(Ack), bert.take(Ack)) == ([], [])
+
     def test_or_at_once_if_others_speak_between(self) -> None:
         relay = SessionRelay()
         anna, bert = joined(relay, "anna", "bert")

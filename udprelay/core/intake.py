@@ -93,8 +93,9 @@ class Intake:
         fan_outs, opened, self._opened = self._fan_outs, self._opened, {}
         for fan_out in opened.values():
             self._seal(fan_out, listener, now)
-        if self._sessions.acks or self._roster.with_entries:
-            self._sessions.acknowledge(now)
+        sessions = self._sessions
+        if sessions.acks or now >= sessions.acks_from or self._roster.with_entries:
+            sessions.acknowledge(now)
             fan_outs += self.entries(now)
         return fan_outs
 

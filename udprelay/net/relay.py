@@ -221,15 +221,13 @@ class Relay:
         if deadline is None or not self.listeners:
             return
         deadline = max(deadline, self._not_before)
-        timer = self._timer
-        if timer is not None and timer.active():
-            # A timer that is early only asks again; moving it for every datagram would cost.
-            if self._timer_due <= deadline:
-                return
-            timer.cancel()
-        self._timer_due = deadline
         delay = max(0.0, deadline - self.now())
-        self._timer = self.reactor.callLater(delay, self._deadline_reached)
+        timer = self._timer
+        if timer is None or not timer.active():
+            self._timer = self.reactor.callLater(delay, self._deadline_reached)
+        elif deadline != self._timer_due:
+            timer.reset(delay)
+        self._timer_due = deadline
 
     def check_deadline(self, now: float) -> None:
         """Do what is overdue because the reactor's clock was set back."""
