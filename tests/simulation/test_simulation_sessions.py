@@ -31,6 +31,10 @@ PINNED = [
     (1923, "answers to what was late were held to be noise"),
     (2604, "so was somebody who got a place at last"),
     (17549, "somebody asleep was held to wait for a place"),
+    (
+        39443,
+        "a member was held to be there by what it had sent long before: no promise covers that",
+    ),
 ]
 
 

@@ -78,6 +78,7 @@ class Network:
     :ivar conditions: may be replaced at any time.
     :ivar trace: every datagram sent: time, source, destination, payload.
     :ivar busy_until: when the last of those that are under way arrives.
+    :ivar slowest: the most seconds that one was under way.
     """
 
     def __init__(self, time: VirtualTime, random: Random, conditions: Conditions) -> None:
@@ -85,6 +86,7 @@ class Network:
         self.conditions = conditions
         self.trace: list[tuple[float, Address, Address, bytes]] = []
         self.busy_until = 0.0
+        self.slowest = 0.0
         self._random = random
         self._hosts: dict[Address, Receive] = {}
         self._refused: dict[Address, Callable[[], None]] = {}
@@ -159,6 +161,7 @@ class Network:
         self, arrival: float, source: Address, destination: Address, payload: bytes
     ) -> None:
         self.busy_until = max(self.busy_until, arrival)
+        self.slowest = max(self.slowest, arrival - self.time.now)
         self.time.at(arrival, self._arrive, source, destination, payload)
 
     def _arrive(self, source: Address, destination: Address, payload: bytes) -> None:

@@ -17,6 +17,9 @@ QUIET = 12.0
 AFTERWARDS = 1.0
 """Seconds for the answers to the last datagram that is under way."""
 
+ON_THE_WAY = 1.0
+"""Seconds within which a datagram comes, if the relay is to tell who got what is private."""
+
 KEEPALIVE = 4.0
 """Seconds of the shortest keepalive that a conversation has."""
 
@@ -104,6 +107,9 @@ def _is_due(stage: Stage, said: Said, visit: Visit) -> bool:
     if not said.stream.reliable or said.receiver not in (None, visit):
         return False
     if visit.joined is None or visit.joined >= said.at or said.failed or not said.delivered:
+        return False
+    if said.receiver and visit.since > said.at and stage.network.slowest > ON_THE_WAY:
+        # The relay took the member to be there by what it had sent long before: see "absent".
         return False
     # If nobody offers it again, only the relay has it: in the room's history, or, if it is
     # private, as long as its receiver's session lasts.
