@@ -21,7 +21,7 @@ aside by :meth:`Hub.receive`, and done by :meth:`Hub.control`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from udprelay.core import events
 from udprelay.core.drops import DropReason
@@ -120,7 +120,7 @@ class Hub:
         return Listener(name, rules, read_endpoint, needs_key)
 
     def receive(
-        self, listener: Listener, batch: Iterable[tuple[Source, bytes]], now: float
+        self, listener: Listener, batch: Sequence[tuple[Source, bytes]], now: float
     ) -> list[FanOut]:
         """
         Take in the datagrams that a listener has read, in order.

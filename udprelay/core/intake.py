@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from udprelay.core import events
 from udprelay.core.admission import Refused
@@ -53,10 +53,17 @@ class Intake:
         self.moved: dict[Session, tuple[Listener, Source]] = {}
 
     def receive(
-        self, listener: Listener, batch: Iterable[tuple[Source, bytes]], now: float
+        self, listener: Listener, batch: Sequence[tuple[Source, bytes]], now: float
     ) -> list[FanOut]:
         """Take in datagrams, in order; return what to deliver."""
         members, first = listener.members, listener.first_byte
+        if len(batch) == 1:
+            ((source, payload),) = batch
+            member = members.get(source)
+            if member is not None and payload and payload[0] != first:
+                single = self._single(listener, member, payload, now)
+                if single is not None:
+                    return single
         self._fan_outs = []
         room: Room | None = None
         rest = iter(batch)
@@ -87,6 +94,27 @@ class Intake:
             else:
                 add(payload, member)
         return self._finish(listener, now)
+
+    def _single(
+        self, listener: Listener, member: Member, payload: bytes, now: float
+    ) -> list[FanOut] | None:
+        """
+        Take what a plain member says alone, in a room without a session side.
+
+        As at light load all comes, and finds the processor's caches cold.
+
+        :return: None if there is more to do about it.
+        """
+        room, sessions = member.room, self._sessions
+        if room.sessions is not None or self._keep_payloads or now >= sessions.acks_from:
+            return None
+        member.last_heard = now
+        fan_out = FanOut(room)
+        fan_out.payloads.append(payload)
+        fan_out.senders.append(member)
+        if fan_out.seal(listener, now):
+            self._drop(listener, room.name, DropReason.TOO_LONG, now)
+        return [fan_out]
 
     def _finish(self, listener: Listener, now: float) -> list[FanOut]:
         """Return the fan-outs of this batch; they take no more."""

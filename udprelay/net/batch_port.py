@@ -70,6 +70,7 @@ class BatchPort(RelayPort):
         self._iov.words[0] = self._payload.address
         self._control = Memory(mmsg.SEGMENT_CONTROL)
         self._unicast = Unicast(size)
+        self._descriptor = -1
         self._segments = False
         self.segments_refused: Callable[[Source | None, int], None] = lambda source, code: None
 
@@ -77,6 +78,7 @@ class BatchPort(RelayPort):
         """Make the socket, and ask whether its kernel can cut messages up."""
         made = super().createInternetSocket()
         self._segments = mmsg.has_segments(made)
+        self._descriptor = made.fileno()
         return made
 
     def _read_memory(self) -> Any:
@@ -102,7 +104,7 @@ class BatchPort(RelayPort):
         count = -1
         for _ in range(_TRIES):
             count = self._calls.recvmmsg(
-                self.fileno(), self._read_pointer, BATCH, mmsg.MSG_DONTWAIT, ffi.NULL
+                self._descriptor, self._read_pointer, BATCH, mmsg.MSG_DONTWAIT, ffi.NULL
             )
             if count >= 0 or ffi.errno in AGAIN:
                 break
@@ -176,7 +178,8 @@ class BatchPort(RelayPort):
         """
         self._payload.view[: len(payload)] = payload
         self._iov.words[1] = len(payload)
-        destinations.set_control_length(0)
+        if destinations.control_length:
+            destinations.set_control_length(0)
         names, slot, others = destinations.name_pointers, sender.slot, count
         own = 0
         if sender.group is group:
@@ -187,7 +190,7 @@ class BatchPort(RelayPort):
         sent = 0
         if others:
             headers, flags = destinations.headers, mmsg.MSG_DONTWAIT
-            sent = self._calls.sendmmsg(self.fileno(), headers, others, flags)
+            sent = self._calls.sendmmsg(self._descriptor, headers, others, flags)
         if own:
             names[slot] = own
         if sent < others:
@@ -276,7 +279,11 @@ class BatchPort(RelayPort):
         failed: list[DropReason],
     ) -> None:
         """Send to a range of slots, whatever happens to any of them."""
-        sendmmsg, descriptor, headers = self._calls.sendmmsg, self.fileno(), destinations.headers
+        sendmmsg, descriptor, headers = (
+            self._calls.sendmmsg,
+            self._descriptor,
+            destinations.headers,
+        )
         tries = 0
         while start < end:
             most = min(end - start, mmsg.MOST_MESSAGES)
@@ -331,7 +338,7 @@ class BatchPort(RelayPort):
             count, sent = unicast.fill(datagrams, start), 0
             if count:
                 sent = self._calls.sendmmsg(
-                    self.fileno(), unicast.headers, count, mmsg.MSG_DONTWAIT
+                    self._descriptor, unicast.headers, count, mmsg.MSG_DONTWAIT
                 )
                 start += max(sent, 0)
             if sent < count or not count:
