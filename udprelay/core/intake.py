@@ -56,14 +56,9 @@ class Intake:
         self, listener: Listener, batch: Sequence[tuple[Source, bytes]], now: float
     ) -> list[FanOut]:
         """Take in datagrams, in order; return what to deliver."""
+        if len(batch) == 1 and (single := self._single(listener, *batch[0], now)):
+            return single
         members, first = listener.members, listener.first_byte
-        if len(batch) == 1:
-            ((source, payload),) = batch
-            member = members.get(source)
-            if member is not None and payload and payload[0] != first:
-                single = self._single(listener, member, payload, now)
-                if single is not None:
-                    return single
         self._fan_outs = []
         room: Room | None = None
         rest = iter(batch)
@@ -96,24 +91,29 @@ class Intake:
         return self._finish(listener, now)
 
     def _single(
-        self, listener: Listener, member: Member, payload: bytes, now: float
-    ) -> list[FanOut] | None:
+        self, listener: Listener, source: Source, payload: bytes, now: float
+    ) -> list[FanOut]:
         """
         Take what a plain member says alone, in a room without a session side.
 
         As at light load all comes, and finds the processor's caches cold.
 
-        :return: None if there is more to do about it.
+        :return: nothing if there is more to do about it.
         """
-        room, sessions = member.room, self._sessions
-        if room.sessions is not None or self._keep_payloads or now >= sessions.acks_from:
-            return None
+        member = listener.members.get(source)
+        if (
+            member is None
+            or not payload
+            or payload[0] == listener.first_byte
+            or member.room.sessions is not None
+            or now >= self._sessions.acks_from
+        ):
+            return []
         member.last_heard = now
-        fan_out = FanOut(room)
+        fan_out = FanOut(member.room)
         fan_out.payloads.append(payload)
         fan_out.senders.append(member)
-        if fan_out.seal(listener, now):
-            self._drop(listener, room.name, DropReason.TOO_LONG, now)
+        self._seal(fan_out, listener, now)
         return [fan_out]
 
     def _finish(self, listener: Listener, now: float) -> list[FanOut]:

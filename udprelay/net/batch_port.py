@@ -279,15 +279,11 @@ class BatchPort(RelayPort):
         failed: list[DropReason],
     ) -> None:
         """Send to a range of slots, whatever happens to any of them."""
-        sendmmsg, descriptor, headers = (
-            self._calls.sendmmsg,
-            self._descriptor,
-            destinations.headers,
-        )
+        sendmmsg, headers = self._calls.sendmmsg, destinations.headers
         tries = 0
         while start < end:
             most = min(end - start, mmsg.MOST_MESSAGES)
-            sent = sendmmsg(descriptor, headers + start, most, mmsg.MSG_DONTWAIT)
+            sent = sendmmsg(self._descriptor, headers + start, most, mmsg.MSG_DONTWAIT)
             if sent > 0:
                 start, tries = start + sent, 0
                 continue
