@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -84,11 +83,6 @@ def echoing(peer: Peer, count: int) -> Thread:
     thread = Thread(target=echo)
     thread.start()
     return thread
-
-
-def unused_port() -> int:
-    with closing(Peer()) as peer:
-        return peer.port
 
 
 def client(*arguments: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:

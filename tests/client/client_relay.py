@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from attrs import evolve
-from client_programs import unused_port
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
+from free_port import free_port
 from udprelay.client import Member, join
 from udprelay.core.access_key import AccessKey
 from udprelay.core.events import Event
@@ -37,7 +37,7 @@ class RunningRelay:
     """A relay on a loopback address, that can be stopped and started again."""
 
     def __init__(self, interface: str = "127.0.0.1") -> None:
-        listener = ListenerRules(interface=interface, port=unused_port())
+        listener = ListenerRules(interface=interface, port=free_port())
         self.port = listener.port
         self.host = interface
         self.events: list[Event] = []

@@ -11,6 +11,7 @@ from typing import Any
 
 from client_programs import ENVIRONMENT, PATIENCE
 
+from free_port import free_port
 from udprelay.core.access_key import AccessKey
 
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
@@ -33,7 +34,7 @@ class RelayProcess:
         self._config = place / "udprelay.ini"
         self._config.write_text(CONFIG)
         self._config.chmod(0o600)
-        self.port = port
+        self.port = port or free_port()
         self.start()
 
     @property

@@ -11,8 +11,10 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from client_programs import PATIENCE, Peer, client, unused_port
+from client_programs import PATIENCE, Peer, client
 from client_relay_process import RelayProcess
+
+from free_port import free_port
 
 StartClient = Callable[..., "subprocess.Popen[bytes]"]
 Process = "subprocess.Popen[bytes]"
@@ -36,7 +38,7 @@ def test_datagrams_pass_both_ways_and_only_notices_are_written(
     room: str,
     program: Peer,
 ) -> None:
-    port = unused_port()
+    port = free_port()
     arguments = ("-n", "game", "-r", room, "--bridge", f"localhost:{port}", "-v")
     bridge = start_client(*arguments, relay.address)
     assert bridge.stderr
@@ -108,7 +110,7 @@ def test_nobody_reading_notices_does_not_hold_it_up(
         while full.write(bytes(65_536)):
             pass
         os.set_blocking(writer, True)
-        port = unused_port()
+        port = free_port()
         arguments = ("-n", "game", "-r", room, "--bridge", f"127.0.0.1:{port}", "--json")
         start_client(*arguments, relay.address, stdout=full)
         relay.wait_for("member.joined", room=room, member="game")

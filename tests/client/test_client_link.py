@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from client_programs import Peer, unused_port
+from client_programs import Peer
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from free_port import free_port
 from udprelay.client.link import Link
 from udprelay.core.endpoint import MAX_PAYLOAD
 
@@ -197,7 +198,7 @@ def test_no_way_to_the_peer_is_an_error_of_connecting(ends: Ends) -> None:
 
 
 def test_a_pending_report_is_found_when_asked(ends: Ends) -> None:
-    ends.link.connect("127.0.0.1", unused_port(), reactor)
+    ends.link.connect("127.0.0.1", free_port(), reactor)
     ends.link.check()
     assert ends.troubles == []
     ends.link.send(b"lost")

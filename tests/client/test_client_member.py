@@ -9,12 +9,13 @@ from errno import EINVAL
 import pytest
 import pytest_twisted
 from client_fakes import ClockReactor, Names
-from client_programs import Peer, unused_port
+from client_programs import Peer
 from client_relay import PASSPHRASE, Company, RunningRelay, until
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
 from twisted.internet.task import deferLater
 
+from free_port import free_port
 from udprelay.client import (
     Member,
     MessageError,
@@ -195,7 +196,7 @@ async def test_a_nick_that_can_not_be_is_refused(company: Company) -> None:
 @pytest_twisted.ensureDeferred
 async def test_a_relay_that_is_not_there_is_waited_for_so_long() -> None:
     with pytest.raises(UnreachableError, match=r"no answer from 127.0.0.1:\d+ in 0.3 s"):
-        await join(reactor, "127.0.0.1", unused_port(), nick="ada", patience=0.3)
+        await join(reactor, "127.0.0.1", free_port(), nick="ada", patience=0.3)
 
 
 @pytest_twisted.ensureDeferred
@@ -206,7 +207,7 @@ async def test_an_unknown_name_is_told() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_joining_can_be_given_up() -> None:
-    joining = join(reactor, "127.0.0.1", unused_port(), nick="ada")
+    joining = join(reactor, "127.0.0.1", free_port(), nick="ada")
     joining.cancel()
     with pytest.raises(CancelledError):
         await joining

@@ -11,12 +11,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from client_programs import CLIENT, ENVIRONMENT, PATIENCE, Peer, client, echoing, unused_port
+from client_programs import CLIENT, ENVIRONMENT, PATIENCE, Peer, client, echoing
 
 import udprelay
+from free_port import free_port
 from udprelay.core.endpoint import MAX_PAYLOAD
 
 StartClient = Callable[..., "subprocess.Popen[bytes]"]
+
+# What a socket's buffer has room for, should its reader have to wait.
+LINES = 200
 
 
 def events(output: bytes) -> list[dict[str, object]]:
@@ -106,11 +110,11 @@ def test_with_no_input_it_waits_and_prints_what_arrives(
 
 def test_regular_files_are_input_and_output(peer: Peer, tmp_path: Path) -> None:
     heard, said = tmp_path / "heard", tmp_path / "said"
-    said.write_bytes(b"".join(b"line %d\n" % number for number in range(1000)))
-    echo = echoing(peer, 1000)
+    said.write_bytes(b"".join(b"line %d\n" % number for number in range(LINES)))
+    echo = echoing(peer, LINES)
     with said.open("rb") as source, heard.open("wb") as sink:
         done = subprocess.run(
-            [*CLIENT, "--plain", "-c1000", "-w9", peer.address],
+            [*CLIENT, "--plain", f"-c{LINES}", "-w9", peer.address],
             stdin=source,
             stdout=sink,
             env=ENVIRONMENT,
@@ -182,7 +186,7 @@ def test_while_output_waits_the_socket_is_not_read_and_nothing_is_lost_on_the_wa
 
 @pytest.mark.parametrize("wait", ["0", "0.1"])
 def test_nobody_listening_is_told_once_and_is_status_2(wait: str) -> None:
-    peer = f"127.0.0.1:{unused_port()}"
+    peer = f"127.0.0.1:{free_port()}"
     assert client("--plain", "-w", wait, peer, stdin=b"one\ntwo\nthree\n") == (
         2,
         b"",
@@ -198,7 +202,7 @@ def test_an_unknown_name_is_status_2() -> None:
 def test_a_peer_that_returns_gets_the_next_line_and_the_status_is_0(
     start_client: StartClient,
 ) -> None:
-    port = unused_port()
+    port = free_port()
     address = b"127.0.0.1:%d" % port
     process = start_client("--plain", "-c1", address.decode())
     assert process.stdin
@@ -245,7 +249,7 @@ def test_json_lines_are_messages_and_notices_both(peer: Peer) -> None:
 
 
 def test_json_tells_that_nobody_listens() -> None:
-    peer = f"127.0.0.1:{unused_port()}"
+    peer = f"127.0.0.1:{free_port()}"
     status, output, told = client("--plain", "--json", "-w0", peer, stdin=b'{"text": "hello"}\n')
     assert (status, told) == (2, b"")
     assert events(output) == [

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import pytest_twisted
 from client_fakes import ClockReactor, Names, Owner
-from client_programs import Peer, unused_port
+from client_programs import Peer
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from free_port import free_port
 from udprelay.client.notices import RejectedError
 from udprelay.client.plain import PlainTalk
 from udprelay.client.talk import Said
@@ -160,7 +161,7 @@ def test_while_something_waits_it_is_busy(talk: Conversation, peer: Peer) -> Non
 
 
 def test_unreachable_is_told_once_and_is_the_outcome(talk: Conversation) -> None:
-    port = unused_port()
+    port = free_port()
     talk.start("127.0.0.1", port)
     talk.say(*[b"lost"] * 10)
     assert talk.told()[1:] == [
@@ -170,14 +171,14 @@ def test_unreachable_is_told_once_and_is_the_outcome(talk: Conversation) -> None
 
 
 def test_a_report_that_has_not_been_met_yet_counts(talk: Conversation) -> None:
-    talk.start("127.0.0.1", unused_port())
+    talk.start("127.0.0.1", free_port())
     talk.say(b"lost")
     assert talk.talk.outcome() == 2
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_datagram_shows_that_the_peer_is_reachable_again(talk: Conversation) -> None:
-    port = unused_port()
+    port = free_port()
     talk.start("127.0.0.1", port)
     talk.say(b"lost", b"lost")
     with closing(Peer(port=port)) as peer:

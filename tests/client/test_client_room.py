@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import pytest_twisted
 from client_fakes import ClockReactor, Names, Owner
-from client_programs import unused_port
 from client_relay import PASSPHRASE, Company, RunningRelay, until
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from free_port import free_port
 from udprelay.client.notices import Notice, RejectedError
 from udprelay.client.room_news import PROGRESS
 from udprelay.client.room_talk import RoomTalk, Wanted
@@ -207,7 +207,7 @@ async def test_being_put_out_ends_it_with_the_reason(company: Company, begin: Be
 
 @pytest_twisted.ensureDeferred
 async def test_a_relay_that_does_not_answer_in_time_is_unreachable() -> None:
-    port = unused_port()
+    port = free_port()
     ada = Conversation(port, patience=0.3)
     ada.open()
     await until(lambda: ada.owner.status is not None)

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import pytest_twisted
 from client_fakes import ClockReactor, Names
-from client_programs import Peer, unused_port
+from client_programs import Peer
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from free_port import free_port
 from udprelay.client.route import Route
 
 
@@ -177,7 +178,7 @@ def test_other_errors_cost_a_datagram_and_no_more(
 
 
 def test_trouble_is_told_in_a_later_turn_and_once(make_way: Callable[..., Way]) -> None:
-    way = make_way(unused_port(), host="127.0.0.1")
+    way = make_way(free_port(), host="127.0.0.1")
     way.find()
     for _ in range(4):
         way.route.send(b"lost")
@@ -187,7 +188,7 @@ def test_trouble_is_told_in_a_later_turn_and_once(make_way: Callable[..., Way]) 
 
 
 def test_a_closed_route_is_quiet(make_way: Callable[..., Way]) -> None:
-    way = make_way(unused_port(), host="127.0.0.1")
+    way = make_way(free_port(), host="127.0.0.1")
     way.find()
     way.route.send(b"lost")
     way.route.send(b"lost")

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_programs import CLIENT, ENVIRONMENT, PATIENCE, client, unused_port
+from client_programs import CLIENT, ENVIRONMENT, PATIENCE, client
 from client_relay_process import PASSPHRASE, TWISTD, RelayProcess
 
+from free_port import free_port
 from udprelay.core.membership.sending import LARGEST_MESSAGE
 
 StartClient = Callable[..., "subprocess.Popen[bytes]"]
@@ -242,7 +243,7 @@ def test_json_tells_all_of_messages_and_notices_and_says_to_whom(
 
 
 def test_no_answer_is_status_2() -> None:
-    address = f"127.0.0.1:{unused_port()}"
+    address = f"127.0.0.1:{free_port()}"
     status, output, told = client("-q", address, stdin=b"hello\n")
     assert (status, output) == (2, b"")
     assert told == f"udprelay-client: nobody listens at {address}\n".encode()

@@ -9,9 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from client_programs import unused_port
 from client_relay_process import PASSPHRASE, RelayProcess
 from client_terminal import TerminalProcess
+
+from free_port import free_port
 
 StartTerminal = Callable[..., TerminalProcess]
 StartClient = Callable[..., "subprocess.Popen[bytes]"]
@@ -235,7 +236,7 @@ def test_the_access_key_is_asked_for_twice_without_being_shown(
 def test_it_goes_on_trying_and_says_so_until_the_relay_is_there(
     start_terminal: StartTerminal, tmp_path: Path
 ) -> None:
-    port = unused_port()
+    port = free_port()
     terminal = start_terminal("-n", "ada", f"127.0.0.1:{port}")
     terminal.wait_for(f"-- connecting to 127.0.0.1:{port} ...")
     with closing(RelayProcess(tmp_path, port)):
@@ -245,7 +246,7 @@ def test_it_goes_on_trying_and_says_so_until_the_relay_is_there(
 
 
 def test_it_can_be_stopped_while_it_tries(start_terminal: StartTerminal) -> None:
-    terminal = start_terminal("-n", "ada", f"127.0.0.1:{unused_port()}")
+    terminal = start_terminal("-n", "ada", f"127.0.0.1:{free_port()}")
     terminal.wait_until(lambda lines: lines)
     terminal.type("\x03")
     assert terminal.status() == 130

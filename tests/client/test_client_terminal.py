@@ -6,9 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from client_programs import Peer, unused_port
+from client_programs import Peer
 from client_terminal import TerminalProcess
 
+from free_port import free_port
 from udprelay.core.endpoint import MAX_PAYLOAD
 
 StartTerminal = Callable[..., TerminalProcess]
@@ -160,7 +161,7 @@ def test_bytes_that_are_not_utf_8_are_sent_as_typed(terminal: TerminalProcess, p
 def test_nobody_listening_is_told_once_and_so_is_the_return(
     start_terminal: StartTerminal,
 ) -> None:
-    port = unused_port()
+    port = free_port()
     terminal = start_terminal("--plain", f"127.0.0.1:{port}")
     terminal.ready()
     terminal.type("one\r")

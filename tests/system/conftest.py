@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -104,6 +106,20 @@ def install(place: Path, *what: str | Path) -> Installation:
     return installation
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Path]) -> Path:
+    """Let the first of the processes that run the tests make something; return its place."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    place, made = shared / f"shared-{name}", shared / f"shared-{name}.txt"
+    with (shared / f"shared-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            place.mkdir()
+            made.write_text(str(make(place)))
+    return Path(made.read_text())
+
+
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of this checkout, as they are when the tests start."""
@@ -113,7 +129,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
-    return build(source, tmp_path_factory.mktemp("wheel"), "--wheel", result="*.whl")
+
+    def make(place: Path) -> Path:
+        return build(source, place, "--wheel", result="*.whl")
+
+    return once(tmp_path_factory, "wheel", make)
 
 
 @pytest.fixture(scope="session")
@@ -129,13 +149,17 @@ def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Insta
     Under ``pytest --cov`` its processes are measured, too, if they get this process's
     environment.
     """
-    installation = install(tmp_path_factory.mktemp("installation") / "venv", wheel)
-    if "COVERAGE_PROCESS_CONFIG" in os.environ:
-        installation.pip("install", f"coverage=={version('coverage')}")
-        module = installation.site_packages / "udprelay_measured.py"
-        module.write_text(MEASURED)
-        module.with_suffix(".pth").write_text(f"import {module.stem}\n")
-    return installation
+
+    def make(place: Path) -> Path:
+        installation = install(place / "venv", wheel)
+        if "COVERAGE_PROCESS_CONFIG" in os.environ:
+            installation.pip("install", f"coverage=={version('coverage')}")
+            module = installation.site_packages / "udprelay_measured.py"
+            module.write_text(MEASURED)
+            module.with_suffix(".pth").write_text(f"import {module.stem}\n")
+        return installation.bin
+
+    return Installation(once(tmp_path_factory, "installation", make))
 
 
 @pytest.fixture(scope="session")

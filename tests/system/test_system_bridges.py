@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from system_processes import Process, Start
 
+from free_port import free_port
+
 pytest_plugins = ("system_fixtures",)
 
 NAMES = ("red", "green", "blue")
@@ -120,7 +122,7 @@ def test_a_game_that_is_started_again_is_the_same_player(start: Start) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_games_go_on_after_a_restart_of_the_relay(start: Start, number: signal.Signals) -> None:
-    relay = start.relay()
+    relay = start.relay("--port", str(free_port()))
     bridges = [Bridge(start, relay.port, name, "--bridge-per-member") for name in NAMES]
     games = [
         Game(start, name, *(bridge.port_of(other) for other in NAMES if other != name))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+from free_port import free_port
+
 if TYPE_CHECKING:
     from system_processes import Start
 
@@ -57,7 +59,7 @@ def test_nobody_listening_is_status_2(start: Start) -> None:
 
 
 def test_client_stays_while_the_relay_is_started_again(start: Start) -> None:
-    first = start.relay()
+    first = start.relay("--port", str(free_port()))
     client = start.client("--keepalive", "0.1", f"127.0.0.1:{first.port}")
     first.event("member.joined", member="guest-1")
     first.stop()

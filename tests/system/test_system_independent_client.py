@@ -14,13 +14,15 @@ import sys
 import pytest
 from system_processes import PROGRAMS, Process, Relay, Start
 
+from free_port import free_port
+
 pytest_plugins = ("system_fixtures",)
 
 PROGRAM = PROGRAMS / "independent_client.py"
-INDEPENDENT = [f"i{number}" for number in range(3)]
-OWN = [f"u{number}" for number in range(3)]
+INDEPENDENT = [f"i{number}" for number in range(2)]
+OWN = [f"u{number}" for number in range(2)]
 NICKS = INDEPENDENT + OWN
-LINES = 24
+LINES = 16
 OTHERS = (len(NICKS) - 1) * LINES
 LOSS, DOUBLED, OVERTAKEN = 0.2, 0.02, 0.05
 
@@ -110,7 +112,7 @@ def test_clients_of_both_kinds_read_each_other_in_a_room_with_a_passphrase(start
 def test_clients_of_both_kinds_lose_nothing_although_the_relay_is_killed_in_the_middle(
     start: Start,
 ) -> None:
-    first = start.relay()
+    first = start.relay("--port", str(free_port()))
     clients = crowd(start, bad_network(start, first, seed=5))
     wait_until_all_are_in(first)
     say(clients, range(LINES // 2))

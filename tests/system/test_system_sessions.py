@@ -7,6 +7,8 @@ import signal
 import pytest
 from system_processes import Process, Relay, Start
 
+from free_port import free_port
+
 pytest_plugins = ("system_fixtures",)
 
 CLIENTS, LINES = 10, 100
@@ -61,7 +63,7 @@ def test_every_line_comes_once_and_in_order_through_a_network_that_loses_a_fifth
 def test_every_line_comes_once_and_in_order_although_the_relay_is_killed_in_the_middle(
     start: Start,
 ) -> None:
-    first = start.relay()
+    first = start.relay("--port", str(free_port()))
     clients = crowd(start, start.bad_network(first.port, LOSS, DOUBLED, OVERTAKEN, seed=2))
     wait_until_all_are_in(first)
     say(clients, range(LINES // 2))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from free_port import free_port
+
 if TYPE_CHECKING:
     from system_processes import Relay, Start
 
@@ -114,7 +116,7 @@ def test_nothing_is_left_behind(start: Start) -> None:
 
 
 def test_port_is_free_again(start: Start) -> None:
-    first = start.relay()
+    first = start.relay("--port", str(free_port()))
     member = start.member(first)
     first.stop()
     second = start.relay("--port", str(first.port))

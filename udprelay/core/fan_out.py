@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from udprelay.core.endpoint import MAX_PAYLOAD
@@ -141,18 +142,19 @@ class SessionFanOut(FanOut):
             self.senders.append(sender)
 
     def add_alike(
-        self, home: Source, rest: Iterator[tuple[Source, bytes]]
+        self, home: Source, first: tuple[Source, bytes], rest: Iterator[tuple[Source, bytes]]
     ) -> tuple[Source, bytes] | None:
         """
         Add datagrams of the same stream as the last one, which is unreliable.
 
         :param home: where that one came from.
+        :param first: what has come behind it.
         :param rest: what else has come; it is read up to the first of another kind.
         :return: that one, or None if there is none.
         """
         speaker, header, bare = self.said_by[-1], self.said[-1][_HEADER], self._bare
         add_said, add_speaker = self.said.append, self.said_by.append
-        for following in rest:
+        for following in chain((first,), rest):
             source, datagram = following
             if (
                 datagram[_HEADER] != header

@@ -17,11 +17,12 @@ from udprelay.core.session.session import Session
 from udprelay.core.session.sessions import Sessions
 from udprelay.core.shared import Shared
 from udprelay.core.text import shown
-from udprelay.core.wire.header import RELIABLE, SEALED, SIGNATURE, UP_DATA, VERSION, Type
+from udprelay.core.wire.header import HEADER, RELIABLE, SEALED, SIGNATURE, UP_DATA, VERSION, Type
 
 # Slices that are made once, sets of the bytes there: this is done for each datagram.
 _KIND = slice(3, 6)
 _ID = slice(6, 14)
+_HEADER = slice(HEADER)
 _OWN = slice(14, 18)
 _UNRELIABLE = frozenset(bytes((VERSION, Type.DATA_UP, flags)) for flags in (0, SEALED))
 _DATA = _UNRELIABLE | {bytes((VERSION, Type.DATA_UP, flags)) for flags in range(RELIABLE, 32, 2)}
@@ -183,10 +184,27 @@ class Intake:
 
         :return: the first other one in ``rest``; None if there is none.
         """
+        sessions, room = listener.sessions, None
         while True:
-            fan_out = self._session_datagram(listener, source, datagram, now)
-            # Nearly always there are more of the same stream.
-            following = fan_out.add_alike(source, rest) if fan_out else next(rest, None)
+            session, following = sessions.get(datagram[_ID]), next(rest, None)
+            if (
+                session is None
+                or session.source != source
+                or session.allowance is not None
+                or datagram[_KIND] not in _UNRELIABLE
+                or len(datagram) <= UP_DATA
+                or datagram[_OWN] in _NO_OWN
+            ):
+                self._session_datagram(listener, session, source, datagram, now)
+            else:
+                # What there is much of.
+                session.last_heard = now
+                if session.room is not room:
+                    room = session.room
+                    fan_out = self._open_for(session)
+                fan_out.add_data(datagram, session)
+                if following is not None and following[1][_HEADER] == datagram[_HEADER]:
+                    following = fan_out.add_alike(source, following, rest)
             if following is None:
                 return None
             source, datagram = following
@@ -194,33 +212,35 @@ class Intake:
                 return following
 
     def _session_datagram(
-        self, listener: Listener, source: Source, datagram: bytes, now: float
-    ) -> SessionFanOut | None:
+        self,
+        listener: Listener,
+        session: Session | None,
+        source: Source,
+        datagram: bytes,
+        now: float,
+    ) -> None:
         """
         Take a datagram that has the signature; put it aside if it is no data of a member.
 
-        :return: the fan-out that it is the last one in, if more of the same stream may follow
-            there without a closer look.
+        :param session: the one with its id.
         """
-        session, kind = listener.sessions.get(datagram[_ID]), datagram[_KIND]
+        kind = datagram[_KIND]
         is_data = kind in _DATA and len(datagram) > UP_DATA and datagram[_OWN] not in _NO_OWN
         if session is None or not is_data:
             self._put_aside(listener, source, datagram, now)
-            return None
+            return
         session.last_heard = now
         if session.source != source and len(datagram) >= LEAST_PATH:
             self.moved[session] = listener, source
         if session.allowance is not None and not self._allowed(session, datagram, now):
-            return None
+            return
+        ready: Sequence[bytes] = (datagram,)
         if kind not in _UNRELIABLE:
-            if ready := self._reliable(session, listener, datagram, now):
-                fan_out = self._open_for(session)
-                for one in ready:
-                    fan_out.add_data(one, session)
-            return None
-        fan_out = self._open_for(session)
-        fan_out.add_data(datagram, session)
-        return fan_out if session.allowance is None else None
+            ready = self._reliable(session, listener, datagram, now)
+        if ready:
+            fan_out = self._open_for(session)
+            for one in ready:
+                fan_out.add_data(one, session)
 
     def _open_for(self, session: Session) -> SessionFanOut:
         """Return the fan-out of this batch for a session member's room."""

@@ -25,21 +25,21 @@ class OwnSequences:
         self._told: list[tuple[int, int]] = []
         self.pending = 0
 
-    @property
-    def ranges(self) -> int:
-        """How many ranges they make; an ACK has room for 64."""
-        return len(self._waiting)
+    def add(self, first: int, count: int = 1) -> int:
+        """
+        Note ``count`` room sequences, at most 65,535, above all before.
 
-    def add(self, first: int, count: int = 1) -> None:
-        """Note ``count`` room sequences, at most 65,535, above all before."""
+        :return: how many ranges the member has yet to be told; an ACK has room for 64.
+        """
         self.pending += count
         waiting = self._waiting
         if waiting:
             begin, before = waiting[-1]
             if begin + before == first and before + count <= MOST_IN_RANGE:
                 waiting[-1] = begin, before + count
-                return
+                return len(waiting)
         waiting.append((first, count))
+        return len(waiting)
 
     def take(self) -> Ranges:
         """Return what the member has yet to be told, as much as one ACK has room for."""

@@ -134,21 +134,21 @@ class Sessions:
         if senders.count(speaker) != len(senders):
             for place, sender in enumerate(senders, first):
                 if sender is not speaker:
-                    self._has_said(speaker, first, place - first, now)
+                    self._has_said(speaker, first, place - first)
                     speaker, first = sender, place
-        self._has_said(speaker, first, end - first, now)
+        self._has_said(speaker, first, end - first)
+        if self._later:
+            self._acknowledge_later(now)
 
-    def _has_said(self, speaker: Member, first: int, count: int, now: float) -> None:
+    def _has_said(self, speaker: Member, first: int, count: int) -> None:
         if not isinstance(speaker, Session):
             return
-        speaker.own.add(first, count)
-        if speaker.own.ranges >= ACK_AT_ONCE:
+        if speaker.own.add(first, count) >= ACK_AT_ONCE:
             self.acks[speaker] = None
-        elif speaker not in self.acks:
-            self._acknowledge_later(speaker, now)
+        else:
+            self._later[speaker] = None
 
-    def _acknowledge_later(self, session: Session, now: float) -> None:
-        self._later[session] = None
+    def _acknowledge_later(self, now: float) -> None:
         if self._later_deadline is None:
             self._later_deadline = now + ACK_DELAY
             self.acks_from = now + ACK_DELAY - _ACK_EARLY
@@ -166,7 +166,8 @@ class Sessions:
                 self._output.tell(session, session.ack())
                 if session.own.pending:
                     # More ranges than one ACK has room for.
-                    self._acknowledge_later(session, now)
+                    self._later[session] = None
+                    self._acknowledge_later(now)
 
     def private_sent(self, session: Session, now: float) -> None:
         """Note that something was added to a private sequence."""
