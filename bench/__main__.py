@@ -54,9 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         write_json(options.json, facts, cases)
     if options.svg:
-        where = f"{facts['cpu']}, Linux {facts['kernel']}, Python {facts['python']}"
-        options.svg.write_text(plot.chart(cases, f"{where}; loopback; median, least, most"))
+        options.svg.write_text(plot.chart(cases, subtitle(facts)))
     return int(any(_broken(case) for case in cases))
+
+
+def subtitle(facts: dict[str, Any]) -> str:
+    """Return what stands above the plot: machine, versions, day, and what is drawn."""
+    versions = f"Python {facts['python']}, Twisted {facts['versions']['twisted']}"
+    where = f"{facts['cpu']}, Linux {facts['kernel']}, {versions}, {facts['date'][:10]}"
+    return f"{where}; loopback; median, least, most"
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
