@@ -104,7 +104,7 @@ def test_unreliable_messages_that_are_missed_are_counted():
 def test_what_is_given_up_is_a_hole():
     client = with_alice()
     client.take(says(2, 1, 1, b"b"))
-    client.wait(30)
+    client.wait(36)
     assert client.heard == ["b", Lost(1, None)]
     assert client.arrivals.settled == 2
 

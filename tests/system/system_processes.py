@@ -88,6 +88,12 @@ class Output:
         return self.wait_for(r"(?<![^\n])(.*)\n")[1]
 
     @property
+    def so_far(self) -> str:
+        """What has been read until now."""
+        with self._changed:
+            return self._text
+
+    @property
     def all(self) -> str:
         """Everything, once the process has ended."""
         text: list[str] = self.wait_until(lambda text, ended: ended and [text])
@@ -138,7 +144,11 @@ class Process:
 
     def status(self, within: float = PATIENCE) -> int:
         """Wait for the end; return the exit status."""
-        return self._process.wait(within)
+        try:
+            return self._process.wait(within)
+        except subprocess.TimeoutExpired as timeout:
+            told = f"{self.stderr.so_far}\nstandard output has {self.stdout.so_far.count(chr(10))} lines"
+            raise AssertionError(f"{timeout}; standard error:\n{told}") from None
 
     def end(self) -> None:
         """End it, if it still runs: gently, so that it can save its coverage."""

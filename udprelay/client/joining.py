@@ -27,8 +27,8 @@ from udprelay.core.membership.settings import Settings
 
 DEFAULT_PORT = 6000
 DEFAULT_ROOM = "lobby"
-PATIENCE = 5.0
-"""Seconds in which a relay that can be reached answers."""
+PATIENCE = 10.0
+"""Seconds in which a relay that can be reached admits a member, also if much gets lost."""
 
 
 def join(

@@ -49,7 +49,7 @@ MISTAKE = 70  # EX_SOFTWARE of sysexits.h
 PATIENCE = 1.0
 
 # Seconds in which a relay admits who is no person: a person sees that it goes on trying.
-ANSWER = 5.0
+ANSWER = 10.0
 
 # Bytes of output that may wait for whoever reads it: what comes meanwhile is not lost.
 SLACK = 16 << 20

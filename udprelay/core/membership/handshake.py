@@ -14,9 +14,12 @@ from udprelay.core.membership.settings import Settings
 from udprelay.core.nick import MOST_CHARACTERS, NickError, normalise
 from udprelay.core.wire.joining import Challenge, Hello, Join
 
-GREETING_PAUSES = (0.25, 0.5, 1.0, 2.0)
+_PAUSES = (*(0.25,) * 4, *(0.5,) * 4)
+# So many that a network has to be very bad, or a relay away, for none to be answered in 10 s.
+GREETING_PAUSES = (*_PAUSES, *(1.0,) * 7, 2.0)
 """Seconds between HELLOs; then 4 s each time."""
-JOINING_PAUSES = (0.25, 0.5, 1.0, 2.0, 0.25)
+JOINING_PAUSES = (*_PAUSES, 1.0, 1.0)
+"""Seconds between JOINs; after the last one it takes another HELLO."""
 COOKIE_AGE = 30.0
 """Seconds that a cookie is good for, at least."""
 _LAST_SUFFIX = 9

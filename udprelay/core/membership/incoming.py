@@ -20,13 +20,16 @@ FARTHEST = 1024
 """Numbers by which a datagram that many know how to make may be ahead of all before it."""
 
 FIRST_QUESTION = 0.02
-MOST_QUESTIONS = 10
+QUESTIONS = 10
+"""After so many without an answer a number is given up, but not before :data:`PATIENCE`."""
 QUESTIONS_UNRECOVERED = 2
 """Enough to learn what was the client's own, and to get most entries."""
 GROWTH = 1.5
-LONGEST_WAIT = 2.0
+LONGEST_WAIT = 1.0
+"""Seconds between two questions, unless an answer takes longer."""
+PATIENCE = 30.0
+"""Seconds from noticing that a number is missing to giving it up."""
 MOST_ASKED = 128
-UNASKED_TOO_LONG = 30.0
 
 # One round of questions: what is beyond it is asked for a little later.
 _MOST_RANGES_AT_ONCE = 4 * MOST_RANGES
@@ -66,7 +69,8 @@ class Incoming(Generic[T]):
         self._wait = wait
         self._recover = recover
         self._first_question = first_question
-        self._most_questions = MOST_QUESTIONS if recover else QUESTIONS_UNRECOVERED
+        self._questions_enough = QUESTIONS if recover else QUESTIONS_UNRECOVERED
+        self._patience = PATIENCE if recover else 0.0
         self._gaps = Gaps(first - 1)
         self._unconfirmed = Unconfirmed[T]()
         self._held = Held[T]()
@@ -240,10 +244,14 @@ class Incoming(Generic[T]):
         self._holes += [(gap.first, gap.count) for gap in gaps]
 
     def _hopeless(self, gap: Gap, now: float) -> bool:
-        if gap.tries:
-            # A relay that says nothing at all may be another one soon, which has it.
-            return gap.tries >= self._most_questions and gap.due <= now and self._heard
-        return now >= gap.noticed + UNASKED_TOO_LONG
+        if not gap.tries:
+            return now >= gap.noticed + PATIENCE
+        # A relay that says nothing at all may be another one soon, which has it.
+        return (
+            gap.tries >= self._questions_enough
+            and now >= max(gap.due, gap.noticed + self._patience)
+            and self._heard
+        )
 
     def _ask(self, now: float) -> None:
         gaps = self._gaps
@@ -260,7 +268,7 @@ class Incoming(Generic[T]):
                     gap = gaps[at]
                     gaps.asked += gap.count
                     room -= gap.count
-                gap.due = now + min(wait * GROWTH**gap.tries, LONGEST_WAIT)
+                gap.due = now + min(wait * GROWTH**gap.tries, max(wait, LONGEST_WAIT))
                 gap.tries += heard or not gap.tries
                 self._heard = False
                 self._in_doubt = self._in_doubt or not heard
@@ -269,7 +277,7 @@ class Incoming(Generic[T]):
             elif gap.tries or room:
                 following.append(max(gap.due, now + FIRST_QUESTION))
             else:
-                following.append(gap.noticed + UNASKED_TOO_LONG)
+                following.append(gap.noticed + PATIENCE)
             at += 1
         self._due = min(following, default=None)
         self._questions += [
