@@ -147,8 +147,9 @@ class Process:
         try:
             return self._process.wait(within)
         except subprocess.TimeoutExpired as timeout:
-            told = f"{self.stderr.so_far}\nstandard output has {self.stdout.so_far.count(chr(10))} lines"
-            raise AssertionError(f"{timeout}; standard error:\n{told}") from None
+            lines = len(self.stdout.so_far.splitlines())
+            told = f"{lines} lines of output, and:\n{self.stderr.so_far}"
+            raise AssertionError(f"{timeout}; {told}") from None
 
     def end(self) -> None:
         """End it, if it still runs: gently, so that it can save its coverage."""
