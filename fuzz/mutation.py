@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+from fuzz.steps import Script
 
 OneInput = Callable[[bytes], None]
 """Raises an exception if an input shows a fault."""
@@ -125,7 +128,9 @@ def run(load: Callable[[], OneInput], place: Path, arguments: Sequence[str]) -> 
     started = time.monotonic()
     run_random(load(), corpus(place), options.random, options.seed)
     seconds = time.monotonic() - started
-    print(f"{options.random} inputs, seed {options.seed}, {seconds:.1f} s: no fault")
+    inputs = f"{options.random} inputs, seed {options.seed}"
+    steps = f", {Script.taken} steps" if Script.taken else ""
+    print(f"{inputs}{steps}, {seconds:.1f} s: no fault")
 
 
 def _run_atheris(load: Callable[[], OneInput], place: Path, arguments: Sequence[str]) -> None:
@@ -133,6 +138,8 @@ def _run_atheris(load: Callable[[], OneInput], place: Path, arguments: Sequence[
         import atheris  # type: ignore[import-untyped]
     except ImportError:
         sys.exit("atheris is not installed: pip install atheris, or use --random N")
+    # Reached with -atheris_runs=N alone: otherwise libFuzzer ends the process.
+    atexit.register(lambda: print(f"{Script.taken} steps") if Script.taken else None)
     with atheris.instrument_imports(include=["udprelay"]):
         one_input = load()
     # Not as a directory: libFuzzer would leave what it finds there.

@@ -43,7 +43,13 @@ _FORWARD, _BACK = 160, 224
 
 
 class Script:
-    """An input: steps of 8 bytes, some with bytes behind them."""
+    """
+    An input: steps of 8 bytes, some with bytes behind them.
+
+    :cvar taken: the steps of all inputs so far.
+    """
+
+    taken = 0
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -52,6 +58,7 @@ class Script:
     def __iter__(self) -> Iterator[bytes]:
         """Yield the steps; the last one may be filled up with zeros."""
         while self._at < len(self._data):
+            Script.taken += 1
             yield self.octets(STEP).ljust(STEP, b"\0")
 
     def octets(self, count: int) -> bytes:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from udprelay.core.endpoint import MAX_PAYLOAD
-from udprelay.core.intake import _MOST_WAITING
 from udprelay.core.rules import Limits
+from udprelay.core.session.intake import _MOST_WAITING
 from udprelay.core.wire.from_client import Ping
 from udprelay.core.wire.header import SIGNATURE, Type
 from udprelay.core.wire.joining import Hello
@@ -77,7 +77,7 @@ def test_a_hundred_thousand_forged_hellos_leave_nothing_behind() -> None:
     relay = Relay(session_rules())
     relay.hub.take_events()
     came = went = 0
-    kept = len(vars(relay.hub._intake)), len(vars(relay.hub._sessions))
+    kept = len(vars(relay.hub._session_intake)), len(vars(relay.hub._sessions))
     listener = relay.listeners["main"]
     for number in range(0, 100_000, 50):
         hello = Hello(number.to_bytes(8, "big"), f"room-{number % 1000}").encode()
@@ -90,8 +90,12 @@ def test_a_hundred_thousand_forged_hellos_leave_nothing_behind() -> None:
         went += sum(len(reply.payload) for reply in relay.hub.take_replies())
     assert went <= came
     hub = relay.hub
-    assert (len(vars(hub._intake)), len(vars(hub._sessions))) == kept
-    assert (len(hub.roster.rooms), len(hub._intake.waiting), len(listener.sessions)) == (0, 0, 0)
+    assert (len(vars(hub._session_intake)), len(vars(hub._sessions))) == kept
+    assert (len(hub.roster.rooms), len(hub._session_intake.waiting), len(listener.sessions)) == (
+        0,
+        0,
+        0,
+    )
     assert hub.take_events() == []
     assert hub.next_deadline() is None
 

@@ -15,6 +15,7 @@ from twisted.internet.testing import MemoryReactorClock
 
 from udprelay.core.drops import DropReason
 from udprelay.core.events import Event, ListenerSegmentsOff, ListenerUnbatched
+from udprelay.core.joined import Joined
 from udprelay.core.room import Rendering
 from udprelay.core.rules import Label, ListenerRules, RelayRules, RoomRules
 from udprelay.net import batch_port, mmsg
@@ -163,6 +164,7 @@ ONE = [(0, b"one")]
 EQUAL = [(0, b"aaa"), (0, b"bbb"), (0, b"ccc")]
 SPEAKERS = [(0, b"aaa"), (1, b"bbb"), (2, b"ccc"), (0, b"ddd"), (3, b"e")]
 MIXED = [(0, b"a"), (1, b"bbbb"), (0, b"cc"), (2, b"dd"), (3, b"eeeeeeee"), (1, b"f" * 60_000)]
+GSO_ERRORS = (errno.EINVAL, errno.EMSGSIZE, errno.EIO)
 TRAFFIC = {"one": ONE, "equal": EQUAL, "speakers": SPEAKERS, "mixed": MIXED}
 
 
@@ -205,6 +207,44 @@ def test_more_than_a_message_can_carry_is_split():
         assert network.heard() == expected(said, 4)
 
 
+def deliver_joined(network: Network, said: list[tuple[int, bytes]]) -> list[DropReason]:
+    """Let the port deliver payloads of one size as a room's session side has them."""
+    listener = network.relay.listeners["main"].listener
+    group = network.relay.hub.roster.rooms["lobby"].groups[(listener, Rendering.BARE)]
+    joined = Joined(bytearray(b"".join(payload for _, payload in said)), len(said[0][1]))
+    senders = [group.members[sender] for sender, _ in said]
+    return network.port.deliver(joined, senders, group, len(group.members))
+
+
+JOINED = {
+    "one": (1, 50),
+    "a message": (64, 50),
+    "more than a message": (150, 50),
+    "large ones": (20, 9_000),
+    "each as large as a message": (3, 65_507),
+}
+
+
+@pytest.mark.parametrize("traffic", JOINED)
+@pytest.mark.parametrize("speakers", [1, 3])
+def test_what_is_joined_arrives_like_anything_else(traffic, speakers):
+    count, size = JOINED[traffic]
+    said = [(n // 2 % speakers, bytes([n % 251]) * size) for n in range(count)]
+    with Network() as network:
+        assert deliver_joined(network, said) == []
+        assert network.heard() == expected(said, 4)
+
+
+@pytest.mark.parametrize(("code", "victim"), list(product(GSO_ERRORS, range(4))))
+def test_what_is_joined_arrives_where_segments_are_refused(code, victim):
+    said = [(n // 2 % 3, bytes([n]) * 50) for n in range(30)]
+    with Network() as network:
+        at = {network.source_of(victim): code}
+        network.port._calls = Faults(at, segments_only=True)
+        assert deliver_joined(network, said) == []
+        assert network.heard() == expected(said, 4)
+
+
 def test_the_largest_payload_arrives_as_sent():
     payload = bytes(range(256)) * 255 + bytes(227)
     with Network() as network:
@@ -217,9 +257,6 @@ def test_a_payload_too_long_for_ipv4_is_dropped_and_counted():
         network.say((0, bytes(65_508)), (0, b"after"))
         assert network.heard()[1] == [b"after"]
         assert network.relay.hub.dropped[DropReason.TOO_LONG] == 1
-
-
-GSO_ERRORS = (errno.EINVAL, errno.EMSGSIZE, errno.EIO)
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,8 @@ class RelayPromises:
     def check(self) -> None:
         """Check that no table outgrows what it may have, and that tables agree."""
         hub, roster = self._hub, self._hub.roster
-        assert not hub._intake.waiting
-        assert not hub._intake.moved
+        assert not hub._session_intake.waiting
+        assert not hub._session_intake.moved
         assert not roster.with_entries
         assert roster.member_count == self._joined - self._left <= hub.rules.max_members
         assert len(roster.rooms) <= hub.rules.max_rooms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from udprelay.core.endpoint import MAX_PAYLOAD
@@ -111,32 +111,40 @@ class SessionFanOut(FanOut):
     :param sessions: of the room.
     :param keep_payloads: whether payloads are wanted also if no member gets them bare.
     :ivar said: what was said, as datagrams that come from clients.
-    :ivar said_by: the sender of each of them.
+    :ivar runs: who said it: senders in turn, each with how many datagrams.
     :ivar framed: what session members get: what has happened in the room, then what was said.
     :ivar framed_senders: the sender of each of them, or :data:`~udprelay.core.room.NOBODY`.
     """
 
-    __slots__ = ("_bare", "framed", "framed_senders", "said", "said_by", "sessions")
+    __slots__ = (
+        "_bare",
+        "framed",
+        "framed_senders",
+        "runs",
+        "said",
+        "sessions",
+    )
 
     def __init__(self, room: Room, sessions: RoomSessions, keep_payloads: bool = False) -> None:
         super().__init__(room)
         self.sessions = sessions
         self._bare = keep_payloads or room.has_bare
         self.said: list[bytes] = []
-        self.said_by: list[Member] = []
+        self.runs: list[tuple[Member, int]] = []
+        self.framed: Sequence[bytes]
         self.framed, self.framed_senders = sessions.take_entries()
 
     def add(self, payload: bytes, sender: Member) -> None:
         """Add what somebody who is no session member says."""
         self.said.append(_PLAIN + payload)
-        self.said_by.append(sender)
+        self.runs.append((sender, 1))
         self.payloads.append(payload)
         self.senders.append(sender)
 
     def add_data(self, datagram: bytes, sender: Member) -> None:
         """Add what a session member says: a datagram as it came from it."""
         self.said.append(datagram)
-        self.said_by.append(sender)
+        self.runs.append((sender, 1))
         if self._bare and not datagram[_FLAGS] & AGAIN:
             self.payloads.append(datagram[UP_DATA:])
             self.senders.append(sender)
@@ -152,8 +160,8 @@ class SessionFanOut(FanOut):
         :param rest: what else has come; it is read up to the first of another kind.
         :return: that one, or None if there is none.
         """
-        speaker, header, bare = self.said_by[-1], self.said[-1][_HEADER], self._bare
-        add_said, add_speaker = self.said.append, self.said_by.append
+        said, before = self.said, len(self.said)
+        add, header, following = said.append, said[-1][_HEADER], None
         for following in chain((first,), rest):
             source, datagram = following
             if (
@@ -162,21 +170,28 @@ class SessionFanOut(FanOut):
                 or len(datagram) <= UP_DATA
                 or datagram[_END_OF_OWN] in _ENDS_OF_NO_OWN
             ):
-                return following
-            add_said(datagram)
-            add_speaker(speaker)
-            if bare:
-                self.payloads.append(datagram[UP_DATA:])
-                self.senders.append(speaker)
-        return None
+                break
+            add(datagram)
+        else:
+            following = None
+        count = len(said) - before
+        speaker, one = self.runs[-1]
+        self.runs[-1] = speaker, one + count
+        if self._bare:
+            self.payloads += [datagram[UP_DATA:] for datagram in said[before:]]
+            self.senders += repeat(speaker, count)
+        return following
 
     def seal(self, listener: Listener | None, now: float) -> int:
         """Frame what was said; else as in any other room."""
         said, size = len(self.said), 0
         if said:
-            size = sum(map(len, self.said)) - UP_DATA * said
-            self.framed += self.sessions.frame(self.said, self.said_by, now)
-            self.framed_senders += self.said_by
+            lengths = [*map(len, self.said)]
+            size, alike = sum(lengths) - UP_DATA * said, lengths.count(lengths[0]) == said
+            framed = self.sessions.frame(self.said, self.runs, alike, now)
+            self.framed = [*self.framed, *framed] if self.framed else framed
+            for sender, count in self.runs:
+                self.framed_senders += repeat(sender, count)
         return self._count(listener, said, size, alike=said == len(self.framed))
 
     def for_group(self, group: Group) -> tuple[Sequence[bytes], Sequence[Member]]:

@@ -27,12 +27,14 @@ from udprelay.core import events
 from udprelay.core.drops import DropReason
 from udprelay.core.endpoint import Endpoint
 from udprelay.core.fan_out import FanOut
+from udprelay.core.fan_outs import FanOuts
 from udprelay.core.intake import Intake
 from udprelay.core.listener import Listener, Source
 from udprelay.core.output import Reply as Reply
 from udprelay.core.room import Kind, Member, Room, Way
 from udprelay.core.rules import PlainPolicy, Protocol, RelayRules
 from udprelay.core.session.conversation import Conversation
+from udprelay.core.session.intake import SessionIntake
 from udprelay.core.session.private import PrivateMessages
 from udprelay.core.session.session import Session
 from udprelay.core.session.sessions import Sessions
@@ -70,7 +72,9 @@ class Hub:
         self._expiry = shared.expiry
         self._sessions = Sessions(shared)
         self._private = PrivateMessages(shared, self._sessions)
-        self._intake = Intake(shared, self._sessions)
+        self._fan_outs = FanOuts(shared, self._sessions)
+        self._session_intake = SessionIntake(shared, self._sessions, self._fan_outs)
+        self._intake = Intake(shared, self._sessions, self._fan_outs, self._session_intake)
         self._conversation = Conversation(shared, self._sessions, self._private)
         self._trouble: dict[Member, float] = {}
 
@@ -87,7 +91,7 @@ class Hub:
     @property
     def unsettled(self) -> bool:
         """Whether there is anything to control or to take, or a nearer deadline."""
-        output, intake = self._output, self._intake
+        output, intake = self._output, self._session_intake
         return bool(
             output.events
             or output.replies
@@ -136,7 +140,7 @@ class Hub:
         :return: what to deliver, in order, before the hub is called again; if there is nothing,
             all has been done.
         """
-        intake, conversation = self._intake, self._conversation
+        intake, conversation = self._session_intake, self._conversation
         while not self.roster.with_entries and (intake.moved or intake.waiting):
             if intake.moved:
                 session, (listener, source) = intake.moved.popitem()
@@ -146,12 +150,12 @@ class Hub:
             said = conversation.take(*intake.waiting.popleft(), now)
             self._sessions.acknowledge(now)
             if said is not None:
-                return [intake.again(*said, now), *intake.entries(now)]
-        return intake.entries(now)
+                return [self._fan_outs.again(*said, now), *self._fan_outs.entries(now)]
+        return self._fan_outs.entries(now)
 
     def say(self, member: Member, payload: bytes, now: float) -> list[FanOut]:
         """Send ``payload`` to the room of a local member, as if it had come in."""
-        return [self._intake.say(member, payload, now)]
+        return [self._fan_outs.said(member, payload, now)]
 
     def tell(
         self, member: Member, payload: bytes, now: float, sender: Member | None = None
@@ -233,7 +237,7 @@ class Hub:
         heartbeats = self._sessions.expire(now)
         for heartbeat in heartbeats:
             heartbeat.seal(None, now)
-        return [*heartbeats, *self._intake.entries(now)]
+        return [*heartbeats, *self._fan_outs.entries(now)]
 
     def drop(
         self, listener: str, room: str, reason: DropReason, now: float, count: int = 1

@@ -214,7 +214,7 @@ class BatchPort(RelayPort):
     def _send_run(self, run: Run, destinations: Destinations, failed: list[DropReason]) -> None:
         """Send several payloads as one message to each member."""
         payloads, senders, group = run.payloads, run.senders, run.group
-        data = b"".join(payloads)
+        data = run.data
         self._payload.view[: len(data)] = data
         self._iov.words[1] = len(data)
         self._control.view[:] = mmsg.segment_size(len(payloads[0]))

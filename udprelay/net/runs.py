@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from udprelay.core.endpoint import MAX_PAYLOAD
+from udprelay.core.joined import Joined
 from udprelay.core.room import Group, Member
 from udprelay.net import mmsg
 
@@ -22,6 +23,12 @@ class Run:
         self.senders = senders
         self.group = group
         self.count = count
+
+    @property
+    def data(self) -> bytes | bytearray:
+        """All payloads, one behind the other."""
+        payloads = self.payloads
+        return payloads.data if isinstance(payloads, Joined) else b"".join(payloads)
 
     def is_segmented(self, slot: int) -> bool:
         """Return whether the member in ``slot`` gets its payloads as one message of many."""
@@ -48,8 +55,10 @@ class Run:
 
 def end_of_run(payloads: Sequence[bytes], start: int) -> int:
     """Return the end of the payloads that can go as segments of one message."""
-    size = total = len(payloads[start])
     count = len(payloads)
+    if isinstance(payloads, Joined):
+        return min(count, start + mmsg.MOST_SEGMENTS, start + max(1, MAX_PAYLOAD // payloads.size))
+    size = total = len(payloads[start])
     # What nearly always comes: everything fits, and has one size.
     fits = start == 0 and count <= mmsg.MOST_SEGMENTS and size * count <= MAX_PAYLOAD
     if fits and len(set(map(len, payloads))) == 1:

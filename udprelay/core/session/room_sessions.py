@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import count
 from operator import itemgetter
 
 from udprelay.core.room import NOBODY, Kind, Member, Room
 from udprelay.core.session.departed import Departed, Left
+from udprelay.core.session.framing import (
+    FLAGS,
+    Runs,
+    framed_alone,
+    framed_each,
+    framed_together,
+)
 from udprelay.core.session.history import History
 from udprelay.core.session.nick_table import NickTable
 from udprelay.core.session.session import Session
 from udprelay.core.wire.entries import EntryBody, JoinEntry, LeaveEntry, NickEntry
 from udprelay.core.wire.from_relay import Entry, Heartbeat
-from udprelay.core.wire.header import HEADER, RELIABLE, Type, header
+from udprelay.core.wire.header import RELIABLE, Type, header
 from udprelay.core.wire.members import MemberKind, MemberRecord
+
+_flags_of = itemgetter(FLAGS)
 
 _KINDS = {
     Kind.SESSION: MemberKind.SESSION,
     Kind.PLAIN: MemberKind.PLAIN,
     Kind.CONSOLE: MemberKind.CONSOLE,
 }
-_FLAGS = 5
-_FROM_OWN = slice(HEADER, None)
-_HEAD = struct.Struct(f">{HEADER}sQI")
-"""Of DATA to members: header, room sequence, number of the sender. The rest is as it came."""
-
-_flags_of = itemgetter(_FLAGS)
 
 
 class RoomSessions:
@@ -68,36 +69,31 @@ class RoomSessions:
     # What is said.
 
     def frame(
-        self, datagrams: Sequence[bytes], senders: Sequence[Member], now: float
-    ) -> list[bytes]:
+        self, datagrams: Sequence[bytes], runs: Runs, alike: bool, now: float
+    ) -> Sequence[bytes]:
         """
         Give what was said its places in the room sequence, and keep what is reliable.
 
         :param datagrams: as they came from clients.
+        :param runs: their senders in turn, each with how many datagrams.
+        :param alike: whether they have one size.
         :return: what session members get.
         """
-        headers, pack, history = self._headers, _HEAD.pack, self.history
-        flags = datagrams[0][_FLAGS]
+        history, headers, flags = self.history, self._headers, datagrams[0][FLAGS]
+        first, framed = history.newest + 1, datagrams
         if len(datagrams) == 1:
             # At light load each comes alone, and all that is done for it is done once more.
-            number, rest = senders[0].number, datagrams[0][_FROM_OWN]
-            framed = [pack(headers[flags], history.newest + 1, number) + rest]
+            framed = [framed_alone(headers[flags], datagrams[0], runs[0][0], first)]
+        elif len(set(map(_flags_of, datagrams))) > 1:
+            framed = framed_each(headers, datagrams, runs, first)
+            history.extend([d if d[FLAGS] & RELIABLE else b"" for d in framed], now)
+            return framed
+        elif alike:
+            framed = framed_together(headers[flags], datagrams, runs, first)
         else:
-            said = zip(datagrams, senders, count(history.newest + 1), strict=False)
-            if len(set(map(_flags_of, datagrams))) > 1:
-                framed = [
-                    pack(headers[datagram[_FLAGS]], place, sender.number) + datagram[_FROM_OWN]
-                    for datagram, sender, place in said
-                ]
-                history.extend([d if d[_FLAGS] & RELIABLE else b"" for d in framed], now)
-                return framed
-            header = headers[flags]
-            framed = [
-                pack(header, place, sender.number) + datagram[_FROM_OWN]
-                for datagram, sender, place in said
-            ]
+            framed = framed_each(headers, datagrams, runs, first)
         if flags & RELIABLE:
-            history.extend(framed, now)
+            history.extend(list(framed), now)
         else:
             history.skip(len(framed))
         return framed

@@ -6,17 +6,18 @@ import hmac
 from math import inf
 
 from udprelay.core.fan_out import FanOut, SessionFanOut
-from udprelay.core.room import NOBODY, Member, Room
+from udprelay.core.room import NOBODY, Room
 from udprelay.core.session.quiet import ROOM_STEPS, SESSION_STEPS, Quiet
 from udprelay.core.session.room_sessions import RoomSessions
 from udprelay.core.session.session import Session
 from udprelay.core.shared import Shared
 
-ACK_DELAY = 0.01
+ACK_DELAY = 0.015
 """Seconds after which a member is told which room sequences are its own."""
 
 _ACK_EARLY = 0.003
-# So much earlier if a datagram comes in: that costs less than to wake up for it.
+# So much earlier if a datagram comes in: that costs less than to wake up for it. Later would be
+# too near to the first question of clients that take their own for missing (20 ms).
 
 ACK_AT_ONCE = 32
 """Ranges of own sequences that are told without delay."""
@@ -122,31 +123,21 @@ class Sessions:
 
     def said(self, fan_out: SessionFanOut, now: float) -> None:
         """Note that what was said in a room with session members has its places there."""
-        room, senders = fan_out.room, fan_out.said_by
+        room, runs = fan_out.room, fan_out.runs
         silent = self.rooms.deadline is None
         self.rooms.spoke(room, now)
         if silent:
             self._output.deadline_nearer = True
-        first = fan_out.sessions.newest + 1 - len(senders)
-        if not senders:
-            return
-        speaker, end = senders[0], first + len(senders)
-        if senders.count(speaker) != len(senders):
-            for place, sender in enumerate(senders, first):
-                if sender is not speaker:
-                    self._has_said(speaker, first, place - first)
-                    speaker, first = sender, place
-        self._has_said(speaker, first, end - first)
+        place = fan_out.sessions.newest + 1 - len(fan_out.said)
+        for speaker, count in runs:
+            if isinstance(speaker, Session):
+                if speaker.own.add(place, count) < ACK_AT_ONCE:
+                    self._later[speaker] = None
+                else:
+                    self.acks[speaker] = None
+            place += count
         if self._later:
             self._acknowledge_later(now)
-
-    def _has_said(self, speaker: Member, first: int, count: int) -> None:
-        if not isinstance(speaker, Session):
-            return
-        if speaker.own.add(first, count) >= ACK_AT_ONCE:
-            self.acks[speaker] = None
-        else:
-            self._later[speaker] = None
 
     def _acknowledge_later(self, now: float) -> None:
         if self._later_deadline is None:
@@ -208,6 +199,5 @@ class Sessions:
 
 def _heartbeat(room: Room, sessions: RoomSessions) -> FanOut:
     fan_out = SessionFanOut(room, sessions)
-    fan_out.framed.append(sessions.heartbeat())
-    fan_out.framed_senders.append(NOBODY)
+    fan_out.framed, fan_out.framed_senders = [sessions.heartbeat()], [NOBODY]
     return fan_out

@@ -1,0 +1,154 @@
+"""The way of what comes in with the signature: data into fan-outs, all else put aside."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from udprelay.core.drops import DropReason
+from udprelay.core.fan_outs import FanOuts
+from udprelay.core.listener import Listener, Source
+from udprelay.core.session.conversation import LEAST_PATH
+from udprelay.core.session.joining import LARGEST_PAYLOAD
+from udprelay.core.session.session import Session
+from udprelay.core.session.sessions import Sessions
+from udprelay.core.shared import Shared
+from udprelay.core.wire.header import HEADER, RELIABLE, SEALED, SIGNATURE, UP_DATA, VERSION, Type
+
+# Slices that are made once, sets of the bytes there: this is done for each datagram.
+_KIND = slice(3, 6)
+_ID = slice(6, HEADER)
+_HEADER = slice(HEADER)
+_OWN = slice(HEADER, UP_DATA)
+_UNRELIABLE = frozenset(bytes((VERSION, Type.DATA_UP, flags)) for flags in (0, SEALED))
+_DATA = _UNRELIABLE | {bytes((VERSION, Type.DATA_UP, flags)) for flags in range(RELIABLE, 32, 2)}
+_NO_OWN = frozenset((b"\0\0\0\0", b"\xff\xff\xff\xff"))
+_LARGEST = UP_DATA + LARGEST_PAYLOAD
+_MOST_WAITING = 1024
+
+
+class SessionIntake:
+    """
+    Takes datagrams that have the signature.
+
+    What is put aside may change who is a member, and a fan-out that is not yet delivered relies
+    on nobody leaving.
+
+    :ivar waiting: datagrams that are no data of a session.
+    :ivar moved: sessions whose data came from a new address, with the last such address.
+    """
+
+    def __init__(self, shared: Shared, sessions: Sessions, fan_outs: FanOuts) -> None:
+        self._output = shared.output
+        self._sessions = sessions
+        self._fan_outs = fan_outs
+        self.waiting: deque[tuple[Listener, Source, bytes]] = deque()
+        self.moved: dict[Session, tuple[Listener, Source]] = {}
+
+    def take(
+        self,
+        listener: Listener,
+        source: Source,
+        datagram: bytes,
+        rest: Iterator[tuple[Source, bytes]],
+        now: float,
+    ) -> tuple[Source, bytes] | None:
+        """
+        Take datagrams that have the signature, beginning with this one.
+
+        :return: the first other one in ``rest``; None if there is none.
+        """
+        sessions, room = listener.sessions, None
+        while True:
+            session, following = sessions.get(datagram[_ID]), next(rest, None)
+            if (
+                session is None
+                or session.source != source
+                or session.allowance is not None
+                or datagram[_KIND] not in _UNRELIABLE
+                or len(datagram) <= UP_DATA
+                or datagram[_OWN] in _NO_OWN
+            ):
+                self._take_one(listener, session, source, datagram, now)
+            else:
+                # What there is much of.
+                session.last_heard = now
+                if session.room is not room:
+                    room = session.room
+                    fan_out = self._fan_outs.open_for(session)
+                fan_out.add_data(datagram, session)
+                if following is not None and following[1][_HEADER] == datagram[_HEADER]:
+                    following = fan_out.add_alike(source, following, rest)
+            if following is None:
+                return None
+            source, datagram = following
+            if datagram[:3] != SIGNATURE:
+                return following
+
+    def _take_one(
+        self,
+        listener: Listener,
+        session: Session | None,
+        source: Source,
+        datagram: bytes,
+        now: float,
+    ) -> None:
+        """
+        Take a datagram; put it aside if it is no data of a member.
+
+        :param session: the one with its id.
+        """
+        kind = datagram[_KIND]
+        is_data = kind in _DATA and len(datagram) > UP_DATA and datagram[_OWN] not in _NO_OWN
+        if session is None or not is_data:
+            self._put_aside(listener, source, datagram, now)
+            return
+        session.last_heard = now
+        if session.source != source and len(datagram) >= LEAST_PATH:
+            self.moved[session] = listener, source
+        if session.allowance is not None and not self._allowed(session, datagram, now):
+            return
+        ready: Sequence[bytes] = (datagram,)
+        if kind not in _UNRELIABLE:
+            ready = self._reliable(session, listener, datagram, now)
+        if ready:
+            fan_out = self._fan_outs.open_for(session)
+            for one in ready:
+                fan_out.add_data(one, session)
+
+    def _put_aside(self, listener: Listener, source: Source, datagram: bytes, now: float) -> None:
+        if len(self.waiting) < _MOST_WAITING:
+            self.waiting.append((listener, source, datagram))
+        else:
+            room = listener.rules.room
+            self._output.drop(listener.name, room, DropReason.CONTROL_LIMIT, now)
+
+    def _allowed(self, session: Session, datagram: bytes, now: float) -> bool:
+        size = len(datagram) - UP_DATA
+        if session.allowance is None or session.allowance.take(1, size, now):
+            return True
+        self._output.drop_from(session, DropReason.MEMBER_LIMIT, now)
+        return False
+
+    def _reliable(
+        self, session: Session, listener: Listener, datagram: bytes, now: float
+    ) -> Sequence[bytes]:
+        """Return what can be relayed in its sender's order, now that this has come."""
+        if len(datagram) > _LARGEST:
+            self._drop(listener, session, DropReason.MALFORMED, now)
+            return ()
+        self._sessions.acks[session] = None
+        window, own = session.window, int.from_bytes(datagram[_OWN], "big")
+        held = window.held_bytes
+        if own != window.next and not self._sessions.may_hold(len(datagram)):
+            self._drop(listener, session, DropReason.EARLY_LIMIT, now)
+            return ()
+        ready = window.take(own, datagram)
+        if window.held_bytes != held:
+            self._sessions.holds(window.held_bytes - held)
+        elif not ready:
+            self._drop(listener, session, DropReason.REPEATED, now)
+        return ready
+
+    def _drop(self, listener: Listener, session: Session, reason: DropReason, now: float) -> None:
+        self._output.drop(listener.name, session.room.name, reason, now)
