@@ -30,6 +30,13 @@ def member(number: int) -> Member:
     return made
 
 
+def senders(runs: list[tuple[int, int]]) -> list[Member]:
+    by: list[Member] = []
+    for number, count in runs:
+        by += [member(number)] * count
+    return by
+
+
 def said(runs: list[tuple[int, int]], flags: int, size: int) -> list[bytes]:
     count = sum(n for _, n in runs)
     return [
@@ -42,7 +49,7 @@ def said(runs: list[tuple[int, int]], flags: int, size: int) -> list[bytes]:
 def test_together_is_the_same_as_one_by_one(
     runs: list[tuple[int, int]], first: int, flags: int, size: int
 ) -> None:
-    datagrams, by = said(runs, flags, size), [(member(number), n) for number, n in runs]
+    datagrams, by = said(runs, flags, size), senders(runs)
     each = framed_each(HEADERS, datagrams, by, first)
     assert list(framed_together(HEADERS[flags], datagrams, by, first)) == each
 
@@ -51,16 +58,15 @@ def test_together_is_the_same_as_one_by_one(
 def test_each_has_its_place_and_its_senders_number(
     runs: list[tuple[int, int]], first: int
 ) -> None:
-    datagrams, by = said(runs, RELIABLE, 3), [(member(number), n) for number, n in runs]
-    senders = [number for number, n in runs for _ in range(n)]
+    datagrams, by = said(runs, RELIABLE, 3), senders(runs)
     for index, framed in enumerate(framed_each(HEADERS, datagrams, by, first)):
         own = index + 1
         payload = bytes([own % 251]) * 3
-        expected = Data(TAG, RELIABLE, first + index, senders[index], own, payload)
+        expected = Data(TAG, RELIABLE, first + index, by[index].number, own, payload)
         assert decode_from_relay(framed) == expected
 
 
 def test_one_alone_is_framed_like_any_other() -> None:
     (datagram,) = said([(7, 1)], 0, 5)
-    (framed,) = framed_each(HEADERS, [datagram], [(member(7), 1)], 300)
+    (framed,) = framed_each(HEADERS, [datagram], [member(7)], 300)
     assert framed_alone(HEADERS[0], datagram, member(7), 300) == framed

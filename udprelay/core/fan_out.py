@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, repeat
+from itertools import chain, repeat, starmap
 from typing import TYPE_CHECKING
 
 from udprelay.core.endpoint import MAX_PAYLOAD
@@ -188,10 +188,10 @@ class SessionFanOut(FanOut):
         if said:
             lengths = [*map(len, self.said)]
             size, alike = sum(lengths) - UP_DATA * said, lengths.count(lengths[0]) == said
-            framed = self.sessions.frame(self.said, self.runs, alike, now)
+            senders = _in_full(self.runs, said)
+            framed = self.sessions.frame(self.said, senders, alike, now)
             self.framed = [*self.framed, *framed] if self.framed else framed
-            for sender, count in self.runs:
-                self.framed_senders += repeat(sender, count)
+            self.framed_senders += senders
         return self._count(listener, said, size, alike=said == len(self.framed))
 
     def for_group(self, group: Group) -> tuple[Sequence[bytes], Sequence[Member]]:
@@ -206,6 +206,13 @@ def fan_out_for(room: Room, keep_payloads: bool = False) -> FanOut:
     if room.sessions is None:
         return FanOut(room)
     return SessionFanOut(room, room.sessions, keep_payloads)
+
+
+def _in_full(runs: list[tuple[Member, int]], count: int) -> list[Member]:
+    """Return the sender of each of ``count`` datagrams."""
+    if len(runs) == count:
+        return [sender for sender, _ in runs]
+    return [*chain.from_iterable(starmap(repeat, runs))]
 
 
 def _labelled(

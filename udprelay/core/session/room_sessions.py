@@ -10,7 +10,6 @@ from udprelay.core.room import NOBODY, Kind, Member, Room
 from udprelay.core.session.departed import Departed, Left
 from udprelay.core.session.framing import (
     FLAGS,
-    Runs,
     framed_alone,
     framed_each,
     framed_together,
@@ -69,13 +68,12 @@ class RoomSessions:
     # What is said.
 
     def frame(
-        self, datagrams: Sequence[bytes], runs: Runs, alike: bool, now: float
+        self, datagrams: Sequence[bytes], senders: Sequence[Member], alike: bool, now: float
     ) -> Sequence[bytes]:
         """
         Give what was said its places in the room sequence, and keep what is reliable.
 
         :param datagrams: as they came from clients.
-        :param runs: their senders in turn, each with how many datagrams.
         :param alike: whether they have one size.
         :return: what session members get.
         """
@@ -83,15 +81,15 @@ class RoomSessions:
         first, framed = history.newest + 1, datagrams
         if len(datagrams) == 1:
             # At light load each comes alone, and all that is done for it is done once more.
-            framed = [framed_alone(headers[flags], datagrams[0], runs[0][0], first)]
+            framed = [framed_alone(headers[flags], datagrams[0], senders[0], first)]
         elif len(set(map(_flags_of, datagrams))) > 1:
-            framed = framed_each(headers, datagrams, runs, first)
+            framed = framed_each(headers, datagrams, senders, first)
             history.extend([d if d[FLAGS] & RELIABLE else b"" for d in framed], now)
             return framed
         elif alike:
-            framed = framed_together(headers[flags], datagrams, runs, first)
+            framed = framed_together(headers[flags], datagrams, senders, first)
         else:
-            framed = framed_each(headers, datagrams, runs, first)
+            framed = framed_each(headers, datagrams, senders, first)
         if flags & RELIABLE:
             history.extend(list(framed), now)
         else:
