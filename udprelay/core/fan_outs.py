@@ -73,6 +73,13 @@ class FanOuts:
         self._seal(fan_out, listener, now)
         return fan_out
 
+    def single_data(self, datagram: bytes, session: Session, now: float) -> SessionFanOut:
+        """Return what delivers one datagram of a session member."""
+        fan_out = SessionFanOut(session.room, session.side, self._keep_payloads)
+        fan_out.add_data(datagram, session)
+        self._seal(fan_out, session.listener, now)
+        return fan_out
+
     def said(self, member: Member, payload: bytes, now: float) -> FanOut:
         """Return what delivers something that a local member says."""
         fan_out = fan_out_for(member.room, self._keep_payloads)

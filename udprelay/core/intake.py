@@ -78,20 +78,18 @@ class Intake:
         self, listener: Listener, source: Source, payload: bytes, now: float
     ) -> FanOut | None:
         """
-        Take what a plain member says alone, in a room without a session side.
+        Take what a member says alone, if it is in the ordinary way.
 
         As at light load all comes, and finds the processor's caches cold.
 
         :return: None if there is more to do about it.
         """
+        if not payload or now >= self._sessions.acks_from:
+            return None
+        if payload[0] == listener.first_byte:
+            return self._session_intake.take_single(listener, source, payload, now)
         member = listener.members.get(source)
-        if (
-            member is None
-            or not payload
-            or payload[0] == listener.first_byte
-            or member.room.sessions is not None
-            or now >= self._sessions.acks_from
-        ):
+        if member is None or member.room.sessions is not None:
             return None
         member.last_heard = now
         return self._fan_outs.single(listener, payload, member, now)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from udprelay.core.drops import DropReason
+from udprelay.core.fan_out import SessionFanOut
 from udprelay.core.fan_outs import FanOuts
 from udprelay.core.listener import Listener, Source
 from udprelay.core.session.conversation import LEAST_PATH
@@ -84,6 +85,28 @@ class SessionIntake:
             source, datagram = following
             if datagram[:3] != SIGNATURE:
                 return following
+
+    def take_single(
+        self, listener: Listener, source: Source, datagram: bytes, now: float
+    ) -> SessionFanOut | None:
+        """
+        Take a datagram that came alone, if it is unreliable data of a member.
+
+        :return: None if it is something else.
+        """
+        session = listener.sessions.get(datagram[_ID])
+        if (
+            session is None
+            or session.source != source
+            or session.allowance is not None
+            or datagram[_KIND] not in _UNRELIABLE
+            or not datagram.startswith(SIGNATURE)
+            or len(datagram) <= UP_DATA
+            or datagram[_OWN] in _NO_OWN
+        ):
+            return None
+        session.last_heard = now
+        return self._fan_outs.single_data(datagram, session, now)
 
     def _take_one(
         self,

@@ -79,14 +79,11 @@ class RoomSessions:
         """
         history, headers, flags = self.history, self._headers, datagrams[0][FLAGS]
         first, framed = history.newest + 1, datagrams
-        if len(datagrams) == 1:
-            # At light load each comes alone, and all that is done for it is done once more.
-            framed = [framed_alone(headers[flags], datagrams[0], senders[0], first)]
-        elif len(set(map(_flags_of, datagrams))) > 1:
+        if len(set(map(_flags_of, datagrams))) > 1:
             framed = framed_each(headers, datagrams, senders, first)
             history.extend([d if d[FLAGS] & RELIABLE else b"" for d in framed], now)
             return framed
-        elif alike:
+        if alike:
             framed = framed_together(headers[flags], datagrams, senders, first)
         else:
             framed = framed_each(headers, datagrams, senders, first)
@@ -94,6 +91,16 @@ class RoomSessions:
             history.extend(list(framed), now)
         else:
             history.skip(len(framed))
+        return framed
+
+    def frame_one(self, datagram: bytes, sender: Member, now: float) -> bytes:
+        """Do the same for one datagram."""
+        history, flags = self.history, datagram[FLAGS]
+        framed = framed_alone(self._headers[flags], datagram, sender, history.newest + 1)
+        if flags & RELIABLE:
+            history.extend([framed], now)
+        else:
+            history.skip(1)
         return framed
 
     def heartbeat(self) -> bytes:
