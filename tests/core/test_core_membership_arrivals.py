@@ -342,7 +342,21 @@ def test_whoever_does_not_come_back_after_a_restart_has_left():
     client = restarted(record(2, "Bob"), newest=3)
     assert client.events == []
     client.wait(11)
-    assert client.events == [MemberLeft(1, "Alice", ""), Lost(1, "Alice")]
+    assert client.events == [MemberLeft(1, "Alice", "")]
+
+
+def test_half_a_message_is_lost_with_whoever_leaves_for_good():
+    client = with_alice()
+    client.take(says(1, 1, 1, b"half", RELIABLE | MORE), leaves(2, 1))
+    assert client.events == [MemberLeft(1, "Alice", "left"), Lost(1, "Alice")]
+
+
+def test_whoever_was_silent_for_too_long_may_finish_its_message():
+    client = with_alice()
+    client.take(says(1, 1, 1, b"half and ", RELIABLE | MORE), leaves(2, 1, "idle"))
+    assert client.events == [MemberLeft(1, "Alice", "idle")]
+    client.take(joins(3, 3, "Alice", own=1), says(4, 3, 2, b"half", RELIABLE | CONTINUED))
+    assert client.heard == ["half and half"]
 
 
 def test_what_is_held_when_the_room_changes_is_dropped_as_it_comes_again():

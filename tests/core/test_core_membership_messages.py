@@ -237,7 +237,7 @@ def test_pieces_are_lost_if_they_do_not_fit_together():
     assert reader.take_all() == [Lost(1, "Alice"), heard()]
 
 
-def test_whoever_leaves_takes_partial_messages_along():
+def test_whoever_leaves_for_good_takes_partial_messages_along():
     reader = Reader()
     reader.take(sealed(1, 1, flags=SEALED | header.MORE))
     payload = ALICES.seal(PRIVATE, 1, SEALED | header.MORE, b"psst", OURS.identity)
@@ -254,3 +254,13 @@ def test_partial_messages_expire():
     reader.take(sealed(1, 1, flags=SEALED | header.MORE))
     reader.messages.expire(LATER + 60)
     assert reader.take_all() == [Lost(1, "Alice")]
+    assert reader.losses.reports.take({1: ALICE}, 0.0)[:2] == (1, ((1, 1),))
+
+
+def test_of_private_messages_that_expire_nobody_is_told_but_the_reader():
+    reader = Reader()
+    payload = ALICES.seal(PRIVATE, 1, SEALED | header.MORE, b"psst", OURS.identity)
+    reader.take(whispers(1, 1, 1, payload, SEALED | header.MORE))
+    reader.messages.expire(LATER + 60)
+    assert reader.take_all() == [Lost(1, "Alice")]
+    assert len(reader.losses.reports) == 0

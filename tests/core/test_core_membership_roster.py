@@ -60,8 +60,8 @@ def test_entries_change_who_is_there():
         NickChanged(1, "Alice", "Anna", own=False),
         MemberLeft(2, "Bob", "idle"),
     ]
-    (bob,) = room.roster.take_gone()
-    assert bob.nick == "Bob"
+    ((bob, reason),) = room.roster.take_gone()
+    assert (bob.nick, reason) == ("Bob", "idle")
     assert room.roster.take_gone() == []
 
 
@@ -330,7 +330,7 @@ def test_whoever_does_not_come_back_in_time_has_left():
     assert room.roster.deadline == 100.0 + GRACE
     room.roster.expire(100.0 + GRACE)
     assert room.take() == [MemberLeft(2, "Bob", ""), MemberLeft(3, "guest-3", "")]
-    assert [member.nick for member in room.roster.take_gone()] == ["Bob", "guest-3"]
+    assert [member.nick for member, _ in room.roster.take_gone()] == ["Bob", "guest-3"]
     room.now = 120.0
     room.entry(joins(5, 3, "Bob"))
     assert room.take() == [MemberJoined(3, "Bob", SESSION)]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udprelay.core.rules import Limits
+from udprelay.core.wire.entries import LeaveEntry
 from udprelay.core.wire.from_client import Nack, RosterRequest
 from udprelay.core.wire.from_relay import Data, Entry, Gone, Heartbeat, Members, Pong
 from udprelay.core.wire.header import RELIABLE
@@ -198,6 +199,17 @@ class TestSilence:
         bert.take()
         relay.wait(0.1)
         assert bert.take() == [Heartbeat(bert.welcome.tag, 3)]
+
+    def test_they_take_nothing_from_what_happens_at_the_same_time(self) -> None:
+        relay = SessionRelay(session_rules(room={"idle_timeout": 3.0}))
+        (anna,) = joined(relay, "anna")
+        relay.receive(CARL, b"plain")
+        anna.take()
+        relay.now += 3.5
+        relay.deliver(relay.hub.expire(relay.now))
+        tag = anna.welcome.tag
+        left = Entry(tag, 4, 2, LeaveEntry("idle"))
+        assert anna.take() == [left, Heartbeat(tag, 4)]
 
     def test_they_are_deliveries_but_nothing_that_was_said(self) -> None:
         relay = SessionRelay()

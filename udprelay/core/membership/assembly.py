@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any, Generic, TypeVar
 
 from attrs import define
 
@@ -16,16 +17,19 @@ PATIENCE = 60.0
 _PIECE = 64
 
 
+Sender = TypeVar("Sender")
+
+
 @define
-class _Partial:
+class _Partial(Generic[Sender]):
     pieces: list[bytes]
     size: int
     next_own: int
     last: float
-    nick: str | None
+    sender: Sender
 
 
-class Assembly:
+class Assembly(Generic[Sender]):
     """
     The messages of which some pieces have come.
 
@@ -34,9 +38,10 @@ class Assembly:
     """
 
     def __init__(self) -> None:
-        self._partial: OrderedDict[bytes, _Partial] = OrderedDict()
+        self._partial: OrderedDict[bytes, _Partial[Sender]] = OrderedDict()
         self._bytes = 0
-        self._lost: list[str | None] = []
+        self._lost: list[Sender] = []
+        self._given_up: list[tuple[bytes, Sender, int]] = []
 
     @property
     def deadline(self) -> float | None:
@@ -52,24 +57,24 @@ class Assembly:
         flags: int,
         payload: bytes,
         now: float,
-        nick: str | None = None,
+        sender: Sender,
     ) -> bytes | None:
         """
         Take a piece.
 
-        :param nick: the sender's, for :meth:`take_lost`.
+        :param sender: for :meth:`take_lost`.
         :return: the message, if it is whole now.
         """
         partial = self._partial.pop(stream, None)
         if partial is not None:
             self._bytes -= _cost(partial)
             if not flags & CONTINUED or partial.next_own != own:
-                self._lost.append(partial.nick)
+                self._lost.append(partial.sender)
                 partial = None
         if not flags & CONTINUED:
             if not flags & MORE:
                 return payload
-            partial = _Partial([], 0, own, now, nick)
+            partial = _Partial([], 0, own, now, sender)
         if partial is None:
             return None
         partial.pieces.append(payload)
@@ -77,7 +82,7 @@ class Assembly:
         partial.next_own = own + 1
         partial.last = now
         if partial.size > LARGEST_MESSAGE:
-            self._lost.append(nick)
+            self._lost.append(sender)
             return None
         if not flags & MORE:
             return b"".join(partial.pieces)
@@ -105,16 +110,26 @@ class Assembly:
         for partial in self._partial.values():
             partial.last = now
 
-    def take_lost(self) -> list[str | None]:
-        """Return the sender's nick for each message that was lost since the last call."""
+    def take_lost(self) -> list[Sender]:
+        """Return the sender of each message that was lost since the last call."""
         lost, self._lost = self._lost, []
         return lost
 
+    def take_given_up(self) -> list[tuple[bytes, Sender, int]]:
+        """
+        Return which of them were no fault of their senders, who may think that all is well.
+
+        :return: stream, sender, and the own sequence of the last piece that has come.
+        """
+        given_up, self._given_up = self._given_up, []
+        return given_up
+
     def _lose_oldest(self) -> None:
-        _, partial = self._partial.popitem(last=False)
+        stream, partial = self._partial.popitem(last=False)
         self._bytes -= _cost(partial)
-        self._lost.append(partial.nick)
+        self._lost.append(partial.sender)
+        self._given_up.append((stream, partial.sender, partial.next_own - 1))
 
 
-def _cost(partial: _Partial) -> int:
+def _cost(partial: _Partial[Any]) -> int:
     return partial.size + _PIECE * len(partial.pieces)

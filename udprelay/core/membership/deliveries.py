@@ -24,6 +24,8 @@ SILENCE = 1.0
 ABSENCE = 15.0
 """Seconds for which it does not: it answers PINGs. The client may have slept, too."""
 
+_FOR_GOOD = frozenset(("left", "kicked"))
+
 
 class Deliveries:
     """
@@ -191,5 +193,7 @@ class Deliveries:
             self.messages.account(member, own)
 
     def _bury(self) -> None:
-        for member in self.roster.take_gone():
-            self.messages.gone(member)
+        for member, reason in self.roster.take_gone():
+            # Anybody else may come back and go on where it was.
+            if reason in _FOR_GOOD:
+                self.messages.gone(member)

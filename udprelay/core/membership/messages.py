@@ -53,7 +53,7 @@ class Messages:
         self._suspicions = suspicions
         self._tell = tell
         self._identities = Identities(ordered)
-        self._assembly = Assembly()
+        self._assembly = Assembly[KnownMember | None]()
 
     @property
     def deadline(self) -> float | None:
@@ -88,7 +88,7 @@ class Messages:
                 return
             if said.flags & header.RELIABLE:
                 key = identity + _PRIVATE if stream == PRIVATE else identity
-                whole = self._assembly.take(key, said.own, said.flags, payload, now, nick)
+                whole = self._assembly.take(key, said.own, said.flags, payload, now, member)
                 self._note_lost()
         if whole is not None:
             self.received += 1
@@ -102,7 +102,7 @@ class Messages:
             self._gap(member.identity, last, member)
 
     def gone(self, member: KnownMember) -> None:
-        """Note that a member has left: what it has begun to say is lost."""
+        """Note that a member has left for good: what it has begun to say is lost."""
         for stream in (member.identity, member.identity + _PRIVATE):
             if self._assembly.broken(stream):
                 self._losses.tell(1, member.shown)
@@ -187,8 +187,12 @@ class Messages:
         return self._losses.gap(missing, member.shown)
 
     def _note_lost(self) -> None:
-        for nick in self._assembly.take_lost():
-            self._losses.tell(1, nick)
+        for member in self._assembly.take_lost():
+            self._losses.tell(1, None if member is None else member.shown)
+        for stream, member, own in self._assembly.take_given_up():
+            # Of private messages there are no reports.
+            if member is not None and stream == member.identity:
+                self._losses.reports.add(member, own, 1)
 
 
 def _stream(said: Data | Private) -> int:

@@ -51,7 +51,7 @@ class Roster:
         self._pages: list[Page] = []
         self._quiet = False
         self._found = 0
-        self._gone: list[KnownMember] = []
+        self._gone: list[tuple[KnownMember, str]] = []
         self._owns: list[tuple[KnownMember, int]] = []
 
     @property
@@ -184,7 +184,7 @@ class Roster:
     def expire(self, now: float) -> None:
         """Tell who has not come back after the relay was restarted."""
         for member in self._returning.expire(now):
-            self._gone.append(member)
+            self._gone.append((member, ""))
             self._tell(MemberLeft(member.number, member.shown, ""))
 
     def take_found(self) -> int:
@@ -192,8 +192,8 @@ class Roster:
         found, self._found = self._found, 0
         return found
 
-    def take_gone(self) -> list[KnownMember]:
-        """Return who has left since the last call."""
+    def take_gone(self) -> list[tuple[KnownMember, str]]:
+        """Return who has left since the last call, and why, as ENTRY leave has it."""
         gone, self._gone = self._gone, []
         return gone
 
@@ -292,6 +292,6 @@ class Roster:
         heard = self._numbers[number]
         heard.sequence = sequence
         self._numbers.absent(number, heard)
-        self._gone.append(member)
+        self._gone.append((member, reason))
         if not self.is_self(member):
             self._tell(MemberLeft(number, member.shown, reason))

@@ -199,5 +199,6 @@ class Sessions:
 
 def _heartbeat(room: Room, sessions: RoomSessions) -> FanOut:
     fan_out = SessionFanOut(room, sessions)
-    fan_out.framed, fan_out.framed_senders = [sessions.heartbeat()], [NOBODY]
+    fan_out.framed = [*fan_out.framed, sessions.heartbeat()]
+    fan_out.framed_senders.append(NOBODY)
     return fan_out
