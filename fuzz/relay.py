@@ -56,10 +56,7 @@ PLAYS: dict[str, Play] = {
         ("data",),
         ("wait", 0, 9),
     ],
-    "silent together": [
-        *[(7,), ("data",), ("plain", 2, 0, 65, 1), ("pass over", 0, 14)],
-        *[("data", 1), ("wait", 0, 9)],
-    ],
+    "silent together": [(7,), ("plain",), ("pass over", 0, 14), ("nack", 0, 0, 2)],
     "kicked": [(3,), ("kick", 0, 1), ("hello", 1), ("join", 1), ("kick",), ("wait", 0, 15)],
     "plain": [
         (2, 16),
