@@ -12,7 +12,7 @@ import pytest
 from virtual_conversation import Conversation
 from virtual_reckoning import fall_silent, reckon
 
-RUNS = 500
+RUNS = 300
 AT_ONCE = 50
 # As found; they are other conversations now if what decides them has changed since.
 PINNED = [
