@@ -22,7 +22,7 @@ import sys
 import time
 import unicodedata
 from collections import deque
-from itertools import islice
+from itertools import chain, islice, repeat
 
 import cbor2
 from cryptography.exceptions import InvalidTag
@@ -35,6 +35,7 @@ MEMBERS, PATH_CHALLENGE, BYE, NICKED = range(0x28, 0x2C)
 RELIABLE, SEALED, CONTINUED, MORE, AGAIN = 1, 2, 4, 8, 16
 SIGNATURE = b"\xfdUR\x01"
 LARGEST = 65_536
+OFTEN = (*[0.25] * 4, *[0.5] * 4)  # seconds between the first HELLOs or JOINs
 LOST = "lost"  # in place of what came with a sequence
 
 
@@ -123,13 +124,15 @@ class Stream:
         missing = (s for s in range(self.next, self.newest + 1) if s not in self.held)
         ranges = []
         for sequence in islice(missing, 128):
-            times, due = self.asked.setdefault(sequence, (0, now + random.uniform(0.02, 0.04)))
+            first = now + random.uniform(0.02, 0.04)
+            times, due, noticed = self.asked.setdefault(sequence, (0, first, now))
             if now < due:
                 continue
-            if times == 10:
+            if times >= 10 and now >= noticed + 30:
                 self.put(sequence, LOST)
                 continue
-            self.asked[sequence] = times + 1, now + min(2, timeout * 1.5**times)
+            pause = min(max(1, timeout), timeout * 1.5**times)
+            self.asked[sequence] = times + 1, now + pause, noticed
             if ranges and sum(ranges[-1]) == sequence:
                 ranges[-1][1] += 1
             else:
@@ -395,7 +398,8 @@ class Client:
         self.sock.connect(address)
         self.sock.setblocking(False)
         self.state, self.nonce, self.icmp = "greeting", os.urandom(8), False
-        self.due, self.pause = self.now + after, 0.25
+        self.due = self.now + after
+        self.pauses = chain(OFTEN, [1] * 7, [2], repeat(4))
 
     def come_back(self, answer, stretch=1.0):
         """What BYE and REFUSED ask for."""
@@ -417,7 +421,7 @@ class Client:
         if self.now >= self.due:
             hello = {"r": self.room, "v": [1], "p": bytes(200)}
             self.send(HELLO, self.nonce, cbor2.dumps(hello))
-            self.due, self.pause = self.now + self.pause, min(4, self.pause * 2)
+            self.due = self.now + next(self.pauses)
 
     def ask_to_join(self):
         """The timer of the state joining."""
@@ -425,7 +429,7 @@ class Client:
             self.begin()
         elif self.now >= self.due:
             self.send(JOIN, self.nonce, cbor2.dumps(self.join))
-            self.due, self.pause = self.now + self.pause, min(2, self.pause * 2)
+            self.due = self.now + next(self.pauses)
 
     def on_versions(self, _, body):
         if 1 not in body:
@@ -445,7 +449,8 @@ class Client:
         if self.tag:
             self.join |= {"t": self.tag, "q": self.room_stream.next - 1}
         self.now = time.monotonic()  # the keys have taken their time
-        self.state, self.due, self.pause, self.deadline = "joining", self.now, 0.25, self.now + 4
+        self.state, self.due, self.deadline = "joining", self.now, self.now + 5
+        self.pauses = chain(OFTEN, repeat(1))
 
     def proven(self, cookie, salt):
         if salt not in self.keys:
@@ -638,7 +643,8 @@ class Client:
         elif member and e["e"] == "nick":
             self.roster.put(sequence, number, e["n"], member.kind, member.identity, e["b"])
         elif member and e["e"] == "leave":
-            self.pieces.begun.pop((DATA, member.identity), None)
+            if e["r"] in ("left", "kicked"):
+                self.pieces.begun.pop((DATA, member.identity), None)
             member.here, member.as_of = False, max(sequence, member.as_of)
 
     def on_members(self, _, body):
