@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from attrs import frozen
+from typing import TYPE_CHECKING, NamedTuple
 
 from udprelay.core import events
 from udprelay.core.drops import DropReason, Drops
@@ -15,8 +13,7 @@ if TYPE_CHECKING:
     from udprelay.core.session.session import Session
 
 
-@frozen
-class Reply:
+class Reply(NamedTuple):
     """One datagram for one address, outside any room's fan-out."""
 
     listener: Listener

@@ -150,7 +150,9 @@ class Sessions:
         if self.acks_from <= now:
             self._later_deadline, self.acks_from = None, inf
             later, self._later = self._later, {}
-            self.acks.update((session, None) for session in later if session.own.pending)
+            for session in later:
+                if session.own.pending:
+                    self.acks[session] = None
         acks, self.acks = self.acks, {}
         for session in acks:
             if session.slot >= 0:
