@@ -18,7 +18,7 @@ from udprelay.client.notices import Notice, RejectedError
 from udprelay.client.room_news import PROGRESS
 from udprelay.client.room_talk import RoomTalk, Wanted
 from udprelay.client.talk import Said, Sender
-from udprelay.core.membership import events
+from udprelay.core.membership import attempts, events
 from udprelay.core.membership.sending import LARGEST_MESSAGE
 
 
@@ -209,6 +209,18 @@ async def test_being_put_out_ends_it_with_the_reason(company: Company, begin: Be
 async def test_a_relay_that_does_not_answer_in_time_is_unreachable() -> None:
     port = free_port()
     ada = Conversation(port, patience=0.3)
+    ada.open()
+    await until(lambda: ada.owner.status is not None)
+    assert ada.owner.status == 2
+    assert [notice.text for notice in ada.owner.notices] == [f"nobody listens at 127.0.0.1:{port}"]
+    await ada.talk.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_where_nobody_listens_it_is_soon_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "NO_ANSWER", 0.3)
+    port = free_port()
+    ada = Conversation(port, patience=1000.0)
     ada.open()
     await until(lambda: ada.owner.status is not None)
     assert ada.owner.status == 2

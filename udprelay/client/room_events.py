@@ -92,7 +92,7 @@ def refusal(failure: Failure, member: Member, host: str, patience: float) -> tup
         return room_notices.refused(member.room, error.code, str(error)), REFUSED
     if isinstance(error, UnreachableError):
         return notices.peer_unresolved(host), UNREACHABLE
-    failure.trap(defer.TimeoutError)
+    failure.trap(defer.TimeoutError, defer.CancelledError)
     if member.trouble is not None:
         notice = notices.peer_unreachable(member.relay, member.trouble, Volume.ERROR)
     else:

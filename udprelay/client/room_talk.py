@@ -90,6 +90,7 @@ class RoomTalk:
         # In the room; about to be in one; out of it but for the last words.
         self._member: Member | None = None
         self._entering: Member | None = None
+        self._joining: Deferred[Member] | None = None
         self._retired: list[Member] = []
         self._made: list[Member] = []
         self._news = RoomNews(reactor, owner, company_changed)
@@ -159,7 +160,7 @@ class RoomTalk:
         self._entering = member
         self._made.append(member)
         self._news.connecting(host_port(self._host, self._port), room)
-        joining = member.join()
+        joining = self._joining = member.join()
         if self._patience is not None and self._member is None:
             joining.addTimeout(self._patience, self._reactor)
         joining.addCallbacks(self._entered, self._not_entered, errbackArgs=(member,))
@@ -276,9 +277,11 @@ class RoomTalk:
         if self._closing:
             return
         if member is self._entering:
-            # Whoever has only so much patience hears of it when that has run out.
+            # Whoever has only so much patience hears of it when that has run out, or is vain.
             if self._patience is None or not isinstance(event, NoAnswer):
                 self._news.on_the_way(member, event)
+            elif member.trouble and self._joining and self._member is None:
+                self._joining.cancel()
         elif member is self._member:
             if isinstance(event, NickChanged) and event.own and event.nick is not None:
                 self._nick = event.nick
