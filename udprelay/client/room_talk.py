@@ -273,15 +273,18 @@ class RoomTalk:
         if not member.outstanding:
             member.leave()
 
+    def _told_on_the_way(self, member: Member, event: Event) -> None:
+        # Whoever has only so much patience hears of it when that has run out, or is vain.
+        if self._patience is None or not isinstance(event, NoAnswer):
+            self._news.on_the_way(member, event)
+        elif member.trouble and self._joining and self._member is None:
+            self._joining.cancel()
+
     def _told(self, member: Member, event: Event) -> None:
         if self._closing:
             return
         if member is self._entering:
-            # Whoever has only so much patience hears of it when that has run out, or is vain.
-            if self._patience is None or not isinstance(event, NoAnswer):
-                self._news.on_the_way(member, event)
-            elif member.trouble and self._joining and self._member is None:
-                self._joining.cancel()
+            self._told_on_the_way(member, event)
         elif member is self._member:
             if isinstance(event, NickChanged) and event.own and event.nick is not None:
                 self._nick = event.nick
