@@ -23,7 +23,7 @@ MEMBER: Any = SimpleNamespace(
     nick="ada",
     number=3,
     sealed=False,
-    trouble=None,
+    nobody_listens=False,
     payload={1: b"hello\n", 2: LONG}.get,
     statistics=SimpleNamespace(lost=1, repaired=2, repeated=3),
 )

@@ -11,6 +11,7 @@ from udprelay.core.membership.incoming import (
     FARTHEST,
     MOST_GAPS,
     PATIENCE,
+    PATIENCE_UNASKED,
     PRIVATE,
     ROOM,
     Incoming,
@@ -247,9 +248,9 @@ def test_more_is_asked_for_at_once_as_long_as_the_history_does_not_go_back_so_fa
 def test_what_waits_too_long_to_be_asked_for_is_given_up():
     sequence = incoming()
     sequence.newest(10_000, 0.0, certain=True)
-    asked, _ = run(sequence, until=PATIENCE - 1)
-    assert asked[-1][1][0][0] < 1000
-    run(sequence, until=PATIENCE + 60, begin=PATIENCE - 1)
+    asked, _ = run(sequence, until=PATIENCE_UNASKED - 1)
+    assert 128 < asked[-1][1][0][0] < 2000
+    run(sequence, until=PATIENCE_UNASKED + 60, begin=PATIENCE_UNASKED - 1)
     assert sequence.settled == 10_000
     assert sum(count for _, count in sequence.take_holes()) == 10_000
 

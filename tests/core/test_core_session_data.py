@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from udprelay.core import events
 from udprelay.core.room import NOBODY
 from udprelay.core.session import sessions as sessions_module
+from udprelay.core.session.sessions import ACK_AT_ONCE
 from udprelay.core.wire.entries import JoinEntry, LeaveEntry
 from udprelay.core.wire.from_relay import Ack, Data, Entry
 from udprelay.core.wire.header import AGAIN, CONTINUED, MORE, RELIABLE, SEALED
@@ -174,6 +175,17 @@ class TestUnreliable:
         assert anna.take(Ack) == [Ack(anna.id, 1, 0, 1, 0, expected)]
         relay.wait(0.05)
         assert anna.take(Ack) == []
+
+    def test_also_if_each_datagram_comes_alone(self) -> None:
+        relay = SessionRelay()
+        anna, bert = joined(relay, "anna", "bert")
+        for _ in range(ACK_AT_ONCE - 1):
+            anna.say(b"a", 0)
+            bert.say(b"b", 0)
+        assert (anna.take(Ack), bert.take(Ack)) == ([], [])
+        anna.say(b"a", 0)
+        (ack,) = anna.take(Ack)
+        assert len(ack.ranges) == ACK_AT_ONCE
 
     def test_more_ranges_than_an_ack_has_room_for_take_two(self) -> None:
         relay = SessionRelay()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from errno import ECONNREFUSED
 from time import monotonic
 from typing import Any
 
@@ -113,6 +114,11 @@ class Member:
     def trouble(self) -> OSError | None:
         """What the network has reported since the relay was last heard."""
         return self._session.trouble
+
+    @property
+    def nobody_listens(self) -> bool:
+        """Whether the network has reported that since the relay was last heard."""
+        return self.trouble is not None and self.trouble.errno == ECONNREFUSED
 
     @property
     def resolving(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from errno import ECONNREFUSED
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
@@ -107,13 +106,9 @@ class RoomNews:
         self._silences += 1
         # After 5, 10, 20, 40 ... seconds.
         if self._silences & (self._silences - 1) == 0:
-            seconds, refused = _SILENCE * self._silences, _is_refused(member.trouble)
+            seconds, refused = _SILENCE * self._silences, member.nobody_listens
             self._owner.notice(room_notices.silent(member.relay, seconds, refused))
 
     def _later(self, notice: Notice) -> None:
         self.stop_waiting()
         self._waiting = self._reactor.callLater(PROGRESS, self._owner.notice, notice)
-
-
-def _is_refused(trouble: OSError | None) -> bool:
-    return trouble is not None and trouble.errno == ECONNREFUSED

@@ -277,7 +277,7 @@ class RoomTalk:
         # Whoever has only so much patience hears of it when that has run out, or is vain.
         if self._patience is None or not isinstance(event, NoAnswer):
             self._news.on_the_way(member, event)
-        elif member.trouble and self._joining and self._member is None:
+        elif member.nobody_listens and self._joining and self._member is None:
             self._joining.cancel()
 
     def _told(self, member: Member, event: Event) -> None:

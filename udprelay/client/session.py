@@ -164,6 +164,9 @@ class Session:
 
     def _look_elsewhere(self, now: float) -> None:
         self._asked = now
+        if self.route.alternatives:
+            # Of another address nothing is known.
+            self.trouble = None
         self.route.move_on()
         # Not left to the next repetition, which may be seconds away.
         for datagram in self._greeting:

@@ -28,6 +28,10 @@ class FanOuts:
         self._opened: dict[Room, FanOut] = {}
         self._fan_outs: list[FanOut] = []
 
+    def begin(self) -> None:
+        """Begin a batch: what one that has failed has left is not delivered with this one."""
+        self._opened, self._fan_outs = {}, []
+
     def open(self, room: Room) -> FanOut:
         """Return the fan-out of this batch for a room."""
         opened = self._opened.get(room)
@@ -53,8 +57,8 @@ class FanOuts:
 
     def finish(self, listener: Listener, now: float) -> list[FanOut]:
         """Return the fan-outs of this batch; they take no more."""
-        opened, self._opened = self._opened, {}
-        fan_outs, self._fan_outs = self._fan_outs, []
+        opened, fan_outs = self._opened, self._fan_outs
+        self.begin()
         for fan_out in opened.values():
             self._seal(fan_out, listener, now)
         sessions = self._sessions
@@ -78,6 +82,8 @@ class FanOuts:
         fan_out = SessionFanOut(session.room, session.side, self._keep_payloads)
         fan_out.add_data(datagram, session)
         self._seal(fan_out, session.listener, now)
+        if self._sessions.acks:
+            self._sessions.acknowledge(now)
         return fan_out
 
     def said(self, member: Member, payload: bytes, now: float) -> FanOut:

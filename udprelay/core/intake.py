@@ -43,6 +43,7 @@ class Intake:
         """Take in datagrams, in order; return what to deliver."""
         if len(batch) == 1 and (single := self._single(listener, *batch[0], now)):
             return [single]
+        self._fan_outs.begin()
         members, first = listener.members, listener.first_byte
         room: Room | None = None
         rest = iter(batch)

@@ -5,7 +5,8 @@ A client of the session protocol, written from docs/protocol.rst alone.
 It sends each line of standard input to the room, or, if it is ``/msg NICK TEXT``, to one member;
 it prints "nick: text" and "nick (private): text" for what comes. When its input is at its end, it
 stays until all of it is acknowledged. It leaves out new nicks, allowances, the checks that PRECIS
-makes of nicks and passphrases, and to wait for who has sent a private message.
+makes of nicks and passphrases, to tell of messages of which the last pieces do not come, and to
+wait for who has sent a private message.
 """
 
 import argparse
@@ -644,7 +645,8 @@ class Client:
             self.roster.put(sequence, number, e["n"], member.kind, member.identity, e["b"])
         elif member and e["e"] == "leave":
             if e["r"] in ("left", "kicked"):
-                self.pieces.begun.pop((DATA, member.identity), None)
+                for kind in (DATA, PRIVATE):
+                    self.pieces.begun.pop((kind, member.identity), None)
             member.here, member.as_of = False, max(sequence, member.as_of)
 
     def on_members(self, _, body):

@@ -29,6 +29,8 @@ LONGEST_WAIT = 1.0
 """Seconds between two questions, unless an answer takes longer."""
 PATIENCE = 30.0
 """Seconds from noticing that a number is missing to giving it up."""
+PATIENCE_UNASKED = 90.0
+"""The same for one that could not be asked for, as others before it were not answered."""
 MOST_ASKED = 128
 
 # One round of questions: what is beyond it is asked for a little later.
@@ -245,7 +247,7 @@ class Incoming(Generic[T]):
 
     def _hopeless(self, gap: Gap, now: float) -> bool:
         if not gap.tries:
-            return now >= gap.noticed + PATIENCE
+            return now >= gap.noticed + PATIENCE_UNASKED
         # A relay that says nothing at all may be another one soon, which has it.
         return (
             gap.tries >= self._questions_enough
@@ -277,7 +279,7 @@ class Incoming(Generic[T]):
             elif gap.tries or room:
                 following.append(max(gap.due, now + FIRST_QUESTION))
             else:
-                following.append(gap.noticed + PATIENCE)
+                following.append(gap.noticed + PATIENCE_UNASKED)
             at += 1
         self._due = min(following, default=None)
         self._questions += [

@@ -78,7 +78,8 @@ class RoomSessions:
         :return: what session members get.
         """
         history, headers, flags = self.history, self._headers, datagrams[0][FLAGS]
-        first, framed = history.newest + 1, datagrams
+        first = history.newest + 1
+        framed: Sequence[bytes]
         if len(set(map(_flags_of, datagrams))) > 1:
             framed = framed_each(headers, datagrams, senders, first)
             history.extend([d if d[FLAGS] & RELIABLE else b"" for d in framed], now)
@@ -88,7 +89,7 @@ class RoomSessions:
         else:
             framed = framed_each(headers, datagrams, senders, first)
         if flags & RELIABLE:
-            history.extend(list(framed), now)
+            history.extend(framed, now)
         else:
             history.skip(len(framed))
         return framed

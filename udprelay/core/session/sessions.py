@@ -14,10 +14,10 @@ from udprelay.core.shared import Shared
 
 ACK_DELAY = 0.015
 """Seconds after which a member is told which room sequences are its own."""
+# Later would be too near to the first question of clients that take their own for missing (20 ms).
 
 _ACK_EARLY = 0.003
-# So much earlier if a datagram comes in: that costs less than to wake up for it. Later would be
-# too near to the first question of clients that take their own for missing (20 ms).
+# So much earlier if a datagram comes in: that costs less than to wake up for it.
 
 ACK_AT_ONCE = 32
 """Ranges of own sequences that are told without delay."""
@@ -178,10 +178,19 @@ class Sessions:
         if self._sweep is not None and self._sweep <= now:
             self._sweep_rooms(now)
         return [
-            _heartbeat(room, room.sessions)
+            self._heartbeat(room, room.sessions, now)
             for room in self.rooms.due(now)
             if room.sessions is not None and room.sessions.by_identity
         ]
+
+    def _heartbeat(self, room: Room, sessions: RoomSessions, now: float) -> FanOut:
+        if sessions.has_entries:
+            # They go with it, and who misses both has to notice.
+            self.rooms.spoke(room, now)
+        fan_out = SessionFanOut(room, sessions)
+        fan_out.framed = [*fan_out.framed, sessions.heartbeat()]
+        fan_out.framed_senders.append(NOBODY)
+        return fan_out
 
     def _sweep_rooms(self, now: float) -> None:
         """Forget what is too old."""
@@ -197,10 +206,3 @@ class Sessions:
                 self.rooms.forget(room)
             else:
                 self._sweep = now + _SWEEP
-
-
-def _heartbeat(room: Room, sessions: RoomSessions) -> FanOut:
-    fan_out = SessionFanOut(room, sessions)
-    fan_out.framed = [*fan_out.framed, sessions.heartbeat()]
-    fan_out.framed_senders.append(NOBODY)
-    return fan_out
