@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from socket import AF_INET, SOCK_DGRAM, socket
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from udprelay.client.room_talk import RoomTalk, Wanted
 from udprelay.client.talk import Said, Sender
 from udprelay.core.membership import attempts, events
 from udprelay.core.membership.sending import LARGEST_MESSAGE
+from udprelay.core.wire.header import LEAST_HELLO
 
 
 class Conversation:
@@ -225,6 +227,34 @@ async def test_where_nobody_listens_it_is_soon_over(monkeypatch: pytest.MonkeyPa
     await until(lambda: ada.owner.status is not None)
     assert ada.owner.status == 2
     assert [notice.text for notice in ada.owner.notices] == [f"nobody listens at 127.0.0.1:{port}"]
+    await ada.talk.close()
+
+
+class NamedReactor:
+    """The real reactor, with chosen names."""
+
+    def __init__(self, names: Names) -> None:
+        self.nameResolver = names
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(reactor, name)
+
+
+@pytest_twisted.ensureDeferred
+async def test_but_not_where_another_address_may_be_the_right_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attempts, "NO_ANSWER", 0.3)
+    port = free_port()
+    with socket(AF_INET, SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.2", port))
+        using = NamedReactor(Names("127.0.0.1", "127.0.0.2"))
+        ada = Conversation(port, using, "a.example", patience=0.8)
+        ada.open()
+        await until(lambda: ada.owner.status is not None)
+        assert len(silent.recv(1000)) >= LEAST_HELLO
+    (notice,) = ada.owner.notices
+    assert (ada.owner.status, notice.fields["reason"]) == (2, "ETIMEDOUT")
     await ada.talk.close()
 
 
