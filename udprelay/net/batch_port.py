@@ -18,20 +18,19 @@ from typing import Any
 from twisted.internet.interfaces import IReactorFDSet
 
 from udprelay.core.drops import DropReason
-from udprelay.core.endpoint import MAX_PAYLOAD, Endpoint
+from udprelay.core.endpoint import Endpoint
 from udprelay.core.listener import Source
 from udprelay.core.room import Group, Member
 from udprelay.net import mmsg
 from udprelay.net.batch_sizes import BATCH
+from udprelay.net.buffers import read_buffers, send_buffers
 from udprelay.net.destinations import Destinations
-from udprelay.net.mmsg import Memory, ffi
+from udprelay.net.mmsg import ffi
 from udprelay.net.port import AGAIN, REASONS, BatchProtocol, RelayPort
 from udprelay.net.runs import Run, end_of_run
-from udprelay.net.unicast import Unicast
 
 _IPV4 = struct.Struct("=H2s4s8x")
 _IPV6 = struct.Struct("=H2sI16sI")
-_SLOT = 65_536
 _NO_SEGMENTS = frozenset((errno.EINVAL, errno.EMSGSIZE, errno.EIO))
 _TRIES = 4
 
@@ -59,17 +58,12 @@ class BatchPort(RelayPort):
         self._calls = mmsg.load()
         ipv6 = self.addressFamily == socket.AF_INET6
         self._name_size = size = _IPV6.size if ipv6 else _IPV4.size
-        self._read_names = Memory(size * BATCH)
-        self._first_name = self._read_names.view[:size]
-        self._read_buffer = ffi.buffer(self._read_memory())
-        self._name_offsets = [size * i for i in range(BATCH)]
-        self._offsets = [_SLOT * i for i in range(BATCH)]
-        self._payload = Memory(_SLOT)
-        # The first is shared by all members; the others are pieces for those who spoke.
-        self._iov = Memory(16 * (1 + 2 * mmsg.MOST_SEGMENTS))
-        self._iov.words[0] = self._payload.address
-        self._control = Memory(mmsg.SEGMENT_CONTROL)
-        self._unicast = Unicast(size)
+        self._read_buffers = read_buffers(size)
+        buffers_for_sending = send_buffers(size)
+        self._payload = buffers_for_sending.payload
+        self._iov = buffers_for_sending.iov
+        self._control = buffers_for_sending.control
+        self._unicast = buffers_for_sending.unicast
         self._descriptor = -1
         self._segments = False
         self.segments_refused: Callable[[Source | None, int], None] = lambda source, code: None
@@ -81,50 +75,17 @@ class BatchPort(RelayPort):
         self._descriptor = made.fileno()
         return made
 
-    def _read_memory(self) -> Any:
-        """Make the headers that ``recvmmsg`` fills in; return the memory for payloads."""
-        memory = ffi.new("char[]", _SLOT * BATCH)
-        first = int(ffi.cast("uintptr_t", memory))
-        # Attributes, so that they live as long as the kernel is given their addresses.
-        iov = self._read_iov = Memory(16 * BATCH)
-        headers = self._read_headers = Memory(8 * mmsg.WORDS * BATCH)
-        for i in range(BATCH):
-            iov.words[2 * i] = first + _SLOT * i
-            iov.words[2 * i + 1] = _SLOT
-            word = mmsg.WORDS * i
-            headers.words[word + mmsg.NAME] = self._read_names.address + self._name_size * i
-            headers.words[word + mmsg.IOV] = iov.address + 16 * i
-            headers.words[word + mmsg.IOV_LENGTH] = 1
-            headers.halves[mmsg.HALVES * i + mmsg.NAME_LENGTH] = self._name_size
-        self._read_pointer = headers.headers()
-        self._lengths = headers.halves[mmsg.LENGTH :: mmsg.HALVES]
-        return memory
-
     def _read(self) -> tuple[list[tuple[Source, bytes]], int]:
-        count = -1
+        buffers, count = self._read_buffers, -1
         for _ in range(_TRIES):
             count = self._calls.recvmmsg(
-                self._descriptor, self._read_pointer, BATCH, mmsg.MSG_DONTWAIT, ffi.NULL
+                self._descriptor, buffers.headers, BATCH, mmsg.MSG_DONTWAIT, ffi.NULL
             )
             if count >= 0 or ffi.errno in AGAIN:
                 break
             # An ICMP error stands in the way of what there is to read.
             self._collect_errors()
-        if count <= 0:
-            return [], 0
-        buffer, size = self._read_buffer, self._name_size
-        if count == 1 and (length := self._lengths[0]) <= MAX_PAYLOAD:
-            return [(self._first_name.tobytes(), buffer[:length])], 0
-        names = self._read_names.view[: size * count].tobytes()
-        lengths = self._lengths[:count].tolist()
-        batch = [
-            (names[n : n + size], buffer[o : o + length])
-            for n, o, length in zip(self._name_offsets, self._offsets, lengths, strict=False)
-        ]
-        if max(lengths) <= MAX_PAYLOAD:
-            return batch, 0
-        fit = [datagram for datagram in batch if len(datagram[1]) <= MAX_PAYLOAD]
-        return fit, len(batch) - len(fit)
+        return buffers.take(count) if count > 0 else ([], 0)
 
     # Sending.
 
