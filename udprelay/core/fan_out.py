@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain, repeat, starmap
 from typing import TYPE_CHECKING
 
 from udprelay.core.endpoint import MAX_PAYLOAD
-from udprelay.core.listener import Listener, Source
+from udprelay.core.listener import Listener
 from udprelay.core.room import Group, Member, Rendering, Room
 from udprelay.core.rules import Label
-from udprelay.core.wire.header import AGAIN, HEADER, PREFIX, RELIABLE, UP_DATA, Type
+from udprelay.core.wire.header import AGAIN, FLAGS_AT, PREFIX, RELIABLE, UP_DATA, Type
 
 if TYPE_CHECKING:
     from udprelay.core.session.room_sessions import RoomSessions
 
-_FLAGS = 5
-_HEADER = slice(HEADER)
-# Own sequences that there are not end with these; the other ones that do cost a closer look.
-_END_OF_OWN = 17
-_ENDS_OF_NO_OWN = frozenset((0, 255))
 # As if it had come from a client, without an own sequence.
 _PLAIN = PREFIX + bytes((Type.DATA_UP, RELIABLE)) + bytes(UP_DATA - len(PREFIX) - 2)
 
@@ -145,42 +140,17 @@ class SessionFanOut(FanOut):
         """Add what a session member says: a datagram as it came from it."""
         self.said.append(datagram)
         self.runs.append((sender, 1))
-        if self._bare and not datagram[_FLAGS] & AGAIN:
+        if self._bare and not datagram[FLAGS_AT] & AGAIN:
             self.payloads.append(datagram[UP_DATA:])
             self.senders.append(sender)
 
-    def add_alike(
-        self, home: Source, first: tuple[Source, bytes], rest: Iterator[tuple[Source, bytes]]
-    ) -> tuple[Source, bytes] | None:
-        """
-        Add datagrams of the same stream as the last one, which is unreliable.
-
-        :param home: where that one came from.
-        :param first: what has come behind it.
-        :param rest: what else has come; it is read up to the first of another kind.
-        :return: that one, or None if there is none.
-        """
-        said, before = self.said, len(self.said)
-        add, header, following = said.append, said[-1][_HEADER], None
-        for following in chain((first,), rest):
-            source, datagram = following
-            if (
-                datagram[_HEADER] != header
-                or source != home
-                or len(datagram) <= UP_DATA
-                or datagram[_END_OF_OWN] in _ENDS_OF_NO_OWN
-            ):
-                break
-            add(datagram)
-        else:
-            following = None
-        count = len(said) - before
-        speaker, one = self.runs[-1]
-        self.runs[-1] = speaker, one + count
+    def add_stream(self, datagrams: Sequence[bytes], sender: Member) -> None:
+        """Add what a session member says unreliably, as :meth:`add_data` does one by one."""
+        self.said += datagrams
+        self.runs.append((sender, len(datagrams)))
         if self._bare:
-            self.payloads += [datagram[UP_DATA:] for datagram in said[before:]]
-            self.senders += repeat(speaker, count)
-        return following
+            self.payloads += [datagram[UP_DATA:] for datagram in datagrams]
+            self.senders += repeat(sender, len(datagrams))
 
     def seal(self, listener: Listener | None, now: float) -> int:
         """Frame what was said; else as in any other room."""

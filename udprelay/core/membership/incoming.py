@@ -71,7 +71,7 @@ class Incoming(Generic[T]):
         self._wait = wait
         self._recover = recover
         self._first_question = first_question
-        self._questions_enough = QUESTIONS if recover else QUESTIONS_UNRECOVERED
+        self._enough_questions = QUESTIONS if recover else QUESTIONS_UNRECOVERED
         self._patience = PATIENCE if recover else 0.0
         self._gaps = Gaps(first - 1)
         self._unconfirmed = Unconfirmed[T]()
@@ -250,7 +250,7 @@ class Incoming(Generic[T]):
             return now >= gap.noticed + PATIENCE_UNASKED
         # A relay that says nothing at all may be another one soon, which has it.
         return (
-            gap.tries >= self._questions_enough
+            gap.tries >= self._enough_questions
             and now >= max(gap.due, gap.noticed + self._patience)
             and self._heard
         )

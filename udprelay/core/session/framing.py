@@ -9,14 +9,13 @@ from operator import attrgetter, itemgetter
 
 from udprelay.core.joined import Joined
 from udprelay.core.room import Member
-from udprelay.core.wire.header import DOWN_DATA, HEADER, UP_DATA
+from udprelay.core.wire.header import DOWN_DATA, FLAGS_AT, HEADER, UP_DATA
 
-FLAGS = 5
-"""Where the flags of a datagram are."""
 _HEAD = struct.Struct(f">{HEADER}sQI")
 """Header, room sequence, number of the sender. The rest is as it came."""
-_PLACE, _NUMBER, _OWN = HEADER, HEADER + 8, HEADER + 12
-_LOW = bytes(range(0x100))
+_PLACE, _NUMBER = HEADER, HEADER + 8
+_LAST_OF_PLACE, _LAST_OF_NUMBER = _PLACE + 7, _NUMBER + 3
+_LAST_BYTES = bytes(range(0x100))
 _FROM_OWN = slice(HEADER, None)
 _from_own = itemgetter(_FROM_OWN)
 _number_of = attrgetter("number")
@@ -38,7 +37,7 @@ def framed_each(
     """
     pack, said = _HEAD.pack, zip(datagrams, senders, count(first), strict=False)
     return [
-        pack(headers[datagram[FLAGS]], place, sender.number) + datagram[_FROM_OWN]
+        pack(headers[datagram[FLAGS_AT]], place, sender.number) + datagram[_FROM_OWN]
         for datagram, sender, place in said
     ]
 
@@ -54,19 +53,19 @@ def framed_together(
     """
     head = bytearray(_HEAD.pack(header, first, senders[0].number))
     data = head.join((b"", *map(_from_own, datagrams)))
-    size, most = len(datagrams[0]) + DOWN_DATA - UP_DATA, len(datagrams)
+    size, total = len(datagrams[0]) + DOWN_DATA - UP_DATA, len(datagrams)
     low = first & 0xFF
-    if low + most <= 0x100:
-        data[_NUMBER - 1 :: size] = _LOW[low : low + most]
+    if low + total <= 0x100:
+        data[_LAST_OF_PLACE::size] = _LAST_BYTES[low : low + total]
     else:
-        places = struct.pack(f">{most}Q", *range(first, first + most))
+        places = struct.pack(f">{total}Q", *range(first, first + total))
         _write_columns(data, _PLACE, size, places, 8)
-    if senders.count(senders[0]) != most:
+    if senders.count(senders[0]) != total:
         numbers = [*map(_number_of, senders)]
         if max(numbers) <= 0xFF:
-            data[_OWN - 1 :: size] = bytes(numbers)
+            data[_LAST_OF_NUMBER::size] = bytes(numbers)
         else:
-            _write_columns(data, _NUMBER, size, struct.pack(f">{most}I", *numbers), 4)
+            _write_columns(data, _NUMBER, size, struct.pack(f">{total}I", *numbers), 4)
     return Joined(data, size)
 
 

@@ -24,6 +24,9 @@ _OWN = slice(HEADER, UP_DATA)
 _UNRELIABLE = frozenset(bytes((VERSION, Type.DATA_UP, flags)) for flags in (0, SEALED))
 _DATA = _UNRELIABLE | {bytes((VERSION, Type.DATA_UP, flags)) for flags in range(RELIABLE, 32, 2)}
 _NO_OWN = frozenset((b"\0\0\0\0", b"\xff\xff\xff\xff"))
+# Own sequences that there are not end with these; the other ones that do cost a closer look.
+_END_OF_OWN = UP_DATA - 1
+_ENDS_OF_NO_OWN = frozenset((0, 255))
 _LARGEST = UP_DATA + LARGEST_PAYLOAD
 _MOST_WAITING = 1024
 
@@ -62,24 +65,18 @@ class SessionIntake:
         sessions, room = listener.sessions, None
         while True:
             session, following = sessions.get(datagram[_ID]), next(rest, None)
-            if (
-                session is None
-                or session.source != source
-                or session.allowance is not None
-                or datagram[_KIND] not in _UNRELIABLE
-                or len(datagram) <= UP_DATA
-                or datagram[_OWN] in _NO_OWN
-            ):
+            if session is None or not _is_ordinary(session, source, datagram):
                 self._take_one(listener, session, source, datagram, now)
             else:
-                # What there is much of.
                 session.last_heard = now
                 if session.room is not room:
                     room = session.room
                     fan_out = self._fan_outs.open_for(session)
-                fan_out.add_data(datagram, session)
                 if following is not None and following[1][_HEADER] == datagram[_HEADER]:
-                    following = fan_out.add_alike(source, following, rest)
+                    stream, following = _stream(source, datagram, following, rest)
+                    fan_out.add_stream(stream, session)
+                else:
+                    fan_out.add_data(datagram, session)
             if following is None:
                 return None
             source, datagram = following
@@ -97,12 +94,8 @@ class SessionIntake:
         session = listener.sessions.get(datagram[_ID])
         if (
             session is None
-            or session.source != source
-            or session.allowance is not None
-            or datagram[_KIND] not in _UNRELIABLE
-            or not datagram.startswith(SIGNATURE)
-            or len(datagram) <= UP_DATA
-            or datagram[_OWN] in _NO_OWN
+            or datagram[:3] != SIGNATURE
+            or not _is_ordinary(session, source, datagram)
         ):
             return None
         session.last_heard = now
@@ -175,3 +168,44 @@ class SessionIntake:
 
     def _drop(self, listener: Listener, session: Session, reason: DropReason, now: float) -> None:
         self._output.drop(listener.name, session.room.name, reason, now)
+
+
+def _is_ordinary(session: Session, source: Source, datagram: bytes) -> bool:
+    """Return whether there is nothing to do about a datagram of a session but to pass it on."""
+    return (
+        session.source == source
+        and session.allowance is None
+        and datagram[_KIND] in _UNRELIABLE
+        and len(datagram) > UP_DATA
+        and datagram[_OWN] not in _NO_OWN
+    )
+
+
+def _stream(
+    home: Source,
+    first: bytes,
+    following: tuple[Source, bytes] | None,
+    rest: Iterator[tuple[Source, bytes]],
+) -> tuple[list[bytes], tuple[Source, bytes] | None]:
+    """
+    Gather datagrams with the header of the first one, from the same source.
+
+    :param first: is ordinary, and so are those that are gathered.
+    :param following: what has come behind it.
+    :param rest: what else has come; it is read up to the first of another kind.
+    :return: those, and that one, or None if there is none.
+    """
+    stream, header = [first], first[_HEADER]
+    add = stream.append
+    while following is not None:
+        source, datagram = following
+        if (
+            datagram[_HEADER] != header
+            or source != home
+            or len(datagram) <= UP_DATA
+            or datagram[_END_OF_OWN] in _ENDS_OF_NO_OWN
+        ):
+            break
+        add(datagram)
+        following = next(rest, None)
+    return stream, following

@@ -48,7 +48,7 @@ class OwnSequences:
             return ()
         ranges = tuple(waiting[:MOST_RANGES])
         del waiting[:MOST_RANGES]
-        self.pending = sum([count for _, count in waiting]) if waiting else 0
+        self.pending = sum([count for _, count in waiting])
         first, count = ranges[0]
         if told and sum(told[-1]) == first:
             begin, before = told.pop()

@@ -9,7 +9,6 @@ from operator import itemgetter
 from udprelay.core.room import NOBODY, Kind, Member, Room
 from udprelay.core.session.departed import Departed, Left
 from udprelay.core.session.framing import (
-    FLAGS,
     framed_alone,
     framed_each,
     framed_together,
@@ -19,10 +18,10 @@ from udprelay.core.session.nick_table import NickTable
 from udprelay.core.session.session import Session
 from udprelay.core.wire.entries import EntryBody, JoinEntry, LeaveEntry, NickEntry
 from udprelay.core.wire.from_relay import Entry, Heartbeat
-from udprelay.core.wire.header import RELIABLE, Type, header
+from udprelay.core.wire.header import FLAGS_AT, RELIABLE, Type, header
 from udprelay.core.wire.members import MemberKind, MemberRecord
 
-_flags_of = itemgetter(FLAGS)
+_flags_of = itemgetter(FLAGS_AT)
 
 _KINDS = {
     Kind.SESSION: MemberKind.SESSION,
@@ -77,12 +76,12 @@ class RoomSessions:
         :param alike: whether they have one size.
         :return: what session members get.
         """
-        history, headers, flags = self.history, self._headers, datagrams[0][FLAGS]
+        history, headers, flags = self.history, self._headers, datagrams[0][FLAGS_AT]
         first = history.newest + 1
         framed: Sequence[bytes]
         if len(set(map(_flags_of, datagrams))) > 1:
             framed = framed_each(headers, datagrams, senders, first)
-            history.extend([d if d[FLAGS] & RELIABLE else b"" for d in framed], now)
+            history.extend([d if d[FLAGS_AT] & RELIABLE else b"" for d in framed], now)
             return framed
         if alike:
             framed = framed_together(headers[flags], datagrams, senders, first)
@@ -96,7 +95,7 @@ class RoomSessions:
 
     def frame_one(self, datagram: bytes, sender: Member, now: float) -> bytes:
         """Do the same for one datagram."""
-        history, flags = self.history, datagram[FLAGS]
+        history, flags = self.history, datagram[FLAGS_AT]
         framed = framed_alone(self._headers[flags], datagram, sender, history.newest + 1)
         if flags & RELIABLE:
             history.extend([framed], now)

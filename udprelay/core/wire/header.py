@@ -16,6 +16,8 @@ UP_DATA = 18
 """Bytes in front of the payload of DATA from a client."""
 DOWN_DATA = 30
 """Bytes in front of the payload of DATA from a relay."""
+FLAGS_AT = 5
+"""Where in the header the flags are."""
 
 LARGEST_CONTROL = 1232
 """Bytes in the largest datagram that is neither DATA nor PRIVATE."""
