@@ -59,11 +59,9 @@ class BatchPort(RelayPort):
         ipv6 = self.addressFamily == socket.AF_INET6
         self._name_size = size = _IPV6.size if ipv6 else _IPV4.size
         self._read_buffers = read_buffers(size)
-        buffers_for_sending = send_buffers(size)
-        self._payload = buffers_for_sending.payload
-        self._iov = buffers_for_sending.iov
-        self._control = buffers_for_sending.control
-        self._unicast = buffers_for_sending.unicast
+        shared = send_buffers(size)
+        self._payload, self._iov, self._control = shared.payload, shared.iov, shared.control
+        self._unicast = shared.unicast
         self._descriptor = -1
         self._segments = False
         self.segments_refused: Callable[[Source | None, int], None] = lambda source, code: None
