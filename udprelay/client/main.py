@@ -16,7 +16,7 @@ from twisted.internet import asyncioreactor
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
 
-from udprelay.client import passphrase
+from udprelay.client import joining, passphrase
 from udprelay.client.bridge import Bridge
 from udprelay.client.client import Client, FrontEnd
 from udprelay.client.descriptors import (
@@ -47,9 +47,6 @@ MISTAKE = 70  # EX_SOFTWARE of sysexits.h
 
 # Seconds for the relay, and for output whose reader is slow, after a signal.
 PATIENCE = 1.0
-
-# Seconds in which a relay admits who is no person: a person sees that it goes on trying.
-ANSWER = 10.0
 
 # Bytes of output that may wait for whoever reads it: what comes meanwhile is not lost.
 SLACK = 16 << 20
@@ -109,7 +106,8 @@ class _Run:
         front = _front_end(options, terminal, self._reactor)
         self._bridge = front if isinstance(front, Bridge) else None
         # A person sees that it goes on trying, and may stop it; a bridge is there to stay.
-        patience = None if terminal or self._bridge else ANSWER
+        # A person sees that it goes on trying.
+        patience = None if terminal or self._bridge else joining.PATIENCE
         changed = self._bridge.company_changed if self._bridge else None
 
         def talk(owner: Listening) -> Talk:
