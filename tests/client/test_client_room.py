@@ -42,6 +42,14 @@ class Conversation:
     def open(self) -> None:
         Deferred.fromCoroutine(self.talk.open())
 
+    async def given_up(self) -> tuple[int | None, str, str]:
+        """Open it in vain; return the status, and the only notice: its text, and the reason."""
+        self.open()
+        await until(lambda: self.owner.status is not None)
+        await self.talk.close()
+        (notice,) = self.owner.notices
+        return self.owner.status, notice.text, notice.fields["reason"]
+
     def say(self, payload: bytes, **options: Any) -> None:
         self.talk.say(Said(payload, **options))
 
@@ -207,27 +215,15 @@ async def test_being_put_out_ends_it_with_the_reason(company: Company, begin: Be
     assert (dict(notice.fields), ada.owner.status) == ({"room": "lobby", "reason": "kicked"}, 3)
 
 
+@pytest.mark.parametrize(("no_answer", "patience"), [(5.0, 0.3), (0.3, 1000.0)])
 @pytest_twisted.ensureDeferred
-async def test_a_relay_that_does_not_answer_in_time_is_unreachable() -> None:
+async def test_where_nobody_listens_it_is_over_in_time_or_sooner(
+    monkeypatch: pytest.MonkeyPatch, no_answer: float, patience: float
+) -> None:
+    monkeypatch.setattr(attempts, "NO_ANSWER", no_answer)
     port = free_port()
-    ada = Conversation(port, patience=0.3)
-    ada.open()
-    await until(lambda: ada.owner.status is not None)
-    assert ada.owner.status == 2
-    assert [notice.text for notice in ada.owner.notices] == [f"nobody listens at 127.0.0.1:{port}"]
-    await ada.talk.close()
-
-
-@pytest_twisted.ensureDeferred
-async def test_where_nobody_listens_it_is_soon_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "NO_ANSWER", 0.3)
-    port = free_port()
-    ada = Conversation(port, patience=1000.0)
-    ada.open()
-    await until(lambda: ada.owner.status is not None)
-    assert ada.owner.status == 2
-    assert [notice.text for notice in ada.owner.notices] == [f"nobody listens at 127.0.0.1:{port}"]
-    await ada.talk.close()
+    told = await Conversation(port, patience=patience).given_up()
+    assert told == (2, f"nobody listens at 127.0.0.1:{port}", "ECONNREFUSED")
 
 
 class NamedReactor:
@@ -249,13 +245,9 @@ async def test_but_not_where_another_address_may_be_the_right_one(
     with socket(AF_INET, SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.2", port))
         using = NamedReactor(Names("127.0.0.1", "127.0.0.2"))
-        ada = Conversation(port, using, "a.example", patience=0.8)
-        ada.open()
-        await until(lambda: ada.owner.status is not None)
+        told = await Conversation(port, using, "a.example", patience=0.8).given_up()
         assert len(silent.recv(1000)) >= LEAST_HELLO
-    (notice,) = ada.owner.notices
-    assert (ada.owner.status, notice.fields["reason"]) == (2, "ETIMEDOUT")
-    await ada.talk.close()
+    assert (told[0], told[2]) == (2, "ETIMEDOUT")
 
 
 @pytest_twisted.ensureDeferred
@@ -264,12 +256,8 @@ async def test_no_answer_is_told_as_such(company: Company) -> None:
     assert relay is not None
     for listener in relay.listeners.values():
         listener.port.stopReading()
-    ada = Conversation(company.relay.port, patience=0.3)
-    ada.open()
-    await until(lambda: ada.owner.status is not None)
-    (notice,) = ada.owner.notices
-    assert (ada.owner.status, notice.fields["reason"]) == (2, "ETIMEDOUT")
-    await ada.talk.close()
+    told = await Conversation(company.relay.port, patience=0.3).given_up()
+    assert (told[0], told[2]) == (2, "ETIMEDOUT")
 
 
 @pytest_twisted.ensureDeferred
