@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from udprelay.core.drops import DropReason
 from udprelay.core.fan_out import SessionFanOut
@@ -182,22 +183,19 @@ def _is_ordinary(session: Session, source: Source, datagram: bytes) -> bool:
 
 
 def _stream(
-    home: Source,
-    first: bytes,
-    following: tuple[Source, bytes] | None,
-    rest: Iterator[tuple[Source, bytes]],
+    home: Source, first: bytes, second: tuple[Source, bytes], rest: Iterator[tuple[Source, bytes]]
 ) -> tuple[list[bytes], tuple[Source, bytes] | None]:
     """
     Gather datagrams with the header of the first one, from the same source.
 
     :param first: is ordinary, and so are those that are gathered.
-    :param following: what has come behind it.
+    :param second: what has come behind it.
     :param rest: what else has come; it is read up to the first of another kind.
     :return: those, and that one, or None if there is none.
     """
     stream, header = [first], first[_HEADER]
     add = stream.append
-    while following is not None:
+    for following in chain((second,), rest):
         source, datagram = following
         if (
             datagram[_HEADER] != header
@@ -205,7 +203,6 @@ def _stream(
             or len(datagram) <= UP_DATA
             or datagram[_END_OF_OWN] in _ENDS_OF_NO_OWN
         ):
-            break
+            return stream, following
         add(datagram)
-        following = next(rest, None)
-    return stream, following
+    return stream, None
