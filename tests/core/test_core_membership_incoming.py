@@ -143,6 +143,17 @@ def test_a_gap_is_asked_for_after_a_short_time_for_reordering():
     assert sequence.take_nacks() == []
 
 
+def test_what_may_be_the_clients_own_is_asked_for_50_ms_later():
+    sequence = incoming()
+    sequence.sent(4.0)
+    sequence.take(3, "c", 4.9)
+    assert sequence.deadline == pytest.approx(4.97)
+    sequence.own(((1, 2),), 4.95)
+    assert sequence.deadline is None
+    sequence.take(5, "e", 5.0)
+    assert sequence.deadline == 5.02
+
+
 def test_what_came_in_another_order_is_not_asked_for():
     sequence = incoming()
     sequence.take(2, "b", 0.0)

@@ -14,6 +14,7 @@ from core_membership import (
     PLAIN,
     PLAIN_RECORD,
     SESSION,
+    TAG,
     Client,
     joined,
     started,
@@ -25,8 +26,8 @@ from udprelay.core.membership.sealing import Sealing
 from udprelay.core.membership.sending import MessageError
 from udprelay.core.seal import Seal, SealError
 from udprelay.core.wire.entries import FailedNotice, JoinEntry, MissedNotice
-from udprelay.core.wire.from_client import DataUp, NickRequest, PrivateUp
-from udprelay.core.wire.from_relay import Ack, Entry, Notice
+from udprelay.core.wire.from_client import DataUp, Nack, NickRequest, PrivateUp
+from udprelay.core.wire.from_relay import Ack, Data, Entry, Notice
 from udprelay.core.wire.header import AGAIN, CONTINUED, MORE, RELIABLE, SEALED
 from udprelay.core.wire.joining import Join, Unknown
 from udprelay.core.wire.members import MemberKind, MemberRecord
@@ -199,6 +200,20 @@ class TestUnreliable:
         client.pass_time(5)
         assert client.payloads() == [b"x"]
         assert client.membership.outstanding == 0
+
+    def test_what_is_missing_after_it_may_be_itself_and_is_asked_for_50_ms_later(self) -> None:
+        first = {}
+        for receiver in (None, "room", "bert"):
+            client = joined(BERT_RECORD)
+            if receiver == "room":
+                client.do("send", b"x", reliable=False)
+            elif receiver == "bert":
+                client.do("send_private", BERT, b"x", reliable=False)
+            client.hear(Data(TAG, RELIABLE, 2, BERT, 1, b"y"))
+            client.pass_time(0.1)
+            first[receiver] = client.times(Nack)[0]
+        assert first["room"] == pytest.approx(first[None] + 0.05)
+        assert first["bert"] == first[None]
 
     def test_between_sessions_it_has_failed_at_once(self) -> None:
         client = started()

@@ -135,6 +135,10 @@ class Arrivals:
         self._deliver(self._private.newest(welcome.newest_private, now, certain=True), now)
         self._settle(now)
 
+    def sent(self, now: float) -> None:
+        """Note that something unreliable was sent to the room: some of what is missing is that."""
+        self._room.sent(now)
+
     def lost_contact(self, now: float) -> None:
         """Ask for nothing, and give up nothing, until :meth:`joined`."""
         self._in_session = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Generic, TypeVar
 
 from udprelay.core.membership.gaps import Gap, Gaps
@@ -20,6 +21,10 @@ FARTHEST = 1024
 """Numbers by which a datagram that many know how to make may be ahead of all before it."""
 
 FIRST_QUESTION = 0.02
+SENT_LATELY = 1.0
+"""Seconds after an unreliable datagram in which what is missing may be the client's own."""
+OWN_TOLD = 0.05
+"""Seconds for the relay to tell so; what is missing is asked for so much later."""
 QUESTIONS = 10
 """After so many without an answer a number is given up, but not before :data:`PATIENCE`."""
 QUESTIONS_UNRECOVERED = 2
@@ -80,6 +85,7 @@ class Incoming(Generic[T]):
         self._questions: list[Ranges] = []
         self._window = MOST_ASKED
         self._due: float | None = None
+        self._own_until = -inf
         self._paused = False
         self._heard = True
         self._in_doubt = False
@@ -152,6 +158,10 @@ class Incoming(Generic[T]):
         """Note that something has come from the relay: it may well be there to be asked."""
         self._heard = True
 
+    def sent(self, now: float) -> None:
+        """Note that the client has sent something unreliable, which gets a number, too."""
+        self._own_until = now + SENT_LATELY
+
     def own(self, ranges: Ranges, now: float) -> list[T]:
         """Settle what the client itself has sent; return what is deliverable now."""
         for first, count in ranges:
@@ -221,7 +231,7 @@ class Incoming(Generic[T]):
         return self.stream == PRIVATE or sequence - self._gaps.newest <= FARTHEST
 
     def _notice(self, newest: int, now: float) -> None:
-        due = now + self._first_question
+        due = now + self._first_question + (OWN_TOLD if now < self._own_until else 0.0)
         self._gaps.notice(newest, now, due)
         self._wake(due)
 

@@ -66,6 +66,7 @@ class Membership:
             message = sending.reliable(payload, b"", now)
         else:
             message = sending.unreliable(payload, b"", now)
+            self._session.arrivals.sent(now)
         self._machine.flush(now)
         return message
 

@@ -11,15 +11,16 @@ from udprelay.core.session.quiet import ROOM_STEPS, SESSION_STEPS, Quiet
 from udprelay.core.session.room_sessions import RoomSessions
 from udprelay.core.session.session import Session
 from udprelay.core.shared import Shared
+from udprelay.core.wire.ranges import MOST_RANGES
 
-ACK_DELAY = 0.015
+ACK_DELAY = 0.05
 """Seconds after which a member is told which room sequences are its own."""
-# Later would be too near to the first question of clients that take their own for missing (20 ms).
+# Later would be too near to the first question of clients that take their own for missing (70 ms).
 
-_ACK_EARLY = 0.003
+_ACK_EARLY = 0.01
 # So much earlier if a datagram comes in: that costs less than to wake up for it.
 
-ACK_AT_ONCE = 32
+ACK_AT_ONCE = MOST_RANGES
 """Ranges of own sequences that are told without delay."""
 
 _SWEEP = 10.0
