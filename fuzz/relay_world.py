@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from fuzz.steps import until_later
 from udprelay.core import challenge, keys
 from udprelay.core.access_key import AccessKey
+from udprelay.core.bursts import in_bursts
 from udprelay.core.endpoint import Endpoint, endpoint
 from udprelay.core.fan_out import FanOut, SessionFanOut
 from udprelay.core.hub import Hub
@@ -126,7 +127,8 @@ class World:
             self._came[listener.name, source] += len(datagram)
             if self._proves(listener, source, datagram):
                 self._proven.add((listener.name, source))
-        self.deliver(self.hub.receive(listener, batch, self.now))
+        bursts = in_bursts(batch)
+        self.deliver(self.hub.receive(listener, bursts, self.now))
 
     def prove(self, listener: Listener, source: str) -> None:
         """Note that the configuration vouches for an address."""

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+from udprelay.core.bursts import in_bursts
 from udprelay.core.endpoint import Endpoint, endpoint
 from udprelay.core.events import DatagramsDropped, Event
 from udprelay.core.fan_out import FanOut
@@ -81,7 +82,8 @@ class Relay:
             self.receive_batch((source, payload), listener=listener)
 
     def receive_batch(self, *batch: tuple[str, bytes], listener: str = "main") -> None:
-        self.deliver(self.hub.receive(self.listeners[listener], batch, self.now))
+        bursts = in_bursts(batch)
+        self.deliver(self.hub.receive(self.listeners[listener], bursts, self.now))
         self.settle()
 
     def settle(self) -> None:

@@ -197,6 +197,6 @@ def test_members_are_reached_through_the_listener_that_they_came_by() -> None:
     relay = Relay(RelayRules(listeners=listeners))
     relay.join(ANNA, listener="one")
     relay.join(BERT, listener="two")
-    (fan_out,) = relay.hub.receive(relay.listeners["one"], [(ANNA, b"x")], relay.now)
+    (fan_out,) = relay.hub.receive(relay.listeners["one"], [(ANNA, [b"x"])], relay.now)
     ways = {group.way: [m.source for m in group.members] for group, _ in fan_out.reach}
     assert ways == {relay.listeners["one"]: [ANNA], relay.listeners["two"]: [BERT]}

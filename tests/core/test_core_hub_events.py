@@ -110,7 +110,7 @@ class TestUndelivered:
     def test_a_delivery_that_the_kernel_refused_is_a_drop_and_no_delivery(self) -> None:
         relay = Relay()
         relay.join(ANNA, BERT, CARL)
-        (fan_out,) = relay.hub.receive(relay.listeners["main"], [(ANNA, b"x")], relay.now)
+        (fan_out,) = relay.hub.receive(relay.listeners["main"], [(ANNA, [b"x"])], relay.now)
         assert (fan_out.room.deliveries, relay.hub.roster.deliveries) == (2, 2)
         relay.hub.undelivered(
             fan_out.room, relay.listeners["main"], DropReason.SEND_BUFFER, relay.now
@@ -212,7 +212,7 @@ def test_what_the_console_misses_is_counted_under_its_name() -> None:
     relay = Relay()
     console = relay.hub.add_console("lobby", "terminal", relay.now)
     relay.join(ANNA)
-    (fan_out,) = relay.hub.receive(relay.listeners["main"], [(ANNA, b"x")], relay.now)
+    (fan_out,) = relay.hub.receive(relay.listeners["main"], [(ANNA, [b"x"])], relay.now)
     relay.hub.undelivered(fan_out.room, console.group.way, DropReason.CONSOLE_BEHIND, relay.now)
     relay.hub.close(relay.now)
     (report,) = reports(relay.hub.take_events())

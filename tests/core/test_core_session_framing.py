@@ -9,7 +9,6 @@ from udprelay.core.room import NOWHERE, Kind, Member, Room
 from udprelay.core.rules import RoomRules
 from udprelay.core.session.framing import framed_alone, framed_each, framed_together
 from udprelay.core.wire import decode_from_relay
-from udprelay.core.wire.from_client import DataUp
 from udprelay.core.wire.header import RELIABLE, Type, header
 from udprelay.core.wire.sequenced import Data
 
@@ -30,43 +29,38 @@ def member(number: int) -> Member:
     return made
 
 
-def senders(runs: list[tuple[int, int]]) -> list[Member]:
-    by: list[Member] = []
-    for number, count in runs:
-        by += [member(number)] * count
-    return by
+def by(runs: list[tuple[int, int]], flags: int) -> list[tuple[Member, int, int]]:
+    return [(member(number), count, flags) for number, count in runs]
 
 
-def said(runs: list[tuple[int, int]], flags: int, size: int) -> list[bytes]:
+def said(runs: list[tuple[int, int]], size: int) -> list[bytes]:
+    """Return own sequences and payloads."""
     count = sum(n for _, n in runs)
-    return [
-        DataUp(bytes(8), flags, own, bytes([own % 251]) * size).encode()
-        for own in range(1, count + 1)
-    ]
+    return [own.to_bytes(4, "big") + bytes([own % 251]) * size for own in range(1, count + 1)]
 
 
 @given(runs, places, st.sampled_from([0, 2, RELIABLE]), st.integers(1, 9))
 def test_together_is_the_same_as_one_by_one(
     runs: list[tuple[int, int]], first: int, flags: int, size: int
 ) -> None:
-    datagrams, by = said(runs, flags, size), senders(runs)
-    each = framed_each(HEADERS, datagrams, by, first)
-    assert list(framed_together(HEADERS[flags], datagrams, by, first)) == each
+    senders = by(runs, flags)
+    each = framed_each(HEADERS, said(runs, size), senders, first)
+    assert list(framed_together(HEADERS[flags], said(runs, size), senders, first)) == each
 
 
 @given(runs, places)
 def test_each_has_its_place_and_its_senders_number(
     runs: list[tuple[int, int]], first: int
 ) -> None:
-    datagrams, by = said(runs, RELIABLE, 3), senders(runs)
-    for index, framed in enumerate(framed_each(HEADERS, datagrams, by, first)):
+    numbers = [number for number, count in runs for _ in range(count)]
+    for index, framed in enumerate(framed_each(HEADERS, said(runs, 3), by(runs, RELIABLE), first)):
         own = index + 1
         payload = bytes([own % 251]) * 3
-        expected = Data(TAG, RELIABLE, first + index, by[index].number, own, payload)
+        expected = Data(TAG, RELIABLE, first + index, numbers[index], own, payload)
         assert decode_from_relay(framed) == expected
 
 
 def test_one_alone_is_framed_like_any_other() -> None:
-    (datagram,) = said([(7, 1)], 0, 5)
-    (framed,) = framed_each(HEADERS, [datagram], [member(7)], 300)
-    assert framed_alone(HEADERS[0], datagram, member(7), 300) == framed
+    (one,) = said([(7, 1)], 5)
+    (framed,) = framed_each(HEADERS, [one], by([(7, 1)], 0), 300)
+    assert framed_alone(HEADERS[0], one, member(7), 300) == framed

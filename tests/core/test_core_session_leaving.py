@@ -297,7 +297,7 @@ class TestAnotherAddress:
         relay = SessionRelay()
         (anna,) = joined(relay, "anna")
         fan_outs = relay.hub.receive(
-            relay.listeners["main"], [(CARL, anna.data(b"12345", 0))], relay.now
+            relay.listeners["main"], [(CARL, [anna.data(b"12345", 0)])], relay.now
         )
         relay.deliver(fan_outs)
         relay.hub.kick(anna.session, relay.now)

@@ -227,6 +227,18 @@ class TestSilence:
             relay.receive(CARL, b"x")
         assert anna.take(Heartbeat) == []
 
+    def test_a_room_that_speaks_again_is_due_before_all_that_are_silent(self) -> None:
+        relay = SessionRelay()
+        joined(relay, "anna")
+        relay.receive(CARL, b"1")
+        relay.wait(1.5)
+        relay.hub.take_events()
+        assert relay.hub.next_deadline() > relay.now + 1
+        assert not relay.hub.unsettled
+        relay.receive(CARL, b"2")
+        assert relay.hub.unsettled
+        assert relay.hub.next_deadline() == relay.now + 0.1
+
     def test_nobody_is_told_in_a_room_without_session_members(self) -> None:
         relay = SessionRelay()
         (anna,) = joined(relay, "anna")

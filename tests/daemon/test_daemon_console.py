@@ -72,7 +72,7 @@ class Terminal:
 
     def hear(self, source: tuple[str, int], *payloads: bytes) -> None:
         """Let datagrams come in."""
-        batch = [(source, payload) for payload in payloads or [b""]]
+        batch = [(source, [*payloads] or [b""])]
         now = self.relay.now()
         self.relay.carry_out(self.relay.hub.receive(self.listener, batch, now))
 

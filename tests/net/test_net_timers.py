@@ -138,7 +138,7 @@ async def test_many_deadlines_at_once_leave_datagrams_their_turn(open_relay, mak
     hub, listener = relay.relay.hub, relay.relay.listeners["main"].listener
     source = relay.relay.listeners["main"].port.address_of
     strangers = [source(endpoint("192.0.2.1", port)) for port in range(1, 601)]
-    relay.relay.carry_out(hub.receive(listener, [(s, b"") for s in strangers], clock.seconds()))
+    relay.relay.carry_out(hub.receive(listener, [(s, [b""]) for s in strangers], clock.seconds()))
     left = []
     clock.callLater(300, lambda: left.append(len(relay.of(events.MemberLeft))))
     clock.advance(300)

@@ -8,6 +8,7 @@ from random import Random
 from virtual_network import Address, Network, endpoint_of
 from virtual_promises import Promises
 
+from udprelay.core.bursts import in_bursts
 from udprelay.core.challenge import is_challenge
 from udprelay.core.drops import DropReason
 from udprelay.core.events import RelayStopped
@@ -123,7 +124,7 @@ class VirtualRelay:
         before = promises.before(listener)
         for source, payload in batch:
             promises.arrived(listener, listener.rules.room, source, payload)
-        fan_outs = self.hub.receive(listener, batch, self.network.time.now)
+        fan_outs = self.hub.receive(listener, in_bursts(batch), self.network.time.now)
         promises.nothing_vanished(listener, batch, before)
         self._carry_out(fan_outs)
 

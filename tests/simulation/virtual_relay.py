@@ -9,6 +9,7 @@ from virtual_network import Address, Network, endpoint_of
 from virtual_pulse import Pulse
 from virtual_relay_promises import RelayPromises
 
+from udprelay.core.bursts import in_bursts
 from udprelay.core.fan_out import FanOut
 from udprelay.core.hub import Hub
 from udprelay.core.listener import Listener
@@ -203,7 +204,7 @@ class RelayHost:
         for name, all_read in batches.items():
             for start in range(0, len(all_read), BATCH):
                 batch = all_read[start : start + BATCH]
-                fan_outs = hub.receive(self._listeners[name], batch, now)
+                fan_outs = hub.receive(self._listeners[name], in_bursts(batch), now)
                 promises.validated()
                 self._deliver(hub, promises, fan_outs)
                 self._settle(hub, promises)

@@ -15,6 +15,7 @@ from udprelay.core.room import Kind, Member, Room
 from udprelay.core.session.departed import REMEMBERED
 from udprelay.core.session.private_stream import KEPT
 from udprelay.core.session.receive_window import WINDOW
+from udprelay.core.wire.ranges import RANGE
 
 MOST_TOLD = 512
 MOST_IN_QUIET_HEAP = 48
@@ -135,7 +136,7 @@ class RelayPromises:
                 assert all(own > window.next for own in window._early)
             held += session.held_bytes
             assert len(session.private._datagrams) <= KEPT
-            assert len(session.own._told) <= MOST_TOLD
+            assert len(session.own._told) <= MOST_TOLD * RANGE.size
             assert session.listener is not None
             assert session.listener.sessions[session.id] is session
         return held

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, repeat, starmap
 from typing import TYPE_CHECKING
 
 from udprelay.core.endpoint import MAX_PAYLOAD
 from udprelay.core.listener import Listener
 from udprelay.core.room import Group, Member, Rendering, Room
 from udprelay.core.rules import Label
-from udprelay.core.wire.header import AGAIN, FLAGS_AT, PREFIX, RELIABLE, UP_DATA, Type
+from udprelay.core.wire.header import AGAIN, FLAGS_AT, HEADER, RELIABLE, UP_DATA
 
 if TYPE_CHECKING:
     from udprelay.core.session.room_sessions import RoomSessions
 
-# As if it had come from a client, without an own sequence.
-_PLAIN = PREFIX + bytes((Type.DATA_UP, RELIABLE)) + bytes(UP_DATA - len(PREFIX) - 2)
+OWN = UP_DATA - HEADER
+"""Bytes of the own sequence, which is in front of the payload."""
+
+_NO_OWN = bytes(OWN)
 
 
 class FanOut:
@@ -46,10 +47,10 @@ class FanOut:
         self.reach: list[tuple[Group, int]] = []
         self._labelled: tuple[list[bytes], list[Member]] | None = None
 
-    def add(self, payload: bytes, sender: Member) -> None:
+    def add(self, payloads: Sequence[bytes], sender: Member) -> None:
         """Add what somebody who is no session member says."""
-        self.payloads.append(payload)
-        self.senders.append(sender)
+        self.payloads += payloads
+        self.senders += [sender] * len(payloads)
 
     def seal(self, listener: Listener | None, now: float) -> int:
         """
@@ -105,8 +106,8 @@ class SessionFanOut(FanOut):
 
     :param sessions: of the room.
     :param keep_payloads: whether payloads are wanted also if no member gets them bare.
-    :ivar said: what was said, as datagrams that come from clients.
-    :ivar runs: who said it: senders in turn, each with how many datagrams.
+    :ivar said: what was said, each as own sequence and payload.
+    :ivar runs: who said it: senders in turn, each with how many datagrams, and with what flags.
     :ivar framed: what session members get: what has happened in the room, then what was said.
     :ivar framed_senders: the sender of each of them, or :data:`~udprelay.core.room.NOBODY`.
     """
@@ -125,48 +126,52 @@ class SessionFanOut(FanOut):
         self.sessions = sessions
         self._bare = keep_payloads or room.has_bare
         self.said: list[bytes] = []
-        self.runs: list[tuple[Member, int]] = []
+        self.runs: list[tuple[Member, int, int]] = []
         self.framed: Sequence[bytes]
         self.framed, self.framed_senders = sessions.take_entries()
 
-    def add(self, payload: bytes, sender: Member) -> None:
+    def add(self, payloads: Sequence[bytes], sender: Member) -> None:
         """Add what somebody who is no session member says."""
-        self.said.append(_PLAIN + payload)
-        self.runs.append((sender, 1))
-        self.payloads.append(payload)
-        self.senders.append(sender)
+        super().add(payloads, sender)
+        self.said += [_NO_OWN + payload for payload in payloads]
+        self.runs.append((sender, len(payloads), RELIABLE))
 
     def add_data(self, datagram: bytes, sender: Member) -> None:
         """Add what a session member says: a datagram as it came from it."""
-        self.said.append(datagram)
-        self.runs.append((sender, 1))
-        if self._bare and not datagram[FLAGS_AT] & AGAIN:
+        flags = datagram[FLAGS_AT]
+        self.said.append(datagram[HEADER:])
+        self.runs.append((sender, 1, flags))
+        if self._bare and not flags & AGAIN:
             self.payloads.append(datagram[UP_DATA:])
             self.senders.append(sender)
 
-    def add_stream(self, datagrams: Sequence[bytes], sender: Member) -> None:
-        """Add what a session member says unreliably, as :meth:`add_data` does one by one."""
-        self.said += datagrams
-        self.runs.append((sender, len(datagrams)))
+    def add_stream(self, said: Sequence[bytes], flags: int, sender: Member) -> None:
+        """
+        Add what a session member says unreliably, as :meth:`add_data` does one by one.
+
+        :param said: own sequences and payloads.
+        """
+        self.said += said
+        self.runs.append((sender, len(said), flags))
         if self._bare:
-            self.payloads += [datagram[UP_DATA:] for datagram in datagrams]
-            self.senders += repeat(sender, len(datagrams))
+            super().add([one[OWN:] for one in said], sender)
 
     def seal(self, listener: Listener | None, now: float) -> int:
         """Frame what was said; else as in any other room."""
         said, size = len(self.said), 0
         if said == 1:
             # At light load each comes alone, and all that is done for it is done once more.
-            size, senders = len(self.said[0]) - UP_DATA, [self.runs[0][0]]
-            self.framed = [*self.framed, self.sessions.frame_one(self.said[0], senders[0], now)]
-            self.framed_senders += senders
+            (one,), ((sender, _, flags),) = self.said, self.runs
+            size = len(one) - OWN
+            self.framed = [*self.framed, self.sessions.frame_one(one, flags, sender, now)]
+            self.framed_senders.append(sender)
         elif said:
             lengths = [*map(len, self.said)]
-            size, alike = sum(lengths) - UP_DATA * said, lengths.count(lengths[0]) == said
-            senders = _in_full(self.runs, said)
-            framed = self.sessions.frame(self.said, senders, alike, now)
+            size, alike = sum(lengths) - OWN * said, lengths.count(lengths[0]) == said
+            framed = self.sessions.frame(self.said, self.runs, alike, now)
             self.framed = [*self.framed, *framed] if self.framed else framed
-            self.framed_senders += senders
+            for sender, count, _ in self.runs:
+                self.framed_senders += [sender] * count
         return self._count(listener, said, size, alike=said == len(self.framed))
 
     def for_group(self, group: Group) -> tuple[Sequence[bytes], Sequence[Member]]:
@@ -181,13 +186,6 @@ def fan_out_for(room: Room, keep_payloads: bool = False) -> FanOut:
     if room.sessions is None:
         return FanOut(room)
     return SessionFanOut(room, room.sessions, keep_payloads)
-
-
-def _in_full(runs: list[tuple[Member, int]], count: int) -> list[Member]:
-    """Return the sender of each of ``count`` datagrams."""
-    if len(runs) == count:
-        return [sender for sender, _ in runs]
-    return [*chain.from_iterable(starmap(repeat, runs))]
 
 
 def _labelled(

@@ -89,7 +89,7 @@ class FanOuts:
     def said(self, member: Member, payload: bytes, now: float) -> FanOut:
         """Return what delivers something that a local member says."""
         fan_out = fan_out_for(member.room, self._keep_payloads)
-        fan_out.add(payload, member)
+        fan_out.add((payload,), member)
         self._seal(fan_out, None, now)
         return fan_out
 

@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from udprelay.core import events
+from udprelay.core.bursts import Burst
 from udprelay.core.drops import DropReason
 from udprelay.core.endpoint import Endpoint
 from udprelay.core.fan_out import FanOut
@@ -123,9 +124,7 @@ class Hub:
         needs_key = room.access_key is not None and not room.plain_with_key
         return Listener(name, rules, read_endpoint, needs_key)
 
-    def receive(
-        self, listener: Listener, batch: Sequence[tuple[Source, bytes]], now: float
-    ) -> list[FanOut]:
+    def receive(self, listener: Listener, batch: Sequence[Burst], now: float) -> list[FanOut]:
         """
         Take in the datagrams that a listener has read, in order.
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from udprelay.core.admission import Refused
+from udprelay.core.bursts import Burst
 from udprelay.core.drops import DropReason
 from udprelay.core.fan_out import FanOut
 from udprelay.core.fan_outs import FanOuts
 from udprelay.core.listener import Listener, Source
-from udprelay.core.room import Kind, Member, Room
+from udprelay.core.room import Kind, Member
 from udprelay.core.session.intake import SessionIntake
 from udprelay.core.session.sessions import Sessions
 from udprelay.core.shared import Shared
 from udprelay.core.wire.header import SIGNATURE
+
+_first_byte_of = itemgetter(0)
 
 
 class Intake:
@@ -37,43 +41,48 @@ class Intake:
         self._fan_outs = fan_outs
         self._session_intake = session_intake
 
-    def receive(
-        self, listener: Listener, batch: Sequence[tuple[Source, bytes]], now: float
-    ) -> list[FanOut]:
+    def receive(self, listener: Listener, batch: Sequence[Burst], now: float) -> list[FanOut]:
         """Take in datagrams, in order; return what to deliver."""
-        if len(batch) == 1 and (single := self._single(listener, *batch[0], now)):
-            return [single]
+        if len(batch) == 1 and len(batch[0][1]) == 1:
+            source, (datagram,) = batch[0]
+            single = self._single(listener, source, datagram, now)
+            if single is not None:
+                return [single]
         self._fan_outs.begin()
-        members, first = listener.members, listener.first_byte
-        room: Room | None = None
-        rest = iter(batch)
-        for source, payload in rest:
-            if payload and payload[0] == first and payload[:3] == SIGNATURE:
-                following = self._session_intake.take(listener, source, payload, rest, now)
-                if following is None:
-                    break
-                source, payload = following
-            member = members.get(source)
-            if member is None:
-                # It may close the fan-out that is open.
-                room = None
-                member, payload = self._admit(listener, source, payload, now)
-                if member is None:
-                    continue
-            member.last_heard = now
-            if not payload:
-                continue
-            if member.room is not room:
-                room = member.room
-                fan_out = self._fan_outs.open(room)
-                add_payload, add_sender = fan_out.payloads.append, fan_out.senders.append
-                add = fan_out.add if room.sessions is not None else None
-            if add is None:
-                add_payload(payload)
-                add_sender(member)
+        looks = listener.first_byte >= 0
+        for source, datagrams in batch:
+            if looks and _may_have_signature(datagrams):
+                self._take(listener, source, datagrams, now)
             else:
-                add(payload, member)
+                self._take_plain(listener, source, datagrams, now)
         return self._fan_outs.finish(listener, now)
+
+    def _take(
+        self, listener: Listener, source: Source, datagrams: Sequence[bytes], now: float
+    ) -> None:
+        """Take what one source has sent in a row, with and without the signature."""
+        if self._session_intake.take_stream(listener, source, datagrams, now):
+            return
+        for datagram in datagrams:
+            if datagram.startswith(SIGNATURE):
+                self._session_intake.take(listener, source, datagram, now)
+            else:
+                self._take_plain(listener, source, (datagram,), now)
+
+    def _take_plain(
+        self, listener: Listener, source: Source, payloads: Sequence[bytes], now: float
+    ) -> None:
+        """Take what one source has sent in a row without the signature."""
+        member = listener.members.get(source)
+        if member is None:
+            member, payloads = self._admit_one_of(listener, source, payloads, now)
+            if member is None:
+                return
+        member.last_heard = now
+        if not all(payloads):
+            payloads = [payload for payload in payloads if payload]
+        if payloads:
+            self._fan_outs.open(member.room).add(payloads, member)
 
     def _single(
         self, listener: Listener, source: Source, payload: bytes, now: float
@@ -94,6 +103,17 @@ class Intake:
             return None
         member.last_heard = now
         return self._fan_outs.single(listener, payload, member, now)
+
+    def _admit_one_of(
+        self, listener: Listener, source: Source, payloads: Sequence[bytes], now: float
+    ) -> tuple[Member | None, Sequence[bytes]]:
+        """Return the member that one of those makes of a source, and what to relay of it."""
+        rest = iter(payloads)
+        for first in rest:
+            member, payload = self._admit(listener, source, first, now)
+            if member is not None:
+                return member, [payload, *rest]
+        return None, ()
 
     def _admit(
         self, listener: Listener, source: Source, payload: bytes, now: float
@@ -129,3 +149,10 @@ class Intake:
         if self._roster.member_count >= self._shared.rules.max_members:
             return DropReason.RELAY_FULL
         return None
+
+
+def _may_have_signature(datagrams: Sequence[bytes]) -> bool:
+    if len(datagrams) == 1:
+        return datagrams[0].startswith(SIGNATURE)
+    # Where that is not all there is to it, each is looked at.
+    return not all(datagrams) or SIGNATURE[0] in map(_first_byte_of, datagrams)

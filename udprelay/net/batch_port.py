@@ -17,6 +17,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorFDSet
 
+from udprelay.core.bursts import Burst
 from udprelay.core.drops import DropReason
 from udprelay.core.endpoint import Endpoint
 from udprelay.core.listener import Source
@@ -73,7 +74,7 @@ class BatchPort(RelayPort):
         self._descriptor = made.fileno()
         return made
 
-    def _read(self) -> tuple[list[tuple[Source, bytes]], int]:
+    def _read(self) -> tuple[list[Burst], int, int]:
         buffers, count = self._read_buffers, -1
         for _ in range(_TRIES):
             count = self._calls.recvmmsg(
@@ -83,7 +84,7 @@ class BatchPort(RelayPort):
                 break
             # An ICMP error stands in the way of what there is to read.
             self._collect_errors()
-        return buffers.take(count) if count > 0 else ([], 0)
+        return (*buffers.take(count), count) if count > 0 else ([], 0, 0)
 
     # Sending.
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from udprelay.core.bursts import Burst, in_bursts
 from udprelay.core.endpoint import MAX_PAYLOAD
-from udprelay.core.listener import Source
 from udprelay.net import mmsg
 from udprelay.net.batch_sizes import BATCH
 from udprelay.net.mmsg import Memory, ffi
@@ -50,21 +50,24 @@ class ReadBuffers:
         self._lengths = halves[mmsg.LENGTH :: mmsg.HALVES]
         self.headers: Any = self._headers.headers()
 
-    def take(self, count: int) -> tuple[list[tuple[Source, bytes]], int]:
-        """Return the first ``count`` datagrams, and how many more of them were too long."""
+    def take(self, count: int) -> tuple[list[Burst], int]:
+        """Return the first ``count`` datagrams, but those that are too long; and how many are."""
         buffer, size = self._payloads, self._name_size
         if count == 1 and (length := self._lengths[0]) <= MAX_PAYLOAD:
-            return [(self._first_name.tobytes(), buffer[:length])], 0
+            return [(self._first_name.tobytes(), [buffer[:length]])], 0
         names = self._names.view[: size * count].tobytes()
         lengths = self._lengths[:count].tolist()
-        batch = [
-            (names[n : n + size], buffer[o : o + length])
-            for n, o, length in zip(self._name_offsets, self._offsets, lengths, strict=False)
+        datagrams = [
+            buffer[o : o + length] for o, length in zip(self._offsets, lengths, strict=False)
         ]
+        if max(lengths) <= MAX_PAYLOAD and names == (first := names[:size]) * count:
+            return [(first, datagrams)], 0
+        sources = [names[n : n + size] for n in self._name_offsets[:count]]
         if max(lengths) <= MAX_PAYLOAD:
-            return batch, 0
-        fit = [datagram for datagram in batch if len(datagram[1]) <= MAX_PAYLOAD]
-        return fit, len(batch) - len(fit)
+            return in_bursts(zip(sources, datagrams, strict=True)), 0
+        pairs = zip(sources, datagrams, strict=True)
+        fit = [(source, datagram) for source, datagram in pairs if len(datagram) <= MAX_PAYLOAD]
+        return in_bursts(fit), count - len(fit)
 
 
 class SendBuffers:

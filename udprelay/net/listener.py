@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from twisted.internet.protocol import DatagramProtocol
 
+from udprelay.core.bursts import Burst
 from udprelay.core.drops import DropReason
 from udprelay.core.events import ListenerSegmentsOff, ListenerStatistics
 from udprelay.core.listener import Listener, Source
@@ -39,7 +40,7 @@ class ListenerProtocol(DatagramProtocol):
         """The bound port."""
         return cast(RelayPort, self.transport)
 
-    def batch_received(self, batch: list[tuple[SocketAddress, bytes]], too_long: int) -> None:
+    def batch_received(self, batch: list[Burst], too_long: int) -> None:
         """Relay what was read in one turn."""
         relay, listener = self._relay, self.listener
         now = relay.now()

@@ -23,6 +23,7 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from udprelay.core.bursts import Burst, in_bursts
 from udprelay.core.drops import DropReason
 from udprelay.core.endpoint import MAX_PAYLOAD, Endpoint, endpoint
 from udprelay.core.listener import Source
@@ -58,7 +59,7 @@ REASONS = {
 class BatchProtocol(Protocol):
     """What the port hands its datagrams and errors to."""
 
-    def batch_received(self, batch: list[tuple[Source, bytes]], too_long: int) -> None:
+    def batch_received(self, batch: list[Burst], too_long: int) -> None:
         """Take up to :data:`BATCH` datagrams; ``too_long`` others were dropped."""
 
     def errors_received(self, errors: list[tuple[Source, int]]) -> None:
@@ -161,9 +162,9 @@ class RelayPort(udp.Port):
         """Read one batch and hand it over."""
         self._reading = True
         try:
-            batch, too_long = self._read()
-            if batch or too_long:
-                self.batch_sizes.count(len(batch) + too_long)
+            batch, too_long, count = self._read()
+            if count:
+                self.batch_sizes.count(count)
                 self._take_batch(batch, too_long)
             else:
                 self._collect_errors()
@@ -175,23 +176,23 @@ class RelayPort(udp.Port):
         finally:
             self._reading = False
 
-    def _read(self) -> tuple[list[tuple[Source, bytes]], int]:
-        """Return up to a batch, and how many datagrams were too long."""
-        batch: list[tuple[Source, bytes]] = []
+    def _read(self) -> tuple[list[Burst], int, int]:
+        """Return a batch, how many other datagrams were too long, and how many came in all."""
+        datagrams: list[tuple[Source, bytes]] = []
         too_long = 0
         for _ in range(BATCH):
             try:
-                payload, source = self.socket.recvfrom(self.maxPacketSize)
+                datagram, source = self.socket.recvfrom(self.maxPacketSize)
             except OSError as error:
                 if error.errno in AGAIN:
                     break
                 self._collect_errors()
                 continue
-            if len(payload) > MAX_PAYLOAD:
+            if len(datagram) > MAX_PAYLOAD:
                 too_long += 1
             else:
-                batch.append((source, payload))
-        return batch, too_long
+                datagrams.append((source, datagram))
+        return in_bursts(datagrams), too_long, len(datagrams) + too_long
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """
@@ -237,10 +238,11 @@ class RelayPort(udp.Port):
         errors, self._errors = self._errors, []
         self._take_errors(errors)
 
-    def _one_by_one(self, batch: list[tuple[Source, bytes]], too_long: int) -> None:
+    def _one_by_one(self, batch: list[Burst], too_long: int) -> None:
         """Hand a batch to a :class:`~twisted.internet.protocol.DatagramProtocol`."""
-        for source, payload in batch:
-            self.protocol.datagramReceived(payload, self._socket_address(source)[:2])
+        for source, datagrams in batch:
+            for datagram in datagrams:
+                self.protocol.datagramReceived(datagram, self._socket_address(source)[:2])
 
     def _socket_address(self, source: Source) -> SocketAddress:
         """Return a source as the ``socket`` module has it."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
+from functools import lru_cache
+from operator import itemgetter
 
 from udprelay.core.drops import DropReason
 from udprelay.core.fan_out import SessionFanOut
@@ -15,7 +17,16 @@ from udprelay.core.session.joining import LARGEST_PAYLOAD
 from udprelay.core.session.session import Session
 from udprelay.core.session.sessions import Sessions
 from udprelay.core.shared import Shared
-from udprelay.core.wire.header import HEADER, RELIABLE, SEALED, SIGNATURE, UP_DATA, VERSION, Type
+from udprelay.core.wire.header import (
+    FLAGS_AT,
+    HEADER,
+    RELIABLE,
+    SEALED,
+    SIGNATURE,
+    UP_DATA,
+    VERSION,
+    Type,
+)
 
 # Slices that are made once, sets of the bytes there: this is done for each datagram.
 _KIND = slice(3, 6)
@@ -27,7 +38,11 @@ _DATA = _UNRELIABLE | {bytes((VERSION, Type.DATA_UP, flags)) for flags in range(
 _NO_OWN = frozenset((b"\0\0\0\0", b"\xff\xff\xff\xff"))
 # Own sequences that there are not end with these; the other ones that do cost a closer look.
 _END_OF_OWN = UP_DATA - 1
-_ENDS_OF_NO_OWN = frozenset((0, 255))
+_ENDS_OF_NO_OWN = (0, 255)
+_OWN_SIZE = UP_DATA - HEADER
+_header_of = itemgetter(_HEADER)
+_said_of = itemgetter(slice(HEADER, None))
+_end_of_own_of = itemgetter(_END_OF_OWN)
 _LARGEST = UP_DATA + LARGEST_PAYLOAD
 _MOST_WAITING = 1024
 
@@ -50,39 +65,33 @@ class SessionIntake:
         self.waiting: deque[tuple[Listener, Source, bytes]] = deque()
         self.moved: dict[Session, tuple[Listener, Source]] = {}
 
-    def take(
-        self,
-        listener: Listener,
-        source: Source,
-        datagram: bytes,
-        rest: Iterator[tuple[Source, bytes]],
-        now: float,
-    ) -> tuple[Source, bytes] | None:
+    def take_stream(
+        self, listener: Listener, source: Source, datagrams: Sequence[bytes], now: float
+    ) -> bool:
         """
-        Take datagrams that have the signature, beginning with this one.
+        Take what one source has sent in a row, if it is unreliable data of one member.
 
-        :return: the first other one in ``rest``; None if there is none.
+        :return: whether it is; if not, nothing has been taken.
         """
-        sessions, room = listener.sessions, None
-        while True:
-            session, following = sessions.get(datagram[_ID]), next(rest, None)
-            if session is None or not _is_ordinary(session, source, datagram):
-                self._take_one(listener, session, source, datagram, now)
-            else:
-                session.last_heard = now
-                if session.room is not room:
-                    room = session.room
-                    fan_out = self._fan_outs.open_for(session)
-                if following is not None and following[1][_HEADER] == datagram[_HEADER]:
-                    stream, following = _stream(source, datagram, following, rest)
-                    fan_out.add_stream(stream, session)
-                else:
-                    fan_out.add_data(datagram, session)
-            if following is None:
-                return None
-            source, datagram = following
-            if datagram[:3] != SIGNATURE:
-                return following
+        first = datagrams[0]
+        session = listener.sessions.get(first[_ID])
+        if session is None or len(datagrams) == 1 or not _is_ordinary(session, source, first):
+            return False
+        said = _all_said(first[_HEADER], datagrams)
+        if said is None:
+            return False
+        session.last_heard = now
+        self._fan_outs.open_for(session).add_stream(said, first[FLAGS_AT], session)
+        return True
+
+    def take(self, listener: Listener, source: Source, datagram: bytes, now: float) -> None:
+        """Take a datagram that has the signature."""
+        session = listener.sessions.get(datagram[_ID])
+        if session is not None and _is_ordinary(session, source, datagram):
+            session.last_heard = now
+            self._fan_outs.open_for(session).add_data(datagram, session)
+        else:
+            self._take_one(listener, session, source, datagram, now)
 
     def take_single(
         self, listener: Listener, source: Source, datagram: bytes, now: float
@@ -182,27 +191,41 @@ def _is_ordinary(session: Session, source: Source, datagram: bytes) -> bool:
     )
 
 
-def _stream(
-    home: Source, first: bytes, second: tuple[Source, bytes], rest: Iterator[tuple[Source, bytes]]
-) -> tuple[list[bytes], tuple[Source, bytes] | None]:
+def _all_said(header: bytes, datagrams: Sequence[bytes]) -> Sequence[bytes] | None:
     """
-    Gather datagrams with the header of the first one, from the same source.
+    Return own sequences and payloads of datagrams; None if any is none that has that header.
 
-    :param first: is ordinary, and so are those that are gathered.
-    :param second: what has come behind it.
-    :param rest: what else has come; it is read up to the first of another kind.
-    :return: those, and that one, or None if there is none.
+    Hardly a step of the interpreter is for one datagram.
     """
-    stream, header = [first], first[_HEADER]
-    add = stream.append
-    for following in chain((second,), rest):
-        source, datagram = following
-        if (
-            datagram[_HEADER] != header
-            or source != home
-            or len(datagram) <= UP_DATA
-            or datagram[_END_OF_OWN] in _ENDS_OF_NO_OWN
-        ):
-            return stream, following
-        add(datagram)
-    return stream, None
+    number, lengths = len(datagrams), [*map(len, datagrams)]
+    size = lengths[0]
+    headers: Sequence[bytes]
+    said: Sequence[bytes]
+    if lengths.count(size) == number:
+        data = b"".join(datagrams)
+        columns = _headers_and_said(number, size - HEADER).unpack(data)
+        headers, said, ends = columns[::2], columns[1::2], data[_END_OF_OWN::size]
+    elif min(lengths) <= UP_DATA:
+        return None
+    else:
+        headers, said = [*map(_header_of, datagrams)], [*map(_said_of, datagrams)]
+        ends = bytes(map(_end_of_own_of, datagrams))
+    if headers.count(header) != number or not _all_own(said, ends):
+        return None
+    return said
+
+
+@lru_cache(maxsize=4096)
+def _headers_and_said(number: int, size: int) -> struct.Struct:
+    return struct.Struct(f"{HEADER}s{size}s" * number)
+
+
+def _all_own(said: Sequence[bytes], ends: bytes) -> bool:
+    """Return whether each has an own sequence; their last bytes tell of most."""
+    for end in _ENDS_OF_NO_OWN:
+        at = ends.find(end) if end in ends else -1
+        while at >= 0:
+            if said[at][:_OWN_SIZE] in _NO_OWN:
+                return False
+            at = ends.find(end, at + 1)
+    return True

@@ -53,13 +53,13 @@ class Quiet(Generic[T]):
         """When :meth:`due` should be called next, or None; it may come too early."""
         return self._heap[0][0] if self._heap else None
 
-    def spoke(self, thing: T, now: float) -> None:
-        """Begin the steps of ``thing`` anew."""
+    def spoke(self, thing: T, now: float) -> bool:
+        """Begin the steps of ``thing`` anew; return whether :attr:`deadline` may be nearer now."""
         silence = self._silences.get(thing)
         if silence is None:
             silence = self._silences[thing] = _Silence(now, 0, now + self._steps[0])
             self._push(silence, thing)
-            return
+            return True
         silence.since = now
         if silence.step:
             silence.step = 0
@@ -67,6 +67,8 @@ class Quiet(Generic[T]):
             if deadline < silence.deadline:
                 silence.deadline = deadline
                 self._push(silence, thing)
+                return True
+        return False
 
     def forget(self, thing: T) -> None:
         """Let ``thing`` be silent for good, if it is not already."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from operator import itemgetter
 
 from udprelay.core.room import NOBODY, Kind, Member, Room
 from udprelay.core.session.departed import Departed, Left
 from udprelay.core.session.framing import (
+    Runs,
     framed_alone,
     framed_each,
     framed_together,
@@ -20,8 +20,6 @@ from udprelay.core.wire.entries import EntryBody, JoinEntry, LeaveEntry, NickEnt
 from udprelay.core.wire.from_relay import Entry, Heartbeat
 from udprelay.core.wire.header import FLAGS_AT, RELIABLE, Type, header
 from udprelay.core.wire.members import MemberKind, MemberRecord
-
-_flags_of = itemgetter(FLAGS_AT)
 
 _KINDS = {
     Kind.SESSION: MemberKind.SESSION,
@@ -66,37 +64,35 @@ class RoomSessions:
 
     # What is said.
 
-    def frame(
-        self, datagrams: Sequence[bytes], senders: Sequence[Member], alike: bool, now: float
-    ) -> Sequence[bytes]:
+    def frame(self, said: Sequence[bytes], runs: Runs, alike: bool, now: float) -> Sequence[bytes]:
         """
         Give what was said its places in the room sequence, and keep what is reliable.
 
-        :param datagrams: as they came from clients.
-        :param alike: whether they have one size.
+        :param said: own sequences and payloads.
+        :param alike: whether all have one size.
         :return: what session members get.
         """
-        history, headers, flags = self.history, self._headers, datagrams[0][FLAGS_AT]
+        history, headers, flags = self.history, self._headers, runs[0][2]
         first = history.newest + 1
         framed: Sequence[bytes]
-        if len(set(map(_flags_of, datagrams))) > 1:
-            framed = framed_each(headers, datagrams, senders, first)
+        if len(runs) > 1 and len({flags for _, _, flags in runs}) > 1:
+            framed = framed_each(headers, said, runs, first)
             history.extend([d if d[FLAGS_AT] & RELIABLE else b"" for d in framed], now)
             return framed
         if alike:
-            framed = framed_together(headers[flags], datagrams, senders, first)
+            framed = framed_together(headers[flags], said, runs, first)
         else:
-            framed = framed_each(headers, datagrams, senders, first)
+            framed = framed_each(headers, said, runs, first)
         if flags & RELIABLE:
             history.extend(framed, now)
         else:
             history.skip(len(framed))
         return framed
 
-    def frame_one(self, datagram: bytes, sender: Member, now: float) -> bytes:
+    def frame_one(self, said: bytes, flags: int, sender: Member, now: float) -> bytes:
         """Do the same for one datagram."""
-        history, flags = self.history, datagram[FLAGS_AT]
-        framed = framed_alone(self._headers[flags], datagram, sender, history.newest + 1)
+        history = self.history
+        framed = framed_alone(self._headers[flags], said, sender, history.newest + 1)
         if flags & RELIABLE:
             history.extend([framed], now)
         else:

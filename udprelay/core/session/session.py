@@ -22,7 +22,6 @@ _MISSED_RATE = 10.0
 _MOST_REPORTS = 64
 _NO_TOKEN = bytes(8)
 _ACK = struct.Struct(">IQIQ")
-_RANGE = struct.Struct(">QH")
 
 
 class Session(Member):
@@ -116,8 +115,7 @@ class Session(Member):
         # Written here, and not by the codec: there is one for every few datagrams.
         window, private = self.window, self.private_window
         place = _ACK.pack(window.next, window.bitmap, private.next, private.bitmap)
-        told = [_RANGE.pack(first, count) for first, count in self.own.take()]
-        return b"".join((self._ack_header, place, *told))
+        return b"".join((self._ack_header, place, self.own.take()))
 
     def pong(self, token: bytes = _NO_TOKEN) -> bytes:
         """Return PONG; without a token, nobody has asked."""

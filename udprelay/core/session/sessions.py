@@ -125,12 +125,10 @@ class Sessions:
     def said(self, fan_out: SessionFanOut, now: float) -> None:
         """Note that what was said in a room with session members has its places there."""
         room, runs = fan_out.room, fan_out.runs
-        silent = self.rooms.deadline is None
-        self.rooms.spoke(room, now)
-        if silent:
+        if self.rooms.spoke(room, now):
             self._output.deadline_nearer = True
         place = fan_out.sessions.newest + 1 - len(fan_out.said)
-        for speaker, count in runs:
+        for speaker, count, _ in runs:
             if isinstance(speaker, Session):
                 if speaker.own.add(place, count) < ACK_AT_ONCE:
                     self._later[speaker] = None
@@ -165,9 +163,7 @@ class Sessions:
 
     def private_sent(self, session: Session, now: float) -> None:
         """Note that something was added to a private sequence."""
-        silent = self.private.deadline is None
-        self.private.spoke(session, now)
-        if silent:
+        if self.private.spoke(session, now):
             self._output.deadline_nearer = True
 
     def expire(self, now: float) -> list[FanOut]:

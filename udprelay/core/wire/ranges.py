@@ -20,7 +20,7 @@ MOST_MISSED = 32
 """Ranges in one MISSED."""
 MOST_IN_RANGE = 65_535
 
-_RANGE = struct.Struct(">QH")
+RANGE = struct.Struct(">QH")
 _REASONED = struct.Struct(">QHB")
 
 
@@ -58,7 +58,7 @@ def pack_ranges(ranges: Ranges, least: int = 1) -> bytes:
     :raises ValueError: if there are fewer, more than 64, or they are not as ranges have to be.
     """
     _check(ranges, least, MOST_RANGES, U64)
-    return b"".join([_RANGE.pack(first, count) for first, count in ranges])
+    return b"".join([RANGE.pack(first, count) for first, count in ranges])
 
 
 def unpack_ranges(data: bytes, least: int = 1) -> Ranges:
@@ -67,9 +67,9 @@ def unpack_ranges(data: bytes, least: int = 1) -> Ranges:
 
     :raises ValueError: as :func:`pack_ranges`.
     """
-    if len(data) % _RANGE.size:
+    if len(data) % RANGE.size:
         raise ValueError("half a range")
-    ranges = tuple(_RANGE.iter_unpack(data))
+    ranges = tuple(RANGE.iter_unpack(data))
     _check(ranges, least, MOST_RANGES, U64)
     return ranges
 
