@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count, islice
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from udprelay.core.fan_out import Said
 from udprelay.core.room import NOWHERE, Kind, Member, Room
 from udprelay.core.rules import RoomRules
 from udprelay.core.session.framing import framed_alone, framed_each, framed_together
@@ -29,31 +32,35 @@ def member(number: int) -> Member:
     return made
 
 
-def by(runs: list[tuple[int, int]], flags: int) -> list[tuple[Member, int, int]]:
-    return [(member(number), count, flags) for number, count in runs]
-
-
-def said(runs: list[tuple[int, int]], size: int) -> list[bytes]:
-    """Return own sequences and payloads."""
-    count = sum(n for _, n in runs)
-    return [own.to_bytes(4, "big") + bytes([own % 251]) * size for own in range(1, count + 1)]
+def said(runs: list[tuple[int, int]], flags: int, size: int) -> list[Said]:
+    """Return runs, with own sequences from 1 on."""
+    own = count(1)
+    return [
+        (
+            member(number),
+            [n.to_bytes(4, "big") + bytes([n % 251]) * size for n in islice(own, length)],
+            flags,
+            4 + size,
+        )
+        for number, length in runs
+    ]
 
 
 @given(runs, places, st.sampled_from([0, 2, RELIABLE]), st.integers(1, 9))
 def test_together_is_the_same_as_one_by_one(
     runs: list[tuple[int, int]], first: int, flags: int, size: int
 ) -> None:
-    senders = by(runs, flags)
-    each = framed_each(HEADERS, said(runs, size), senders, first)
-    assert list(framed_together(HEADERS[flags], said(runs, size), senders, first)) == each
+    each = framed_each(HEADERS, said(runs, flags, size), first)
+    together = framed_together(HEADERS[flags], said(runs, flags, size), len(each), first)
+    assert list(together) == each
 
 
 @given(runs, places)
 def test_each_has_its_place_and_its_senders_number(
     runs: list[tuple[int, int]], first: int
 ) -> None:
-    numbers = [number for number, count in runs for _ in range(count)]
-    for index, framed in enumerate(framed_each(HEADERS, said(runs, 3), by(runs, RELIABLE), first)):
+    numbers = [number for number, length in runs for _ in range(length)]
+    for index, framed in enumerate(framed_each(HEADERS, said(runs, RELIABLE, 3), first)):
         own = index + 1
         payload = bytes([own % 251]) * 3
         expected = Data(TAG, RELIABLE, first + index, numbers[index], own, payload)
@@ -61,6 +68,6 @@ def test_each_has_its_place_and_its_senders_number(
 
 
 def test_one_alone_is_framed_like_any_other() -> None:
-    (one,) = said([(7, 1)], 5)
-    (framed,) = framed_each(HEADERS, [one], by([(7, 1)], 0), 300)
-    assert framed_alone(HEADERS[0], one, member(7), 300) == framed
+    (run,) = said([(7, 1)], 0, 5)
+    sender, (one,), _, _ = run
+    assert [framed_alone(HEADERS[0], one, sender, 300)] == framed_each(HEADERS, [run], 300)

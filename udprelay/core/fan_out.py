@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from udprelay.core.endpoint import MAX_PAYLOAD
 from udprelay.core.listener import Listener
@@ -100,14 +100,21 @@ class FanOut:
         return self.payloads, self.senders
 
 
+Said: TypeAlias = tuple[Member, Sequence[bytes], int, int]
+"""
+What a session member says in a row: who it is, own sequences and payloads, the flags of all, and
+the bytes of each, 0 if they are not alike.
+"""
+
+
 class SessionFanOut(FanOut):
     """
     The same in a room that may have session members: they get all that happens, framed.
 
     :param sessions: of the room.
     :param keep_payloads: whether payloads are wanted also if no member gets them bare.
-    :ivar said: what was said, each as own sequence and payload.
-    :ivar runs: who said it: senders in turn, each with how many datagrams, and with what flags.
+    :ivar runs: what was said, by senders in turn.
+    :ivar said: how many datagrams that is, once it is sealed.
     :ivar framed: what session members get: what has happened in the room, then what was said.
     :ivar framed_senders: the sender of each of them, or :data:`~udprelay.core.room.NOBODY`.
     """
@@ -125,53 +132,50 @@ class SessionFanOut(FanOut):
         super().__init__(room)
         self.sessions = sessions
         self._bare = keep_payloads or room.has_bare
-        self.said: list[bytes] = []
-        self.runs: list[tuple[Member, int, int]] = []
+        self.runs: list[Said] = []
+        self.said = 0
         self.framed: Sequence[bytes]
         self.framed, self.framed_senders = sessions.take_entries()
 
     def add(self, payloads: Sequence[bytes], sender: Member) -> None:
         """Add what somebody who is no session member says."""
         super().add(payloads, sender)
-        self.said += [_NO_OWN + payload for payload in payloads]
-        self.runs.append((sender, len(payloads), RELIABLE))
+        self.runs += [
+            (sender, (_NO_OWN + payload,), RELIABLE, OWN + len(payload)) for payload in payloads
+        ]
 
     def add_data(self, datagram: bytes, sender: Member) -> None:
         """Add what a session member says: a datagram as it came from it."""
         flags = datagram[FLAGS_AT]
-        self.said.append(datagram[HEADER:])
-        self.runs.append((sender, 1, flags))
+        self.runs.append((sender, (datagram[HEADER:],), flags, len(datagram) - HEADER))
         if self._bare and not flags & AGAIN:
             self.payloads.append(datagram[UP_DATA:])
             self.senders.append(sender)
 
-    def add_stream(self, said: Sequence[bytes], flags: int, sender: Member) -> None:
+    def add_stream(self, sender: Member, said: Sequence[bytes], flags: int, size: int) -> None:
         """
         Add what a session member says unreliably, as :meth:`add_data` does one by one.
 
         :param said: own sequences and payloads.
+        :param size: bytes of each of these; 0 if they are not alike.
         """
-        self.said += said
-        self.runs.append((sender, len(said), flags))
+        self.runs.append((sender, said, flags, size))
         if self._bare:
             super().add([one[OWN:] for one in said], sender)
 
     def seal(self, listener: Listener | None, now: float) -> int:
         """Frame what was said; else as in any other room."""
-        said, size = len(self.said), 0
-        if said == 1:
-            # At light load each comes alone, and all that is done for it is done once more.
-            (one,), ((sender, _, flags),) = self.said, self.runs
-            size = len(one) - OWN
-            self.framed = [*self.framed, self.sessions.frame_one(one, flags, sender, now)]
-            self.framed_senders.append(sender)
-        elif said:
-            lengths = [*map(len, self.said)]
-            size, alike = sum(lengths) - OWN * said, lengths.count(lengths[0]) == said
-            framed = self.sessions.frame(self.said, self.runs, alike, now)
+        runs, said, size = self.runs, 0, 0
+        for sender, run, _, length in runs:
+            number = len(run)
+            said += number
+            size += number * length if length else sum(map(len, run))
+            self.framed_senders += [sender] * number
+        if said:
+            framed = self.sessions.frame(runs, said, now)
             self.framed = [*self.framed, *framed] if self.framed else framed
-            for sender, count, _ in self.runs:
-                self.framed_senders += [sender] * count
+            size -= OWN * said
+        self.said = said
         return self._count(listener, said, size, alike=said == len(self.framed))
 
     def for_group(self, group: Group) -> tuple[Sequence[bytes], Sequence[Member]]:

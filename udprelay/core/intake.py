@@ -152,7 +152,7 @@ class Intake:
 
 
 def _may_have_signature(datagrams: Sequence[bytes]) -> bool:
-    if len(datagrams) == 1:
+    if len(datagrams) == 1 or datagrams[0].startswith(SIGNATURE):
         return datagrams[0].startswith(SIGNATURE)
     # Where that is not all there is to it, each is looked at.
     return not all(datagrams) or SIGNATURE[0] in map(_first_byte_of, datagrams)

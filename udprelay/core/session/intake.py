@@ -75,13 +75,19 @@ class SessionIntake:
         """
         first = datagrams[0]
         session = listener.sessions.get(first[_ID])
-        if session is None or len(datagrams) == 1 or not _is_ordinary(session, source, first):
+        if (
+            session is None
+            or len(datagrams) == 1
+            or session.source != source
+            or session.allowance is not None
+            or first[_KIND] not in _UNRELIABLE
+        ):
             return False
-        said = _all_said(first[_HEADER], datagrams)
-        if said is None:
+        said, size = _all_said(first[_HEADER], datagrams)
+        if not said:
             return False
         session.last_heard = now
-        self._fan_outs.open_for(session).add_stream(said, first[FLAGS_AT], session)
+        self._fan_outs.open_for(session).add_stream(session, said, first[FLAGS_AT], size)
         return True
 
     def take(self, listener: Listener, source: Source, datagram: bytes, now: float) -> None:
@@ -191,28 +197,29 @@ def _is_ordinary(session: Session, source: Source, datagram: bytes) -> bool:
     )
 
 
-def _all_said(header: bytes, datagrams: Sequence[bytes]) -> Sequence[bytes] | None:
+def _all_said(header: bytes, datagrams: Sequence[bytes]) -> tuple[Sequence[bytes], int]:
     """
-    Return own sequences and payloads of datagrams; None if any is none that has that header.
+    Return own sequences and payloads of datagrams, and their size, 0 if they are not alike.
 
-    Hardly a step of the interpreter is for one datagram.
+    Nothing, if any of the datagrams is none that has this header. Hardly a step of the
+    interpreter is for one datagram.
     """
     number, lengths = len(datagrams), [*map(len, datagrams)]
     size = lengths[0]
     headers: Sequence[bytes]
     said: Sequence[bytes]
-    if lengths.count(size) == number:
+    if lengths.count(size) == number and size > UP_DATA:
         data = b"".join(datagrams)
         columns = _headers_and_said(number, size - HEADER).unpack(data)
         headers, said, ends = columns[::2], columns[1::2], data[_END_OF_OWN::size]
     elif min(lengths) <= UP_DATA:
-        return None
+        return (), 0
     else:
         headers, said = [*map(_header_of, datagrams)], [*map(_said_of, datagrams)]
-        ends = bytes(map(_end_of_own_of, datagrams))
+        size, ends = HEADER, bytes(map(_end_of_own_of, datagrams))
     if headers.count(header) != number or not _all_own(said, ends):
-        return None
-    return said
+        return (), 0
+    return said, size - HEADER
 
 
 @lru_cache(maxsize=4096)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
+from udprelay.core.fan_out import Said
 from udprelay.core.room import NOBODY, Kind, Member, Room
 from udprelay.core.session.departed import Departed, Left
-from udprelay.core.session.framing import (
-    Runs,
-    framed_alone,
-    framed_each,
-    framed_together,
-)
+from udprelay.core.session.framing import framed_alone, framed_each, framed_together
 from udprelay.core.session.history import History
 from udprelay.core.session.nick_table import NickTable
 from udprelay.core.session.session import Session
@@ -64,39 +60,32 @@ class RoomSessions:
 
     # What is said.
 
-    def frame(self, said: Sequence[bytes], runs: Runs, alike: bool, now: float) -> Sequence[bytes]:
+    def frame(self, runs: Sequence[Said], count: int, now: float) -> Sequence[bytes]:
         """
         Give what was said its places in the room sequence, and keep what is reliable.
 
-        :param said: own sequences and payloads.
-        :param alike: whether all have one size.
+        :param count: of the datagrams in all runs, at least one.
         :return: what session members get.
         """
-        history, headers, flags = self.history, self._headers, runs[0][2]
+        history, headers = self.history, self._headers
+        sender, said, flags, size = runs[0]
         first = history.newest + 1
         framed: Sequence[bytes]
-        if len(runs) > 1 and len({flags for _, _, flags in runs}) > 1:
-            framed = framed_each(headers, said, runs, first)
+        if count == 1:
+            # At light load each comes alone, and all that is done for it is done once more.
+            framed = [framed_alone(headers[flags], said[0], sender, first)]
+        elif len(runs) > 1 and len({flags for _, _, flags, _ in runs}) > 1:
+            framed = framed_each(headers, runs, first)
             history.extend([d if d[FLAGS_AT] & RELIABLE else b"" for d in framed], now)
             return framed
-        if alike:
-            framed = framed_together(headers[flags], said, runs, first)
+        elif size and (len(runs) == 1 or len({size for _, _, _, size in runs}) == 1):
+            framed = framed_together(headers[flags], runs, count, first)
         else:
-            framed = framed_each(headers, said, runs, first)
+            framed = framed_each(headers, runs, first)
         if flags & RELIABLE:
             history.extend(framed, now)
         else:
-            history.skip(len(framed))
-        return framed
-
-    def frame_one(self, said: bytes, flags: int, sender: Member, now: float) -> bytes:
-        """Do the same for one datagram."""
-        history = self.history
-        framed = framed_alone(self._headers[flags], said, sender, history.newest + 1)
-        if flags & RELIABLE:
-            history.extend([framed], now)
-        else:
-            history.skip(1)
+            history.skip(count)
         return framed
 
     def heartbeat(self) -> bytes:

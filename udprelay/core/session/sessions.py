@@ -127,8 +127,9 @@ class Sessions:
         room, runs = fan_out.room, fan_out.runs
         if self.rooms.spoke(room, now):
             self._output.deadline_nearer = True
-        place = fan_out.sessions.newest + 1 - len(fan_out.said)
-        for speaker, count, _ in runs:
+        place = fan_out.sessions.newest + 1 - fan_out.said
+        for speaker, said, _, _ in runs:
+            count = len(said)
             if isinstance(speaker, Session):
                 if speaker.own.add(place, count) < ACK_AT_ONCE:
                     self._later[speaker] = None
