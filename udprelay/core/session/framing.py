@@ -50,11 +50,21 @@ def framed_together(header: bytes, runs: Sequence[Said], total: int, first: int)
     data = bytearray().join(
         [pack(header, first, sender.number).join((b"", *said)) for sender, said, _, _ in runs]
     )
-    size, low = _HEAD.size + runs[0][3], first & 0xFF
-    if low + total <= 0x100:
+    size = _HEAD.size + runs[0][3]
+    _write_places(data, size, first, total)
+    return Joined(data, size)
+
+
+def _write_places(data: bytearray, size: int, first: int, total: int) -> None:
+    """Write ascending places into datagrams of ``size`` bytes that all have the first one."""
+    low, high = first & 0xFF, first >> 8 & 0xFF
+    over = low + total - 0x100
+    if over <= 0:
         data[_LAST_OF_PLACE::size] = _LAST_BYTES[low : low + total]
+    elif over <= 0x100 and high < 0xFF:
+        data[_LAST_OF_PLACE::size] = _LAST_BYTES[low:] + _LAST_BYTES[:over]
+        data[(total - over) * size + _LAST_OF_PLACE - 1 :: size] = bytes((high + 1,)) * over
     else:
         places = struct.pack(f">{total}Q", *range(first, first + total))
         for column in range(8):
             data[_PLACE + column :: size] = places[column::8]
-    return Joined(data, size)
