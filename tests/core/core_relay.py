@@ -11,6 +11,7 @@ from udprelay.core.endpoint import Endpoint, endpoint
 from udprelay.core.events import DatagramsDropped, Event
 from udprelay.core.fan_out import FanOut
 from udprelay.core.hub import Hub, Reply
+from udprelay.core.joined import join_if_alike
 from udprelay.core.room import Member
 from udprelay.core.rules import (
     Label,
@@ -65,6 +66,7 @@ class Relay:
     The shell of a hub: delivers what it says, keeps what arrives.
 
     :ivar inboxes: the payloads delivered to each source; the console's under ``console``.
+    :ivar joins: whether what one source sends in a row comes in one buffer, if it has one size.
     """
 
     def __init__(self, rules: RelayRules | None = None, own: Iterable[str] = ()) -> None:
@@ -76,6 +78,8 @@ class Relay:
             name: self.hub.open_listener(name, read_endpoint) for name in self.hub.rules.listeners
         }
 
+    joins = False
+
     def receive(self, source: str, *payloads: bytes, listener: str = "main") -> None:
         """Let datagrams come in, one at a time."""
         for payload in payloads or (b"",):
@@ -83,6 +87,9 @@ class Relay:
 
     def receive_batch(self, *batch: tuple[str, bytes], listener: str = "main") -> None:
         bursts = in_bursts(batch)
+        if self.joins:
+            # As they come where all of a batch have one size.
+            bursts = [(source, join_if_alike(said) or said) for source, said in bursts]
         self.deliver(self.hub.receive(self.listeners[listener], bursts, self.now))
         self.settle()
 

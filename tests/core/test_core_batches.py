@@ -33,9 +33,12 @@ relay_rules = st.builds(
 )
 
 
-def seen(rules: RelayRules, batches: list[list[tuple[str, bytes]]]) -> tuple[object, ...]:
+def seen(
+    rules: RelayRules, batches: list[list[tuple[str, bytes]]], joins: bool = False
+) -> tuple[object, ...]:
     """Run batches through a new relay; return all that anybody can see of them."""
     relay = Relay(rules)
+    relay.joins = joins
     relay.target(TARGET)
     relay.hub.add_console("lobby", "terminal", relay.now)
     for batch in batches:
@@ -54,13 +57,18 @@ def seen(rules: RelayRules, batches: list[list[tuple[str, bytes]]]) -> tuple[obj
     return relay.inboxes, replies, counters, of_the_room, relay.dropped(), events
 
 
-@given(relay_rules, st.lists(st.tuples(sources, payloads)), st.lists(st.integers(0, 40)))
+@given(
+    relay_rules,
+    st.lists(st.tuples(sources, payloads)),
+    st.lists(st.integers(0, 40)),
+    st.booleans(),
+)
 def test_how_datagrams_fall_into_batches_makes_no_difference(
-    rules: RelayRules, datagrams: list[tuple[str, bytes]], cuts: list[int]
+    rules: RelayRules, datagrams: list[tuple[str, bytes]], cuts: list[int], joins: bool
 ) -> None:
     edges = [0, *sorted(min(cut, len(datagrams)) for cut in cuts), len(datagrams)]
     batches = [datagrams[start:end] for start, end in pairwise(edges)]
-    assert seen(rules, batches) == seen(rules, [[datagram] for datagram in datagrams])
+    assert seen(rules, batches, joins) == seen(rules, [[datagram] for datagram in datagrams])
 
 
 @given(st.lists(st.tuples(sources, payloads)))

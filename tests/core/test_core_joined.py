@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.core.joined import Joined
+from udprelay.core.joined import Joined, join_if_alike
 
 sizes = st.integers(1, 5)
 alike = sizes.flatmap(lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1))
@@ -39,3 +39,15 @@ def test_there_are_no_more_than_there_are() -> None:
 def test_what_is_joined_has_nothing_left_out() -> None:
     with pytest.raises(ValueError, match="step"):
         joined([b"ab", b"cd"])[::2]
+
+
+@given(alike)
+def test_those_of_one_size_can_be_joined(datagrams: list[bytes]) -> None:
+    both = join_if_alike(datagrams)
+    assert both is not None
+    assert list(both) == datagrams
+
+
+@pytest.mark.parametrize("datagrams", [[b"ab", b"c"], [b"", b""]])
+def test_others_can_not(datagrams: list[bytes]) -> None:
+    assert join_if_alike(datagrams) is None

@@ -214,16 +214,20 @@ class TestUnreliable:
 class TestStreams:
     """Many datagrams of one stream in a row are looked at less closely: that must not show."""
 
-    def test_own_sequences_may_be_any(self) -> None:
+    @pytest.fixture(params=[False, True], ids=["listed", "joined"])
+    def relay(self, request: pytest.FixtureRequest) -> SessionRelay:
         relay = SessionRelay()
+        relay.joins = request.param
+        return relay
+
+    def test_own_sequences_may_be_any(self, relay: SessionRelay) -> None:
         anna, bert = joined(relay, "anna", "bert")
         every = [1, 255, 256, 511, 2**24, 2**32 - 2, 7]
         relay.receive_batch(*[(anna.source, anna.data(b"x", 0, own)) for own in every])
         assert [d.own for d in bert.take(Data)] == every
 
     @pytest.mark.parametrize("cut", [0, 3, 13, 14, 17, 18])
-    def test_one_that_is_cut_short_is_dropped(self, cut: int) -> None:
-        relay = SessionRelay()
+    def test_one_that_is_cut_short_is_dropped(self, relay: SessionRelay, cut: int) -> None:
         anna, bert = joined(relay, "anna", "bert")
         stream = [anna.data(b"x", 0) for _ in range(4)]
         stream[2] = stream[2][:cut]
@@ -231,8 +235,13 @@ class TestStreams:
         # The last is from a plain member, if nothing is there that tells otherwise.
         assert [d.own for d in bert.take(Data)] == [1, 2, 4]
 
-    def test_one_without_an_own_sequence_is_dropped(self) -> None:
-        relay = SessionRelay()
+    def test_many_without_a_payload_are_dropped(self, relay: SessionRelay) -> None:
+        anna, bert = joined(relay, "anna", "bert")
+        relay.receive_batch(*[(anna.source, anna.data(b"x", 0)[:18]) for _ in range(4)])
+        assert bert.take() == []
+        assert relay.dropped() == {"malformed": 4}
+
+    def test_one_without_an_own_sequence_is_dropped(self, relay: SessionRelay) -> None:
         anna, bert = joined(relay, "anna", "bert")
         stream = [anna.data(b"x", 0) for _ in range(4)]
         stream[2] = stream[2][:14] + bytes(4) + b"x"
@@ -240,8 +249,7 @@ class TestStreams:
         assert [d.own for d in bert.take(Data)] == [1, 2, 4]
         assert relay.dropped() == {"malformed": 1}
 
-    def test_one_from_elsewhere_is_noticed(self) -> None:
-        relay = SessionRelay()
+    def test_one_from_elsewhere_is_noticed(self, relay: SessionRelay) -> None:
         anna, bert = joined(relay, "anna", "bert")
         stream = [(anna.source, anna.data(b"12345", 0)) for _ in range(4)]
         stream[2] = (CARL, stream[2][1])
@@ -249,8 +257,7 @@ class TestStreams:
         assert len(bert.take(Data)) == 4
         assert len(relay.inboxes[CARL]) == 1
 
-    def test_others_may_speak_in_between(self) -> None:
-        relay = SessionRelay()
+    def test_others_may_speak_in_between(self, relay: SessionRelay) -> None:
         anna, bert = joined(relay, "anna", "bert")
         relay.receive_batch(
             (anna.source, anna.data(b"1", 0)),

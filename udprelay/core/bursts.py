@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from udprelay.core.joined import Joined
 from udprelay.core.listener import Source
 
-Burst: TypeAlias = tuple[Source, list[bytes]]
+Burst: TypeAlias = tuple[Source, list[bytes] | Joined]
 """A source and its datagrams, at least one, in order."""
 
 

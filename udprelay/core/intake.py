@@ -10,6 +10,7 @@ from udprelay.core.bursts import Burst
 from udprelay.core.drops import DropReason
 from udprelay.core.fan_out import FanOut
 from udprelay.core.fan_outs import FanOuts
+from udprelay.core.joined import Joined
 from udprelay.core.listener import Listener, Source
 from udprelay.core.room import Kind, Member
 from udprelay.core.session.intake import SessionIntake
@@ -54,11 +55,11 @@ class Intake:
             if looks and _may_have_signature(datagrams):
                 self._take(listener, source, datagrams, now)
             else:
-                self._take_plain(listener, source, datagrams, now)
+                self._take_plain(listener, source, [*datagrams], now)
         return self._fan_outs.finish(listener, now)
 
     def _take(
-        self, listener: Listener, source: Source, datagrams: Sequence[bytes], now: float
+        self, listener: Listener, source: Source, datagrams: list[bytes] | Joined, now: float
     ) -> None:
         """Take what one source has sent in a row, with and without the signature."""
         if self._session_intake.take_stream(listener, source, datagrams, now):
@@ -151,8 +152,10 @@ class Intake:
         return None
 
 
-def _may_have_signature(datagrams: Sequence[bytes]) -> bool:
-    if len(datagrams) == 1 or datagrams[0].startswith(SIGNATURE):
+def _may_have_signature(datagrams: list[bytes] | Joined) -> bool:
+    """Return whether any has; if it is not as simple as that, each is looked at."""
+    if isinstance(datagrams, Joined):
+        return SIGNATURE[0] in datagrams.data[:: datagrams.size]
+    if len(datagrams) == 1:
         return datagrams[0].startswith(SIGNATURE)
-    # Where that is not all there is to it, each is looked at.
     return not all(datagrams) or SIGNATURE[0] in map(_first_byte_of, datagrams)

@@ -8,7 +8,7 @@ from typing import overload
 
 class Joined(Sequence[bytes]):
     """
-    Datagrams of one size in one buffer, as they go out together.
+    Datagrams of one size in one buffer, as they came in or go out together.
 
     :param data: all of them; nobody changes it any more.
     :param size: bytes of each.
@@ -25,7 +25,7 @@ class Joined(Sequence[bytes]):
 
     def __iter__(self) -> Iterator[bytes]:
         data, size = bytes(self.data), self.size
-        return (data[start : start + size] for start in range(0, len(data), size))
+        return iter([data[start : start + size] for start in range(0, len(data), size)])
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...
@@ -50,3 +50,12 @@ class Joined(Sequence[bytes]):
         if end - start == len(self):
             return self
         return Joined(self.data[start * size : end * size], size)
+
+
+def join_if_alike(datagrams: Sequence[bytes]) -> Joined | None:
+    """Return datagrams, at least one, as joined; None if they have not all one size, above 0."""
+    lengths = [*map(len, datagrams)]
+    size = lengths[0]
+    if not size or lengths.count(size) != len(datagrams):
+        return None
+    return Joined(b"".join(datagrams), size)

@@ -7,11 +7,15 @@ processor's caches would have to hold them all.
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from udprelay.core.bursts import Burst, in_bursts
 from udprelay.core.endpoint import MAX_PAYLOAD
+from udprelay.core.joined import Joined
 from udprelay.net import mmsg
 from udprelay.net.batch_sizes import BATCH
 from udprelay.net.mmsg import Memory, ffi
@@ -19,10 +23,21 @@ from udprelay.net.unicast import Unicast
 
 _SLOT = 65_536
 
+_MOST_PACKED = 2048
+"""Bytes of a datagram that is packed."""
+
+_ENOUGH = 16
+# A batch of so many tells what the next ones will be like.
+
 
 class ReadBuffers:
     """
     One ``struct mmsghdr`` for each datagram of a batch, for ``recvmmsg`` to fill in.
+
+    Datagrams mostly come with many of one size. These are packed: their first bytes, as many as
+    those of the last large batch had, are read one behind the other, and whatever is longer goes
+    on in a slot of its own. So a batch in which nothing is longer or shorter is taken in one
+    piece.
 
     :param name_size: bytes of a socket address of this family.
     :ivar headers: the array.
@@ -32,42 +47,82 @@ class ReadBuffers:
         self._name_size = name_size
         self._names = Memory(name_size * BATCH)
         self._first_name = self._names.view[:name_size]
-        self._memory = ffi.new("char[]", _SLOT * BATCH)
-        self._payloads = ffi.buffer(self._memory)
         self._name_offsets = [name_size * i for i in range(BATCH)]
+        self._packed_memory = ffi.new("char[]", _MOST_PACKED * BATCH)
+        self._packed = ffi.buffer(self._packed_memory)
+        self._slot_memory = ffi.new("char[]", _SLOT * BATCH)
+        self._slots = ffi.buffer(self._slot_memory)
         self._offsets = [_SLOT * i for i in range(BATCH)]
-        self._iov = Memory(16 * BATCH)
+        self._iov = Memory(32 * BATCH)
         self._headers = Memory(8 * mmsg.WORDS * BATCH)
-        first = int(ffi.cast("uintptr_t", self._memory))
+        first = int(ffi.cast("uintptr_t", self._slot_memory))
         words, halves = self._headers.words, self._headers.halves
         for i in range(BATCH):
-            self._iov.words[2 * i] = first + _SLOT * i
-            self._iov.words[2 * i + 1] = _SLOT
+            self._iov.words[4 * i + 2] = first + _SLOT * i
             words[mmsg.WORDS * i + mmsg.NAME] = self._names.address + name_size * i
-            words[mmsg.WORDS * i + mmsg.IOV] = self._iov.address + 16 * i
-            words[mmsg.WORDS * i + mmsg.IOV_LENGTH] = 1
+            words[mmsg.WORDS * i + mmsg.IOV] = self._iov.address + 32 * i
+            words[mmsg.WORDS * i + mmsg.IOV_LENGTH] = 2
             halves[mmsg.HALVES * i + mmsg.NAME_LENGTH] = name_size
         self._lengths = halves[mmsg.LENGTH :: mmsg.HALVES]
         self.headers: Any = self._headers.headers()
+        self._pack(0)
+
+    def _pack(self, size: int) -> None:
+        """Pack the first ``size`` bytes of each datagram from now on; 0 is nothing."""
+        first = int(ffi.cast("uintptr_t", self._packed_memory))
+        words = self._iov.words
+        words[0::4] = memoryview(array("Q", [first + size * i for i in range(BATCH)]))
+        words[1::4] = memoryview(array("Q", [size]) * BATCH)
+        words[3::4] = memoryview(array("Q", [_SLOT - size]) * BATCH)
+        self._size = size
 
     def take(self, count: int) -> tuple[list[Burst], int]:
         """Return the first ``count`` datagrams, but those that are too long; and how many are."""
-        buffer, size = self._payloads, self._name_size
         if count == 1 and (length := self._lengths[0]) <= MAX_PAYLOAD:
-            return [(self._first_name.tobytes(), [buffer[:length]])], 0
-        names = self._names.view[: size * count].tobytes()
+            return [(self._first_name.tobytes(), self._datagrams([length]))], 0
         lengths = self._lengths[:count].tolist()
-        datagrams = [
-            buffer[o : o + length] for o, length in zip(self._offsets, lengths, strict=False)
-        ]
-        if max(lengths) <= MAX_PAYLOAD and names == (first := names[:size]) * count:
-            return [(first, datagrams)], 0
-        sources = [names[n : n + size] for n in self._name_offsets[:count]]
+        names = self._names.view[: self._name_size * count].tobytes()
+        length, alike = lengths[0], lengths.count(lengths[0]) == count
+        if alike and length == self._size > 0:
+            return self._in_joined_bursts(names, count), 0
+        datagrams = self._datagrams(lengths)
+        if count >= _ENOUGH:
+            self._pack(length if alike and length <= _MOST_PACKED else 0)
+        pairs = zip(self._sources(names, count), datagrams, strict=True)
         if max(lengths) <= MAX_PAYLOAD:
-            return in_bursts(zip(sources, datagrams, strict=True)), 0
-        pairs = zip(sources, datagrams, strict=True)
+            return in_bursts(pairs), 0
         fit = [(source, datagram) for source, datagram in pairs if len(datagram) <= MAX_PAYLOAD]
         return in_bursts(fit), count - len(fit)
+
+    def _datagrams(self, lengths: Sequence[int]) -> list[bytes]:
+        packed, slots, size = self._packed, self._slots, self._size
+        if not size:
+            return [slots[at : at + n] for at, n in zip(self._offsets, lengths, strict=False)]
+        return [
+            packed[size * index : size * index + length]
+            if length <= size
+            else packed[size * index : size * (index + 1)] + slots[at : at + length - size]
+            for index, (at, length) in enumerate(zip(self._offsets, lengths, strict=False))
+        ]
+
+    def _sources(self, names: bytes, count: int) -> list[bytes]:
+        size = self._name_size
+        return [names[at : at + size] for at in self._name_offsets[:count]]
+
+    def _in_joined_bursts(self, names: bytes, count: int) -> list[Burst]:
+        """Return packed datagrams that all have one size."""
+        size, data = self._size, self._packed[: self._size * count]
+        first = names[: self._name_size]
+        if names == first * count:
+            return [(first, Joined(data, size))]
+        bursts: list[Burst] = []
+        start = 0
+        for source, group in groupby(self._sources(names, count)):
+            end = start + len([*group])
+            part = data[start * size : end * size]
+            bursts.append((source, [part] if end - start == 1 else Joined(part, size)))
+            start = end
+        return bursts
 
 
 class SendBuffers:

@@ -47,9 +47,11 @@ def framed_together(header: bytes, runs: Sequence[Said], total: int, first: int)
     :param total: how many there are.
     """
     pack = _HEAD.pack
-    data = bytearray().join(
-        [pack(header, first, sender.number).join((b"", *said)) for sender, said, _, _ in runs]
-    )
+    each = [
+        bytearray(pack(header, first, sender.number)).join((b"", *said))
+        for sender, said, _, _ in runs
+    ]
+    data = each[0] if len(each) == 1 else bytearray().join(each)
     size = _HEAD.size + runs[0][3]
     _write_places(data, size, first, total)
     return Joined(data, size)

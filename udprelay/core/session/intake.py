@@ -11,6 +11,7 @@ from operator import itemgetter
 from udprelay.core.drops import DropReason
 from udprelay.core.fan_out import SessionFanOut
 from udprelay.core.fan_outs import FanOuts
+from udprelay.core.joined import Joined, join_if_alike
 from udprelay.core.listener import Listener, Source
 from udprelay.core.session.conversation import LEAST_PATH
 from udprelay.core.session.joining import LARGEST_PAYLOAD
@@ -66,28 +67,31 @@ class SessionIntake:
         self.moved: dict[Session, tuple[Listener, Source]] = {}
 
     def take_stream(
-        self, listener: Listener, source: Source, datagrams: Sequence[bytes], now: float
+        self, listener: Listener, source: Source, datagrams: list[bytes] | Joined, now: float
     ) -> bool:
         """
         Take what one source has sent in a row, if it is unreliable data of one member.
 
         :return: whether it is; if not, nothing has been taken.
         """
-        first = datagrams[0]
-        session = listener.sessions.get(first[_ID])
+        if len(datagrams) == 1:
+            return False
+        joined = datagrams if isinstance(datagrams, Joined) else join_if_alike(datagrams)
+        header = bytes((datagrams[0] if joined is None else joined.data)[_HEADER])
+        session = listener.sessions.get(header[_ID])
         if (
             session is None
-            or len(datagrams) == 1
             or session.source != source
             or session.allowance is not None
-            or first[_KIND] not in _UNRELIABLE
+            or header[_KIND] not in _UNRELIABLE
         ):
             return False
-        said, size = _all_said(first[_HEADER], datagrams)
+        said = _all_said(header, datagrams) if joined is None else _all_said_alike(header, joined)
         if not said:
             return False
         session.last_heard = now
-        self._fan_outs.open_for(session).add_stream(session, said, first[FLAGS_AT], size)
+        size = 0 if joined is None else joined.size - HEADER
+        self._fan_outs.open_for(session).add_stream(session, said, header[FLAGS_AT], size)
         return True
 
     def take(self, listener: Listener, source: Source, datagram: bytes, now: float) -> None:
@@ -197,29 +201,25 @@ def _is_ordinary(session: Session, source: Source, datagram: bytes) -> bool:
     )
 
 
-def _all_said(header: bytes, datagrams: Sequence[bytes]) -> tuple[Sequence[bytes], int]:
-    """
-    Return own sequences and payloads of datagrams, and their size, 0 if they are not alike.
+def _all_said_alike(header: bytes, datagrams: Joined) -> Sequence[bytes]:
+    """Return what :func:`_all_said` would; hardly a step of the interpreter is for one of them."""
+    size, number = datagrams.size, len(datagrams)
+    if size <= UP_DATA:
+        return ()
+    columns = _headers_and_said(number, size - HEADER).unpack(datagrams.data)
+    said = columns[1::2]
+    ends = datagrams.data[_END_OF_OWN::size]
+    return said if columns[::2].count(header) == number and _all_own(said, ends) else ()
 
-    Nothing, if any of the datagrams is none that has this header. Hardly a step of the
-    interpreter is for one datagram.
-    """
-    number, lengths = len(datagrams), [*map(len, datagrams)]
-    size = lengths[0]
-    headers: Sequence[bytes]
-    said: Sequence[bytes]
-    if lengths.count(size) == number and size > UP_DATA:
-        data = b"".join(datagrams)
-        columns = _headers_and_said(number, size - HEADER).unpack(data)
-        headers, said, ends = columns[::2], columns[1::2], data[_END_OF_OWN::size]
-    elif min(lengths) <= UP_DATA:
-        return (), 0
-    else:
-        headers, said = [*map(_header_of, datagrams)], [*map(_said_of, datagrams)]
-        size, ends = HEADER, bytes(map(_end_of_own_of, datagrams))
-    if headers.count(header) != number or not _all_own(said, ends):
-        return (), 0
-    return said, size - HEADER
+
+def _all_said(header: bytes, datagrams: Sequence[bytes]) -> Sequence[bytes]:
+    """Return own sequences and payloads, or nothing if any is no datagram with that header."""
+    if min(map(len, datagrams)) <= UP_DATA:
+        return ()
+    if [*map(_header_of, datagrams)].count(header) != len(datagrams):
+        return ()
+    said, ends = [*map(_said_of, datagrams)], bytes(map(_end_of_own_of, datagrams))
+    return said if _all_own(said, ends) else ()
 
 
 @lru_cache(maxsize=4096)
@@ -227,7 +227,7 @@ def _headers_and_said(number: int, size: int) -> struct.Struct:
     return struct.Struct(f"{HEADER}s{size}s" * number)
 
 
-def _all_own(said: Sequence[bytes], ends: bytes) -> bool:
+def _all_own(said: Sequence[bytes], ends: bytes | bytearray) -> bool:
     """Return whether each has an own sequence; their last bytes tell of most."""
     for end in _ENDS_OF_NO_OWN:
         at = ends.find(end) if end in ends else -1
