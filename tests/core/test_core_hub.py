@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from core_relay import ANNA, BERT, CARL, LABELLED, Relay, open_to_all, plain_only, with_room
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from udprelay.core.endpoint import MAX_PAYLOAD
@@ -50,9 +50,14 @@ def test_payloads_arrive_exactly_as_sent(payload: bytes) -> None:
     assert relay.inboxes == {BERT: [payload]}
 
 
-@given(st.lists(st.binary(min_size=1)))
-def test_datagrams_of_one_sender_arrive_in_order(payloads: list[bytes]) -> None:
+@given(
+    st.one_of(st.lists(st.binary(min_size=1)), st.lists(st.binary(min_size=3, max_size=3))),
+    st.booleans(),
+)
+@example([b"\xfdUR\x01", b"\xfd..."], joins=True)
+def test_datagrams_of_one_sender_arrive_in_order(payloads: list[bytes], joins: bool) -> None:
     relay = Relay(plain_only())
+    relay.joins = joins
     relay.join(ANNA, BERT)
     relay.receive_batch(*((ANNA, payload) for payload in payloads))
     assert relay.inboxes[BERT] == payloads

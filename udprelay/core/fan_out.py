@@ -114,13 +114,14 @@ class SessionFanOut(FanOut):
     :param sessions: of the room.
     :param keep_payloads: whether payloads are wanted also if no member gets them bare.
     :ivar runs: what was said, by senders in turn.
-    :ivar said: how many datagrams that is, once it is sealed.
+    :ivar said: how many datagrams that is.
     :ivar framed: what session members get: what has happened in the room, then what was said.
     :ivar framed_senders: the sender of each of them, or :data:`~udprelay.core.room.NOBODY`.
     """
 
     __slots__ = (
         "_bare",
+        "_size",
         "framed",
         "framed_senders",
         "runs",
@@ -133,21 +134,20 @@ class SessionFanOut(FanOut):
         self.sessions = sessions
         self._bare = keep_payloads or room.has_bare
         self.runs: list[Said] = []
-        self.said = 0
+        self.said = self._size = 0
         self.framed: Sequence[bytes]
         self.framed, self.framed_senders = sessions.take_entries()
 
     def add(self, payloads: Sequence[bytes], sender: Member) -> None:
         """Add what somebody who is no session member says."""
         super().add(payloads, sender)
-        self.runs += [
-            (sender, (_NO_OWN + payload,), RELIABLE, OWN + len(payload)) for payload in payloads
-        ]
+        for payload in payloads:
+            self._add(sender, (_NO_OWN + payload,), RELIABLE, OWN + len(payload))
 
     def add_data(self, datagram: bytes, sender: Member) -> None:
         """Add what a session member says: a datagram as it came from it."""
         flags = datagram[FLAGS_AT]
-        self.runs.append((sender, (datagram[HEADER:],), flags, len(datagram) - HEADER))
+        self._add(sender, (datagram[HEADER:],), flags, len(datagram) - HEADER)
         if self._bare and not flags & AGAIN:
             self.payloads.append(datagram[UP_DATA:])
             self.senders.append(sender)
@@ -159,24 +159,24 @@ class SessionFanOut(FanOut):
         :param said: own sequences and payloads.
         :param size: bytes of each of these; 0 if they are not alike.
         """
-        self.runs.append((sender, said, flags, size))
+        self._add(sender, said, flags, size)
         if self._bare:
             super().add([one[OWN:] for one in said], sender)
 
+    def _add(self, sender: Member, said: Sequence[bytes], flags: int, size: int) -> None:
+        number = len(said)
+        self.runs.append((sender, said, flags, size))
+        self.said += number
+        self._size += (number * size if size else sum(map(len, said))) - OWN * number
+        self.framed_senders += [sender] * number
+
     def seal(self, listener: Listener | None, now: float) -> int:
         """Frame what was said; else as in any other room."""
-        runs, said, size = self.runs, 0, 0
-        for sender, run, _, length in runs:
-            number = len(run)
-            said += number
-            size += number * length if length else sum(map(len, run))
-            self.framed_senders += [sender] * number
+        said = self.said
         if said:
-            framed = self.sessions.frame(runs, said, now)
+            framed = self.sessions.frame(self.runs, said, now)
             self.framed = [*self.framed, *framed] if self.framed else framed
-            size -= OWN * said
-        self.said = said
-        return self._count(listener, said, size, alike=said == len(self.framed))
+        return self._count(listener, said, self._size, alike=said == len(self.framed))
 
     def for_group(self, group: Group) -> tuple[Sequence[bytes], Sequence[Member]]:
         """Return payloads and senders as the members of ``group`` get them."""

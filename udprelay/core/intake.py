@@ -50,40 +50,44 @@ class Intake:
             if single is not None:
                 return [single]
         self._fan_outs.begin()
-        looks = listener.first_byte >= 0
+        members, first = listener.members, listener.first_byte
+        room = None
         for source, datagrams in batch:
-            if looks and _may_have_signature(datagrams):
+            member = members.get(source)
+            if member is None or not _are_payloads(datagrams, first):
+                # It may close the fan-out that is open.
+                room = None
                 self._take(listener, source, datagrams, now)
-            else:
-                self._take_plain(listener, source, [*datagrams], now)
+                continue
+            member.last_heard = now
+            if member.room is not room:
+                room = member.room
+                add = self._fan_outs.open(room).add
+            add(datagrams, member)
         return self._fan_outs.finish(listener, now)
 
     def _take(
         self, listener: Listener, source: Source, datagrams: list[bytes] | Joined, now: float
     ) -> None:
-        """Take what one source has sent in a row, with and without the signature."""
-        if self._session_intake.take_stream(listener, source, datagrams, now):
+        """Take what one source has sent in a row, whatever it is."""
+        looks, many = listener.first_byte >= 0, len(datagrams) > 1
+        if looks and many and self._session_intake.take_stream(listener, source, datagrams, now):
             return
         for datagram in datagrams:
-            if datagram.startswith(SIGNATURE):
+            if looks and datagram.startswith(SIGNATURE):
                 self._session_intake.take(listener, source, datagram, now)
             else:
-                self._take_plain(listener, source, (datagram,), now)
+                self._take_plain(listener, source, datagram, now)
 
-    def _take_plain(
-        self, listener: Listener, source: Source, payloads: Sequence[bytes], now: float
-    ) -> None:
-        """Take what one source has sent in a row without the signature."""
+    def _take_plain(self, listener: Listener, source: Source, payload: bytes, now: float) -> None:
         member = listener.members.get(source)
         if member is None:
-            member, payloads = self._admit_one_of(listener, source, payloads, now)
+            member, payload = self._admit(listener, source, payload, now)
             if member is None:
                 return
         member.last_heard = now
-        if not all(payloads):
-            payloads = [payload for payload in payloads if payload]
-        if payloads:
-            self._fan_outs.open(member.room).add(payloads, member)
+        if payload:
+            self._fan_outs.open(member.room).add((payload,), member)
 
     def _single(
         self, listener: Listener, source: Source, payload: bytes, now: float
@@ -104,17 +108,6 @@ class Intake:
             return None
         member.last_heard = now
         return self._fan_outs.single(listener, payload, member, now)
-
-    def _admit_one_of(
-        self, listener: Listener, source: Source, payloads: Sequence[bytes], now: float
-    ) -> tuple[Member | None, Sequence[bytes]]:
-        """Return the member that one of those makes of a source, and what to relay of it."""
-        rest = iter(payloads)
-        for first in rest:
-            member, payload = self._admit(listener, source, first, now)
-            if member is not None:
-                return member, [payload, *rest]
-        return None, ()
 
     def _admit(
         self, listener: Listener, source: Source, payload: bytes, now: float
@@ -152,10 +145,10 @@ class Intake:
         return None
 
 
-def _may_have_signature(datagrams: list[bytes] | Joined) -> bool:
-    """Return whether any has; if it is not as simple as that, each is looked at."""
+def _are_payloads(datagrams: list[bytes] | Joined, first_byte: int) -> bool:
+    """Return whether no datagram is empty, and none may have the signature."""
     if isinstance(datagrams, Joined):
-        return SIGNATURE[0] in datagrams.data[:: datagrams.size]
+        return first_byte < 0 or first_byte not in datagrams.data[:: datagrams.size]
     if len(datagrams) == 1:
-        return datagrams[0].startswith(SIGNATURE)
-    return not all(datagrams) or SIGNATURE[0] in map(_first_byte_of, datagrams)
+        return bool(datagrams[0]) and datagrams[0][0] != first_byte
+    return all(datagrams) and first_byte not in map(_first_byte_of, datagrams)

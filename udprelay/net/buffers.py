@@ -10,7 +10,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from functools import cache
-from itertools import groupby
+from itertools import compress, pairwise
+from operator import ne
 from typing import Any
 
 from udprelay.core.bursts import Burst, in_bursts
@@ -115,14 +116,17 @@ class ReadBuffers:
         first = names[: self._name_size]
         if names == first * count:
             return [(first, Joined(data, size))]
-        bursts: list[Burst] = []
-        start = 0
-        for source, group in groupby(self._sources(names, count)):
-            end = start + len([*group])
-            part = data[start * size : end * size]
-            bursts.append((source, [part] if end - start == 1 else Joined(part, size)))
-            start = end
-        return bursts
+        sources = self._sources(names, count)
+        starts = [0, *compress(range(1, count), map(ne, sources, sources[1:])), count]
+        return [
+            (
+                sources[start],
+                [data[start * size : end * size]]
+                if end - start == 1
+                else Joined(data[start * size : end * size], size),
+            )
+            for start, end in pairwise(starts)
+        ]
 
 
 class SendBuffers:

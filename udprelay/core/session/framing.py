@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from itertools import count
+from itertools import chain, count, repeat
+from operator import itemgetter
 
 from udprelay.core.fan_out import Said
 from udprelay.core.joined import Joined
@@ -14,6 +15,8 @@ from udprelay.core.wire.header import HEADER
 _HEAD = struct.Struct(f">{HEADER}sQI")
 """Header, room sequence, number of the sender. Own sequence and payload stay as they came."""
 _PLACE, _LAST_OF_PLACE = HEADER, HEADER + 7
+_NUMBER, _LAST_OF_NUMBER = HEADER + 8, HEADER + 11
+_said_of = itemgetter(1)
 _LAST_BYTES = bytes(range(0x100))
 
 
@@ -41,19 +44,17 @@ def framed_together(header: bytes, runs: Sequence[Said], total: int, first: int)
     """
     Return datagrams of one size and with the same flags, with their places in the room sequence.
 
-    Those of one run have one head, and then their places are written column by column: hardly a
+    Each gets the first one's head, in which column by column is changed what differs: hardly a
     step of the interpreter is for one datagram.
 
     :param total: how many there are.
     """
-    pack = _HEAD.pack
-    each = [
-        bytearray(pack(header, first, sender.number)).join((b"", *said))
-        for sender, said, _, _ in runs
-    ]
-    data = each[0] if len(each) == 1 else bytearray().join(each)
+    head = bytearray(_HEAD.pack(header, first, runs[0][0].number))
+    data = head.join((b"", *chain.from_iterable(map(_said_of, runs))))
     size = _HEAD.size + runs[0][3]
     _write_places(data, size, first, total)
+    if len(runs) > 1:
+        _write_numbers(data, size, runs, total)
     return Joined(data, size)
 
 
@@ -70,3 +71,17 @@ def _write_places(data: bytearray, size: int, first: int, total: int) -> None:
         places = struct.pack(f">{total}Q", *range(first, first + total))
         for column in range(8):
             data[_PLACE + column :: size] = places[column::8]
+
+
+def _write_numbers(data: bytearray, size: int, runs: Sequence[Said], total: int) -> None:
+    """Write who has sent each of the datagrams, of ``size`` bytes."""
+    numbers = [sender.number for sender, _, _, _ in runs]
+    if len(runs) < total:
+        times = [len(said) for _, said, _, _ in runs]
+        numbers = [*chain.from_iterable(map(repeat, numbers, times))]
+    if max(numbers) <= 0xFF:
+        data[_LAST_OF_NUMBER::size] = bytes(numbers)
+    else:
+        columns = struct.pack(f">{total}I", *numbers)
+        for column in range(4):
+            data[_NUMBER + column :: size] = columns[column::4]

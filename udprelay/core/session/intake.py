@@ -72,10 +72,9 @@ class SessionIntake:
         """
         Take what one source has sent in a row, if it is unreliable data of one member.
 
+        :param datagrams: more than one.
         :return: whether it is; if not, nothing has been taken.
         """
-        if len(datagrams) == 1:
-            return False
         joined = datagrams if isinstance(datagrams, Joined) else join_if_alike(datagrams)
         header = bytes((datagrams[0] if joined is None else joined.data)[_HEADER])
         session = listener.sessions.get(header[_ID])
