@@ -54,7 +54,7 @@ def test_payloads_arrive_exactly_as_sent(payload: bytes) -> None:
     st.one_of(st.lists(st.binary(min_size=1)), st.lists(st.binary(min_size=3, max_size=3))),
     st.booleans(),
 )
-@example([b"\xfdUR\x01", b"\xfd..."], joins=True)
+@example([b"\xfdUR\x01", b"\xfd..."], True)
 def test_datagrams_of_one_sender_arrive_in_order(payloads: list[bytes], joins: bool) -> None:
     relay = Relay(plain_only())
     relay.joins = joins
