@@ -12,6 +12,7 @@ from udprelay.core.bursts import in_bursts
 from udprelay.core.endpoint import Endpoint, endpoint
 from udprelay.core.fan_out import FanOut, SessionFanOut
 from udprelay.core.hub import Hub
+from udprelay.core.joined import join_if_alike
 from udprelay.core.listener import Listener
 from udprelay.core.room import Member
 from udprelay.core.rules import (
@@ -127,7 +128,8 @@ class World:
             self._came[listener.name, source] += len(datagram)
             if self._proves(listener, source, datagram):
                 self._proven.add((listener.name, source))
-        bursts = in_bursts(batch)
+        # As they come where all of a batch have one size.
+        bursts = [(source, join_if_alike(said) or said) for source, said in in_bursts(batch)]
         self.deliver(self.hub.receive(listener, bursts, self.now))
 
     def prove(self, listener: Listener, source: str) -> None:

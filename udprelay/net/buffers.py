@@ -79,8 +79,8 @@ class ReadBuffers:
 
     def take(self, count: int) -> tuple[list[Burst], int]:
         """Return the first ``count`` datagrams, but those that are too long; and how many are."""
-        if count == 1 and (length := self._lengths[0]) <= MAX_PAYLOAD:
-            return [(self._first_name.tobytes(), self._datagrams([length]))], 0
+        if count == 1 and not self._size and (length := self._lengths[0]) <= MAX_PAYLOAD:
+            return [(self._first_name.tobytes(), [self._slots[:length]])], 0
         lengths = self._lengths[:count].tolist()
         names = self._names.view[: self._name_size * count].tobytes()
         length, alike = lengths[0], lengths.count(lengths[0]) == count
