@@ -7,10 +7,9 @@ from itertools import count, islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.core.fan_out import Said
 from udprelay.core.room import NOWHERE, Kind, Member, Room
 from udprelay.core.rules import RoomRules
-from udprelay.core.session.framing import framed_alone, framed_each, framed_together
+from udprelay.core.session.framing import Said, framed_alone, framed_each, framed_together
 from udprelay.core.wire import decode_from_relay
 from udprelay.core.wire.header import RELIABLE, Type, header
 from udprelay.core.wire.sequenced import Data

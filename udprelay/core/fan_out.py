@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from udprelay.core.endpoint import MAX_PAYLOAD
 from udprelay.core.listener import Listener
 from udprelay.core.room import Group, Member, Rendering, Room
 from udprelay.core.rules import Label
+from udprelay.core.session.framing import Said
 from udprelay.core.wire.header import AGAIN, FLAGS_AT, HEADER, RELIABLE, UP_DATA
 
 if TYPE_CHECKING:
@@ -98,13 +99,6 @@ class FanOut:
         if group.rendering is Rendering.LABELLED and self._labelled is not None:
             return self._labelled
         return self.payloads, self.senders
-
-
-Said: TypeAlias = tuple[Member, Sequence[bytes], int, int]
-"""
-What a session member says in a row: who it is, own sequences and payloads, the flags of all, and
-the bytes of each, 0 if they are not alike.
-"""
 
 
 class SessionFanOut(FanOut):

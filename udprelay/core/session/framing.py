@@ -6,11 +6,17 @@ import struct
 from collections.abc import Sequence
 from itertools import chain, count, repeat
 from operator import itemgetter
+from typing import TypeAlias
 
-from udprelay.core.fan_out import Said
 from udprelay.core.joined import Joined
 from udprelay.core.room import Member
 from udprelay.core.wire.header import HEADER
+
+Said: TypeAlias = tuple[Member, Sequence[bytes], int, int]
+"""
+What a session member says in a row: who it is, own sequences and payloads, the flags of all, and
+the bytes of each, 0 if they are not alike.
+"""
 
 _HEAD = struct.Struct(f">{HEADER}sQI")
 """Header, room sequence, number of the sender. Own sequence and payload stay as they came."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from udprelay.core.fan_out import Said
 from udprelay.core.room import NOBODY, Kind, Member, Room
 from udprelay.core.session.departed import Departed, Left
-from udprelay.core.session.framing import framed_alone, framed_each, framed_together
+from udprelay.core.session.framing import Said, framed_alone, framed_each, framed_together
 from udprelay.core.session.history import History
 from udprelay.core.session.nick_table import NickTable
 from udprelay.core.session.session import Session
