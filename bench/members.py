@@ -24,6 +24,7 @@ from time import process_time
 
 from attrs import frozen
 
+from udprelay.core.bursts import Burst
 from udprelay.core.endpoint import Endpoint, endpoint
 from udprelay.core.hub import Hub
 from udprelay.core.listener import Listener, Source
@@ -85,16 +86,16 @@ def sources(count: int) -> list[Source]:
     ]
 
 
-def batches(relay: Relay, members: int) -> Iterator[tuple[Listener, list[tuple[Source, bytes]]]]:
+def batches(relay: Relay, members: int) -> Iterator[tuple[Listener, list[Burst]]]:
     """Yield what the members of each room send to join."""
     rooms = len(relay.listeners)
     everybody = sources(rooms * members)
     for start in range(0, len(everybody), BATCH):
         listener = relay.listeners[start // BATCH % rooms]
-        yield listener, [(source, b"") for source in everybody[start : start + BATCH]]
+        yield listener, [(source, [b""]) for source in everybody[start : start + BATCH]]
 
 
-def join(relay: Relay, joining: Sequence[tuple[Listener, list[tuple[Source, bytes]]]]) -> None:
+def join(relay: Relay, joining: Sequence[tuple[Listener, list[Burst]]]) -> None:
     """Let all join."""
     hub = relay.hub
     for listener, batch in joining:
@@ -195,12 +196,14 @@ def grow(count: int) -> None:
         # Addresses are made as they come: what the hub does not keep is not counted.
         numbers = range(start, min(start + BATCH, count))
         batch = [
-            ((f"::ffff:10.{n >> 16}.{n >> 8 & 255}.{n & 255}", 1024 + n % 60_000, 0, 0), b"")
+            ((f"::ffff:10.{n >> 16}.{n >> 8 & 255}.{n & 255}", 1024 + n % 60_000, 0, 0), [b""])
             for n in numbers
         ]
         relay.hub.receive(relay.listeners[0], batch, float(start))
         relay.hub.take_events()
     gc.collect()
+    if relay.hub.roster.member_count != count:
+        raise SystemExit("not everybody has joined")
     print((resident() - before) // count)
 
 

@@ -69,7 +69,7 @@ def _check_session(session: Session) -> None:
     assert session.held_bytes == sum(early), "bytes early"
     bounded("private", len(session.private._datagrams), KEPT)
     bounded("reports", len(session.reports), 64)
-    bounded("own sequences told", len(session.own._told), 10 * 512)
+    bounded("own sequences told", len(session.own._told), RANGE.size * 512)
     waiting = RANGE.iter_unpack(session.own._waiting)
     assert session.own.pending == sum(count for _, count in waiting), "own sequences"
     assert 0 < session.first <= session.side.newest + 1, "the first room sequence"

@@ -71,14 +71,13 @@ class Relay:
 
     def __init__(self, rules: RelayRules | None = None, own: Iterable[str] = ()) -> None:
         self.now = START
+        self.joins = False
         self.inboxes: defaultdict[str, list[bytes]] = defaultdict(list)
         own_endpoints = set(map(read_endpoint, own))
         self.hub = Hub(rules or RelayRules(), SECRET, own_endpoints.__contains__, self.now)
         self.listeners = {
             name: self.hub.open_listener(name, read_endpoint) for name in self.hub.rules.listeners
         }
-
-    joins = False
 
     def receive(self, source: str, *payloads: bytes, listener: str = "main") -> None:
         """Let datagrams come in, one at a time."""

@@ -241,6 +241,20 @@ class TestStreams:
         assert bert.take() == []
         assert relay.dropped() == {"malformed": 4}
 
+    def test_what_has_another_beginning_is_none(self, relay: SessionRelay) -> None:
+        anna, bert = joined(relay, "anna", "bert")
+        said = [b"\xfdXX" + anna.data(b"x", 0)[3:] for _ in range(3)]
+        relay.receive_batch(*[(anna.source, payload) for payload in said])
+        # So they are a plain member's, with the first byte of the signature by chance.
+        assert [(d.own, d.payload) for d in bert.take(Data)] == [(0, payload) for payload in said]
+
+    def test_other_datagrams_in_between_are_taken_in_their_turn(self, relay: SessionRelay) -> None:
+        anna, bert = joined(relay, "anna", "bert")
+        stream = [anna.data(b"12345", 0) for _ in range(6)]
+        stream[2] = anna.data(b"12345", RELIABLE, own=1)
+        relay.receive_batch(*[(anna.source, datagram) for datagram in stream])
+        assert [d.flags for d in bert.take(Data)] == [0, 0, RELIABLE, 0, 0, 0]
+
     def test_one_without_an_own_sequence_is_dropped(self, relay: SessionRelay) -> None:
         anna, bert = joined(relay, "anna", "bert")
         stream = [anna.data(b"x", 0) for _ in range(4)]

@@ -10,15 +10,12 @@ from udprelay.core.listener import Listener
 from udprelay.core.room import Group, Member, Rendering, Room
 from udprelay.core.rules import Label
 from udprelay.core.session.framing import Said
-from udprelay.core.wire.header import AGAIN, FLAGS_AT, HEADER, RELIABLE, UP_DATA
+from udprelay.core.wire.header import AGAIN, FLAGS_AT, HEADER, OWN_SIZE, RELIABLE, UP_DATA
 
 if TYPE_CHECKING:
     from udprelay.core.session.room_sessions import RoomSessions
 
-OWN = UP_DATA - HEADER
-"""Bytes of the own sequence, which is in front of the payload."""
-
-_NO_OWN = bytes(OWN)
+_NO_OWN = bytes(OWN_SIZE)
 
 
 class FanOut:
@@ -135,8 +132,9 @@ class SessionFanOut(FanOut):
     def add(self, payloads: Sequence[bytes], sender: Member) -> None:
         """Add what somebody who is no session member says."""
         super().add(payloads, sender)
-        for payload in payloads:
-            self._add(sender, (_NO_OWN + payload,), RELIABLE, OWN + len(payload))
+        said = [_NO_OWN + payload for payload in payloads]
+        size = len(said[0])
+        self._add(sender, said, RELIABLE, size if size * len(said) == sum(map(len, said)) else 0)
 
     def add_data(self, datagram: bytes, sender: Member) -> None:
         """Add what a session member says: a datagram as it came from it."""
@@ -155,13 +153,13 @@ class SessionFanOut(FanOut):
         """
         self._add(sender, said, flags, size)
         if self._bare:
-            super().add([one[OWN:] for one in said], sender)
+            super().add([one[OWN_SIZE:] for one in said], sender)
 
     def _add(self, sender: Member, said: Sequence[bytes], flags: int, size: int) -> None:
         number = len(said)
         self.runs.append((sender, said, flags, size))
         self.said += number
-        self._size += (number * size if size else sum(map(len, said))) - OWN * number
+        self._size += (number * size if size else sum(map(len, said))) - OWN_SIZE * number
         self.framed_senders += [sender] * number
 
     def seal(self, listener: Listener | None, now: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from operator import itemgetter
 
 from udprelay.core.admission import Refused
@@ -16,9 +17,10 @@ from udprelay.core.room import Kind, Member
 from udprelay.core.session.intake import SessionIntake
 from udprelay.core.session.sessions import Sessions
 from udprelay.core.shared import Shared
-from udprelay.core.wire.header import SIGNATURE
+from udprelay.core.wire.header import HEADER, SIGNATURE
 
 _first_byte_of = itemgetter(0)
+_header_of = itemgetter(slice(HEADER))
 
 
 class Intake:
@@ -70,14 +72,22 @@ class Intake:
         self, listener: Listener, source: Source, datagrams: list[bytes] | Joined, now: float
     ) -> None:
         """Take what one source has sent in a row, whatever it is."""
-        looks, many = listener.first_byte >= 0, len(datagrams) > 1
-        if looks and many and self._session_intake.take_stream(listener, source, datagrams, now):
-            return
-        for datagram in datagrams:
-            if looks and datagram.startswith(SIGNATURE):
-                self._session_intake.take(listener, source, datagram, now)
-            else:
+        if listener.first_byte < 0:
+            for datagram in datagrams:
                 self._take_plain(listener, source, datagram, now)
+            return
+        session_intake = self._session_intake
+        if len(datagrams) > 1 and session_intake.take_stream(listener, source, datagrams, now):
+            return
+        for _, group in groupby(datagrams, _header_of):
+            alike = [*group]
+            if len(alike) > 1 and session_intake.take_stream(listener, source, alike, now):
+                continue
+            for datagram in alike:
+                if datagram.startswith(SIGNATURE):
+                    session_intake.take(listener, source, datagram, now)
+                else:
+                    self._take_plain(listener, source, datagram, now)
 
     def _take_plain(self, listener: Listener, source: Source, payload: bytes, now: float) -> None:
         member = listener.members.get(source)

@@ -79,21 +79,35 @@ class ReadBuffers:
 
     def take(self, count: int) -> tuple[list[Burst], int]:
         """Return the first ``count`` datagrams, but those that are too long; and how many are."""
-        if count == 1 and not self._size and (length := self._lengths[0]) <= MAX_PAYLOAD:
-            return [(self._first_name.tobytes(), [self._slots[:length]])], 0
+        if count == 1 and (length := self._lengths[0]) <= MAX_PAYLOAD:
+            return [(self._first_name.tobytes(), [self._first_datagram(length)])], 0
         lengths = self._lengths[:count].tolist()
         names = self._names.view[: self._name_size * count].tobytes()
-        length, alike = lengths[0], lengths.count(lengths[0]) == count
-        if alike and length == self._size > 0:
+        if self._size and lengths.count(self._size) == count:
             return self._in_joined_bursts(names, count), 0
         datagrams = self._datagrams(lengths)
         if count >= _ENOUGH:
-            self._pack(length if alike and length <= _MOST_PACKED else 0)
+            self._expect(lengths)
         pairs = zip(self._sources(names, count), datagrams, strict=True)
         if max(lengths) <= MAX_PAYLOAD:
             return in_bursts(pairs), 0
         fit = [(source, datagram) for source, datagram in pairs if len(datagram) <= MAX_PAYLOAD]
         return in_bursts(fit), count - len(fit)
+
+    def _expect(self, lengths: Sequence[int]) -> None:
+        """Pack as many bytes as most of these have, from now on."""
+        usual = lengths[len(lengths) // 2]
+        if usual > _MOST_PACKED or 2 * lengths.count(usual) <= len(lengths):
+            usual = 0
+        if usual != self._size:
+            self._pack(usual)
+
+    def _first_datagram(self, length: int) -> bytes:
+        size = self._size
+        if not size:
+            return self._slots[:length]  # type: ignore[no-any-return]
+        packed: bytes = self._packed[: min(length, size)]
+        return packed + self._slots[: length - size] if length > size else packed
 
     def _datagrams(self, lengths: Sequence[int]) -> list[bytes]:
         packed, slots, size = self._packed, self._slots, self._size

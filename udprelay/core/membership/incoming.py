@@ -54,7 +54,8 @@ class Incoming(Generic[T]):
     :param wait: returns the retransmission timeout, in seconds.
     :param recover: let what is reliable wait for what is missing before it. If not, all is
         deliverable at once, and what is missing is soon given up.
-    :param first_question: seconds from noticing that something is missing to asking for it.
+    :param first_question: seconds from noticing that something is missing to asking for it, if
+        it can't be the client's own.
     :ivar stream: as given.
     :ivar duplicates: items that had come before, or came too late.
     :ivar repaired: items that came after they were asked for.

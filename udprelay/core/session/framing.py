@@ -14,7 +14,7 @@ from udprelay.core.wire.header import HEADER
 
 Said: TypeAlias = tuple[Member, Sequence[bytes], int, int]
 """
-What a session member says in a row: who it is, own sequences and payloads, the flags of all, and
+What somebody says in a row: who it is, own sequences and payloads, the flags of all, and
 the bytes of each, 0 if they are not alike.
 """
 

@@ -21,6 +21,7 @@ from udprelay.core.shared import Shared
 from udprelay.core.wire.header import (
     FLAGS_AT,
     HEADER,
+    OWN_SIZE,
     RELIABLE,
     SEALED,
     SIGNATURE,
@@ -40,7 +41,6 @@ _NO_OWN = frozenset((b"\0\0\0\0", b"\xff\xff\xff\xff"))
 # Own sequences that there are not end with these; the other ones that do cost a closer look.
 _END_OF_OWN = UP_DATA - 1
 _ENDS_OF_NO_OWN = (0, 255)
-_OWN_SIZE = UP_DATA - HEADER
 _header_of = itemgetter(_HEADER)
 _said_of = itemgetter(slice(HEADER, None))
 _end_of_own_of = itemgetter(_END_OF_OWN)
@@ -75,16 +75,17 @@ class SessionIntake:
         :param datagrams: more than one.
         :return: whether it is; if not, nothing has been taken.
         """
-        joined = datagrams if isinstance(datagrams, Joined) else join_if_alike(datagrams)
-        header = bytes((datagrams[0] if joined is None else joined.data)[_HEADER])
+        header = datagrams[0][_HEADER]
         session = listener.sessions.get(header[_ID])
         if (
             session is None
             or session.source != source
             or session.allowance is not None
             or header[_KIND] not in _UNRELIABLE
+            or not header.startswith(SIGNATURE)
         ):
             return False
+        joined = datagrams if isinstance(datagrams, Joined) else join_if_alike(datagrams)
         said = _all_said(header, datagrams) if joined is None else _all_said_alike(header, joined)
         if not said:
             return False
@@ -221,7 +222,7 @@ def _all_said(header: bytes, datagrams: Sequence[bytes]) -> Sequence[bytes]:
     return said if _all_own(said, ends) else ()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _headers_and_said(number: int, size: int) -> struct.Struct:
     return struct.Struct(f"{HEADER}s{size}s" * number)
 
@@ -229,9 +230,9 @@ def _headers_and_said(number: int, size: int) -> struct.Struct:
 def _all_own(said: Sequence[bytes], ends: bytes | bytearray) -> bool:
     """Return whether each has an own sequence; their last bytes tell of most."""
     for end in _ENDS_OF_NO_OWN:
-        at = ends.find(end) if end in ends else -1
+        at = ends.find(end)
         while at >= 0:
-            if said[at][:_OWN_SIZE] in _NO_OWN:
+            if said[at][:OWN_SIZE] in _NO_OWN:
                 return False
             at = ends.find(end, at + 1)
     return True

@@ -12,7 +12,9 @@ PREFIX = SIGNATURE + bytes((VERSION,))
 
 HEADER = 14
 """Bytes of the header that all datagrams have."""
-UP_DATA = 18
+OWN_SIZE = 4
+"""Bytes of the own sequence, which DATA has in front of the payload."""
+UP_DATA = HEADER + OWN_SIZE
 """Bytes in front of the payload of DATA from a client."""
 DOWN_DATA = 30
 """Bytes in front of the payload of DATA from a relay."""
