@@ -159,7 +159,9 @@ class SessionFanOut(FanOut):
         number = len(said)
         self.runs.append((sender, said, flags, size))
         self.said += number
-        self._size += (number * size if size else sum(map(len, said))) - OWN_SIZE * number
+        self._size += number * (size - OWN_SIZE)
+        if not size:
+            self._size += sum(map(len, said))
         self.framed_senders += [sender] * number
 
     def seal(self, listener: Listener | None, now: float) -> int:

@@ -77,7 +77,8 @@ class Intake:
                 self._take_plain(listener, source, datagram, now)
             return
         session_intake = self._session_intake
-        if len(datagrams) > 1 and session_intake.take_stream(listener, source, datagrams, now):
+        many = not isinstance(datagrams, list) or len(datagrams) > 1
+        if many and session_intake.take_stream(listener, source, datagrams, now):
             return
         for _, group in groupby(datagrams, _header_of):
             alike = [*group]
@@ -157,7 +158,8 @@ class Intake:
 
 def _are_payloads(datagrams: list[bytes] | Joined, first_byte: int) -> bool:
     """Return whether no datagram is empty, and none may have the signature."""
-    if isinstance(datagrams, Joined):
+    # Not whether it is a Joined: that is an abstract class's question, which takes long.
+    if not isinstance(datagrams, list):
         return first_byte < 0 or first_byte not in datagrams.data[:: datagrams.size]
     if len(datagrams) == 1:
         return bool(datagrams[0]) and datagrams[0][0] != first_byte

@@ -28,7 +28,7 @@ class Run:
     def data(self) -> bytes | bytearray:
         """All payloads, one behind the other."""
         payloads = self.payloads
-        return payloads.data if isinstance(payloads, Joined) else b"".join(payloads)
+        return payloads.data if type(payloads) is Joined else b"".join(payloads)
 
     def is_segmented(self, slot: int) -> bool:
         """Return whether the member in ``slot`` gets its payloads as one message of many."""
@@ -56,7 +56,8 @@ class Run:
 def end_of_run(payloads: Sequence[bytes], start: int) -> int:
     """Return the end of the payloads that can go as segments of one message."""
     count = len(payloads)
-    if isinstance(payloads, Joined):
+    # Not isinstance(): of an abstract class that takes long.
+    if type(payloads) is Joined:
         return min(count, start + mmsg.MOST_SEGMENTS, start + max(1, MAX_PAYLOAD // payloads.size))
     size = total = len(payloads[start])
     # What nearly always comes: everything fits, and has one size.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from itertools import chain, count, repeat
+from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from operator import itemgetter
 from typing import TypeAlias
 
@@ -21,7 +21,7 @@ the bytes of each, 0 if they are not alike.
 _HEAD = struct.Struct(f">{HEADER}sQI")
 """Header, room sequence, number of the sender. Own sequence and payload stay as they came."""
 _PLACE, _LAST_OF_PLACE = HEADER, HEADER + 7
-_NUMBER, _LAST_OF_NUMBER = HEADER + 8, HEADER + 11
+_LAST_OF_NUMBER = HEADER + 11
 _said_of = itemgetter(1)
 _LAST_BYTES = bytes(range(0x100))
 
@@ -50,18 +50,25 @@ def framed_together(header: bytes, runs: Sequence[Said], total: int, first: int)
     """
     Return datagrams of one size and with the same flags, with their places in the room sequence.
 
-    Each gets the first one's head, in which column by column is changed what differs: hardly a
-    step of the interpreter is for one datagram.
+    All of a run, or all of them if runs are short, get one head, in which column by column is
+    changed what differs: hardly a step of the interpreter is for one datagram.
 
     :param total: how many there are.
     """
-    head = bytearray(_HEAD.pack(header, first, runs[0][0].number))
-    data = head.join((b"", *chain.from_iterable(map(_said_of, runs))))
     size = _HEAD.size + runs[0][3]
+    if 4 * len(runs) <= total:
+        parts = [_under_one_head(header, first, sender, said) for sender, said, _, _ in runs]
+        data = parts[0] if len(parts) == 1 else bytearray().join(parts)
+    else:
+        all_said = chain.from_iterable(map(_said_of, runs))
+        data = _under_one_head(header, first, runs[0][0], all_said)
+        _write_numbers(data, size, runs)
     _write_places(data, size, first, total)
-    if len(runs) > 1:
-        _write_numbers(data, size, runs, total)
     return Joined(data, size)
+
+
+def _under_one_head(header: bytes, place: int, sender: Member, said: Iterable[bytes]) -> bytearray:
+    return bytearray(_HEAD.pack(header, place, sender.number)).join((b"", *said))
 
 
 def _write_places(data: bytearray, size: int, first: int, total: int) -> None:
@@ -79,15 +86,12 @@ def _write_places(data: bytearray, size: int, first: int, total: int) -> None:
             data[_PLACE + column :: size] = places[column::8]
 
 
-def _write_numbers(data: bytearray, size: int, runs: Sequence[Said], total: int) -> None:
+def _write_numbers(data: bytearray, size: int, runs: Sequence[Said]) -> None:
     """Write who has sent each of the datagrams, of ``size`` bytes."""
     numbers = [sender.number for sender, _, _, _ in runs]
-    if len(runs) < total:
-        times = [len(said) for _, said, _, _ in runs]
-        numbers = [*chain.from_iterable(map(repeat, numbers, times))]
-    if max(numbers) <= 0xFF:
-        data[_LAST_OF_NUMBER::size] = bytes(numbers)
-    else:
-        columns = struct.pack(f">{total}I", *numbers)
-        for column in range(4):
-            data[_NUMBER + column :: size] = columns[column::4]
+    width = 1 if max(numbers) <= 0xFF else 4
+    columns = b"".join(
+        [n.to_bytes(width, "big") * len(run[1]) for n, run in zip(numbers, runs, strict=True)]
+    )
+    for column in range(width):
+        data[_LAST_OF_NUMBER + 1 - width + column :: size] = columns[column::width]

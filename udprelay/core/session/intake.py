@@ -31,11 +31,13 @@ from udprelay.core.wire.header import (
 )
 
 # Slices that are made once, sets of the bytes there: this is done for each datagram.
+_BEGINNING = slice(6)
 _KIND = slice(3, 6)
 _ID = slice(6, HEADER)
 _HEADER = slice(HEADER)
 _OWN = slice(HEADER, UP_DATA)
 _UNRELIABLE = frozenset(bytes((VERSION, Type.DATA_UP, flags)) for flags in (0, SEALED))
+_STREAM = frozenset(SIGNATURE + kind for kind in _UNRELIABLE)
 _DATA = _UNRELIABLE | {bytes((VERSION, Type.DATA_UP, flags)) for flags in range(RELIABLE, 32, 2)}
 _NO_OWN = frozenset((b"\0\0\0\0", b"\xff\xff\xff\xff"))
 # Own sequences that there are not end with these; the other ones that do cost a closer look.
@@ -75,17 +77,18 @@ class SessionIntake:
         :param datagrams: more than one.
         :return: whether it is; if not, nothing has been taken.
         """
-        header = datagrams[0][_HEADER]
+        # Of one buffer, the first bytes are those of the first datagram.
+        first = datagrams[0] if isinstance(datagrams, list) else datagrams.data
+        header = bytes(first[_HEADER])
         session = listener.sessions.get(header[_ID])
         if (
             session is None
             or session.source != source
             or session.allowance is not None
-            or header[_KIND] not in _UNRELIABLE
-            or not header.startswith(SIGNATURE)
+            or header[_BEGINNING] not in _STREAM
         ):
             return False
-        joined = datagrams if isinstance(datagrams, Joined) else join_if_alike(datagrams)
+        joined = join_if_alike(datagrams) if isinstance(datagrams, list) else datagrams
         said = _all_said(header, datagrams) if joined is None else _all_said_alike(header, joined)
         if not said:
             return False
