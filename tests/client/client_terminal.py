@@ -119,6 +119,8 @@ class TerminalProcess:
             env={**ENVIRONMENT, **environment},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            # Who has started the tests may ignore it, and that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
 
     def close(self) -> None:
