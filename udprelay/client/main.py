@@ -106,7 +106,6 @@ class _Run:
         front = _front_end(options, terminal, self._reactor)
         self._bridge = front if isinstance(front, Bridge) else None
         # A person sees that it goes on trying, and may stop it; a bridge is there to stay.
-        # A person sees that it goes on trying.
         patience = None if terminal or self._bridge else joining.PATIENCE
         changed = self._bridge.company_changed if self._bridge else None
 
