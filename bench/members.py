@@ -24,11 +24,11 @@ from time import process_time
 
 from attrs import frozen
 
-from udprelay.core.bursts import Burst
-from udprelay.core.endpoint import Endpoint, endpoint
-from udprelay.core.hub import Hub
-from udprelay.core.listener import Listener, Source
-from udprelay.core.rules import ListenerRules, RelayRules, RoomRules
+from udprelay.protocol.endpoint import Endpoint, endpoint
+from udprelay.relay.bursts import Burst
+from udprelay.relay.hub import Hub
+from udprelay.relay.listener import Listener, Source
+from udprelay.relay.rules import ListenerRules, RelayRules, RoomRules
 
 MEMBERS = 10_000
 BATCH = 10

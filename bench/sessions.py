@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.works import Work
-from udprelay.core.wire import WireError, decode_from_relay
-from udprelay.core.wire.joining import Challenge, Hello, Join, Refused, Welcome
+from udprelay.protocol.wire import WireError, decode_from_relay
+from udprelay.protocol.wire.joining import Challenge, Hello, Join, Refused, Welcome
 
 Answer = TypeVar("Answer", Challenge, Welcome)
 

@@ -31,7 +31,7 @@ from bench.relays import TWISTD
 from bench.run import choose_cores, on_core, started, wait_for_ports
 from bench.sessions import joined
 from bench.works import Work
-from udprelay.core.access_key import AccessKey
+from udprelay.protocol.access_key import AccessKey
 
 CONFIGURATION = """\
 [udprelay]

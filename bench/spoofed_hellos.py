@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bench.relays import TWISTD
 from bench.run import started, wait_for_ports
-from udprelay.core.wire.joining import Hello
+from udprelay.protocol.wire.joining import Hello
 
 _AT_ONCE = 200
 

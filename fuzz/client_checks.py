@@ -8,18 +8,19 @@ from typing import Any
 
 from fuzz.client_world import World
 from fuzz.steps import bounded
-from udprelay.core.membership import assembly, held, identities, kept, strangers, unconfirmed
-from udprelay.core.membership.incoming import MOST_GAPS, Incoming
-from udprelay.core.membership.machine import Machine
-from udprelay.core.membership.numbers import MOST_FORMER
-from udprelay.core.membership.outgoing import EARLY, Outgoing
-from udprelay.core.membership.reports import MOST_TRIES
-from udprelay.core.membership.roster import MOST_MEMBERS, MOST_PAGES, Roster
-from udprelay.core.membership.sending import Sending
-from udprelay.core.membership.session import Session
-from udprelay.core.membership.state import State
-from udprelay.core.membership.window import LARGEST, LEAST
-from udprelay.core.wire.ranges import MOST_MISSED
+from udprelay.protocol.wire.ranges import MOST_MISSED
+from udprelay.session_client import assembly, held, identities, kept, unconfirmed
+from udprelay.session_client import unknown_senders as strangers
+from udprelay.session_client.active_session import Session
+from udprelay.session_client.incoming import MOST_GAPS, Incoming
+from udprelay.session_client.machine import Machine
+from udprelay.session_client.numbers import MOST_FORMER
+from udprelay.session_client.outgoing import EARLY, Outgoing
+from udprelay.session_client.reports import MOST_TRIES
+from udprelay.session_client.roster import MOST_MEMBERS, MOST_PAGES, Roster
+from udprelay.session_client.sending import Sending
+from udprelay.session_client.state import State
+from udprelay.session_client.window import LARGEST, LEAST
 
 _LONGEST_WAIT = 1.5 * 2**32 / 1000
 """Seconds that a relay can have a client wait."""

@@ -8,8 +8,8 @@ from attrs import frozen
 
 from fuzz.client_world import NUMBER, World
 from fuzz.steps import SIZES, Script, near
-from udprelay.core.seal import PRIVATE, RELIABLE
-from udprelay.core.wire.entries import (
+from udprelay.protocol.seal import PRIVATE, RELIABLE
+from udprelay.protocol.wire.entries import (
     EntryBody,
     FailedNotice,
     JoinEntry,
@@ -18,7 +18,7 @@ from udprelay.core.wire.entries import (
     NickEntry,
     NoticeBody,
 )
-from udprelay.core.wire.from_relay import (
+from udprelay.protocol.wire.from_relay import (
     Ack,
     Bye,
     Data,
@@ -32,10 +32,10 @@ from udprelay.core.wire.from_relay import (
     Pong,
     Private,
 )
-from udprelay.core.wire.header import PREFIX, SEALED, U32, U64
-from udprelay.core.wire.header import RELIABLE as RELIABLE_FLAG
-from udprelay.core.wire.joining import Challenge, Refused, Unknown, Versions, Welcome
-from udprelay.core.wire.ranges import Ranges
+from udprelay.protocol.wire.header import PREFIX, SEALED, U32, U64
+from udprelay.protocol.wire.header import RELIABLE as RELIABLE_FLAG
+from udprelay.protocol.wire.joining import Challenge, Refused, Unknown, Versions, Welcome
+from udprelay.protocol.wire.ranges import Ranges
 
 NICKS = ("anna", "Bert", "carl", "anna-2", "\u0130", "", "a" * 33)
 _CODES = ("nick-taken", "room-full", "wrong-key", "no-room")

@@ -8,7 +8,7 @@ from fuzz.client_checks import check
 from fuzz.client_datagrams import DATAGRAMS, NICKS, Step
 from fuzz.client_world import KEYS, ROOM, World
 from fuzz.steps import LAST, SECONDS, SIZES, Script, spoilt
-from udprelay.core.membership.settings import Settings
+from udprelay.session_client.settings import Settings
 
 
 def _send(step: Step) -> None:

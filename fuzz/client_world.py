@@ -6,15 +6,10 @@ from collections import Counter
 from itertools import count
 
 from fuzz.steps import until_later
-from udprelay.core import keys
-from udprelay.core.membership.events import Closed, Delivered, Event, Failed, Refused
-from udprelay.core.membership.membership import Membership
-from udprelay.core.membership.sending import MessageError
-from udprelay.core.membership.settings import Settings
-from udprelay.core.membership.state import State
-from udprelay.core.seal import PRIVATE, RELIABLE, UNRELIABLE, UNRELIABLE_PRIVATE, Seal
-from udprelay.core.wire import decode_from_client
-from udprelay.core.wire.from_client import (
+from udprelay.protocol import keys
+from udprelay.protocol.seal import PRIVATE, RELIABLE, UNRELIABLE, UNRELIABLE_PRIVATE, Seal
+from udprelay.protocol.wire import decode_from_client
+from udprelay.protocol.wire.from_client import (
     DataUp,
     Missed,
     NickRequest,
@@ -22,10 +17,15 @@ from udprelay.core.wire.from_client import (
     PrivateUp,
     RosterRequest,
 )
-from udprelay.core.wire.header import AGAIN
-from udprelay.core.wire.header import RELIABLE as RELIABLE_FLAG
-from udprelay.core.wire.joining import Hello, Join
-from udprelay.core.wire.members import MemberKind, MemberRecord
+from udprelay.protocol.wire.header import AGAIN
+from udprelay.protocol.wire.header import RELIABLE as RELIABLE_FLAG
+from udprelay.protocol.wire.joining import Hello, Join
+from udprelay.protocol.wire.members import MemberKind, MemberRecord
+from udprelay.session_client.events import Closed, Delivered, Event, Failed, Refused
+from udprelay.session_client.membership import Membership
+from udprelay.session_client.sending import MessageError
+from udprelay.session_client.settings import Settings
+from udprelay.session_client.state import State
 
 KEYS = keys.RoomKeys(access=b"a" * 32, content=b"c" * 32)
 ROOM = "lobby"

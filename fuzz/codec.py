@@ -19,7 +19,7 @@ VECTORS = Path(__file__).parents[1] / "tests" / "vectors" / "datagrams.json"
 
 def load() -> OneInput:
     """Import the codec; return what is done with each input."""
-    from udprelay.core.wire import WireError, decode_from_client, decode_from_relay
+    from udprelay.protocol.wire import WireError, decode_from_client, decode_from_relay
 
     def one_input(data: bytes) -> None:
         for decode in (decode_from_client, decode_from_relay):

@@ -6,14 +6,14 @@ from functools import cache
 
 from fuzz.relay_world import World
 from fuzz.steps import bounded
-from udprelay.core import nick
-from udprelay.core.room import Kind, Room
-from udprelay.core.session.departed import REMEMBERED
-from udprelay.core.session.private_stream import KEPT
-from udprelay.core.session.receive_window import WINDOW
-from udprelay.core.session.room_sessions import RoomSessions
-from udprelay.core.session.session import Session
-from udprelay.core.wire.ranges import RANGE
+from udprelay.protocol import nick
+from udprelay.protocol.wire.ranges import RANGE
+from udprelay.relay.room import Kind, Room
+from udprelay.relay.session.departed import REMEMBERED
+from udprelay.relay.session.member import Session
+from udprelay.relay.session.private_stream import KEPT
+from udprelay.relay.session.receive_window import WINDOW
+from udprelay.relay.session.room_log import RoomSessions
 
 comparable = cache(nick.comparable)
 _MOST_HELD = 16 * 1024 * 1024

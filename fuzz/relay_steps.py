@@ -9,12 +9,8 @@ from attrs import frozen
 from fuzz.relay_checks import check
 from fuzz.relay_world import KEY, NICKS, ROOMS, SOURCES, Person, World, rules
 from fuzz.steps import LAST, SECONDS, SIZES, Script, near, spoilt
-from udprelay.core import challenge, keys
-from udprelay.core.drops import DropReason
-from udprelay.core.listener import Listener
-from udprelay.core.room import Kind
-from udprelay.core.session.session import Session
-from udprelay.core.wire.from_client import (
+from udprelay.protocol import keys
+from udprelay.protocol.wire.from_client import (
     DataUp,
     Leave,
     Missed,
@@ -25,8 +21,13 @@ from udprelay.core.wire.from_client import (
     PrivateUp,
     RosterRequest,
 )
-from udprelay.core.wire.header import PREFIX, U32, U64
-from udprelay.core.wire.joining import Hello, Join
+from udprelay.protocol.wire.header import PREFIX, U32, U64
+from udprelay.protocol.wire.joining import Hello, Join
+from udprelay.relay import challenge
+from udprelay.relay.drops import DropReason
+from udprelay.relay.listener import Listener
+from udprelay.relay.room import Kind
+from udprelay.relay.session.member import Session
 
 
 @frozen

@@ -6,16 +6,21 @@ from collections import Counter
 from collections.abc import Iterable
 
 from fuzz.steps import until_later
-from udprelay.core import challenge, keys
-from udprelay.core.access_key import AccessKey
-from udprelay.core.bursts import in_bursts
-from udprelay.core.endpoint import Endpoint, endpoint
-from udprelay.core.fan_out import FanOut, SessionFanOut
-from udprelay.core.hub import Hub
-from udprelay.core.joined import join_if_alike
-from udprelay.core.listener import Listener
-from udprelay.core.room import Member
-from udprelay.core.rules import (
+from udprelay.protocol import keys
+from udprelay.protocol.access_key import AccessKey
+from udprelay.protocol.endpoint import Endpoint, endpoint
+from udprelay.protocol.wire import WireError, decode_from_client, decode_from_relay
+from udprelay.protocol.wire.from_client import PathResponse
+from udprelay.protocol.wire.from_relay import Data, Entry, PathChallenge
+from udprelay.protocol.wire.header import SIGNATURE
+from udprelay.protocol.wire.joining import Challenge, Join, Welcome
+from udprelay.relay import challenge
+from udprelay.relay.bursts import in_bursts
+from udprelay.relay.fan_out import FanOut, SessionFanOut
+from udprelay.relay.hub import Hub
+from udprelay.relay.listener import Listener
+from udprelay.relay.room import Member
+from udprelay.relay.rules import (
     Label,
     Limits,
     ListenerRules,
@@ -24,13 +29,9 @@ from udprelay.core.rules import (
     RelayRules,
     RoomRules,
 )
-from udprelay.core.session.cookie import Cookies, proves_path
-from udprelay.core.session.session import Session
-from udprelay.core.wire import WireError, decode_from_client, decode_from_relay
-from udprelay.core.wire.from_client import PathResponse
-from udprelay.core.wire.from_relay import Data, Entry, PathChallenge
-from udprelay.core.wire.header import SIGNATURE
-from udprelay.core.wire.joining import Challenge, Join, Welcome
+from udprelay.relay.session.cookie import Cookies, proves_path
+from udprelay.relay.session.member import Session
+from udprelay.segments import join_if_alike
 
 SECRET = bytes(range(32))
 KEY = AccessKey(b"s" * 16, b"k" * 32)

@@ -9,14 +9,14 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
-from udprelay.core import events
-from udprelay.core.drops import DropReason
-from udprelay.core.endpoint import MAX_PAYLOAD
-from udprelay.core.lines import LineSplitter
-from udprelay.core.room import Group, Kind, Member
-from udprelay.core.session.conversation import LARGEST_PRIVATE
-from udprelay.core.text import printable, shown
 from udprelay.net.relay import Relay
+from udprelay.protocol.endpoint import MAX_PAYLOAD
+from udprelay.protocol.lines import LineSplitter
+from udprelay.protocol.text import printable, shown
+from udprelay.relay import events
+from udprelay.relay.drops import DropReason
+from udprelay.relay.room import Group, Kind, Member
+from udprelay.relay.session.control import LARGEST_PRIVATE
 
 HELP = """\
 TEXT             say TEXT to the room; //TEXT says /TEXT

@@ -14,8 +14,8 @@ from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
 from udprelay.config import LogFormat, LogRules
-from udprelay.core.events import Diagnostic, Event, Level
-from udprelay.core.text import printable
+from udprelay.protocol.text import printable
+from udprelay.relay.events import Diagnostic, Event, Level
 
 _LEVELS = {
     Level.INFO: LogLevel.info,

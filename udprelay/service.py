@@ -19,11 +19,11 @@ from twisted.python.reflect import qual
 from udprelay import __version__
 from udprelay.config import Config, LogFormat, console_room
 from udprelay.console import Console
-from udprelay.core import events
 from udprelay.logs import EventLog
 from udprelay.net.relay import CannotOpenError, Relay
 from udprelay.net.resolver import let_look_ups_hang
 from udprelay.net.targets import Targets
+from udprelay.relay import events
 
 
 class RelayService(Service):

@@ -11,11 +11,11 @@ from twisted.internet.task import deferLater
 
 from free_port import free_port
 from udprelay.client import Member, join
-from udprelay.core.access_key import AccessKey
-from udprelay.core.events import Event
-from udprelay.core.membership import events
-from udprelay.core.rules import ListenerRules, RelayRules, RoomRules
 from udprelay.net.relay import Relay
+from udprelay.protocol.access_key import AccessKey
+from udprelay.relay.events import Event
+from udprelay.relay.rules import ListenerRules, RelayRules, RoomRules
+from udprelay.session_client import events
 
 PASSPHRASE = "correct horse battery staple"
 SALT = bytes(range(16))

@@ -12,7 +12,7 @@ from typing import Any
 from client_programs import ENVIRONMENT, PATIENCE
 
 from free_port import free_port
-from udprelay.core.access_key import AccessKey
+from udprelay.protocol.access_key import AccessKey
 
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 PASSPHRASE = "correct horse battery staple"

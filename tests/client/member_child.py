@@ -18,7 +18,7 @@ from twisted.logger import globalLogBeginner, textFileLogObserver  # noqa: E402
 from twisted.protocols.basic import LineOnlyReceiver  # noqa: E402
 
 from udprelay.client import Member, Received, join  # noqa: E402
-from udprelay.core.membership.events import Event  # noqa: E402
+from udprelay.session_client.events import Event  # noqa: E402
 
 
 def observe(member: Member, event: Event) -> None:

@@ -22,8 +22,8 @@ from udprelay.client.options import Options
 from udprelay.client.plain import PlainTalk
 from udprelay.client.room_talk import RoomTalk, Wanted
 from udprelay.client.talk import Listening, Talk
-from udprelay.core.membership.events import Received
-from udprelay.core.membership.sending import LARGEST_UNRELIABLE, LARGEST_UNRELIABLE_PRIVATE
+from udprelay.session_client.events import Received
+from udprelay.session_client.sending import LARGEST_UNRELIABLE, LARGEST_UNRELIABLE_PRIVATE
 
 
 class Bridged(Bridge):

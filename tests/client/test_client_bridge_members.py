@@ -12,8 +12,8 @@ from twisted.internet.task import Clock
 from udprelay.client import bridge_members
 from udprelay.client.bridge_members import GRACE, MOST, BridgeMembers
 from udprelay.client.notices import Notice
-from udprelay.core.membership.known_member import KnownMember
-from udprelay.core.wire.members import MemberKind
+from udprelay.protocol.wire.members import MemberKind
+from udprelay.session_client.known_member import KnownMember
 
 ROOM = 7000
 

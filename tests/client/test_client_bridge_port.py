@@ -12,7 +12,7 @@ from client_relay import until
 from twisted.internet import reactor
 
 from udprelay.client.bridge_port import SILENCE, BridgePort, SocketAddress
-from udprelay.core.endpoint import MAX_PAYLOAD
+from udprelay.protocol.endpoint import MAX_PAYLOAD
 
 
 class Door:

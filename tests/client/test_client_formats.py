@@ -12,8 +12,8 @@ from udprelay.client import notices
 from udprelay.client.formats import JSONFormat, TextFormat
 from udprelay.client.notices import RejectedError
 from udprelay.client.talk import Heard, Said, Sender
-from udprelay.core.endpoint import MAX_PAYLOAD
-from udprelay.core.membership.sending import LARGEST_MESSAGE
+from udprelay.protocol.endpoint import MAX_PAYLOAD
+from udprelay.session_client.sending import LARGEST_MESSAGE
 
 BOB = Sender("lobby", 7, "bob", private=False, reliable=True, sealed=False)
 NOW = datetime(2026, 1, 2, 3, 4, 5, 60, timezone.utc)

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 
 from free_port import free_port
 from udprelay.client.link import Link
-from udprelay.core.endpoint import MAX_PAYLOAD
+from udprelay.protocol.endpoint import MAX_PAYLOAD
 
 
 class Ends:

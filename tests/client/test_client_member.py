@@ -24,8 +24,8 @@ from udprelay.client import (
     UnreachableError,
     join,
 )
-from udprelay.core.keys import PassphraseError
-from udprelay.core.membership import events
+from udprelay.protocol.keys import PassphraseError
+from udprelay.session_client import events
 
 
 @pytest_twisted.async_yield_fixture

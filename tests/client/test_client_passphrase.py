@@ -11,8 +11,8 @@ import pytest
 
 from udprelay.client.options import UsageError
 from udprelay.client.passphrase import MOST_BYTES, Passphrase, access_key, find
-from udprelay.core.access_key import AccessKey
-from udprelay.core.keys import derive
+from udprelay.protocol.access_key import AccessKey
+from udprelay.protocol.keys import derive
 
 SECRET = "correct horse battery staple"
 

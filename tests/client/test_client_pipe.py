@@ -15,7 +15,7 @@ from client_programs import CLIENT, ENVIRONMENT, PATIENCE, Peer, client, echoing
 
 import udprelay
 from free_port import free_port
-from udprelay.core.endpoint import MAX_PAYLOAD
+from udprelay.protocol.endpoint import MAX_PAYLOAD
 
 StartClient = Callable[..., "subprocess.Popen[bytes]"]
 

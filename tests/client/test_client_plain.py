@@ -19,7 +19,7 @@ from free_port import free_port
 from udprelay.client.notices import RejectedError
 from udprelay.client.plain import PlainTalk
 from udprelay.client.talk import Said
-from udprelay.core.endpoint import MAX_PAYLOAD
+from udprelay.protocol.endpoint import MAX_PAYLOAD
 
 
 class Conversation:

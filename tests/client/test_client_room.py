@@ -19,9 +19,9 @@ from udprelay.client.notices import Notice, RejectedError
 from udprelay.client.room_news import PROGRESS
 from udprelay.client.room_talk import RoomTalk, Wanted
 from udprelay.client.talk import Said, Sender
-from udprelay.core.membership import attempts, events
-from udprelay.core.membership.sending import LARGEST_MESSAGE
-from udprelay.core.wire.header import LEAST_HELLO
+from udprelay.protocol.wire.header import LEAST_HELLO
+from udprelay.session_client import attempts, events
+from udprelay.session_client.sending import LARGEST_MESSAGE
 
 
 class Conversation:

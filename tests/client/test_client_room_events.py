@@ -13,8 +13,8 @@ from udprelay.client import room_notices
 from udprelay.client.notices import Volume
 from udprelay.client.room_events import notice_of
 from udprelay.client.room_news import PROGRESS, RoomNews
-from udprelay.core.membership import events
-from udprelay.core.wire.members import MemberKind
+from udprelay.protocol.wire.members import MemberKind
+from udprelay.session_client import events
 
 LONG = b"x" * 100
 MEMBER: Any = SimpleNamespace(

@@ -16,7 +16,7 @@ from client_programs import CLIENT, ENVIRONMENT, PATIENCE, client
 from client_relay_process import PASSPHRASE, TWISTD, RelayProcess
 
 from free_port import free_port
-from udprelay.core.membership.sending import LARGEST_MESSAGE
+from udprelay.session_client.sending import LARGEST_MESSAGE
 
 StartClient = Callable[..., "subprocess.Popen[bytes]"]
 

@@ -10,7 +10,7 @@ from client_programs import Peer
 from client_terminal import TerminalProcess
 
 from free_port import free_port
-from udprelay.core.endpoint import MAX_PAYLOAD
+from udprelay.protocol.endpoint import MAX_PAYLOAD
 
 StartTerminal = Callable[..., TerminalProcess]
 

@@ -13,8 +13,8 @@ from attrs import evolve
 from udprelay.config import Config, ConfigError, LogFormat, LogRules, console_room, load
 from udprelay.config.options import SECTIONS as OPTIONS
 from udprelay.config.quoting import is_secret
-from udprelay.core.access_key import AccessKey
-from udprelay.core.rules import (
+from udprelay.protocol.access_key import AccessKey
+from udprelay.relay.rules import (
     Label,
     Limits,
     ListenerRules,

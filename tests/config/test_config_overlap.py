@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from udprelay.config.overlap import overlaps
-from udprelay.core.rules import ListenerRules
+from udprelay.relay.rules import ListenerRules
 
 
 @pytest.mark.parametrize(

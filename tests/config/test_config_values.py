@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udprelay.config import values
-from udprelay.core.access_key import AccessKey
+from udprelay.protocol.access_key import AccessKey
 
 
 class Colour(Enum):

@@ -14,17 +14,18 @@ from twisted.internet.testing import StringTransport
 from zope.interface.verify import verifyObject
 
 from udprelay.console import HELP, Console
-from udprelay.core import events, keys
-from udprelay.core.access_key import AccessKey
-from udprelay.core.drops import DropReason
-from udprelay.core.endpoint import MAX_PAYLOAD, Endpoint, endpoint
-from udprelay.core.room import Group, Member
-from udprelay.core.rules import Label, RelayRules, RoomRules
-from udprelay.core.wire import decode_from_relay
-from udprelay.core.wire.from_client import DataUp
-from udprelay.core.wire.from_relay import Bye, Data, Private
-from udprelay.core.wire.joining import Challenge, Hello, Join, Welcome
 from udprelay.net.relay import Relay
+from udprelay.protocol import keys
+from udprelay.protocol.access_key import AccessKey
+from udprelay.protocol.endpoint import MAX_PAYLOAD, Endpoint, endpoint
+from udprelay.protocol.wire import decode_from_relay
+from udprelay.protocol.wire.from_client import DataUp
+from udprelay.protocol.wire.from_relay import Bye, Data, Private
+from udprelay.protocol.wire.joining import Challenge, Hello, Join, Welcome
+from udprelay.relay import events
+from udprelay.relay.drops import DropReason
+from udprelay.relay.room import Group, Member
+from udprelay.relay.rules import Label, RelayRules, RoomRules
 
 KEY = AccessKey(b"s" * 16, b"k" * 32)
 GUEST, OTHER, SIX = ("127.0.0.1", 61207), ("10.0.0.2", 2000), ("::1", 6)

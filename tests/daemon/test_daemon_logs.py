@@ -17,8 +17,8 @@ from twisted.logger import Logger, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from udprelay.config import LogFormat, LogRules
-from udprelay.core import events
 from udprelay.logs import EventLog, EventObserver, json_line, observer, text_line
+from udprelay.relay import events
 
 TIME = datetime(2026, 2, 3, 4, 5, 6, 78, timezone.utc).timestamp()
 JOINED = events.MemberJoined(

@@ -16,8 +16,8 @@ from zope.interface.verify import verifyObject
 
 from udprelay import __version__
 from udprelay.config import Config, LogFormat, LogRules
-from udprelay.core.rules import ListenerRules, RelayRules
 from udprelay.logs import EventObserver
+from udprelay.relay.rules import ListenerRules, RelayRules
 from udprelay.tap import Options, makeService
 
 

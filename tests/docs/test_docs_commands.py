@@ -27,10 +27,10 @@ from udprelay.client.notices import Volume
 from udprelay.client.options import parse
 from udprelay.client.talk import Heard, Said, Sender
 from udprelay.client.terminal_commands import RoomCommands
-from udprelay.core.challenge import challenge, is_challenge
-from udprelay.core.membership.sending import LARGEST_UNRELIABLE, LARGEST_UNRELIABLE_PRIVATE
-from udprelay.core.rules import ListenerRules
-from udprelay.core.wire.header import DOWN_DATA, UP_DATA
+from udprelay.protocol.wire.header import DOWN_DATA, UP_DATA
+from udprelay.relay.challenge import challenge, is_challenge
+from udprelay.relay.rules import ListenerRules
+from udprelay.session_client.sending import LARGEST_UNRELIABLE, LARGEST_UNRELIABLE_PRIVATE
 from udprelay.tap import Options
 
 RELAY, CLIENT, BRIDGE = (DOCS / f"{name}.rst" for name in ("relay", "client", "bridge"))

@@ -12,7 +12,7 @@ from docs_sources import DOCS, PAGES, REFERENCE, TWISTD, code_blocks, literal_bl
 from udprelay.config import Config, ConfigError, load
 from udprelay.config.ini import read
 from udprelay.config.options import SECTIONS, LogRules, kind_of
-from udprelay.core.rules import Limits, ListenerRules, RelayRules, RoomRules
+from udprelay.relay.rules import Limits, ListenerRules, RelayRules, RoomRules
 
 DEFAULTS = {
     "udprelay": RelayRules(),

@@ -10,9 +10,9 @@ import attrs
 import pytest
 from docs_sources import DOCS, literal_blocks, names, rows, section, text
 
-from udprelay.core import events
-from udprelay.core.drops import DropReason
-from udprelay.core.events import Event
+from udprelay.relay import events
+from udprelay.relay.drops import DropReason
+from udprelay.relay.events import Event
 
 CATALOGUE = DOCS / "events.rst"
 TYPES = {

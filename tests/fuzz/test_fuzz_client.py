@@ -8,7 +8,7 @@ from fuzz import client
 from fuzz.client_steps import OPERATIONS, played
 from fuzz.client_world import World
 from fuzz.mutation import corpus, run_random
-from udprelay.core.membership.events import (
+from udprelay.session_client.events import (
     Closed,
     ContactLost,
     Delivered,
@@ -27,7 +27,7 @@ from udprelay.core.membership.events import (
     Received,
     Refused,
 )
-from udprelay.core.membership.state import State
+from udprelay.session_client.state import State
 
 TELLS: dict[str, set[type]] = {
     "join": {Joined, Ponged},

@@ -8,7 +8,7 @@ from fuzz import relay
 from fuzz.mutation import corpus, run_random
 from fuzz.relay_steps import OPERATIONS, played
 from fuzz.relay_world import World
-from udprelay.core.events import (
+from udprelay.relay.events import (
     DatagramsDropped,
     MemberJoined,
     MemberLeft,

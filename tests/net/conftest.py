@@ -10,7 +10,7 @@ from attrs import evolve
 from net_peers import Peer, RunningRelay, one_listener
 from twisted.internet import reactor
 
-from udprelay.core.rules import RelayRules
+from udprelay.relay.rules import RelayRules
 
 
 @pytest.fixture

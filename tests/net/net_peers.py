@@ -13,9 +13,9 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from udprelay.core import events
-from udprelay.core.rules import ListenerRules, PlainPolicy, RelayRules
 from udprelay.net.relay import Relay
+from udprelay.relay import events
+from udprelay.relay.rules import ListenerRules, PlainPolicy, RelayRules
 
 SECRET = bytes(range(32))
 PATIENCE = 20.0

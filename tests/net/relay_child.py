@@ -18,9 +18,9 @@ from twisted.internet.protocol import Protocol  # noqa: E402
 from twisted.internet.stdio import StandardIO  # noqa: E402
 from twisted.logger import globalLogBeginner, textFileLogObserver  # noqa: E402
 
-from udprelay.core.events import Event, ListenerOpened  # noqa: E402
-from udprelay.core.rules import ListenerRules, PlainPolicy, RelayRules  # noqa: E402
 from udprelay.net.relay import Relay  # noqa: E402
+from udprelay.relay.events import Event, ListenerOpened  # noqa: E402
+from udprelay.relay.rules import ListenerRules, PlainPolicy, RelayRules  # noqa: E402
 
 
 def say(**fields: object) -> None:

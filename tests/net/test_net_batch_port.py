@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.testing import MemoryReactorClock
 
-from udprelay.core.drops import DropReason
-from udprelay.core.events import Event, ListenerSegmentsOff, ListenerUnbatched
-from udprelay.core.joined import Joined
-from udprelay.core.room import Rendering
-from udprelay.core.rules import Label, ListenerRules, RelayRules, RoomRules
-from udprelay.net import batch_port, mmsg
-from udprelay.net.batch_port import BatchPort
+from udprelay.batch_udp import batch_port, mmsg
+from udprelay.batch_udp.batch_port import BatchPort
+from udprelay.batch_udp.mmsg import ffi
+from udprelay.batch_udp.port import RelayPort
 from udprelay.net.listener import LOOK_AT_KERNEL
-from udprelay.net.mmsg import ffi
-from udprelay.net.port import RelayPort
 from udprelay.net.relay import Relay
+from udprelay.relay.drops import DropReason
+from udprelay.relay.events import Event, ListenerSegmentsOff, ListenerUnbatched
+from udprelay.relay.room import Rendering
+from udprelay.relay.rules import Label, ListenerRules, RelayRules, RoomRules
+from udprelay.segments import Joined
 
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "127.0.0.1": "127.0.0.1", "::": "127.0.0.1", "::1": "::1"}
 

@@ -11,9 +11,9 @@ from net_peers import RunningRelay, link_local, loopback, one_listener
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from udprelay.core import events
-from udprelay.core.rules import PlainPolicy, RelayRules, RoomRules
 from udprelay.net.relay import CannotOpenError
+from udprelay.relay import events
+from udprelay.relay.rules import PlainPolicy, RelayRules, RoomRules
 
 
 @pytest_twisted.ensureDeferred

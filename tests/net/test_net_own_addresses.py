@@ -7,8 +7,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from udprelay.core.endpoint import Endpoint, endpoint
 from udprelay.net.own_addresses import OwnAddresses, is_local
+from udprelay.protocol.endpoint import Endpoint, endpoint
 
 
 def own(*bound: tuple[str, int]) -> OwnAddresses:

@@ -7,7 +7,7 @@ import os
 import pytest
 import pytest_twisted
 
-from udprelay.core import events
+from udprelay.relay import events
 
 LARGEST = 65_507
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from udprelay.core.bursts import Burst
-from udprelay.core.joined import Joined
-from udprelay.net import mmsg
-from udprelay.net.batch_sizes import BATCH
-from udprelay.net.buffers import ReadBuffers
-from udprelay.net.mmsg import ffi
+from udprelay.batch_udp import mmsg
+from udprelay.batch_udp.batch_sizes import BATCH
+from udprelay.batch_udp.buffers import ReadBuffers
+from udprelay.batch_udp.mmsg import ffi
+from udprelay.relay.bursts import Burst
+from udprelay.segments import Joined
 
 NAME_SIZE = 28
 LONGEST, TOO_LONG = 65_507, 65_508

@@ -8,13 +8,13 @@ import pytest
 import pytest_twisted
 from net_peers import Peer, RunningRelay
 
-from udprelay.core import events
-from udprelay.core.wire import FromRelay, decode_from_relay
-from udprelay.core.wire.entries import LeaveEntry
-from udprelay.core.wire.from_client import DataUp, Leave, Nack
-from udprelay.core.wire.from_relay import Ack, Bye, Data, Entry, Heartbeat
-from udprelay.core.wire.header import RELIABLE
-from udprelay.core.wire.joining import Challenge, Hello, Join, Welcome
+from udprelay.protocol.wire import FromRelay, decode_from_relay
+from udprelay.protocol.wire.entries import LeaveEntry
+from udprelay.protocol.wire.from_client import DataUp, Leave, Nack
+from udprelay.protocol.wire.from_relay import Ack, Bye, Data, Entry, Heartbeat
+from udprelay.protocol.wire.header import RELIABLE
+from udprelay.protocol.wire.joining import Challenge, Hello, Join, Welcome
+from udprelay.relay import events
 
 
 class Client:

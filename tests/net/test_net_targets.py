@@ -9,10 +9,10 @@ import pytest_twisted
 from net_peers import RunningRelay, link_local, loopback
 from net_reactors import ClockReactor
 
-from udprelay.core import events
-from udprelay.core.endpoint import parse_host_port
-from udprelay.core.rules import Label, RelayRules, RoomRules
 from udprelay.net.targets import Targets
+from udprelay.protocol.endpoint import parse_host_port
+from udprelay.relay import events
+from udprelay.relay.rules import Label, RelayRules, RoomRules
 
 REFRESH = 60.0
 

@@ -11,9 +11,9 @@ from twisted.internet.task import deferLater
 from twisted.logger import globalLogPublisher
 
 from udprelay.config import Config
-from udprelay.core import events
-from udprelay.core.endpoint import endpoint
-from udprelay.core.rules import PlainPolicy, RelayRules, RoomRules
+from udprelay.protocol.endpoint import endpoint
+from udprelay.relay import events
+from udprelay.relay.rules import PlainPolicy, RelayRules, RoomRules
 from udprelay.service import RelayService
 
 

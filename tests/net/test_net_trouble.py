@@ -20,8 +20,8 @@ import pytest_twisted
 from net_peers import PATIENCE, Peer, RunningRelay, one_listener
 from twisted.internet import reactor
 
-from udprelay.core import events
-from udprelay.core.rules import PlainPolicy
+from udprelay.relay import events
+from udprelay.relay.rules import PlainPolicy
 
 CHILD = Path(__file__).with_name("relay_child.py")
 

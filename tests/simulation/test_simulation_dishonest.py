@@ -21,12 +21,12 @@ from virtual_deceit import (
 from virtual_ledger import Stream
 from virtual_stage import KEYED, Stage
 
-from udprelay.core.membership.events import Distrusted, Lost, MemberJoined
-from udprelay.core.wire import FromRelay
-from udprelay.core.wire.entries import JoinEntry
-from udprelay.core.wire.from_client import DataUp
-from udprelay.core.wire.header import AGAIN, MORE, RELIABLE, SEALED
-from udprelay.core.wire.sequenced import Data, Entry, Private
+from udprelay.protocol.wire import FromRelay
+from udprelay.protocol.wire.entries import JoinEntry
+from udprelay.protocol.wire.from_client import DataUp
+from udprelay.protocol.wire.header import AGAIN, MORE, RELIABLE, SEALED
+from udprelay.protocol.wire.sequenced import Data, Entry, Private
+from udprelay.session_client.events import Distrusted, Lost, MemberJoined
 
 LONG = 130.0
 """Seconds after which nobody has a reason to repeat what it has said."""

@@ -10,7 +10,7 @@ import pytest
 from virtual_hosts import Echo, Program, VirtualRelay
 from virtual_network import Address, Conditions, Network, VirtualTime
 
-from udprelay.core.rules import (
+from udprelay.relay.rules import (
     Label,
     ListenerRules,
     PlainPolicy,

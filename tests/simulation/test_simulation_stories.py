@@ -10,7 +10,8 @@ from virtual_ledger import Stream
 from virtual_reckoning import fall_silent, reckon
 from virtual_stage import KEYED, OPEN, Stage, rules_for
 
-from udprelay.core.membership.events import (
+from udprelay.relay.rules import RoomRules
+from udprelay.session_client.events import (
     Closed,
     ContactLost,
     Delivered,
@@ -19,7 +20,6 @@ from udprelay.core.membership.events import (
     NoAnswer,
     Refused,
 )
-from udprelay.core.rules import RoomRules
 
 HOUR = 3600.0
 IDLE = 45.0

@@ -9,14 +9,14 @@ from virtual_network import Address, Network
 from virtual_onlooker import Onlooker
 from virtual_pulse import Pulse
 
-from udprelay.core import keys
-from udprelay.core.keys import RoomKeys
-from udprelay.core.membership import events as e
-from udprelay.core.membership.membership import Membership
-from udprelay.core.membership.sending import MessageError
-from udprelay.core.membership.settings import Settings
-from udprelay.core.membership.state import State
-from udprelay.core.nick import normalise
+from udprelay.protocol import keys
+from udprelay.protocol.keys import RoomKeys
+from udprelay.protocol.nick import normalise
+from udprelay.session_client import events as e
+from udprelay.session_client.membership import Membership
+from udprelay.session_client.sending import MessageError
+from udprelay.session_client.settings import Settings
+from udprelay.session_client.state import State
 
 SECRET = 16
 TINY = 1e-6

@@ -12,7 +12,7 @@ from virtual_network import Conditions
 from virtual_stage import ADDRESSES, KEYED, OPEN, Stage, rules_for
 from virtual_strangers import Strangers
 
-from udprelay.core.rules import Label, PlainPolicy, RelayRules, RoomRules
+from udprelay.relay.rules import Label, PlainPolicy, RelayRules, RoomRules
 
 
 class Conversation(Stage):

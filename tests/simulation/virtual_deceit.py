@@ -9,10 +9,10 @@ from virtual_client import Client
 from virtual_network import Address
 from virtual_stage import Stage
 
-from udprelay.core.wire import FromRelay, WireError, decode_from_relay
-from udprelay.core.wire.from_relay import Gone
-from udprelay.core.wire.header import RELIABLE
-from udprelay.core.wire.sequenced import Data, Private
+from udprelay.protocol.wire import FromRelay, WireError, decode_from_relay
+from udprelay.protocol.wire.from_relay import Gone
+from udprelay.protocol.wire.header import RELIABLE
+from udprelay.protocol.wire.sequenced import Data, Private
 
 Deed = Callable[[FromRelay], Iterable[FromRelay]]
 

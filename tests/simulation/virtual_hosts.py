@@ -8,16 +8,16 @@ from random import Random
 from virtual_network import Address, Network, endpoint_of
 from virtual_promises import Promises
 
-from udprelay.core.bursts import in_bursts
-from udprelay.core.challenge import is_challenge
-from udprelay.core.drops import DropReason
-from udprelay.core.events import RelayStopped
-from udprelay.core.fan_out import FanOut
-from udprelay.core.hub import Hub
-from udprelay.core.listener import Listener
-from udprelay.core.room import Member
-from udprelay.core.rules import RelayRules
-from udprelay.core.text import without_line_break
+from udprelay.protocol.text import without_line_break
+from udprelay.relay.bursts import in_bursts
+from udprelay.relay.challenge import is_challenge
+from udprelay.relay.drops import DropReason
+from udprelay.relay.events import RelayStopped
+from udprelay.relay.fan_out import FanOut
+from udprelay.relay.hub import Hub
+from udprelay.relay.listener import Listener
+from udprelay.relay.room import Member
+from udprelay.relay.rules import RelayRules
 
 BATCH = 64
 CONSOLE = "console"

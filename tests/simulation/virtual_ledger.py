@@ -7,8 +7,8 @@ from enum import Enum
 
 from attrs import define, field
 
-from udprelay.core.membership.events import Delivered, Failed, Lost, Missed, Received
-from udprelay.core.membership.membership import Membership
+from udprelay.session_client.events import Delivered, Failed, Lost, Missed, Received
+from udprelay.session_client.membership import Membership
 
 
 class Stream(Enum):

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from udprelay.core.endpoint import Endpoint, endpoint
+from udprelay.protocol.endpoint import Endpoint, endpoint
 
 Address = tuple[str, int]
 Receive = Callable[[Address, bytes], None]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from udprelay.core.membership import events as e
-from udprelay.core.membership.membership import Membership
+from udprelay.session_client import events as e
+from udprelay.session_client.membership import Membership
 
 
 class Onlooker:

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from udprelay.core.challenge import is_challenge
-from udprelay.core.drops import DropReason
-from udprelay.core.events import DatagramsDropped, Event, MemberJoined, RelayStopped
-from udprelay.core.fan_out import FanOut
-from udprelay.core.hub import Hub, Reply
-from udprelay.core.listener import Listener
-from udprelay.core.room import Group, Kind, Member
+from udprelay.relay.challenge import is_challenge
+from udprelay.relay.drops import DropReason
+from udprelay.relay.events import DatagramsDropped, Event, MemberJoined, RelayStopped
+from udprelay.relay.fan_out import FanOut
+from udprelay.relay.hub import Hub, Reply
+from udprelay.relay.listener import Listener
+from udprelay.relay.room import Group, Kind, Member
 
 MOST_KICKED = 1024
 # Drops of deliveries; all others are of datagrams that came in.

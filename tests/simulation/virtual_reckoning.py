@@ -8,8 +8,8 @@ from virtual_client import Client
 from virtual_ledger import Said, Stream, Visit
 from virtual_stage import Stage
 
-from udprelay.core.membership import contact, identities, incoming, kept, origins
-from udprelay.core.membership import suspicions as suspicious
+from udprelay.session_client import contact, identities, incoming, kept, origins
+from udprelay.session_client import suspicions as suspicious
 
 QUIET = 12.0
 """Seconds that are watched for quiet."""

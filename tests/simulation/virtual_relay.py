@@ -9,13 +9,13 @@ from virtual_network import Address, Network, endpoint_of
 from virtual_pulse import Pulse
 from virtual_relay_promises import RelayPromises
 
-from udprelay.core.bursts import in_bursts
-from udprelay.core.fan_out import FanOut
-from udprelay.core.hub import Hub
-from udprelay.core.listener import Listener
-from udprelay.core.room import Member
-from udprelay.core.rules import RelayRules
-from udprelay.core.session.session import Session
+from udprelay.relay.bursts import in_bursts
+from udprelay.relay.fan_out import FanOut
+from udprelay.relay.hub import Hub
+from udprelay.relay.listener import Listener
+from udprelay.relay.room import Member
+from udprelay.relay.rules import RelayRules
+from udprelay.relay.session.member import Session
 
 BATCH = 64
 CONSOLE = "console"

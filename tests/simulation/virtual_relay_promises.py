@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from udprelay.core.challenge import is_challenge
-from udprelay.core.events import Event, MemberJoined, MemberLeft, RelayStopped
-from udprelay.core.fan_out import FanOut
-from udprelay.core.hub import Hub
-from udprelay.core.listener import Listener
-from udprelay.core.room import Kind, Member, Room
-from udprelay.core.session.departed import REMEMBERED
-from udprelay.core.session.private_stream import KEPT
-from udprelay.core.session.receive_window import WINDOW
-from udprelay.core.wire.ranges import RANGE
+from udprelay.protocol.wire.ranges import RANGE
+from udprelay.relay.challenge import is_challenge
+from udprelay.relay.events import Event, MemberJoined, MemberLeft, RelayStopped
+from udprelay.relay.fan_out import FanOut
+from udprelay.relay.hub import Hub
+from udprelay.relay.listener import Listener
+from udprelay.relay.room import Kind, Member, Room
+from udprelay.relay.session.departed import REMEMBERED
+from udprelay.relay.session.private_stream import KEPT
+from udprelay.relay.session.receive_window import WINDOW
 
 MOST_TOLD = 512
 MOST_IN_QUIET_HEAP = 48

@@ -8,7 +8,7 @@ from random import Random
 from virtual_hosts import Program, VirtualRelay
 from virtual_network import Address, Conditions, Network, VirtualTime
 
-from udprelay.core.rules import (
+from udprelay.relay.rules import (
     Label,
     Limits,
     ListenerRules,

@@ -12,10 +12,9 @@ from virtual_ledger import Ledger, Stream
 from virtual_network import Conditions, Network, VirtualTime
 from virtual_relay import RelayHost
 
-from udprelay.core.access_key import AccessKey
-from udprelay.core.keys import RoomKeys
-from udprelay.core.membership.settings import Settings
-from udprelay.core.rules import (
+from udprelay.protocol.access_key import AccessKey
+from udprelay.protocol.keys import RoomKeys
+from udprelay.relay.rules import (
     Label,
     Limits,
     ListenerRules,
@@ -23,6 +22,7 @@ from udprelay.core.rules import (
     RelayRules,
     RoomRules,
 )
+from udprelay.session_client.settings import Settings
 
 ADDRESSES = {"a": ("203.0.113.1", 6000), "b": ("203.0.113.1", 6001)}
 TRUSTED = ip_network("10.1.0.0/16")

@@ -7,9 +7,9 @@ from random import Random
 
 from virtual_network import Address, Network
 
-from udprelay.core.wire.from_client import DataUp, Ping
-from udprelay.core.wire.header import HEADER, PREFIX, Type
-from udprelay.core.wire.joining import Hello, Join
+from udprelay.protocol.wire.from_client import DataUp, Ping
+from udprelay.protocol.wire.header import HEADER, PREFIX, Type
+from udprelay.protocol.wire.joining import Hello, Join
 
 _TYPE = 4
 # Whoever could replay these from an address of its own has read the wire: see "Not protected".

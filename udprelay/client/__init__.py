@@ -1,7 +1,7 @@
 """
 The client: ``udprelay-client``, and :func:`join` for programs that want to be in a room.
 
-The events that :func:`join` tells are those of :mod:`udprelay.core.membership.events`.
+The events that :func:`join` tells are those of :mod:`udprelay.session_client.events`.
 """
 
 from udprelay.client.errors import (
@@ -12,8 +12,8 @@ from udprelay.client.errors import (
 )
 from udprelay.client.joining import join
 from udprelay.client.member import Member
-from udprelay.core.membership.events import MemberJoined, MemberLeft, NickChanged, Received
-from udprelay.core.membership.sending import MessageError
+from udprelay.session_client.events import MemberJoined, MemberLeft, NickChanged, Received
+from udprelay.session_client.sending import MessageError
 
 __all__ = [
     "JoinError",

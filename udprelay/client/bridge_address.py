@@ -9,7 +9,7 @@ from typing import Any
 from udprelay.client.bridge_port import SocketAddress
 from udprelay.client.option_values import Address
 from udprelay.client.resolve import resolve
-from udprelay.core.endpoint import host_port
+from udprelay.protocol.endpoint import host_port
 
 
 class BridgeAddressError(Exception):

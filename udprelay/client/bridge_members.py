@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IDelayedCall
 from udprelay.client import bridge_notices
 from udprelay.client.bridge_port import BridgePort
 from udprelay.client.notices import Notice
-from udprelay.core.membership.known_member import KnownMember
-from udprelay.core.wire.members import MemberKind
+from udprelay.protocol.wire.members import MemberKind
+from udprelay.session_client.known_member import KnownMember
 
 MOST = 256
 """Sockets at once; the members beyond that share the room's."""

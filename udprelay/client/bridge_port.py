@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from udprelay.core.endpoint import host_port
+from udprelay.protocol.endpoint import host_port
 
 SocketAddress = tuple[Any, ...]
 """``(host, port)`` of an IPv4 socket, ``(host, port, flow, scope)`` of an IPv6 one."""

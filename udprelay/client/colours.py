@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from udprelay.core.nick import comparable
+from udprelay.protocol.nick import comparable
 
 # Those that can be read on a light and on a dark background.
 _COLOURS = ("ansired", "ansigreen", "ansiyellow", "ansiblue", "ansimagenta", "ansicyan")

@@ -29,8 +29,8 @@ from typing import Protocol, TypeVar
 
 from udprelay.client.notices import Fields, Notice, RejectedError
 from udprelay.client.talk import Heard, Said
-from udprelay.core.membership.sending import LARGEST_MESSAGE
-from udprelay.core.text import printable, shown, without_line_break
+from udprelay.protocol.text import printable, shown, without_line_break
+from udprelay.session_client.sending import LARGEST_MESSAGE
 
 T = TypeVar("T")
 D = TypeVar("D")

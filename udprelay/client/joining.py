@@ -10,8 +10,8 @@ from twisted.python.failure import Failure
 
 from udprelay.client.errors import UnreachableError
 from udprelay.client.member import Member
-from udprelay.core.endpoint import host_port
-from udprelay.core.membership.events import (
+from udprelay.protocol.endpoint import host_port
+from udprelay.session_client.events import (
     Closed,
     Event,
     Failed,
@@ -23,7 +23,7 @@ from udprelay.core.membership.events import (
     Received,
     Refused,
 )
-from udprelay.core.membership.settings import Settings
+from udprelay.session_client.settings import Settings
 
 DEFAULT_PORT = 6000
 DEFAULT_ROOM = "lobby"
@@ -53,7 +53,7 @@ def join(
     Become a member of a room.
 
     Each callback is given the member and an event of
-    :mod:`udprelay.core.membership.events`, and may be called before this has fired.
+    :mod:`udprelay.session_client.events`, and may be called before this has fired.
 
     :param reactor: any of Twisted's that has sockets and threads.
     :param host: the relay's name or address.

@@ -23,7 +23,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.udp import Port
 from twisted.python.failure import Failure
 
-from udprelay.core.endpoint import host_port
+from udprelay.protocol.endpoint import host_port
 
 # More than the largest datagram, so that nothing is cut (Twisted's default is 8,192).
 READ_SIZE = 65_536

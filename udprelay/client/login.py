@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 
-from udprelay.core.nick import NickError, is_reserved, normalise
+from udprelay.protocol.nick import NickError, is_reserved, normalise
 
 NOBODY = "somebody"
 

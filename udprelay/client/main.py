@@ -36,8 +36,8 @@ from udprelay.client.pipe import Pipe
 from udprelay.client.plain import PlainTalk
 from udprelay.client.room_talk import RoomTalk, Wanted
 from udprelay.client.talk import DONE, FAILED, Listening, Talk
-from udprelay.core.endpoint import MAX_PAYLOAD
-from udprelay.core.membership.sending import LARGEST_MESSAGE
+from udprelay.protocol.endpoint import MAX_PAYLOAD
+from udprelay.session_client.sending import LARGEST_MESSAGE
 
 if TYPE_CHECKING:
     from twisted.internet.asyncioreactor import AsyncioSelectorReactor

@@ -12,16 +12,16 @@ from twisted.logger import Logger
 
 from udprelay.client.errors import JoinError, RefusedError, UndeliveredError, UnreachableError
 from udprelay.client.recent import Recent
-from udprelay.client.session import Session
-from udprelay.core.membership.events import Closed, Delivered, Event, Failed, Joined, Refused
-from udprelay.core.membership.known_member import KnownMember
-from udprelay.core.membership.sending import (
+from udprelay.client.session_driver import Session
+from udprelay.session_client.events import Closed, Delivered, Event, Failed, Joined, Refused
+from udprelay.session_client.known_member import KnownMember
+from udprelay.session_client.sending import (
     LARGEST_UNRELIABLE,
     LARGEST_UNRELIABLE_PRIVATE,
     MessageError,
 )
-from udprelay.core.membership.settings import Settings
-from udprelay.core.membership.state import State, Statistics
+from udprelay.session_client.settings import Settings
+from udprelay.session_client.state import State, Statistics
 
 
 class Member:
@@ -33,7 +33,7 @@ class Member:
 
     :param settings: what is wanted.
     :param passphrase: the room's; ``None`` if ``settings.keyed`` is false.
-    :param tell: called with this and each event of :mod:`udprelay.core.membership.events`.
+    :param tell: called with this and each event of :mod:`udprelay.session_client.events`.
     :raises PassphraseError: if it can be no passphrase.
     :ivar over: fires with the reason when nothing more will come.
     """

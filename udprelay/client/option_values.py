@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from argparse import ArgumentTypeError
 
-from udprelay.core.endpoint import parse_host_port
-from udprelay.core.nick import NickError, normalise
-from udprelay.core.wire import fields
+from udprelay.protocol.endpoint import parse_host_port
+from udprelay.protocol.nick import NickError, normalise
+from udprelay.protocol.wire import fields
 
 Address = tuple[str, int]
 """A host, by name or address, and a UDP port."""

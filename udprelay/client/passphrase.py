@@ -14,8 +14,8 @@ from attrs import field, frozen
 from udprelay.client import notices
 from udprelay.client.notices import Notice
 from udprelay.client.options import UsageError
-from udprelay.core.access_key import AccessKey
-from udprelay.core.keys import PassphraseError, prepare_passphrase
+from udprelay.protocol.access_key import AccessKey
+from udprelay.protocol.keys import PassphraseError, prepare_passphrase
 
 VARIABLE = "UDPRELAY_PASSPHRASE"
 # More is a wrong file, not a passphrase.

@@ -15,7 +15,7 @@ from udprelay.client.descriptors import STDOUT, reader_may_leave, write_stderr
 from udprelay.client.formats import Format
 from udprelay.client.notices import Notice, RejectedError, too_long
 from udprelay.client.talk import DONE, FAILED, Heard, Said, Talk
-from udprelay.core.lines import Line, LineSplitter
+from udprelay.protocol.lines import Line, LineSplitter
 
 
 @implementer(interfaces.IHalfCloseableProtocol, interfaces.IPushProducer)

@@ -14,7 +14,7 @@ from udprelay.client.notices import RejectedError, Volume, too_long
 from udprelay.client.outbox import Outbox
 from udprelay.client.resolve import resolve
 from udprelay.client.talk import DONE, UNREACHABLE, Heard, Listening, Said
-from udprelay.core.endpoint import MAX_PAYLOAD, host_port
+from udprelay.protocol.endpoint import MAX_PAYLOAD, host_port
 
 
 class PlainTalk:

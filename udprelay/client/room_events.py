@@ -10,8 +10,8 @@ from udprelay.client.errors import RefusedError, UnreachableError
 from udprelay.client.member import Member
 from udprelay.client.notices import Notice, Volume
 from udprelay.client.talk import REFUSED, UNREACHABLE, Heard, Sender, named
-from udprelay.core.membership import events
-from udprelay.core.membership.events import Event
+from udprelay.session_client import events
+from udprelay.session_client.events import Event
 
 
 def heard(member: Member, event: events.Received) -> Heard:

@@ -12,8 +12,8 @@ from udprelay.client.member import Member
 from udprelay.client.notices import Notice
 from udprelay.client.room_events import heard, notice_of
 from udprelay.client.talk import Listening
-from udprelay.core.membership import events
-from udprelay.core.membership.events import Event
+from udprelay.session_client import events
+from udprelay.session_client.events import Event
 
 # Seconds after which it is told what takes so long.
 PROGRESS = 1.0

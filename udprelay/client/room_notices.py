@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from udprelay.client.notices import Fields, Notice, Volume
 from udprelay.client.talk import named
-from udprelay.core.text import shown
+from udprelay.protocol.text import shown
 
 # Characters of one's own message that are enough to recognise it.
 EXCERPT = 60

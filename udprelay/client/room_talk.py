@@ -24,8 +24,9 @@ from udprelay.client.talk import (
     named,
     same_nick,
 )
-from udprelay.core.endpoint import host_port
-from udprelay.core.membership.events import (
+from udprelay.protocol.endpoint import host_port
+from udprelay.protocol.nick import NickError, normalise
+from udprelay.session_client.events import (
     Closed,
     Delivered,
     Event,
@@ -35,10 +36,9 @@ from udprelay.core.membership.events import (
     NoAnswer,
     Refused,
 )
-from udprelay.core.membership.known_member import KnownMember
-from udprelay.core.membership.sending import LARGEST_MESSAGE, MessageError
-from udprelay.core.membership.settings import Settings
-from udprelay.core.nick import NickError, normalise
+from udprelay.session_client.known_member import KnownMember
+from udprelay.session_client.sending import LARGEST_MESSAGE, MessageError
+from udprelay.session_client.settings import Settings
 
 # Datagrams that may wait before no more should be said.
 MOST_BACKLOG = 64

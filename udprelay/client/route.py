@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from udprelay.client.link import Link
 from udprelay.client.resolve import resolve
-from udprelay.core.endpoint import host_port
+from udprelay.protocol.endpoint import host_port
 
 # The address that the socket is bound to, or the network that it was on, has gone.
 _STRANDED = frozenset((EINVAL, ENETUNREACH, EADDRNOTAVAIL, ENETDOWN, ENODEV))

@@ -8,7 +8,7 @@ from attrs import field, frozen
 from twisted.internet.defer import Deferred
 
 from udprelay.client.notices import Notice
-from udprelay.core.nick import NickError, comparable, normalise
+from udprelay.protocol.nick import NickError, comparable, normalise
 
 DONE = 0
 FAILED = 1

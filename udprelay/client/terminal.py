@@ -23,7 +23,7 @@ from udprelay.client.history import open_history
 from udprelay.client.notices import Notice, RejectedError, Volume
 from udprelay.client.talk import Heard, Said, Talk
 from udprelay.client.terminal_commands import Commands, commands_of
-from udprelay.core.text import printable, shown
+from udprelay.protocol.text import printable, shown
 
 # Lines that may wait to be printed before the socket is no longer read.
 BACKLOG = 1000

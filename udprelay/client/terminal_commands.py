@@ -11,7 +11,7 @@ from udprelay.client.commands import HELP, ROOM_HELP, Command, addressed, words
 from udprelay.client.completion import LineCompleter
 from udprelay.client.room_talk import RoomTalk
 from udprelay.client.talk import Said, Talk
-from udprelay.core.wire.members import MemberKind
+from udprelay.protocol.wire.members import MemberKind
 
 _KINDS = {MemberKind.SESSION: "", MemberKind.PLAIN: "plain", MemberKind.CONSOLE: "the relay"}
 

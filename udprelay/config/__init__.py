@@ -20,9 +20,9 @@ from udprelay.config.ini import Entry, Problem, Section, read
 from udprelay.config.options import SECTIONS, LogFormat, LogRules, kind_of
 from udprelay.config.overlap import overlaps
 from udprelay.config.quoting import is_secret, quotable
-from udprelay.core.endpoint import host_port
-from udprelay.core.events import ConfigExposed
-from udprelay.core.rules import Limits, ListenerRules, Protocol, RelayRules, RoomRules
+from udprelay.protocol.endpoint import host_port
+from udprelay.relay.events import ConfigExposed
+from udprelay.relay.rules import Limits, ListenerRules, Protocol, RelayRules, RoomRules
 
 __all__ = ["Config", "ConfigError", "LogFormat", "LogRules", "Problem", "load"]
 

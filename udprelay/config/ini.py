@@ -8,7 +8,7 @@ from configparser import ConfigParser, ParsingError
 from attrs import frozen
 
 from udprelay.config.quoting import quotable
-from udprelay.core.text import printable
+from udprelay.protocol.text import printable
 
 _SECTION = re.compile(r"\[(?P<name>.+)\]")
 _OPTION = re.compile(r"(?P<name>[^=:\s][^=:]*?)\s*[=:]")

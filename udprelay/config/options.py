@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from udprelay.config import values
-from udprelay.core.rules import Label, PlainPolicy, Protocol
+from udprelay.relay.rules import Label, PlainPolicy, Protocol
 
 
 class LogFormat(str, Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
-from udprelay.core.rules import ListenerRules
+from udprelay.relay.rules import ListenerRules
 
 
 def overlaps(listeners: Mapping[str, ListenerRules]) -> Iterator[tuple[str, str, str]]:

@@ -8,8 +8,8 @@ from enum import Enum
 from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
-from udprelay.core.access_key import AccessKey
-from udprelay.core.endpoint import IPNetwork, parse_host_port
+from udprelay.protocol.access_key import AccessKey
+from udprelay.protocol.endpoint import IPNetwork, parse_host_port
 
 E = TypeVar("E", bound=Enum)
 

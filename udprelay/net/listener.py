@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 from twisted.internet.protocol import DatagramProtocol
 
-from udprelay.core.bursts import Burst
-from udprelay.core.drops import DropReason
-from udprelay.core.events import ListenerSegmentsOff, ListenerStatistics
-from udprelay.core.listener import Listener, Source
-from udprelay.net.port import REASONS, RelayPort, SocketAddress
+from udprelay.batch_udp.port import REASONS, RelayPort, SocketAddress
+from udprelay.relay.bursts import Burst
+from udprelay.relay.drops import DropReason
+from udprelay.relay.events import ListenerSegmentsOff, ListenerStatistics
+from udprelay.relay.listener import Listener, Source
 
 if TYPE_CHECKING:
     from udprelay.net.relay import Relay

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from ipaddress import ip_address
 
-from udprelay.core.endpoint import Endpoint, IPAddress
+from udprelay.protocol.endpoint import Endpoint, IPAddress
 
 
 class OwnAddresses:

@@ -13,18 +13,18 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from udprelay.core import events
-from udprelay.core.drops import DropReason
-from udprelay.core.fan_out import FanOut
-from udprelay.core.hub import Hub
-from udprelay.core.listener import Listener, Source
-from udprelay.core.room import Group, Member, Way
-from udprelay.core.rules import ListenerRules, RelayRules
-from udprelay.net import mmsg
-from udprelay.net.batch_port import BatchPort
+from udprelay.batch_udp import mmsg
+from udprelay.batch_udp.batch_port import BatchPort
+from udprelay.batch_udp.port import RelayPort
 from udprelay.net.listener import ListenerProtocol
 from udprelay.net.own_addresses import OwnAddresses
-from udprelay.net.port import RelayPort
+from udprelay.relay import events
+from udprelay.relay.drops import DropReason
+from udprelay.relay.fan_out import FanOut
+from udprelay.relay.hub import Hub
+from udprelay.relay.listener import Listener, Source
+from udprelay.relay.room import Group, Member, Way
+from udprelay.relay.rules import ListenerRules, RelayRules
 
 AFTER_FAILURE = 1.0
 """Seconds until a deadline that has failed is tried again."""

@@ -13,10 +13,10 @@ from twisted.internet.interfaces import (
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from udprelay.core import events
-from udprelay.core.endpoint import Endpoint, endpoint, host_port
-from udprelay.core.room import Member
 from udprelay.net.relay import Relay
+from udprelay.protocol.endpoint import Endpoint, endpoint, host_port
+from udprelay.relay import events
+from udprelay.relay.room import Member
 
 
 class Targets:

@@ -1,0 +1,195 @@
+"""A session client that does nothing by itself, and a relay that delivers to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from relay_driver import ANNA, Relay
+
+from udprelay.protocol import keys
+from udprelay.protocol.wire import FromRelay, decode_from_relay
+from udprelay.protocol.wire.from_client import DataUp, Nack, Ping, PrivateUp
+from udprelay.protocol.wire.from_relay import Pong
+from udprelay.protocol.wire.header import RELIABLE
+from udprelay.protocol.wire.joining import Challenge, Hello, Join, Refused, Welcome
+from udprelay.relay.room import Room
+from udprelay.relay.rules import Limits, ListenerRules, PlainPolicy, RelayRules, RoomRules
+from udprelay.relay.session.member import Session
+
+D = TypeVar("D")
+
+
+def session_rules(
+    limits: Limits | None = None, room: dict[str, Any] | None = None, **options: Any
+) -> RelayRules:
+    """Return rules with one listener that also admits everybody as a plain member."""
+    listener = {name: options.pop(name) for name in ("protocol",) if name in options}
+    return RelayRules(
+        listeners={"main": ListenerRules(plain=PlainPolicy.ANY, **listener)},
+        room_defaults=RoomRules(**(room or {})),
+        limits=limits or Limits(),
+        **options,
+    )
+
+
+class SessionRelay(Relay):
+    """A relay whose replies arrive, too."""
+
+    def __init__(self, rules: RelayRules | None = None, own: Iterable[str] = ()) -> None:
+        super().__init__(rules or session_rules(), own)
+
+    def settle(self) -> None:
+        """Let the hub do all that it has put aside."""
+        while True:
+            fan_outs = self.hub.control(self.now)
+            for reply in self.hub.take_replies():
+                self.inboxes[reply.source].append(reply.payload)
+            self.deliver(fan_outs)
+            if not fan_outs:
+                break
+
+    def room(self, name: str = "lobby") -> Room:
+        return self.hub.roster.rooms[name]
+
+
+class Client:
+    """
+    One client at one address.
+
+    :ivar welcome: the last one.
+    """
+
+    welcome: Welcome
+
+    def __init__(
+        self,
+        relay: SessionRelay,
+        source: str = ANNA,
+        nick: str = "anna",
+        room: str = "lobby",
+        listener: str = "main",
+        secret: bytes | None = None,
+        access_key: bytes | None = None,
+    ) -> None:
+        self.relay = relay
+        self.source = source
+        self.nick = nick
+        self.room = room
+        self.listener = listener
+        self.secret = secret or nick.encode().ljust(16, b"\0")[:16]
+        self.access_key = access_key
+        self.identity = keys.identity(self.secret)
+        self.own = [0, 0, 0]
+        self.nonces = 0
+
+    # What it sends.
+
+    def send(self, datagram: bytes) -> None:
+        self.relay.receive(self.source, datagram, listener=self.listener)
+
+    def nonce(self) -> bytes:
+        self.nonces += 1
+        return self.nonces.to_bytes(8, "big")
+
+    def hello(self, nonce: bytes | None = None) -> Challenge:
+        self.take()
+        self.send(Hello(nonce or self.nonce(), self.room).encode())
+        (challenge,) = self.take(Challenge)
+        return challenge
+
+    def join_datagram(self, **changes: Any) -> Join:
+        challenge = self.hello()
+        values: dict[str, Any] = {
+            "nonce": challenge.nonce,
+            "cookie": challenge.cookie,
+            "room": self.room,
+            "nick": self.nick,
+            "secret": self.secret,
+        }
+        if self.access_key is not None:
+            values["badge"] = bytes(16)
+            values["proof"] = keys.proof(
+                self.access_key,
+                challenge.cookie,
+                self.room,
+                changes.get("nick", self.nick),
+                challenge.nonce,
+                self.identity,
+            )
+        return Join(**{**values, **changes})
+
+    def try_to_join(self, **changes: Any) -> Welcome | Refused | None:
+        """Do the handshake; return the answer."""
+        self.send(self.join_datagram(**changes).encode())
+        answers = [a for a in self.take() if isinstance(a, (Welcome, Refused))]
+        return answers[0] if answers else None
+
+    def join(self, **changes: Any) -> Welcome:
+        answer = self.try_to_join(**changes)
+        assert isinstance(answer, Welcome), answer
+        self.welcome = answer
+        return answer
+
+    def say(self, payload: bytes, flags: int = RELIABLE, own: int | None = None) -> None:
+        self.send(self.data(payload, flags, own))
+
+    def data(self, payload: bytes, flags: int = RELIABLE, own: int | None = None) -> bytes:
+        """Return DATA with the next own sequence, or the one given."""
+        stream = flags & RELIABLE
+        if own is None:
+            own = self.own[stream] = self.own[stream] + 1
+        return DataUp(self.id, flags, own, payload).encode()
+
+    def tell(
+        self, receiver: Client, payload: bytes, flags: int = RELIABLE, own: int | None = None
+    ) -> None:
+        if own is None:
+            own = self.own[2] = self.own[2] + 1
+        self.send(PrivateUp(self.id, flags, own, receiver.identity, payload).encode())
+
+    def nack(self, *ranges: tuple[int, int], stream: int = 0) -> list[FromRelay]:
+        """Ask for what is missing; return the answer."""
+        self.take()
+        self.send(Nack(self.id, stream, ranges).encode())
+        return self.take()
+
+    def ping(self, token: bytes = b"12345678") -> list[Pong]:
+        self.send(Ping(self.id, token, 0).encode())
+        return self.take(Pong)
+
+    # What it has.
+
+    @property
+    def id(self) -> bytes:
+        return self.welcome.session_id
+
+    @property
+    def session(self) -> Session:
+        return self.relay.listeners[self.listener].sessions[self.id]
+
+    @property
+    def is_member(self) -> bool:
+        return self.id in self.relay.listeners[self.listener].sessions
+
+    def raw(self) -> list[bytes]:
+        """Take the datagrams that have come."""
+        return self.relay.inboxes.pop(self.source, [])
+
+    def take(self, kind: type[D] | None = None) -> list[Any]:
+        """Take what has come; return all of it, or what is of one kind."""
+        read = [decode_from_relay(datagram) for datagram in self.raw()]
+        return read if kind is None else [one for one in read if isinstance(one, kind)]
+
+
+def joined(relay: SessionRelay, *nicks: str, **options: Any) -> list[Client]:
+    """Return members with these nicks, at addresses of their own, that have heard nothing."""
+    clients = [
+        Client(relay, f"10.0.1.{number}:4000", nick, **options)
+        for number, nick in enumerate(nicks, 1)
+    ]
+    for client in clients:
+        client.join()
+    for client in clients:
+        client.take()
+    return clients

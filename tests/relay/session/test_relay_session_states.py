@@ -1,0 +1,305 @@
+"""Every input in every state of an identity, as the table in docs/protocol.rst has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from relay_driver import BERT
+from relay_session import Client, SessionRelay, session_rules
+
+from udprelay.protocol.access_key import AccessKey
+from udprelay.protocol.wire.entries import JoinEntry, LeaveEntry, NickEntry
+from udprelay.protocol.wire.from_client import (
+    DataUp,
+    Leave,
+    Missed,
+    Nack,
+    NickRequest,
+    PathResponse,
+    Ping,
+    PrivateUp,
+    RosterRequest,
+)
+from udprelay.protocol.wire.from_relay import (
+    Ack,
+    Bye,
+    Data,
+    Entry,
+    Gone,
+    Heartbeat,
+    Members,
+    Nicked,
+    Notice,
+    PathChallenge,
+    Pong,
+    Private,
+)
+from udprelay.protocol.wire.header import RELIABLE
+from udprelay.protocol.wire.joining import Challenge, Hello, Refused, Unknown, Versions, Welcome
+
+KEY = AccessKey(b"s" * 16, b"k" * 32)
+SOMEBODY = b"somebody"
+NO_MEMBER, MEMBER, ELSEWHERE = "no member", "member", "member at another address"
+STATES = (NO_MEMBER, MEMBER, ELSEWHERE)
+NOTHING: list[type] = []
+
+
+class Scene:
+    """
+    A room with a witness in it, and one client in some state.
+
+    :ivar id: the session id that the client uses.
+    """
+
+    def __init__(self, state: str) -> None:
+        self.relay = SessionRelay(session_rules(room={"access_key": KEY}))
+        self.witness = Client(self.relay, "10.0.8.8:8", "witness", access_key=KEY.key)
+        self.witness.join()
+        self.client = Client(self.relay, "10.0.1.1:1", "anna", access_key=KEY.key)
+        self.id = SOMEBODY
+        if state != NO_MEMBER:
+            self.client.join()
+            self.id = self.client.id
+            self.witness.say(b"something to ask for")
+        if state == ELSEWHERE:
+            self.client.source = BERT
+        self.relay.inboxes.clear()
+        self.home = "10.0.1.1:1"
+
+    def got(self) -> list[type]:
+        """Take the kinds of datagrams that the client has got, wherever."""
+        client = self.client
+        kinds = [type(one) for one in client.take()]
+        if client.source != self.home:
+            client.source, here = self.home, client.source
+            kinds = [type(one) for one in client.take()] + kinds
+            client.source = here
+        return kinds
+
+    def witnessed(self) -> list[Any]:
+        """Take the kinds of datagrams that the other member has got."""
+        return [
+            type(one.body) if isinstance(one, Entry) else type(one) for one in self.witness.take()
+        ]
+
+
+Input = Callable[[Scene], Any]
+
+
+def encoded(make: Callable[[Scene], Any]) -> Input:
+    """Return an input that is one datagram."""
+    return lambda scene: scene.client.send(make(scene).encode())
+
+
+def join(**changes: Any) -> Input:
+    return lambda scene: scene.client.send(scene.client.join_datagram(**changes).encode())
+
+
+def kick(scene: Scene) -> None:
+    if scene.client.is_member:
+        scene.relay.hub.kick(scene.client.session, scene.relay.now)
+        scene.relay.settle()
+
+
+def idle(scene: Scene) -> None:
+    for _ in range(5):
+        scene.relay.wait(10)
+        scene.witness.send(Ping(scene.witness.id, bytes(8), 0).encode())
+
+
+def stop(scene: Scene) -> None:
+    scene.relay.hub.close(scene.relay.now)
+    for source, datagram in scene.relay.replies():
+        scene.relay.inboxes[source].append(datagram)
+
+
+INPUTS: dict[str, tuple[Input, dict[str, tuple[list[type], list[type]]]]] = {
+    # What comes, and by state: what the client gets, what the witness gets.
+    "HELLO": (
+        encoded(lambda s: Hello(bytes(8), "lobby")),
+        {state: ([Challenge], NOTHING) for state in STATES},
+    ),
+    "JOIN, cookie wrong": (
+        join(cookie=b"wrong"),
+        dict.fromkeys(STATES, (NOTHING, NOTHING)),
+    ),
+    "JOIN, not admitted": (
+        join(proof=bytes(32), badge=bytes(16)),
+        {state: ([Refused], NOTHING) for state in STATES},
+    ),
+    "JOIN, admitted": (
+        join(),
+        {
+            NO_MEMBER: ([Welcome], [JoinEntry]),
+            MEMBER: ([Welcome], NOTHING),
+            ELSEWHERE: ([Welcome], NOTHING),
+        },
+    ),
+    "DATA, reliable": (
+        encoded(lambda s: DataUp(s.id, RELIABLE, 1, b"12345")),
+        {
+            NO_MEMBER: ([Unknown], NOTHING),
+            MEMBER: ([Ack], [Data]),
+            ELSEWHERE: ([Ack, PathChallenge], [Data]),
+        },
+    ),
+    "DATA": (
+        encoded(lambda s: DataUp(s.id, 0, 1, b"12345")),
+        {
+            NO_MEMBER: ([Unknown], NOTHING),
+            MEMBER: (NOTHING, [Data]),
+            ELSEWHERE: ([PathChallenge], [Data]),
+        },
+    ),
+    "PRIVATE": (
+        encoded(lambda s: PrivateUp(s.id, RELIABLE, 1, s.witness.identity, b"1")),
+        {
+            NO_MEMBER: ([Unknown], NOTHING),
+            MEMBER: ([Ack], [Private]),
+            ELSEWHERE: ([Ack, PathChallenge], [Private]),
+        },
+    ),
+    "PRIVATE to nobody": (
+        encoded(lambda s: PrivateUp(s.id, RELIABLE, 1, bytes(16), b"1")),
+        {
+            NO_MEMBER: ([Unknown], NOTHING),
+            MEMBER: ([Notice, Ack], NOTHING),
+            ELSEWHERE: ([Notice, Ack, PathChallenge], NOTHING),
+        },
+    ),
+    "NACK": (
+        encoded(lambda s: Nack(s.id, 0, ((3, 1),))),
+        {
+            NO_MEMBER: ([Unknown], NOTHING),
+            MEMBER: ([Data], NOTHING),
+            ELSEWHERE: ([Data, PathChallenge], NOTHING),
+        },
+    ),
+    "PING": (
+        encoded(lambda s: Ping(s.id, bytes(8), 0)),
+        {
+            NO_MEMBER: ([Unknown], NOTHING),
+            MEMBER: ([Pong], NOTHING),
+            ELSEWHERE: ([Pong, PathChallenge], NOTHING),
+        },
+    ),
+    "ROSTER": (
+        # Too short for a challenge of another address.
+        encoded(lambda s: RosterRequest(s.id, 0)),
+        {
+            NO_MEMBER: ([Unknown], NOTHING),
+            MEMBER: ([Members], NOTHING),
+            ELSEWHERE: ([Members], NOTHING),
+        },
+    ),
+    "NICK": (
+        encoded(lambda s: NickRequest(s.id, 1, "dora")),
+        {
+            NO_MEMBER: ([Unknown], NOTHING),
+            MEMBER: ([Nicked, Entry], [NickEntry]),
+            ELSEWHERE: ([Nicked, Entry, PathChallenge], [NickEntry]),
+        },
+    ),
+    "MISSED": (
+        encoded(lambda s: Missed(s.id, 1, ((1, 1),))),
+        {
+            NO_MEMBER: ([Unknown], NOTHING),
+            MEMBER: (NOTHING, [Notice]),
+            ELSEWHERE: ([PathChallenge], [Notice]),
+        },
+    ),
+    "PATH-RESPONSE, wrong": (
+        encoded(lambda s: PathResponse(s.id, bytes(8))),
+        {
+            NO_MEMBER: ([Unknown], NOTHING),
+            MEMBER: (NOTHING, NOTHING),
+            ELSEWHERE: (NOTHING, NOTHING),
+        },
+    ),
+    "LEAVE": (
+        encoded(lambda s: Leave(s.id)),
+        {
+            NO_MEMBER: ([Unknown], NOTHING),
+            MEMBER: ([Bye], [LeaveEntry]),
+            ELSEWHERE: ([Bye], [LeaveEntry]),
+        },
+    ),
+    "idle time over": (
+        idle,
+        {
+            state: ([Bye] if state != NO_MEMBER else NOTHING, [LeaveEntry][: state != NO_MEMBER])
+            for state in STATES
+        },
+    ),
+    "kicked": (
+        lambda scene: kick(scene) if scene.id != SOMEBODY else None,
+        {
+            NO_MEMBER: (NOTHING, NOTHING),
+            MEMBER: ([Bye], [LeaveEntry]),
+            ELSEWHERE: ([Bye], [LeaveEntry]),
+        },
+    ),
+    "relay stops": (
+        stop,
+        {NO_MEMBER: (NOTHING, [Bye]), MEMBER: ([Bye], [Bye]), ELSEWHERE: ([Bye], [Bye])},
+    ),
+}
+
+FROM_RELAYS = (
+    Challenge(bytes(8), b"cookie", bytes(16)),
+    Refused(bytes(8), "room-full", "", 0),
+    Unknown(SOMEBODY),
+    Versions(bytes(8), (1,)),
+    Data(bytes(8), RELIABLE, 1, 1, 1, b"x"),
+    Entry(bytes(8), 1, 1, LeaveEntry("left")),
+    Private(SOMEBODY, RELIABLE, 1, 1, 1, b"x"),
+    Ack(SOMEBODY, 1, 0, 1, 0, ()),
+    Gone(SOMEBODY, 0, ((1, 1, 0),)),
+    Heartbeat(bytes(8), 1),
+    Pong(SOMEBODY, bytes(8), 1, 1),
+    Members(SOMEBODY, 0, 1, ()),
+    PathChallenge(SOMEBODY, bytes(8)),
+    Bye(SOMEBODY, "left", "", 0),
+    Nicked(SOMEBODY, 1, "anna"),
+)
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", INPUTS)
+def test_the_answer_to_each_input_in_each_state(name: str, state: str) -> None:
+    scene = Scene(state)
+    cause, expected = INPUTS[name]
+    cause(scene)
+    # Heartbeats and pongs of silence come and go with the time.
+    got = [kind for kind in scene.got() if kind is not Heartbeat]
+    witnessed = [kind for kind in scene.witnessed() if kind not in (Heartbeat, Pong)]
+    assert (got, witnessed) == expected[state]
+    member = state != NO_MEMBER and name not in ("LEAVE", "idle time over", "kicked")
+    member = member or name == "JOIN, admitted"
+    if name != "relay stops":
+        identities = scene.relay.room().sessions.by_identity
+        assert (scene.client.identity in identities) == member
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("datagram", FROM_RELAYS, ids=lambda one: type(one).__name__)
+def test_what_relays_send_is_never_answered(datagram: Any, state: str) -> None:
+    scene = Scene(state)
+    encoded_ = datagram.encode()
+    if state != NO_MEMBER:
+        encoded_ = encoded_.replace(SOMEBODY, scene.id)
+    scene.client.send(encoded_)
+    assert (scene.got(), scene.witnessed()) == ([], [])
+    assert scene.relay.dropped() == {"malformed": 1}
+
+
+def test_the_right_token_moves_a_member() -> None:
+    scene = Scene(ELSEWHERE)
+    scene.client.send(Ping(scene.id, bytes(8), 0).encode())
+    (challenge,) = scene.client.take(PathChallenge)
+    scene.client.send(PathResponse(scene.id, challenge.token).encode())
+    scene.relay.inboxes.clear()
+    scene.client.send(Ping(scene.id, bytes(8), 0).encode())
+    assert [type(one) for one in scene.client.take()] == [Pong]

@@ -1,0 +1,207 @@
+"""Who may become a plain member: the listener's policy, and what no policy admits."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from relay_driver import ANNA, STRANGER, Relay, plain_only, with_policy
+
+from udprelay.protocol.endpoint import MAX_PAYLOAD, Endpoint, canonical
+from udprelay.relay.rules import ListenerRules, PlainPolicy, RelayRules
+
+NEIGHBOURS = [
+    "127.0.0.1:1",
+    "10.255.255.255:1",
+    "172.16.0.1:1",
+    "172.31.255.255:1",
+    "192.168.1.1:1",
+    "169.254.1.1:1",
+    "[::1]:1",
+    "[fc00::1]:1",
+    "[fdff::1]:1",
+    "[fe80::1]:1",
+    "[fe80::1%2]:1",
+    "[::ffff:10.0.0.1]:1",
+]
+STRANGERS = [
+    "11.0.0.0:1",
+    "172.15.255.255:1",
+    "172.32.0.1:1",
+    "192.169.0.1:1",
+    "203.0.113.1:1",
+    "[2001:db8::1]:1",
+    "[fec0::1]:1",
+    "[::2]:1",
+    "[::ffff:203.0.113.1]:1",
+    "[64:ff9b::10.0.0.1]:1",
+]
+NO_SENDERS = [
+    "10.0.0.1:0",
+    "[fd00::1]:0",
+    "0.0.0.0:1",
+    "0.1.2.3:1",
+    "255.255.255.255:1",
+    "224.0.0.1:1",
+    "239.255.255.255:1",
+    "[::]:1",
+    "[ff02::1]:1",
+    "[::ffff:0.0.0.0]:1",
+    "[::ffff:224.0.0.1]:1",
+    "[::ffff:255.255.255.255]:1",
+]
+LONG = b"long enough for any challenge"
+
+
+@pytest.mark.parametrize("plain", [PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS, PlainPolicy.ANY])
+def test_neighbours_join_at_once(plain: PlainPolicy) -> None:
+    relay = Relay(with_policy(plain))
+    for source in NEIGHBOURS:
+        relay.receive(source, b"hello")
+    assert relay.members() == set(NEIGHBOURS)
+    assert relay.replies() == []
+
+
+def test_challenge_is_the_default() -> None:
+    assert ListenerRules().plain is PlainPolicy.CHALLENGE
+
+
+def test_strangers_are_challenged_by_challenge() -> None:
+    relay = Relay(with_policy(PlainPolicy.CHALLENGE))
+    for source in STRANGERS:
+        relay.receive(source, LONG)
+    assert [source for source, _ in relay.replies()] == STRANGERS
+    assert relay.members() == set()
+    assert relay.dropped() == {"challenged": len(STRANGERS)}
+
+
+def test_strangers_are_ignored_by_networks() -> None:
+    relay = Relay(with_policy(PlainPolicy.NETWORKS))
+    for source in STRANGERS:
+        relay.receive(source, LONG)
+    assert relay.replies() == []
+    assert relay.members() == set()
+    assert relay.dropped() == {"outside-networks": len(STRANGERS)}
+
+
+def test_strangers_join_at_once_by_any() -> None:
+    relay = Relay(with_policy(PlainPolicy.ANY))
+    for source in STRANGERS:
+        relay.receive(source, LONG)
+    assert relay.members() == set(STRANGERS)
+    assert relay.replies() == []
+
+
+def test_off_refuses_everybody() -> None:
+    relay = Relay(with_policy(PlainPolicy.OFF))
+    for source in [*NEIGHBOURS, *STRANGERS, *NO_SENDERS]:
+        relay.receive(source, LONG)
+    assert relay.members() == set()
+    assert relay.replies() == []
+    assert set(relay.dropped()) == {"plain-off"}
+
+
+@pytest.mark.parametrize("plain", [PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS, PlainPolicy.ANY])
+def test_an_address_that_nobody_sends_from_is_neither_admitted_nor_answered(
+    plain: PlainPolicy,
+) -> None:
+    relay = Relay(with_policy(plain))
+    for source in NO_SENDERS:
+        relay.receive(source, LONG)
+    assert relay.members() == set()
+    assert relay.replies() == []
+    assert relay.dropped() == {"invalid-source": len(NO_SENDERS)}
+
+
+@pytest.mark.parametrize("plain", [PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS, PlainPolicy.ANY])
+def test_the_relay_does_not_talk_to_itself(plain: PlainPolicy) -> None:
+    own = ["127.0.0.1:6000", "[2001:db8::6]:6000"]
+    relay = Relay(with_policy(plain), own)
+    for source in [*own, "[::ffff:127.0.0.1]:6000"]:
+        relay.receive(source, LONG)
+    assert relay.members() == set()
+    assert relay.replies() == []
+    assert relay.dropped() == {"own-address": 3}
+
+
+def test_the_networks_are_those_of_the_configuration() -> None:
+    networks = (ip_network("203.0.113.0/24"), ip_network("2001:db8::/32"))
+    listener = ListenerRules(plain=PlainPolicy.NETWORKS, plain_networks=networks)
+    relay = Relay(RelayRules(listeners={"main": listener}))
+    for source in [*NEIGHBOURS, *STRANGERS]:
+        relay.receive(source, LONG)
+    assert relay.members() == {"203.0.113.1:1", "[::ffff:203.0.113.1]:1", "[2001:db8::1]:1"}
+
+
+def test_without_networks_everybody_is_a_stranger() -> None:
+    relay = Relay(RelayRules(listeners={"main": ListenerRules(plain_networks=())}))
+    for source in NEIGHBOURS:
+        relay.receive(source, LONG)
+    assert relay.members() == set()
+    # Two of them are one address, written as IPv4 and as IPv6.
+    assert len(relay.replies()) == len(NEIGHBOURS)
+
+
+def test_a_member_is_not_asked_again() -> None:
+    relay = Relay()
+    relay.join(ANNA)
+    relay.receive(ANNA, b"x")
+    assert relay.dropped() == {}
+
+
+networks = st.one_of(
+    st.ip_addresses(v=4).flatmap(
+        lambda ip: st.integers(0, 32).map(lambda n: ip_network(f"{ip}/{n}", strict=False))
+    ),
+    st.ip_addresses(v=6).flatmap(
+        lambda ip: st.integers(0, 128).map(lambda n: ip_network(f"{ip}/{n}", strict=False))
+    ),
+)
+
+
+@given(st.lists(networks, max_size=4), st.ip_addresses())
+def test_a_network_has_the_addresses_that_it_has_for_the_standard_library(
+    plain_networks: list[object], ip: object
+) -> None:
+    rules = ListenerRules(plain_networks=tuple(plain_networks))
+    relay = Relay(RelayRules(listeners={"main": rules}))
+    # What is canonical, as the relay never sees an IPv4-mapped address.
+    ip = canonical(ip_address(str(ip)))
+    assert relay.listeners["main"].trusts(ip) == any(ip in net for net in plain_networks)
+
+
+ANSWERS = {
+    "invalid-source",
+    "own-address",
+    "from-target",
+    "plain-off",
+    "outside-networks",
+    "challenged",
+    "challenge-echo",
+    "challenge-limit",
+    "challenge-too-short",
+}
+
+
+@given(
+    st.sampled_from(PlainPolicy),
+    st.lists(
+        st.tuples(
+            st.builds(Endpoint, st.ip_addresses().map(canonical), st.integers(0, 65535)),
+            st.one_of(st.binary(max_size=60), st.just(b"x" * MAX_PAYLOAD)),
+        )
+    ),
+)
+def test_no_datagram_of_any_address_has_another_result_than_those_documented(
+    plain: PlainPolicy, datagrams: list[tuple[Endpoint, bytes]]
+) -> None:
+    relay = Relay(plain_only(plain), [STRANGER])
+    relay.target("192.0.2.7:2055")
+    for source, payload in datagrams:
+        relay.receive(str(source), payload)
+        for to, reply in relay.replies():
+            assert to == str(source)
+            assert len(reply) < 3 * len(payload)
+    assert set(relay.dropped()) <= ANSWERS

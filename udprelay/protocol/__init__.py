@@ -1,0 +1,1 @@
+"""What both halves of the session protocol share: codec, keys, seals, nicks, texts, endpoints."""

@@ -1,0 +1,255 @@
+"""The datagrams that a relay sends to members: those with numbers, and those about them."""
+
+from __future__ import annotations
+
+import struct
+
+from attrs import field, frozen
+
+from udprelay.protocol.wire import fields
+from udprelay.protocol.wire.datagram import Datagram, OfSession, stream_of
+from udprelay.protocol.wire.entries import (
+    FailedNotice,
+    JoinEntry,
+    LeaveEntry,
+    MissedNotice,
+    NickEntry,
+)
+from udprelay.protocol.wire.fields import Key, Keys
+from udprelay.protocol.wire.header import (
+    HEADER,
+    U32,
+    Type,
+    eight,
+    header,
+    pack,
+    unpack,
+)
+from udprelay.protocol.wire.members import MemberRecord, read_members, write_members
+from udprelay.protocol.wire.ranges import (
+    Ranges,
+    ReasonedRanges,
+    pack_ranges,
+    pack_reasoned,
+    unpack_ranges,
+    unpack_reasoned,
+)
+from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
+
+__all__ = [
+    "Ack",
+    "Bye",
+    "Data",
+    "Entry",
+    "FailedNotice",
+    "Gone",
+    "Heartbeat",
+    "JoinEntry",
+    "LeaveEntry",
+    "Members",
+    "MissedNotice",
+    "NickEntry",
+    "Nicked",
+    "Notice",
+    "PathChallenge",
+    "Pong",
+    "Private",
+]
+
+_ACK = struct.Struct(">IQIQ")
+_HEARTBEAT = struct.Struct(">Q")
+_PONG = struct.Struct(">8sQQ")
+_TOKEN = struct.Struct(">8s")
+
+
+@frozen
+class Ack(Datagram):
+    """
+    What the relay has of this member.
+
+    :param next: the own sequence of reliable DATA before which all have come.
+    :param bitmap: bit *i* is for ``next + 1 + i``.
+    :param next_private: as ``next``, for PRIVATE.
+    :param private_bitmap: as ``bitmap``, for PRIVATE.
+    :param ranges: room sequences that are the member's own, at most 64 ranges.
+    """
+
+    session_id: bytes = field(repr=False)
+    next: int
+    bitmap: int
+    next_private: int
+    private_bitmap: int
+    ranges: Ranges = ()
+
+    def encode(self) -> bytes:
+        _check_next(self.next, self.next_private)
+        windows = pack(_ACK, self.next, self.bitmap, self.next_private, self.private_bitmap)
+        return header(Type.ACK, self.session_id) + windows + pack_ranges(self.ranges, least=0)
+
+    @classmethod
+    def decode(cls, datagram: bytes) -> Ack:
+        start = HEADER + _ACK.size
+        if len(datagram) < start:
+            raise ValueError("cut short")
+        following, bitmap, next_private, private_bitmap = _ACK.unpack_from(datagram, HEADER)
+        _check_next(following, next_private)
+        ranges = unpack_ranges(datagram[start:], least=0)
+        return cls(datagram[6:HEADER], following, bitmap, next_private, private_bitmap, ranges)
+
+
+@frozen
+class Gone(Datagram):
+    """
+    What the relay does not send again.
+
+    :param stream: 0 for the room sequence, 1 for the private sequence.
+    :param ranges: with a :class:`~udprelay.protocol.wire.ranges.Reason` each, 1 to 64.
+    """
+
+    session_id: bytes = field(repr=False)
+    stream: int
+    ranges: ReasonedRanges
+
+    def encode(self) -> bytes:
+        stream = bytes((fields.stream(self.stream),))
+        return header(Type.GONE, self.session_id) + stream + pack_reasoned(self.ranges)
+
+    @classmethod
+    def decode(cls, datagram: bytes) -> Gone:
+        stream = stream_of(datagram)
+        return cls(datagram[6:HEADER], stream, unpack_reasoned(datagram[HEADER + 1 :]))
+
+
+@frozen
+class Heartbeat(Datagram):
+    """The newest room sequence, after the room fell silent."""
+
+    tag: bytes = field(repr=False)
+    newest: int
+
+    def encode(self) -> bytes:
+        return header(Type.HEARTBEAT, self.tag) + pack(_HEARTBEAT, self.newest)
+
+    @classmethod
+    def decode(cls, datagram: bytes) -> Heartbeat:
+        return cls(datagram[6:HEADER], *unpack(_HEARTBEAT, datagram))
+
+
+@frozen
+class Pong(Datagram):
+    """
+    The answer to PING.
+
+    :param token: that of the PING; 8 zero bytes if there was none.
+    :param newest: the newest room sequence.
+    :param newest_private: the newest private sequence.
+    """
+
+    session_id: bytes = field(repr=False)
+    token: bytes
+    newest: int
+    newest_private: int
+
+    def encode(self) -> bytes:
+        head = header(Type.PONG, self.session_id)
+        return head + pack(_PONG, eight(self.token), self.newest, self.newest_private)
+
+    @classmethod
+    def decode(cls, datagram: bytes) -> Pong:
+        return cls(datagram[6:HEADER], *unpack(_PONG, datagram))
+
+
+@frozen
+class Members(OfSession):
+    """
+    The answer to ROSTER.
+
+    :param first: the number that was asked for.
+    :param newest: the newest room sequence.
+    :param members: in the order of their numbers.
+    :param more_from: the number to ask ROSTER from, if there are more.
+    """
+
+    TYPE = Type.MEMBERS
+    KEYS = Keys(
+        first=Key("f", fields.u32),
+        newest=Key("q", fields.u64),
+        members=Key("w", read_members, write_members),
+        more_from=Key("y", fields.u32, needed=False),
+    )
+
+    first: int
+    newest: int
+    members: tuple[MemberRecord, ...]
+    more_from: int | None = None
+
+
+@frozen
+class PathChallenge(Datagram):
+    """The relay asks a new address for this token, 8 bytes, before it sends anything there."""
+
+    session_id: bytes = field(repr=False)
+    token: bytes = field(repr=False)
+
+    def encode(self) -> bytes:
+        return header(Type.PATH_CHALLENGE, self.session_id) + eight(self.token)
+
+    @classmethod
+    def decode(cls, datagram: bytes) -> PathChallenge:
+        return cls(datagram[6:HEADER], *unpack(_TOKEN, datagram))
+
+
+@frozen
+class Bye(OfSession):
+    """
+    The session is over.
+
+    :param code: ``left``, ``idle``, ``kicked`` or ``stopping``.
+    :param sentence: for people.
+    :param retry_after: milliseconds after which to come back; 0 for not at all.
+    """
+
+    TYPE = Type.BYE
+    KEYS = Keys(
+        code=Key("c", fields.code),
+        sentence=Key("m", fields.sentence),
+        retry_after=Key("a", fields.u32),
+    )
+
+    code: str
+    sentence: str
+    retry_after: int
+
+
+@frozen
+class Nicked(OfSession):
+    """
+    The answer to NICK: either a nick, or a code and a sentence.
+
+    :param request: the number of the request.
+    :param nick: as the relay has normalised it.
+    :param code: why there is none.
+    """
+
+    TYPE = Type.NICKED
+    KEYS = Keys(
+        request=Key("r", fields.u32),
+        nick=Key("n", fields.nick, needed=False),
+        code=Key("c", fields.code, needed=False),
+        sentence=Key("m", fields.sentence, needed=False),
+    )
+
+    request: int
+    nick: str | None
+    code: str | None = None
+    sentence: str | None = None
+
+    def check(self) -> None:
+        granted = self.nick is not None
+        if granted == (self.code is not None) or granted == (self.sentence is not None):
+            raise ValueError("neither a nick nor a refusal, or both")
+
+
+def _check_next(*following: int) -> None:
+    if not all(0 < sequence <= U32 for sequence in following):
+        raise ValueError("no own sequence to come next")

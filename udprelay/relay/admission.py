@@ -1,0 +1,128 @@
+"""Who may become a plain member: the rules for addresses that the relay does not know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import IPv4Address
+
+from attrs import frozen
+
+from udprelay.protocol.endpoint import Endpoint
+from udprelay.relay import challenge
+from udprelay.relay.budget import PrefixBudgets
+from udprelay.relay.drops import DropReason
+from udprelay.relay.kicked import Kicked
+from udprelay.relay.listener import Listener
+from udprelay.relay.rules import Limits, PlainPolicy, Protocol
+
+_BROADCAST = IPv4Address("255.255.255.255")
+
+
+@frozen
+class Admitted:
+    """
+    The address may join.
+
+    :param relay: whether the datagram is for the room; False for a code sent back.
+    """
+
+    relay: bool
+
+
+@frozen
+class Refused:
+    """
+    The address may not join now.
+
+    :param reply: what to send to it, if anything.
+    """
+
+    reason: DropReason
+    reply: bytes | None = None
+
+
+def is_no_sender(address: Endpoint) -> bool:
+    """Return whether no honest datagram comes from ``address`` (RFC 1122, 3.2.1.3)."""
+    ip = address.ip
+    return (
+        address.port == 0
+        or ip.is_multicast
+        or ip == _BROADCAST
+        or int(ip) == 0
+        or (isinstance(ip, IPv4Address) and ip.packed[0] == 0)
+    )
+
+
+class Admission:
+    """
+    Decides on the datagrams of unknown addresses.
+
+    Keeps nothing about any of them, but for a bounded list of those who were kicked.
+
+    :param secret: 32 random bytes; codes and the choice of budgets hang on it.
+    :param is_own: tells whether an endpoint is one of the relay's own listeners.
+    :ivar targets: how many targets there are at an address.
+    :ivar kicked: who was put out.
+    """
+
+    def __init__(self, limits: Limits, secret: bytes, is_own: Callable[[Endpoint], bool]) -> None:
+        self._secret = secret
+        self._is_own = is_own
+        self._budgets = PrefixBudgets(secret, limits.challenge_rate, limits.challenge_burst)
+        self.kicked = Kicked(limits.kick_time)
+        self.targets: Counter[Endpoint] = Counter()
+
+    def decide(
+        self, listener: Listener, address: Endpoint, payload: bytes, now: float
+    ) -> Admitted | Refused:
+        """Decide on one plain datagram from an address that is not a member."""
+        reason = self._refusal(listener, address, now)
+        if reason is not None:
+            return Refused(reason)
+        if challenge.is_challenge(payload):
+            # Another relay's, which must not become a member, or ours sent back whole.
+            return Refused(DropReason.CHALLENGE_ECHO)
+        policy = listener.rules.plain
+        if policy is PlainPolicy.ANY or listener.trusts(address.ip):
+            return Admitted(relay=True)
+        if policy is PlainPolicy.NETWORKS:
+            return Refused(DropReason.OUTSIDE_NETWORKS)
+        if challenge.proves(self._secret, listener.name, address, payload, now):
+            return Admitted(relay=False)
+        return self._challenge(listener, address, payload, now)
+
+    def impossible(self, address: Endpoint) -> DropReason | None:
+        """Return why nobody who may join, in whatever way, sends from ``address``, or None."""
+        if is_no_sender(address):
+            return DropReason.INVALID_SOURCE
+        if self._is_own(address):
+            return DropReason.OWN_ADDRESS
+        if self.targets[address]:
+            return DropReason.FROM_TARGET
+        return None
+
+    def _refusal(self, listener: Listener, address: Endpoint, now: float) -> DropReason | None:
+        if listener.rules.protocol is Protocol.SESSION:
+            return DropReason.SESSION_ONLY
+        if listener.rules.plain is PlainPolicy.OFF:
+            return DropReason.PLAIN_OFF
+        reason = self.impossible(address)
+        if reason is not None:
+            return reason
+        if self.kicked.seconds_left(listener.rules.room, address, now):
+            return DropReason.KICKED
+        if listener.needs_key:
+            return DropReason.KEY_REQUIRED
+        return None
+
+    def _challenge(
+        self, listener: Listener, address: Endpoint, payload: bytes, now: float
+    ) -> Refused:
+        code = challenge.current_code(self._secret, listener.name, address, now)
+        reply = challenge.challenge(code, len(payload))
+        if reply is None:
+            return Refused(DropReason.CHALLENGE_TOO_SHORT)
+        if not self._budgets.take(address.ip, now):
+            return Refused(DropReason.CHALLENGE_LIMIT)
+        return Refused(DropReason.CHALLENGED, reply)

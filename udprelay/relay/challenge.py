@@ -1,0 +1,82 @@
+"""
+The challenge for plain members: a code that only the real owner of an address can send back.
+
+The relay keeps nothing for an address that it has challenged: the code is a MAC over the address
+and the time. A code has eight characters of Crockford's base 32 in lower case, a digit and a
+letter first, so that few words look like one.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+
+from udprelay.protocol.endpoint import Endpoint
+
+_DIGITS = "0123456789"
+_LETTERS = "abcdefghjkmnpqrstvwxyz"
+_ALPHABET = _DIGITS + _LETTERS
+_MISREAD = str.maketrans("OoIiLl", "001111")
+
+BUCKET = 60.0
+"""Seconds for which all codes are the same; a code is good for one to two of them."""
+
+# From the most helpful to the smallest: a datagram gets the first one that stays under three
+# times its own size. Sent back whole, none of them proves anything, or every echo service would
+# become a member; so the smallest, which is the code alone, is in upper case, and a code in upper
+# case counts only with a line break.
+_FORMS = ("udprelay: to join, send this code: {}\n", "to join send {}\n", "send {}\n")
+_CODE = f"[0-9][{_LETTERS}][{_ALPHABET}]{{6}}"
+_CHALLENGE = re.compile(
+    (
+        f"(?:udprelay: to join, send this code: |to join send |send ){_CODE}\\s*|{_CODE.upper()}"
+    ).encode()
+)
+_LONGEST = len(_FORMS[0]) + 8
+
+
+def code(secret: bytes, listener: str, address: Endpoint, bucket: int) -> str:
+    """Return the code that proves ``address`` to ``listener`` during one time bucket."""
+    message = f"{listener}\0{address}\0{bucket}".encode()
+    number = int.from_bytes(hmac.digest(secret, message, "sha256")[:8], "big")
+    characters = []
+    for alphabet in (_DIGITS, _LETTERS, *[_ALPHABET] * 6):
+        number, index = divmod(number, len(alphabet))
+        characters.append(alphabet[index])
+    return "".join(characters)
+
+
+def current_code(secret: bytes, listener: str, address: Endpoint, now: float) -> str:
+    """Return the code to send to ``address`` now."""
+    return code(secret, listener, address, int(now // BUCKET))
+
+
+def proves(secret: bytes, listener: str, address: Endpoint, payload: bytes, now: float) -> bool:
+    """Return whether ``payload`` is a valid code for ``address``, as a person would type it."""
+    if len(payload) > 16 or is_challenge(payload):
+        return False
+    typed = payload.strip().decode("ascii", "replace").translate(_MISREAD).lower().encode()
+    bucket = int(now // BUCKET)
+    return any(
+        hmac.compare_digest(typed, code(secret, listener, address, b).encode())
+        for b in (bucket, bucket - 1)
+    )
+
+
+def is_challenge(payload: bytes) -> bool:
+    """Return whether ``payload`` is what a relay sends as a challenge."""
+    return len(payload) <= _LONGEST and _CHALLENGE.fullmatch(payload) is not None
+
+
+def challenge(code: str, received: int) -> bytes | None:
+    """
+    Return the challenge for a datagram of ``received`` bytes.
+
+    It stays under three times what was received, so that nobody gains by making the relay answer
+    somebody else; there is none for one or two bytes.
+    """
+    for form in _FORMS:
+        text = form.format(code).encode()
+        if len(text) < 3 * received:
+            return text
+    return code.upper().encode() if len(code) < 3 * received else None

@@ -1,0 +1,130 @@
+"""Why datagrams are dropped, how many, and the event that says so for a whole window."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import Enum
+
+from udprelay.relay.events import DatagramsDropped
+
+
+class DropReason(str, Enum):
+    """Every reason for which the relay drops a datagram or a delivery."""
+
+    INVALID_SOURCE = "invalid-source"
+    """Source port 0, or a multicast, broadcast or unspecified source address."""
+    OWN_ADDRESS = "own-address"
+    """It claims to come from one of the relay's own listeners."""
+    FROM_TARGET = "from-target"
+    """Targets only receive."""
+    KICKED = "kicked"
+    PLAIN_OFF = "plain-off"
+    OUTSIDE_NETWORKS = "outside-networks"
+    ROOM_FULL = "room-full"
+    RELAY_FULL = "relay-full"
+    CHALLENGED = "challenged"
+    """Its sender was sent a code, to prove the return path."""
+    CHALLENGE_ECHO = "challenge-echo"
+    """It is itself a challenge: another relay's, or ours sent back whole."""
+    CHALLENGE_LIMIT = "challenge-limit"
+    """Too many challenges to this source prefix."""
+    CHALLENGE_TOO_SHORT = "challenge-too-short"
+    """No challenge is smaller than three times this datagram."""
+    SESSION_ONLY = "session-only"
+    """The listener takes session datagrams alone."""
+    KEY_REQUIRED = "key-required"
+    """The room has an access key, and its sender showed none."""
+    WRONG_KEY = "wrong-key"
+    NO_KEY_HERE = "no-key-here"
+    """Its sender showed a key, and the room has none."""
+    NO_ROOM = "no-room"
+    """There is no such room, and none is opened for it."""
+    NICK_TAKEN = "nick-taken"
+    NICK_INVALID = "nick-invalid"
+    PROOF_LIMIT = "proof-limit"
+    """Too many wrong proofs from this source prefix."""
+    CONTROL_LIMIT = "control-limit"
+    """Too many datagrams of the session protocol at once that are no data."""
+    MALFORMED = "malformed"
+    """It has the signature, and is no datagram that a client may send."""
+    OTHER_VERSION = "other-version"
+    """Its sender was told which versions the relay speaks."""
+    COOKIE = "cookie"
+    """A JOIN whose cookie is too old, or another's."""
+    UNKNOWN_SESSION = "unknown-session"
+    """The relay has no such session, and said so."""
+    SESSION_LIMIT = "session-limit"
+    """As one of the above, but unanswered: too many answers to this source prefix."""
+    PATH = "path"
+    """It was to prove a new address, and does not."""
+    REPEATED = "repeated"
+    """It has come before, or comes too early."""
+    MEMBER_LIMIT = "member-limit"
+    """Its sender has used up member_rate or member_bandwidth."""
+    EARLY_LIMIT = "early-limit"
+    """There is no more memory for what waits until something missing comes."""
+    REPAIR_LIMIT = "repair-limit"
+    """Its sender asks for more than repair_rate allows."""
+    OUTSIDE_SEQUENCE = "outside-sequence"
+    """It asks for what is none of its sender's business, or has not been sent yet."""
+    ABSENT = "absent"
+    """A private message for somebody who is not there."""
+    TOO_LONG = "too-long"
+    """More than 65,507 bytes, or with the room's label it would be."""
+    RECEIVE_BUFFER = "receive-buffer"
+    """The kernel's receive buffer was full: the relay could not keep up."""
+    UNREACHABLE = "unreachable"
+    """An ICMP error came back from a member's address."""
+    SEND_BUFFER = "send-buffer"
+    """The kernel's send buffer was full."""
+    PATH_MTU = "path-mtu"
+    """Too large for the path, and not to be fragmented."""
+    SEND_FAILED = "send-failed"
+    """Any other error of the sending system call."""
+    CONSOLE_BEHIND = "console-behind"
+    """The terminal of the relay does not take its lines fast enough."""
+
+
+class Drops:
+    """
+    Counts drops by listener, room and reason, and reports each window once.
+
+    The number of counters is bounded by the configuration, whatever strangers send.
+
+    :param window: seconds from the first drop to the report of all that followed.
+    """
+
+    def __init__(self, window: float) -> None:
+        self._window = window
+        self._current: Counter[tuple[str, str, DropReason]] = Counter()
+        self._since = 0.0
+        self.totals: Counter[DropReason] = Counter()
+
+    @property
+    def deadline(self) -> float | None:
+        """When :meth:`report` is due."""
+        return self._since + self._window if self._current else None
+
+    def count(
+        self, listener: str, room: str, reason: DropReason, now: float, count: int = 1
+    ) -> bool:
+        """Count drops; return whether they are the first of their kind in this window."""
+        if not self._current:
+            self._since = now
+        key = (listener, room, reason)
+        first = key not in self._current
+        self._current[key] += count
+        self.totals[reason] += count
+        return first
+
+    def report(self, now: float) -> list[DatagramsDropped]:
+        """Return one event for each kind of drop and begin a new window."""
+        window = round(now - self._since, 3)
+        events = [
+            DatagramsDropped(
+                listener=listener, room=room, reason=reason.value, count=count, window=window
+            )
+            for (listener, room, reason), count in self._current.items()
+        ]
+        self._current.clear()
+        return events

@@ -1,0 +1,409 @@
+"""
+What the relay says of itself.
+
+Each event is a frozen record with a stable id, a level, typed fields and a one-line human form.
+``docs/events.rst`` lists them all; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, ClassVar
+
+from attrs import asdict, frozen
+
+from udprelay.protocol.text import printable
+
+
+class Level(Enum):
+    """How much an event matters to an operator."""
+
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+@frozen
+class Event:
+    """
+    Something that happened.
+
+    :cvar id: the stable name of this kind of event.
+    :cvar text: the human form, a format string over the fields.
+    """
+
+    id: ClassVar[str]
+    level: ClassVar[Level] = Level.INFO
+    text: ClassVar[str]
+
+    def fields(self) -> dict[str, Any]:
+        """Return the typed fields by name."""
+        return asdict(self)
+
+    def human(self) -> str:
+        """Return the human form, safe to show on a terminal; an empty field shows as ``-``."""
+        return self.text.format_map({name: _shown(v) for name, v in self.fields().items()})
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{key} {number}" for key, number in value.items()) or "none"
+    return printable(str(value)) or "-"
+
+
+@frozen
+class RelayStarted(Event):
+    """The relay is about to open its listeners."""
+
+    id = "relay.started"
+    text = "udprelay {version} started (reactor {reactor})"
+    version: str
+    reactor: str
+
+
+@frozen
+class ConfigExposed(Event):
+    """The configuration has access keys, and every user of the machine can read the file."""
+
+    id = "config.exposed"
+    level = Level.WARN
+    text = "{file} has access keys, and every user of this machine can read it"
+    file: str
+
+
+@frozen
+class ListenerOpened(Event):
+    """
+    A listener is bound and reading; ``interface`` and ``port`` are the real ones.
+
+    ``batched`` tells whether many datagrams move in one system call. The buffers are what the
+    kernel has granted, in bytes.
+    """
+
+    id = "listener.opened"
+    text = "listener {listener} opened on {interface} port {port}, room {room}, plain = {plain}"
+    listener: str
+    interface: str
+    port: int
+    room: str
+    plain: str
+    batched: bool
+    receive_buffer: int
+    send_buffer: int
+
+
+@frozen
+class ListenerUnbatched(Event):
+    """Many datagrams in one system call were wanted, and can't be had; the relay is slower."""
+
+    id = "listener.unbatched"
+    level = Level.WARN
+    text = "listener {listener} moves one datagram in a system call: {error}"
+    listener: str
+    error: str
+
+
+@frozen
+class ListenerUnprotected(Event):
+    """A listener admits every address: a spoofed source can be made to receive a room."""
+
+    id = "listener.unprotected"
+    level = Level.WARN
+    text = "listener {listener} admits everybody (plain = any): spoofed addresses join too"
+    listener: str
+
+
+@frozen
+class ListenerFailed(Event):
+    """A listener could not be opened; the relay does not start."""
+
+    id = "listener.failed"
+    level = Level.ERROR
+    text = "[listener:{listener}] cannot bind {interface} port {port}: {error}"
+    listener: str
+    interface: str
+    port: int
+    error: str
+
+
+@frozen
+class ListenerStatistics(Event):
+    """
+    The counters of a listener since it was opened, every ``[log] statistics``.
+
+    ``datagrams`` and ``bytes`` came in from members, ``deliveries`` went out, ``segmented`` of
+    them as parts of larger messages. ``batches`` counts by size how many datagrams were read at
+    once. ``receive_drops`` did not fit into the kernel's receive buffer.
+    """
+
+    id = "listener.statistics"
+    text = (
+        "listener {listener}: {datagrams} datagrams ({bytes} bytes) in, {deliveries} deliveries "
+        "out ({segmented} segmented), batches {batches}, {receive_drops} lost in the kernel"
+    )
+    listener: str
+    datagrams: int
+    bytes: int
+    deliveries: int
+    segmented: int
+    batches: Mapping[str, int]
+    receive_drops: int
+
+
+@frozen
+class ListenerClosed(Event):
+    """A listener reads no more; its last ``listener.statistics`` has just been said."""
+
+    id = "listener.closed"
+    text = "listener {listener} closed"
+    listener: str
+
+
+@frozen
+class ListenerSegmentsOff(Event):
+    """
+    Messages of many datagrams can't be sent to ``address``, or to anybody if it is empty.
+
+    Nothing is lost: they are sent datagram by datagram from here on.
+    """
+
+    id = "listener.segments-off"
+    text = "listener {listener} sends datagram by datagram to {address}: {error}"
+    listener: str
+    address: str
+    error: str
+
+
+@frozen
+class RoomOpened(Event):
+    """A room got its first member."""
+
+    id = "room.opened"
+    text = "room {room} opened"
+    room: str
+
+
+@frozen
+class RoomStatistics(Event):
+    """The counters of a room since it was opened, every ``[log] statistics``."""
+
+    id = "room.statistics"
+    text = (
+        "room {room}: {members} members, {datagrams} datagrams ({bytes} bytes) in, "
+        "{deliveries} deliveries out"
+    )
+    room: str
+    members: int
+    datagrams: int
+    bytes: int
+    deliveries: int
+
+
+@frozen
+class RoomClosed(Event):
+    """
+    A room has no members any more (``reason`` is ``empty``), or the relay stops (``stopping``).
+
+    ``datagrams`` and ``bytes`` came in from members, ``deliveries`` went out to them.
+    """
+
+    id = "room.closed"
+    text = "room {room} closed ({reason}) after {datagrams} datagrams, {deliveries} deliveries"
+    room: str
+    reason: str
+    datagrams: int
+    bytes: int
+    deliveries: int
+
+
+@frozen
+class MemberJoined(Event):
+    """A member is in a room. ``address`` and ``listener`` are empty for the console."""
+
+    id = "member.joined"
+    text = "{member} ({kind} {address}) joined {room}"
+    room: str
+    member: str
+    kind: str
+    address: str
+    listener: str
+
+
+@frozen
+class MemberLeft(Event):
+    """
+    A member is no longer in a room.
+
+    ``reason``: ``idle``; ``kicked``; ``left`` (a session member that has said so); ``replaced``
+    (a target that has moved, or a plain member whose address has become that of a target or of a
+    session member).
+    """
+
+    id = "member.left"
+    text = "{member} ({address}) left {room}: {reason}"
+    room: str
+    member: str
+    address: str
+    listener: str
+    reason: str
+
+
+@frozen
+class MemberRenamed(Event):
+    """A session member has a new nick."""
+
+    id = "member.renamed"
+    text = "{before} is {member} in {room} now"
+    room: str
+    member: str
+    before: str
+
+
+@frozen
+class MemberMoved(Event):
+    """A session member has proved that it is at a new address."""
+
+    id = "member.moved"
+    text = "{member} of {room} moved from {before} to {address}"
+    room: str
+    member: str
+    before: str
+    address: str
+    listener: str
+
+
+@frozen
+class MemberRejected(Event):
+    """
+    An address was not admitted, for ``reason`` (a drop reason).
+
+    Said for the first datagram only in each window of ``drop_window``, listener and reason; the
+    rest is in ``datagrams.dropped``.
+    """
+
+    id = "member.rejected"
+    level = Level.WARN
+    text = "{address} rejected from {room} at listener {listener}: {reason}"
+    room: str
+    address: str
+    listener: str
+    reason: str
+
+
+@frozen
+class DatagramsDropped(Event):
+    """``count`` datagrams or deliveries were dropped for ``reason`` within ``window`` seconds."""
+
+    id = "datagrams.dropped"
+    level = Level.WARN
+    text = "{count} dropped in {window} s (listener {listener}, room {room}): {reason}"
+    listener: str
+    room: str
+    reason: str
+    count: int
+    window: float
+
+
+@frozen
+class DatagramRelayed(Event):
+    """One datagram with its payload; only with ``[log] payloads = yes``."""
+
+    id = "datagram.relayed"
+    text = "{member} ({address}) in {room}, {bytes} bytes: {payload}"
+    room: str
+    member: str
+    address: str
+    bytes: int
+    payload: str
+
+
+@frozen
+class TargetResolved(Event):
+    """The address of a target has been found, or has changed."""
+
+    id = "target.resolved"
+    text = "target {target} of {room} is at {address}"
+    room: str
+    target: str
+    address: str
+
+
+@frozen
+class TargetUnresolved(Event):
+    """A target's name has no address now; it is looked up again after ``target_refresh``."""
+
+    id = "target.unresolved"
+    level = Level.WARN
+    text = "target {target} of {room} cannot be resolved: {error}"
+    room: str
+    target: str
+    error: str
+
+
+@frozen
+class TargetUnreachable(Event):
+    """An ICMP error came back from a target; said once in each ``target_refresh``."""
+
+    id = "target.unreachable"
+    level = Level.WARN
+    text = "target {target} of {room} ({address}) cannot be reached: {error}"
+    room: str
+    target: str
+    address: str
+    error: str
+
+
+@frozen
+class ConsoleInputClosed(Event):
+    """The console's standard input has ended; it goes on printing."""
+
+    id = "console.input-closed"
+    text = "standard input has ended: the console of {room} only prints from here on"
+    room: str
+
+
+@frozen
+class RelayStopping(Event):
+    """The relay has been asked to stop and reads no more."""
+
+    id = "relay.stopping"
+    text = "udprelay is stopping"
+
+
+@frozen
+class RelayStopped(Event):
+    """
+    The totals of this run.
+
+    ``datagrams`` and ``bytes`` came in from members; ``deliveries`` were handed to the kernel;
+    ``dropped`` counts by reason; ``members`` joined in all.
+    """
+
+    id = "relay.stopped"
+    text = (
+        "udprelay stopped after {uptime} s: {members} members, {datagrams} datagrams "
+        "({bytes} bytes) in, {deliveries} deliveries out, dropped: {dropped}"
+    )
+    uptime: float
+    members: int
+    datagrams: int
+    bytes: int
+    deliveries: int
+    dropped: Mapping[str, int]
+
+
+@frozen
+class Diagnostic(Event):
+    """
+    A warning or an error that Twisted or a library logged.
+
+    ``traceback`` is empty, or the traceback of an error that nobody expected.
+    """
+
+    id = "diagnostic"
+    level = Level.WARN
+    text = "{source}: {message}"
+    source: str
+    message: str
+    traceback: str

@@ -1,0 +1,35 @@
+"""What the parts of a hub have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from udprelay.protocol.endpoint import Endpoint
+from udprelay.relay.admission import Admission
+from udprelay.relay.expiry import Expiry
+from udprelay.relay.output import Output
+from udprelay.relay.roster import Roster
+from udprelay.relay.rules import RelayRules
+
+
+class Shared:
+    """
+    The tables and the rules of one relay.
+
+    :param secret: 32 random bytes of this run.
+    :param is_own: tells whether an endpoint is one of the relay's own listeners.
+    :param now: when the run began.
+    :ivar named_rooms: rooms that the configuration names: there are always as many.
+    """
+
+    def __init__(
+        self, rules: RelayRules, secret: bytes, is_own: Callable[[Endpoint], bool], now: float
+    ) -> None:
+        self.rules = rules
+        self.secret = secret
+        self.started = now
+        self.named_rooms = frozenset(rules.rooms) | {one.room for one in rules.listeners.values()}
+        self.output = Output(rules.limits.drop_window, self.named_rooms)
+        self.roster = Roster(rules, self.output.say)
+        self.admission = Admission(rules.limits, secret, is_own)
+        self.expiry = Expiry()
