@@ -1,4 +1,4 @@
-"""``python -m bench``: run it from the checkout, on a machine with nothing else to do."""
+"""``python -m bench``: run it from the checkout, on an idle machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bench.works import WORKS, Work
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is asked for; return 1 if a relay of ours failed or relayed wrongly."""
+    """Run the chosen workloads; return 1 if a relay of ours failed or relayed wrongly."""
     options = parse(arguments)
     try:
         programs = build.build()
@@ -32,11 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     cores = choose_cores()
     if cores.shared:
-        print("bench: only one core: relay and load share it, figures mean little")
+        print("bench: only one core: relay and load share it, the figures are not reliable")
     else:
         os.sched_setaffinity(0, {cores.load})
     bench = Bench(programs, cores, options.warm, options.seconds, not options.quick)
-    works, relays, missing = chosen(options)
+    works, relays, missing = selected(options)
     facts = machine(cores, missing)
     show_facts(facts, options)
     facts["load_limit"] = limit = show_load_limit(bench)
@@ -59,10 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def subtitle(facts: dict[str, Any]) -> str:
-    """Return what stands above the plot: machine, versions, day, and what is drawn."""
+    """Return the subtitle of the plot: machine, versions, day, and what is drawn."""
     versions = f"Python {facts['python']}, Twisted {facts['versions']['twisted']}"
     where = f"{facts['cpu']}, Linux {facts['kernel']}, {versions}, {facts['date'][:10]}"
-    return f"{where}; loopback; median, least, most"
+    return f"{where}; loopback; median, minimum, maximum"
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -71,7 +71,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="fewer works, relays and rounds: 40 s in all (else about 20 minutes)",
+        help="fewer workloads, relays and rounds: 40 s in all (default: about 20 minutes)",
     )
     parser.add_argument("--rounds", type=int, help="alternating rounds (default: 5; quick: 2)")
     parser.add_argument("--seconds", type=float, help="of each run (default: 1; quick: 0.5)")
@@ -89,22 +89,26 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def chosen(options: argparse.Namespace) -> tuple[list[Work], list[Relay], dict[str, str]]:
-    """Return works and relays to run, and why a relay is left out."""
-    works = [w for w in WORKS if (w.name in options.work if options.work else _in(w, options))]
-    wanted = [r for r in RELAYS if (r.name in options.relay if options.relay else _in(r, options))]
+def selected(options: argparse.Namespace) -> tuple[list[Work], list[Relay], dict[str, str]]:
+    """Return workloads and relays to run, and the reason for each relay that is left out."""
+    works = [
+        w for w in WORKS if (w.name in options.work if options.work else _selected(w, options))
+    ]
+    wanted = [
+        r for r in RELAYS if (r.name in options.relay if options.relay else _selected(r, options))
+    ]
     missing = {relay.name: why for relay in wanted if (why := relay.missing())}
     return works, [r for r in wanted if r.name not in missing], missing
 
 
-def _in(what: Work | Relay, options: argparse.Namespace) -> bool:
-    return what.quick or not options.quick
+def _selected(item: Work | Relay, options: argparse.Namespace) -> bool:
+    return item.quick or not options.quick
 
 
 def run_rounds(
     bench: Bench, works: Sequence[Work], relays: Sequence[Relay], rounds: int
 ) -> dict[tuple[str, str], list[Result]]:
-    """Run every relay under every work in each round, beginning with another one each time."""
+    """Run every relay under every workload in each round; each round begins with another relay."""
     results: dict[tuple[str, str], list[Result]] = {}
     for number in range(rounds):
         for work in works:
@@ -119,7 +123,7 @@ def run_rounds(
 
 
 def rotated(relays: Sequence[Relay], number: int) -> list[Relay]:
-    """Return the order of one round: no relay always follows the same warm or cold machine."""
+    """Return the order of one round, so that no relay always follows the same one."""
     start = number % len(relays) if relays else 0
     return [*relays[start:], *relays[:start]]
 
@@ -135,7 +139,7 @@ def _broken(case: Case) -> bool:
 
 
 def machine(cores: Cores, missing: dict[str, str]) -> dict[str, Any]:
-    """Return what one must know to compare figures."""
+    """Return the facts that are needed to compare figures."""
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "cpu": _cpu(),
@@ -173,7 +177,7 @@ def _output(command: Sequence[str]) -> str:
 
 
 def show_facts(facts: dict[str, Any], options: argparse.Namespace) -> None:
-    """Print on what is measured, and how."""
+    """Print the facts and the options."""
     print(f"{facts['date']}  {facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}")
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     print(f"Python {facts['python']}, {versions}, {facts['compiler']}")
@@ -187,14 +191,14 @@ def show_facts(facts: dict[str, Any], options: argparse.Namespace) -> None:
 
 
 def show_load_limit(bench: Bench) -> float:
-    """Print how much the load side can read; return it for a whole core, 0 if that failed."""
+    """Print how much the load side can read; return its rate on a whole core, 0 on failure."""
     try:
         counted = bench.load_limit(51)
     except FailedError as error:
-        print(f"load side: its limit could not be measured: {error}\n")
+        print(f"load side: cannot measure its limit: {error}\n")
         return 0
     per_second = float(counted["received"] / counted["seconds"])
-    share = counted["load_cpu"] / counted["seconds"]
+    share = float(counted["load_cpu"] / counted["seconds"])
     limit = per_second / max(share, 0.01)
     print(
         f"load side alone: reads {report.rate(per_second)} datagrams/s of a flood with "
@@ -204,7 +208,7 @@ def show_load_limit(bench: Bench) -> float:
 
 
 def show_load_share(cases: Sequence[Case], limit: float) -> None:
-    """Print whether the load side was ever what held a relay up."""
+    """Print whether the load side was the bottleneck of any run."""
     closed = [case for case in cases if case.work.saturates]
     worst = max(closed, key=lambda case: case.worst("load_share"), default=None)
     if worst is not None:
@@ -216,14 +220,14 @@ def show_load_share(cases: Sequence[Case], limit: float) -> None:
 
 
 def show_failures(cases: Sequence[Case]) -> None:
-    """Print why runs have failed."""
+    """Print the reasons of failed runs."""
     for case in cases:
         for why in dict.fromkeys(case.failures):
             print(f"failed: {case.work.name}, {case.relay.name}: {why}")
 
 
 def write_json(path: Path, facts: dict[str, Any], cases: Sequence[Case]) -> None:
-    """Write all that was measured."""
+    """Write all measurements."""
     found = [
         {
             "work": case.work.name,

@@ -13,7 +13,7 @@ PROGRAMS = ("load", "c_sendto", "c_mmsg_gso")
 
 
 class CannotBuildError(Exception):
-    """There is no C compiler, or it does not take our sources."""
+    """There is no C compiler, or it rejects our sources."""
 
 
 def compiler() -> str:
@@ -23,11 +23,10 @@ def compiler() -> str:
 
 def build() -> Path:
     """
-    Compile what is not compiled yet.
+    Compile the programs that are not compiled yet.
 
     :return: the directory of the programs.
-    :raises CannotBuildError: without a C compiler; the load side is in C, so nothing can be
-        measured.
+    :raises CannotBuildError: without a C compiler; the load side is written in C.
     """
     if shutil.which("cc") is None:
         raise CannotBuildError("no C compiler (cc): the load side is written in C")

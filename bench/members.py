@@ -1,14 +1,14 @@
 """
-What a member costs when there are many.
+The cost of a member among many others.
 
-``python -m bench.members`` lets 10,000 members join, fall silent and be put out, and compares the
-cost of each with that in a room of 100: all in one room, and in 1,000 rooms of 10. Then it
-measures the memory of idle members, 10,000 and 100,000 of them, in processes of their own.
+``python -m bench.members`` makes 10,000 members join, time out and get kicked. It compares the
+cost of each step with that in a room of 100: all in one room, and in 1,000 rooms of 10. Then it
+measures the memory of 10,000 and of 100,000 idle members, each in a process of its own.
 
-Only the hub is measured: it is where a table could grow slow. Members join with empty datagrams,
-as the first payload of a member would cost its fan-out too. The shapes take turns in each round,
-the collector of cycles is off while the clock runs, the clock counts this process's CPU time, and
-what is shown is the median of the rounds. A ratio above the goal makes the exit status 1.
+Only the hub is measured. Members join with empty datagrams: a payload would add the cost of its
+fan-out. The shapes alternate in each round. The garbage collector is off while the clock runs,
+the clock counts CPU time of this process, and the median of the rounds is printed. A ratio above
+the goal makes the exit status 1.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from time import process_time
 from attrs import frozen
 
 from udprelay.protocol.endpoint import Endpoint, endpoint
-from udprelay.relay.bursts import Burst
 from udprelay.relay.hub import Hub
-from udprelay.relay.listener import Listener, Source
+from udprelay.relay.room import Listener
 from udprelay.relay.rules import ListenerRules, RelayRules, RoomRules
+from udprelay.segments import Source, SourceRun
 
 MEMBERS = 10_000
 BATCH = 10
-"""Datagrams handed over at once: as many as the smallest room has members, for all shapes."""
+"""Datagrams in a batch: the size of the smallest room, for all shapes."""
 
 GOAL = 1.5
 MEMORY_GOAL = 1024
@@ -42,9 +42,9 @@ WORKS = ("join", "expire", "leave")
 @frozen
 class Shape:
     """
-    How :data:`MEMBERS` members are divided.
+    How :data:`MEMBERS` members are divided into rooms.
 
-    :param hubs: how many relays, one after the other.
+    :param hubs: number of relays, one after the other.
     :param rooms: rooms of each relay.
     :param members: members of each room.
     """
@@ -74,55 +74,55 @@ class Relay:
 
 
 def read_endpoint(source: Source) -> Endpoint:
-    """Read a source as the port does."""
+    """Return the endpoint of a source, as the port does."""
     return endpoint(source[0], source[1])
 
 
 def sources(count: int) -> list[Source]:
-    """Return addresses as a dual-stack socket gives them, in an order like that of chance."""
+    """Return addresses in the form of a dual-stack socket, in a scattered order."""
     return [
         (f"::ffff:10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}", 1024 + n % 60_000, 0, 0)
         for n in (number * 7919 % count for number in range(count))
     ]
 
 
-def batches(relay: Relay, members: int) -> Iterator[tuple[Listener, list[Burst]]]:
-    """Yield what the members of each room send to join."""
+def batches(relay: Relay, members: int) -> Iterator[tuple[Listener, list[SourceRun]]]:
+    """Yield the datagrams with which the members of each room join."""
     rooms = len(relay.listeners)
-    everybody = sources(rooms * members)
-    for start in range(0, len(everybody), BATCH):
+    all_sources = sources(rooms * members)
+    for start in range(0, len(all_sources), BATCH):
         listener = relay.listeners[start // BATCH % rooms]
-        yield listener, [(source, [b""]) for source in everybody[start : start + BATCH]]
+        yield listener, [(source, [b""]) for source in all_sources[start : start + BATCH]]
 
 
-def join(relay: Relay, joining: Sequence[tuple[Listener, list[Burst]]]) -> None:
-    """Let all join."""
+def join(relay: Relay, joining: Sequence[tuple[Listener, list[SourceRun]]]) -> None:
+    """Let all members join."""
     hub = relay.hub
     for listener, batch in joining:
         hub.receive(listener, batch, 0.0)
-        hub.take_events()
+        hub.drain_events()
 
 
 def expire(relay: Relay) -> None:
-    """Let all fall silent for too long."""
+    """Let all members time out."""
     hub = relay.hub
     now = 10_000.0
     while hub.next_deadline() is not None:
         hub.expire(now)
-        hub.take_events()
+        hub.drain_events()
 
 
 def leave(relay: Relay) -> None:
-    """Put all out, the first of each room first."""
+    """Kick all members, the first of each room first."""
     hub = relay.hub
     for listener in relay.listeners:
         for member in list(listener.members.values()):
             hub.kick(member, 0.0)
-            hub.take_events()
+            hub.drain_events()
 
 
 class Stopwatch:
-    """Adds up CPU time, with the collector of cycles switched off."""
+    """Adds up CPU time, with the garbage collector switched off."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -138,7 +138,7 @@ class Stopwatch:
 
 
 def measure(shape: Shape) -> dict[str, float]:
-    """Return the microseconds of each kind of work per member."""
+    """Return the microseconds of each step per member."""
     watches = {work: Stopwatch() for work in WORKS}
     for end in (expire, leave):
         relays = [Relay(shape.rooms) for _ in range(shape.hubs)]
@@ -147,22 +147,22 @@ def measure(shape: Shape) -> dict[str, float]:
             for relay, datagrams in zip(relays, joining, strict=True):
                 join(relay, datagrams)
         if any(relay.hub.roster.member_count != shape.rooms * shape.members for relay in relays):
-            raise SystemExit("not everybody has joined")
+            raise SystemExit("not all members have joined")
         with watches[end.__name__]:
             for relay in relays:
                 end(relay)
         if any(relay.hub.roster.member_count for relay in relays):
-            raise SystemExit("not everybody has left")
+            raise SystemExit("not all members have left")
     times = {work: watch.seconds * 1e6 / MEMBERS for work, watch in watches.items()}
     times["join"] /= 2
     return times
 
 
 def compare(rounds: int) -> bool:
-    """Print the cost of each kind of work in each shape; return whether every goal is met."""
+    """Print the cost of each step in each shape; return whether every goal is met."""
     results: dict[tuple[str, str], list[float]] = {}
     for number in range(rounds + 1):
-        # Whoever is first pays for something now and then.
+        # The first shape of a round is slower at times.
         turn = number % len(SHAPES)
         for shape in SHAPES[turn:] + SHAPES[:turn]:
             for work, time in measure(shape).items():
@@ -182,7 +182,7 @@ def compare(rounds: int) -> bool:
 
 
 def resident() -> int:
-    """Return the bytes of memory that this process occupies."""
+    """Return the resident memory of this process in bytes."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -193,17 +193,17 @@ def grow(count: int) -> None:
     gc.collect()
     before = resident()
     for start in range(0, count, BATCH):
-        # Addresses are made as they come: what the hub does not keep is not counted.
+        # Addresses are made per batch: only those that the hub keeps are counted.
         numbers = range(start, min(start + BATCH, count))
         batch = [
             ((f"::ffff:10.{n >> 16}.{n >> 8 & 255}.{n & 255}", 1024 + n % 60_000, 0, 0), [b""])
             for n in numbers
         ]
         relay.hub.receive(relay.listeners[0], batch, float(start))
-        relay.hub.take_events()
+        relay.hub.drain_events()
     gc.collect()
     if relay.hub.roster.member_count != count:
-        raise SystemExit("not everybody has joined")
+        raise SystemExit("not all members have joined")
     print((resident() - before) // count)
 
 
@@ -219,7 +219,7 @@ def memory() -> bool:
 
 
 def main() -> int:
-    """Run what the command line asks for."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m bench.members", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--rounds", type=int, default=7, help="measured rounds (default 7)")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from bench.report import Case, rate
 
-# Okabe and Ito's colours: told apart by everybody, on light and on dark ground.
+# Okabe and Ito's colours: distinct for colour-blind readers, on light and on dark ground.
 COLOURS = {
     "udprelay": "#d55e00",
     "udprelay-session": "#882255",
@@ -48,11 +48,13 @@ def chart(cases: Sequence[Case], subtitle: str) -> str:
     parts = [
         _tag(
             "svg",
-            xmlns="http://www.w3.org/2000/svg",
-            viewBox=f"0 0 {width} {height}",
-            width=width,
-            height=height,
-            role="img",
+            {
+                "xmlns": "http://www.w3.org/2000/svg",
+                "viewBox": f"0 0 {width} {height}",
+                "width": width,
+                "height": height,
+                "role": "img",
+            },
             end=">",
         ),
         "<title>Deliveries per second of udprelay and of other relays</title>",
@@ -83,11 +85,13 @@ def _y(value: float, top: float) -> float:
 
 
 def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start") -> str:
-    where = {"x": x, "y": y, "text-anchor": anchor} | ({"class": style} if style else {})
-    return f"{_tag('text', **where, end='>')}{escape(text)}</text>"
+    where: dict[str, str | float] = {"x": x, "y": y, "text-anchor": anchor}
+    if style:
+        where["class"] = style
+    return f"{_tag('text', where, end='>')}{escape(text)}</text>"
 
 
-def _tag(name: str, *, end: str = "/>", **attributes: str | float) -> str:
+def _tag(name: str, attributes: Mapping[str, str | float], end: str = "/>") -> str:
     shown = (
         f" {key}={quoteattr(f'{value:.1f}' if isinstance(value, float) else str(value))}"
         for key, value in attributes.items()
@@ -99,7 +103,7 @@ def _legend(relays: Sequence[str]) -> list[str]:
     parts, x = [], float(LEFT)
     for name in relays:
         square = {"width": 12, "height": 12, "rx": 2}
-        parts.append(_tag("rect", x=x, y=54, **square, fill=COLOURS[name]))
+        parts.append(_tag("rect", {"x": x, "y": 54, **square, "fill": COLOURS[name]}))
         parts.append(_text(x + 17, 64.5, name))
         x += 34 + 8 * len(name)
     return parts
@@ -110,7 +114,8 @@ def _scale(top: float, width: float) -> list[str]:
     for i in range(6):
         value = top * i / 5
         y = _y(value, top)
-        parts.append(_tag("line", x1=LEFT, x2=width, y1=y, y2=y, **{"class": "line"}))
+        ends = {"x1": LEFT, "x2": width, "y1": y, "y2": y}
+        parts.append(_tag("line", {**ends, "class": "line"}))
         label = "0" if i == 0 else f"{value / 1000:,.0f} k"
         parts.append(_text(LEFT - 8, y + 4, label, "small", "end"))
     return parts
@@ -124,18 +129,20 @@ def _bar(case: Case, x: float, top: float) -> list[str]:
     middle = x + BAR / 2
     bar = _tag(
         "rect",
-        x=x + 1,
-        y=y,
-        width=BAR - 2,
-        height=TOP + HEIGHT - y,
-        fill=COLOURS[case.relay.name],
+        {
+            "x": x + 1,
+            "y": y,
+            "width": BAR - 2,
+            "height": TOP + HEIGHT - y,
+            "fill": COLOURS[case.relay.name],
+        },
         end=">",
     )
     tip = f"{case.relay.name}, {case.work.title}: {rate(found.median)}"
     whisker = {"x1": middle, "x2": middle, "y1": low, "y2": high}
     parts = [
         f"{bar}<title>{escape(tip)}</title></rect>",
-        _tag("line", **whisker, **{"class": "range"}),
+        _tag("line", {**whisker, "class": "range"}),
     ]
     if case.relay.name == "udprelay":
         parts.append(_text(middle, min(y, high) - 5, rate(found.median), "small", "middle"))

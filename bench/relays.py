@@ -1,4 +1,4 @@
-"""The relays that are measured: how each is started, and where it is missing."""
+"""The measured relays: how each is started, and when it is not available."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ OURS = "udprelay"
 @dataclass(frozen=True)
 class Launch:
     """
-    How to start one relay for one work.
+    How to start one relay for one workload.
 
-    :param ports: where it listens; empty if it tells, one ``listener.opened`` line for each.
+    :param ports: its ports; empty if it reports each in a ``listener.opened`` line.
     """
 
     command: list[str]
@@ -34,10 +34,10 @@ class Relay:
     """
     One relay.
 
-    :param launch: makes what is needed in a directory; is given that of the C programs, too.
-    :param missing: returns why the relay can't be run here, "" if it can.
+    :param launch: makes its files in a directory; the third argument is that of the C programs.
+    :param missing: returns why the relay is not available, "" if it is.
     :param many_rooms: whether it can serve more than one room.
-    :param sessions: whether its members speak the session protocol.
+    :param sessions: whether its members use the session protocol.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Relay:
 
 
 def configuration(work: Work, batch: bool) -> str:
-    """Return the INI file that ``work`` needs; "" if the defaults will do."""
+    """Return the INI file that ``work`` needs; "" if the defaults are enough."""
     lines = []
     if work.rooms > 1:
         for i in range(work.rooms):
@@ -66,7 +66,7 @@ def configuration(work: Work, batch: bool) -> str:
 
 
 def _udprelay(work: Work, directory: Path, batch: bool = True) -> Launch:
-    # twistd writes the shared cache of plugins, or complains that it can't: harmless.
+    # twistd writes the shared plugin cache, or warns that it cannot: harmless.
     command = [*TWISTD, "-n", "--pidfile=", "udprelay", "--log-format", "json"]
     text = configuration(work, batch)
     if text:
@@ -117,12 +117,12 @@ def _no_ncat() -> str:
         _ncat(work, PEERS, PEERS).command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
     )
     try:
-        _, said = probe.communicate(timeout=0.5)
+        _, errors = probe.communicate(timeout=0.5)
     except subprocess.TimeoutExpired:
         probe.kill()
         probe.communicate()
         return ""
-    return said.decode(errors="replace").split("\n")[0].removeprefix("Ncat: ")
+    return errors.decode(errors="replace").split("\n")[0].removeprefix("Ncat: ")
 
 
 RELAYS = (
@@ -139,5 +139,5 @@ RELAYS = (
 
 
 def flood(members: int, programs: Path) -> Launch:
-    """Return what sends to ``members`` as fast as it can: for the load side's own limit."""
+    """Return the program that floods ``members``, to measure the load side's own limit."""
     return Launch([str(programs / "c_mmsg_gso"), "--flood", str(members)])

@@ -1,4 +1,4 @@
-"""From the raw results of all rounds to one table."""
+"""Make one table of the raw results of all rounds."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of some rounds, the least and the most."""
+    """Median, minimum and maximum of some rounds."""
 
     median: float
     low: float
     high: float
 
     def show(self, form: Callable[[float], str]) -> str:
-        """Return ``median (low…high)``; the median alone if the others look the same."""
+        """Return ``median (low…high)``; the median alone if low and high look the same."""
         middle, low, high = form(self.median), form(self.low), form(self.high)
         return middle if low == high else f"{middle} ({low}…{high})"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One relay under one work: the results of all rounds, None where one failed."""
+    """One relay under one workload: the results of all rounds, None for a failed one."""
 
     work: Work
     relay: Relay
@@ -156,12 +156,12 @@ def _comparisons(case: Case, ours: Case | None) -> list[list[str]]:
 
 
 def goal_for(work: Work, peer: str, metric: str) -> Goal | None:
-    """Return the goal that a work sets against a peer."""
+    """Return the goal of a workload against a peer."""
     return next((g for g in work.goals if (g.peer, g.metric) == (peer, metric)), None)
 
 
 def verdict(case: Case, metric: str, ratio: Spread) -> str:
-    """Return the goal and whether the median meets it; ``?`` if others were in the way."""
+    """Return the goal and whether the median meets it; ``?`` if other processes disturbed it."""
     goal = goal_for(case.work, case.relay.name, metric)
     if goal is None:
         return ""
@@ -170,7 +170,7 @@ def verdict(case: Case, metric: str, ratio: Spread) -> str:
 
 
 def notes(case: Case) -> str:
-    """Return what casts doubt on a case."""
+    """Return the reasons to doubt a case."""
     done = [r for r in case.rounds if r is not None]
     found = []
     if case.failures:
@@ -188,7 +188,7 @@ def notes(case: Case) -> str:
 
 
 def layout(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells in columns, a line under the first and before each group."""
+    """Return rows of cells in columns, with a line before each group."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for number, row in enumerate(rows):
@@ -203,12 +203,12 @@ def layout(rows: Sequence[Sequence[str]]) -> str:
 
 
 EXPLANATION = """\
-Medians over the rounds (least…most). A delivery is a datagram that a receiver has read, or that
-the kernel dropped at a receiver's full buffer; CPU is user + system time of the relay's process
-(and of ksoftirqd on its core). Loss: what should have been delivered and was not. p50, p99: at
-`latency` the round trip through the relay twice, elsewhere from a speaker to each other member.
-cores: share of its own core that the relay/the load side was running. The ratios are formed within
-each round: deliveries/s under saturation (more is better), CPU per delivery at light load and
-p50, p99 of the round trip (less is better). "by CPU": deliveries per second of CPU instead, which
-others on the machine disturb less. disturbed: others took so much of one of the two cores in the
-worst round; idle: the relay had nothing to do at times though it should have."""
+Medians over the rounds (minimum…maximum). A delivery is a datagram that a receiver has read, or
+that the kernel dropped at a receiver's full buffer; CPU is user + system time of the relay's
+process (and of ksoftirqd on its core). Loss: deliveries that are missing. p50, p99: at `latency`
+the round trip through the relay twice, elsewhere from a sender to each other member. cores:
+share of its own core that the relay/the load side was running. The ratios are formed within each
+round: deliveries/s under saturation (more is better), CPU per delivery at light load and p50,
+p99 of the round trip (less is better). "by CPU": deliveries per second of CPU instead, which
+other processes disturb less. disturbed: share of one of the two cores that other processes used
+in the worst round; idle: the relay was idle at times though the load should have saturated it."""

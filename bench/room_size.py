@@ -1,10 +1,10 @@
 """
-What a delivery costs in rooms of 10 to 10,000 members: ``python -m bench.room_size``.
+The cost of a delivery in rooms of 10 to 10,000 members: ``python -m bench.room_size``.
 
-The real ``twistd -n udprelay``, and as many real sockets as members. Members join with empty
-datagrams, which go to nobody; then one of them sends bursts of 64 datagrams of 100 bytes, as many
-as make the same number of deliveries for each size of room. Printed: the relay's CPU time for each
-delivery, and the ratio to the smallest room. Loopback only.
+It runs ``twistd -n udprelay`` and one socket for each member. Members join with empty datagrams.
+Then one of them sends bursts of 64 datagrams of 100 bytes; each size of room gets the same
+number of deliveries. It prints the relay's CPU time per delivery, and the ratio to the smallest
+room. Loopback only.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _measure(size: int, core: int) -> float:
             (port,) = wait_for_ports(relay, log, 1)
             members = _join(size + 1, port, log)
             try:
-                return _speak(members, relay.pid)
+                return _send_bursts(members, relay.pid)
             finally:
                 for member in members:
                     member.close()
@@ -82,26 +82,26 @@ def _join(count: int, port: int, log: Path) -> list[socket.socket]:
 
 
 def _wait_for_joins(log: Path, count: int) -> None:
-    give_up = time.monotonic() + 30
+    deadline = time.monotonic() + 30
     while log.read_bytes().count(b'"member.joined"') < count:
-        if time.monotonic() > give_up:
+        if time.monotonic() > deadline:
             raise TimeoutError(f"{count} members have not joined")
         time.sleep(0.01)
 
 
-def _speak(members: list[socket.socket], pid: int) -> float:
-    speaker, *others = members
+def _send_bursts(members: list[socket.socket], pid: int) -> float:
+    sender, *others = members
     bursts = max(2, DELIVERIES // (BURST * len(others)))
-    _burst(speaker, others)
+    _burst(sender, others)
     before = _cpu(pid)
     for _ in range(bursts):
-        _burst(speaker, others)
+        _burst(sender, others)
     return (_cpu(pid) - before) / (bursts * BURST * len(others)) * 1e6
 
 
-def _burst(speaker: socket.socket, others: list[socket.socket]) -> None:
+def _burst(sender: socket.socket, others: list[socket.socket]) -> None:
     for number in range(BURST):
-        speaker.send(number.to_bytes(2, "big") * 50)
+        sender.send(number.to_bytes(2, "big") * 50)
     for other in others:
         for _ in range(BURST):
             while True:

@@ -20,21 +20,21 @@ from bench.sessions import CannotJoinError, joined
 from bench.works import Work
 
 DISTURBED = 0.05
-"""More than this share of a core taken by other processes makes a run worth repeating."""
-_MOST_TRIES = 3
-_START = 15.0
+"""Share of a core used by other processes above which a run is repeated."""
+_MAX_TRIES = 3
+_START_TIMEOUT = 15.0
 
 Result = dict[str, Any]
-"""What the load program has counted, and what follows from it; or ``failed``."""
+"""The counters of the load program and what follows from them; or ``failed``."""
 
 
 class FailedError(Exception):
-    """A relay or the load has not done what it should."""
+    """A relay or the load has failed."""
 
 
 @dataclass(frozen=True)
 class Cores:
-    """The core of the relay and that of the load; the same one if there is only one."""
+    """The cores of the relay and of the load; the same one if there is only one."""
 
     relay: int
     load: int
@@ -47,29 +47,29 @@ class Cores:
 @dataclass(frozen=True)
 class Bench:
     """
-    What all runs have in common.
+    The settings of all runs.
 
     :param programs: the directory of the C programs.
-    :param warm: seconds of load before anything is counted.
-    :param patient: whether to repeat a run that other processes have disturbed.
+    :param warm: seconds of load before the counters start.
+    :param repeat_disturbed: whether to repeat a run that other processes have disturbed.
     """
 
     programs: Path
     cores: Cores
     warm: float
     seconds: float
-    patient: bool
+    repeat_disturbed: bool
 
     def measure(self, relay: Relay, work: Work) -> Result:
-        """Measure once; again if others took too much of the two cores."""
+        """Measure once; repeat if other processes used too much of the two cores."""
         best: Result = {}
-        for _ in range(_MOST_TRIES if self.patient else 1):
+        for _ in range(_MAX_TRIES if self.repeat_disturbed else 1):
             try:
                 result = derive(work, self._run(relay, work))
             except FailedError as error:
                 return {"failed": str(error)}
             if self.cores.shared:
-                return result | {"disturbed": 0.0}  # by the load itself: not to be told apart
+                return result | {"disturbed": 0.0}  # by the load itself, which cannot be separated
             if not best or result["disturbed"] < best["disturbed"]:
                 best = result
             if best["disturbed"] <= DISTURBED:
@@ -77,7 +77,7 @@ class Bench:
         return best
 
     def load_limit(self, members: int) -> Result:
-        """Return what the load side reads of a flood: its own limit, with no relay."""
+        """Return what the load side reads of a flood without a relay: its own limit."""
         work = Work("", "", members)
         with tempfile.TemporaryDirectory(prefix="udprelay-bench-") as directory:
             launch = relays.flood(members, self.programs)
@@ -130,7 +130,7 @@ class Bench:
                 pass_fds=sockets,
             )
         except subprocess.TimeoutExpired as error:
-            raise FailedError("the load did not end") from error
+            raise FailedError("the load timed out") from error
         if relay.poll() is not None:
             raise FailedError(f"the relay ended: {_tail(log)}")
         if done.returncode:
@@ -140,13 +140,13 @@ class Bench:
 
 
 def derive(work: Work, counted: Result) -> Result:
-    """Add rates and shares to what was counted."""
+    """Add rates and shares to the counters."""
     seconds = counted["seconds"]
     deliveries = counted["received"] + counted["receiver_drops"]
     expected = counted["expected"]
     lost = max(0, counted["gaps"] - counted["receiver_drops"])
     if work.overloads:
-        # What is stuck in a long queue is not delivered either.
+        # A datagram in a long queue is not delivered either.
         expected = counted["sent"] * (work.members - 1)
         lost = max(0, expected - deliveries)
     mistakes = ("echoed", "disorder", "wrong_length", "foreign")
@@ -171,7 +171,7 @@ def derive(work: Work, counted: Result) -> Result:
 def started(
     command: Sequence[str], place: Path, core: int
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """Start a relay on one core; its output goes to a file, for it must not wait for us."""
+    """Start a relay on one core; its output goes to a file, so that it never blocks."""
     log = place / "relay.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -193,9 +193,9 @@ def started(
 
 
 def wait_for_ports(process: subprocess.Popen[bytes], log: Path, count: int) -> list[int]:
-    """Return the ports that a relay says it has opened, once there are ``count`` of them."""
-    give_up = time.monotonic() + _START
-    while time.monotonic() < give_up:
+    """Wait until a relay reports ``count`` open ports; return them."""
+    deadline = time.monotonic() + _START_TIMEOUT
+    while time.monotonic() < deadline:
         ports = opened_ports(log.read_text(errors="replace"))
         if len(ports) >= count:
             return ports
@@ -221,12 +221,12 @@ def choose_cores() -> Cores:
 
 
 def on_core(core: int) -> Callable[[], None]:
-    """Return what a child calls to stay on one core."""
+    """Return the function with which a child pins itself to one core."""
     return lambda: os.sched_setaffinity(0, {core})
 
 
 def _softirqd(core: int) -> int:
-    """Return the kernel thread that may do a part of the relay's work on its core, or 0."""
+    """Return the kernel thread that may do part of the relay's work on its core, or 0."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if (process / "comm").read_text().strip() == f"ksoftirqd/{core}":
@@ -238,4 +238,4 @@ def _softirqd(core: int) -> int:
 
 def _tail(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return " / ".join(lines[-3:]) or "without a word"
+    return " / ".join(lines[-3:]) or "no output"

@@ -1,4 +1,4 @@
-"""Session members for the load program: joined here, then handed over with their sockets."""
+"""Session members for the load program: they join here; it inherits their sockets."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from udprelay.protocol.wire.joining import Challenge, Hello, Join, Refused, Welc
 
 Answer = TypeVar("Answer", Challenge, Welcome)
 
-_PATIENCE = 0.3
-_MOST_TRIES = 30
-# Far from the descriptors that a child of ours has open.
+_RETRY_INTERVAL = 0.3
+_MAX_TRIES = 30
+# Above all descriptors that a child process has open.
 _FIRST = 100
 
 
 class CannotJoinError(Exception):
-    """The relay does not let a member in."""
+    """The relay does not admit a member."""
 
 
 @contextmanager
@@ -32,8 +32,8 @@ def joined(work: Work, ports: Sequence[int], place: Path) -> Iterator[tuple[list
     """
     Join every member of every room.
 
-    :return: options of the load program, and the descriptors that it is to inherit.
-    :raises CannotJoinError: if one is refused, or not answered.
+    :return: options of the load program, and the descriptors that it inherits.
+    :raises CannotJoinError: if a member is refused or not answered.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -76,9 +76,9 @@ def _join(member: socket.socket, room: str) -> bytes:
 
 
 def _answer(member: socket.socket, question: bytes, kind: type[Answer], nonce: bytes) -> Answer:
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MAX_TRIES):
         member.send(question)
-        while select.select([member], [], [], _PATIENCE)[0]:
+        while select.select([member], [], [], _RETRY_INTERVAL)[0]:
             with suppress(WireError):
                 answer = decode_from_relay(member.recv(65_536))
                 if isinstance(answer, Refused):

@@ -1,13 +1,12 @@
 """
 Ten minutes of load on one relay: ``python -m bench.soak``.
 
-One ``twistd -n udprelay``: a dual-stack listener, a room with a target, events as JSON,
-statistics. A conference of 20 saturates it, then speaks at a rate well below saturation, in turn;
-first of plain members, then of sessions. Every load run has new members and leaves the old ones
-behind, silent and unreachable until they expire, so that joining, ICMP errors and expiry go on all
-the time. In a second room, whose name stands before texts and which has a key, two
-``udprelay-client`` talk all the while. Printed after each load: resident memory, open descriptors,
-loss. Loopback only; it ends by itself.
+One ``twistd -n udprelay`` has a dual-stack listener, a room with a target, events as JSON, and
+statistics. A conference of 20 saturates it, then sends at a rate well below saturation, in turn;
+first with plain members, then with sessions. Every load run has new members and leaves the old
+ones behind, silent and unreachable until they time out: joins, ICMP errors and timeouts never
+stop. In a second room, with labels and a key, one ``udprelay-client`` sends to another. After
+each load it prints resident memory, open descriptors and loss. Loopback only; it ends by itself.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ _CLIENT = [sys.executable, "-m", "udprelay.client"]
 
 
 def main() -> int:
-    """Run the soak; return 1 if something grew or was lost."""
+    """Run the soak; return 1 if memory grew or a datagram was lost."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     minutes = parser.parse_args().minutes
@@ -67,7 +66,7 @@ def main() -> int:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as target,
     ):
         place = Path(directory)
-        # Never read: its buffer is full all the time, which must trouble nobody.
+        # It is never read: its full buffer must not affect other members.
         target.bind(("127.0.0.1", 0))
         key = AccessKey.make(PASSPHRASE, os.urandom(16))
         file = place / "udprelay.ini"
@@ -84,30 +83,30 @@ def main() -> int:
 
 
 class Chat:
-    """Two clients in a room with a passphrase: one says lines, the other one hears them."""
+    """Two clients in a room with a passphrase: one sends lines, the other receives them."""
 
-    def __init__(self, speaker: subprocess.Popen[bytes], heard: Path) -> None:
-        self._speaker = speaker
-        self._heard = heard
-        self.said = 0
+    def __init__(self, sender: subprocess.Popen[bytes], received: Path) -> None:
+        self._sender = sender
+        self._received = received
+        self.sent = 0
 
-    def say_some(self) -> None:
-        """Say a few lines."""
-        stdin = self._speaker.stdin
+    def send_some(self) -> None:
+        """Send a few lines."""
+        stdin = self._sender.stdin
         assert stdin is not None
-        lines = range(self.said, self.said + _LINES)
+        lines = range(self.sent, self.sent + _LINES)
         stdin.write(b"".join(b"line %d\n" % line for line in lines))
         stdin.flush()
-        self.said += _LINES
+        self.sent += _LINES
 
     def missed(self) -> int:
-        """Wait until the speaker has left; return how many lines were not heard, in order."""
-        self._speaker.communicate(timeout=120)
-        expected = [f"speaker: line {line}" for line in range(self.said)]
-        give_up = time.monotonic() + 10
-        while (heard := self._heard.read_text().splitlines()) != expected:
-            if time.monotonic() > give_up:
-                return max(1, self.said - len(set(heard)))
+        """Wait until the sender has left; return how many lines were not received in order."""
+        self._sender.communicate(timeout=120)
+        expected = [f"sender: line {line}" for line in range(self.sent)]
+        deadline = time.monotonic() + 10
+        while (lines := self._received.read_text().splitlines()) != expected:
+            if time.monotonic() > deadline:
+                return max(1, self.sent - len(set(lines)))
             time.sleep(0.1)
         return 0
 
@@ -116,28 +115,28 @@ class Chat:
 def chat(port: int, place: Path, core: int) -> Iterator[Chat]:
     """Start both clients."""
     environment = {**os.environ, "UDPRELAY_PASSPHRASE": PASSPHRASE}
-    heard = place / "heard"
+    received = place / "received"
     arguments = ["--quiet", "--room", "chat", "--wait", "inf", f"127.0.0.1:{port}"]
 
     def client(nick: str, **streams: Any) -> subprocess.Popen[bytes]:
         command = [*_CLIENT, "--nick", nick, *arguments]
         return subprocess.Popen(command, env=environment, preexec_fn=on_core(core), **streams)
 
-    with heard.open("wb") as output:
-        listener = client("listener", stdin=subprocess.DEVNULL, stdout=output)
+    with received.open("wb") as output:
+        receiver = client("receiver", stdin=subprocess.DEVNULL, stdout=output)
         arguments[arguments.index("inf")] = "1"
-        speaker = client("speaker", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        sender = client("sender", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
-        yield Chat(speaker, heard)
+        yield Chat(sender, received)
     finally:
-        for process in (speaker, listener):
+        for process in (sender, receiver):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             process.wait(10)
 
 
 class Soak:
-    """One load after the other on one relay, with a look at it after each."""
+    """One load after the other on one relay, which is checked after each."""
 
     def __init__(
         self, pid: int, load: list[str], port: int, place: Path, core: int, clients: Chat
@@ -150,7 +149,7 @@ class Soak:
         self._chat = clients
 
     def run(self, seconds: float) -> int:
-        """Run for so long; return 1 if something grew or was lost."""
+        """Run for ``seconds``; return 1 if memory grew or a datagram was lost."""
         print("round  members   work       deliveries     lost  resident KiB  descriptors")
         begin = time.monotonic()
         sizes, number, lost_below, descriptors = [], 0, 0, set()
@@ -159,12 +158,12 @@ class Soak:
             for sessions in (False, True):
                 for work in (CONFERENCE, PACED):
                     counted = self._load(work, sessions)
-                    self._chat.say_some()
+                    self._chat.send_some()
                     if work is PACED:
                         lost_below += counted["gaps"]
                     resident = _resident(self._pid)
                     open_files = len(os.listdir(f"/proc/{self._pid}/fd"))
-                    # What is allocated once has been allocated by then.
+                    # By then, everything that is allocated only once has been allocated.
                     if time.monotonic() > begin + seconds / 5:
                         sizes.append(resident)
                         descriptors.add(open_files)
@@ -177,15 +176,18 @@ class Soak:
         missed = self._chat.missed()
         growth = sizes[-1] / sizes[0] - 1 if sizes else 0.0
         print(
-            f"memory since a fifth of the time: {growth:+.2%}\n"
+            f"memory growth after the first fifth: {growth:+.2%}\n"
             f"lost below saturation: {lost_below}\n"
-            f"lines of the clients: {self._chat.said}; not heard, in order: {missed}"
+            f"lines of the clients: {self._chat.sent}; not received in order: {missed}"
         )
         return int(growth > 0.01 or lost_below > 0 or len(descriptors) > 1 or missed > 0)
 
     def _load(self, work: Work, sessions: bool) -> dict[str, int]:
-        members = joined(work, [self._port], self._place) if sessions else nullcontext(([], []))
-        with members as (options, sockets):
+        with ExitStack() as stack:
+            options: list[str] = []
+            sockets: list[int] = []
+            if sessions:
+                options, sockets = stack.enter_context(joined(work, [self._port], self._place))
             done = subprocess.run(
                 [*self._command, *work.load_arguments(), *options],
                 capture_output=True,

@@ -1,8 +1,8 @@
 """
-``python -m bench.spoofed_hellos``: HELLOs from 100,000 addresses that nobody stands behind.
+``python -m bench.spoofed_hellos``: HELLOs from 100,000 forged addresses.
 
-The relay has a room with two plain members who talk all the while. It says what the relay's memory
-grew by, how many bytes came back for those sent, and whether the members lost anything.
+Meanwhile one of two plain members sends to the other. It prints the growth of the relay's memory,
+the bytes sent and received, and the datagrams that the members sent and received.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.relays import TWISTD
 from bench.run import started, wait_for_ports
 from udprelay.protocol.wire.joining import Hello
 
-_AT_ONCE = 200
+_BATCH = 200
 
 
 def main() -> int:
@@ -38,34 +38,34 @@ def main() -> int:
 
 
 def _flood(process: subprocess.Popen[bytes], port: int, addresses: int) -> dict[str, int]:
-    speaker, listener = (_opened("127.0.0.1", port) for _ in range(2))
-    listener.send(b"here")
-    speaker.send(b"here")
-    listener.recv(100)
-    sent = received = heard = said = 0
+    sender, receiver = (_opened("127.0.0.1", port) for _ in range(2))
+    receiver.send(b"here")
+    sender.send(b"here")
+    receiver.recv(100)
+    sent = received = delivered = number = 0
     hello = Hello(nonce=bytes(8), room="lobby").encode()
-    # What the first ones allocate, once, is not growth.
-    _greet(port, 0, _AT_ONCE, hello)
+    # Memory that the first ones allocate once is not growth.
+    _greet(port, 0, _BATCH, hello)
     before = _resident(process.pid)
-    for start in range(_AT_ONCE, addresses + _AT_ONCE, _AT_ONCE):
-        out, back = _greet(port, start, _AT_ONCE, hello)
+    for start in range(_BATCH, addresses + _BATCH, _BATCH):
+        out, back = _greet(port, start, _BATCH, hello)
         sent, received = sent + out, received + back
-        speaker.send(b"%d" % said)
-        said += 1
-        if select.select([listener], [], [], 1)[0]:
-            heard += listener.recv(100) == b"%d" % (said - 1)
+        sender.send(b"%d" % number)
+        number += 1
+        if select.select([receiver], [], [], 1)[0]:
+            delivered += receiver.recv(100) == b"%d" % (number - 1)
     return {
         "addresses": addresses,
         "bytes_sent": sent,
         "bytes_received": received,
         "grown": _resident(process.pid) - before,
-        "said": said,
-        "heard": heard,
+        "sent": number,
+        "delivered": delivered,
     }
 
 
 def _greet(port: int, start: int, count: int, hello: bytes) -> tuple[int, int]:
-    """Send a HELLO from each of so many addresses; return bytes sent and come back."""
+    """Send a HELLO from each of ``count`` addresses; return bytes sent and received."""
     sockets = []
     for number in range(start, start + count):
         high, low = divmod(number, 250)
@@ -73,7 +73,7 @@ def _greet(port: int, start: int, count: int, hello: bytes) -> tuple[int, int]:
         sockets[-1].send(hello)
     received = 0
     for member in sockets:
-        # An answer, if there is one, has come before that to the last one.
+        # Answers arrive in order: an earlier one is there before the last one.
         if select.select([member], [], [], 0.05)[0]:
             received += len(member.recv(65_535))
         member.close()
@@ -97,7 +97,7 @@ def _report(found: dict[str, int]) -> int:
     good = (
         found["grown"] <= 1024 * 1024
         and found["bytes_received"] <= found["bytes_sent"]
-        and found["heard"] == found["said"]
+        and found["delivered"] == found["sent"]
     )
     return 0 if good else 1
 

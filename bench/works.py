@@ -1,4 +1,4 @@
-"""What the relays are given to do, and what is expected of ours."""
+"""The workloads, and the goals of udprelay for each."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ class Goal:
     """
     A bound on udprelay's figure divided by a peer's, in the same round.
 
-    :param least: whether ``bound`` is the least that will do; else it is the most.
+    :param minimum: whether ``bound`` is a minimum; else it is a maximum.
     """
 
     peer: str
     metric: str
     bound: float
-    least: bool
+    minimum: bool
 
     def met(self, ratio: float) -> bool:
-        """Return whether ``ratio`` is good enough."""
-        return ratio >= self.bound if self.least else ratio <= self.bound
+        """Return whether ``ratio`` meets the goal."""
+        return ratio >= self.bound if self.minimum else ratio <= self.bound
 
     def __str__(self) -> str:
-        return f"{'≥' if self.least else '≤'} {self.bound:.3g}"
+        return f"{'≥' if self.minimum else '≤'} {self.bound:.3g}"
 
 
 @dataclass(frozen=True)
 class Work:
     """
-    One load.
+    One workload.
 
     :param members: of each room.
-    :param speakers: of each room; the others only listen.
+    :param senders: of each room; the others only receive.
     :param size: bytes of a payload; 0 is a mix of 60 to 1,200.
-    :param window: datagrams of a room that are under way at once in a closed loop.
-    :param burst: datagrams that one speaker sends in one go.
-    :param rate: datagrams/s into the relay whatever comes of them; 0 is the closed loop.
-    :param echo: whether member 1 answers member 0, which measures the round trip.
-    :param plotted: whether the plot shows it.
+    :param window: datagrams of a room in flight in a closed loop.
+    :param burst: datagrams that one sender sends in a row.
+    :param rate: datagrams/s into the relay, independent of deliveries; 0 is the closed loop.
+    :param echo: whether member 1 answers member 0, to measure the round trip.
+    :param plotted: whether it is in the plot.
     """
 
     name: str
     title: str
     members: int
-    speakers: int = 1
+    senders: int = 1
     rooms: int = 1
     size: int = 100
     window: int = 256
@@ -60,17 +60,17 @@ class Work:
 
     @property
     def saturates(self) -> bool:
-        """Whether the relay's receive buffer should never be empty."""
+        """Whether the load keeps the relay's receive buffer non-empty."""
         return self.rate == 0
 
     @property
     def overloads(self) -> bool:
-        """Whether more is offered than any relay can deliver."""
+        """Whether the offered rate exceeds what any relay can deliver."""
         return self.rate > 10_000
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The figures that udprelay's are compared in."""
+        """The figures that are compared."""
         if self.echo:
             return P50, P99
         return (RATE,) if self.saturates or self.overloads else (CPU,)
@@ -80,7 +80,7 @@ class Work:
         arguments = {
             "host": self.host,
             "members": self.members,
-            "speakers": self.speakers,
+            "speakers": self.senders,
             "size": self.size or "mixed",
             "window": self.window,
             "burst": self.burst,
@@ -91,20 +91,20 @@ class Work:
 
 
 def _rate(*bounds: tuple[str, float]) -> tuple[Goal, ...]:
-    return tuple(Goal(peer, RATE, bound, least=True) for peer, bound in bounds)
+    return tuple(Goal(peer, RATE, bound, minimum=True) for peer, bound in bounds)
 
 
-# Of what plain members get, session members get 0.85 at least.
-_SESSIONS = Goal("udprelay-session", RATE, 1 / 0.85, least=False)
+# Session members get at least 0.85 of the rate of plain members.
+_SESSIONS = Goal("udprelay-session", RATE, 1 / 0.85, minimum=False)
 _FAN = _rate(("twisted", 6), ("c-sendto", 2.5), ("ncat", 2.5), ("c-mmsg-gso", 0.85))
 _FAN += (_SESSIONS,)
 _CONFERENCE = (*_rate(("twisted", 6), ("c-sendto", 3)), _SESSIONS)
 _LIGHT = (
-    Goal("twisted", CPU, 0.6, least=False),
-    Goal("c-sendto", CPU, 1.15, least=False),
-    Goal("udprelay-session", CPU, 0.85, least=True),
+    Goal("twisted", CPU, 0.6, minimum=False),
+    Goal("c-sendto", CPU, 1.15, minimum=False),
+    Goal("udprelay-session", CPU, 0.85, minimum=True),
 )
-_LATENCY = tuple(Goal("c-sendto", metric, 1.3, least=False) for metric in (P50, P99))
+_LATENCY = tuple(Goal("c-sendto", metric, 1.3, minimum=False) for metric in (P50, P99))
 
 WORKS = (
     Work("fan-10", "1 → 10, 100 B", 11, goals=_FAN, plotted=True),
@@ -115,10 +115,10 @@ WORKS = (
     Work("fan-10-mixed", "1 → 10, mixed sizes", 11, size=0),
     Work("fan-50-mixed", "1 → 50, mixed sizes", 51, size=0, plotted=True),
     Work("fan-50-ipv6", "1 → 50, 100 B, IPv6", 51, host="::1", goals=_FAN),
-    Work("conference-20", "20 all speak, 100 B", 20, 20, burst=1, goals=_CONFERENCE),
+    Work("conference-20", "20 all send, 100 B", 20, 20, burst=1, goals=_CONFERENCE),
     Work(
         "conference-100",
-        "100 all speak, 100 B",
+        "100 all send, 100 B",
         100,
         100,
         burst=1,

@@ -1,9 +1,9 @@
 """
-The client's side of the session protocol: whatever a relay says, true or not, and its user does.
+The target ``client``: the client's half of the session protocol.
 
-``python -m fuzz.client``; see ``fuzz/README.rst``. What an input says is in
-``fuzz/client_steps.py`` and ``fuzz/client_datagrams.py``, what is checked in
-``fuzz/client_checks.py``.
+Its inputs are the datagrams of a relay, honest or not, and the actions of a user:
+``python -m fuzz.client``; see ``fuzz/README.rst``. ``fuzz/client_steps.py`` and
+``fuzz/client_datagrams.py`` have the steps, ``fuzz/client_checks.py`` the checks.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from fuzz.steps import Play, corpus_files, write_corpus
 
 CORPUS = Path(__file__).parent / "corpus" / "client"
 
-# The first step has no name: its options, and the nick. Six bytes follow each "welcome".
+# The first step has no name: it holds the options and the nick. Six bytes follow each "welcome".
 _JOINED, _KEYED, _UNORDERED, _OTHER_NICKS, _LONG = 1, 2, 4, 8, 16
 _EIGHT = bytes((0, 8, 0, 0, 0, 0))
-# What "welcome" has in its third byte, and "data" in its last one but two.
+# The third byte of "welcome", and the last but two of "data".
 _ANOTHER_SESSION, _ANOTHER_ROOM = 1, 2
-_UNRELIABLE, _SEALED, _CONTINUED, _MORE, _AGAIN, _PRIVATE = 1, 2, 4, 8, 16, 32
+_UNRELIABLE, _SEALED, _CONTINUED, _MORE, _RESUBMITTED, _PRIVATE = 1, 2, 4, 8, 16, 32
 _BACK = 160
-"""From here on a byte chooses a number before the usual one."""
+"""A byte from here on chooses a number before the usual one."""
 _FAR = 224
-"""And from here on one that is far away."""
+"""A byte from here on chooses a number far from the usual one."""
 
 
 def _steps(*steps: tuple[str | int, ...] | bytes) -> Play:
-    """Return steps as they are: several of them fill a line so, and have their type."""
+    """Return the steps unchanged; this puts several in a line and gives them their type."""
     return steps
 
 
-_ONCE_MORE: Play = [("challenge",), ("welcome", 0, _ANOTHER_SESSION), _EIGHT]
-_BEHIND: Play = [("challenge",), ("welcome", 0, _ANOTHER_SESSION, 9, _FAR + 15), _EIGHT]
-_RESTARTED: Play = [
+_REJOIN: Play = [("challenge",), ("welcome", 0, _ANOTHER_SESSION), _EIGHT]
+_REJOIN_BEHIND: Play = [("challenge",), ("welcome", 0, _ANOTHER_SESSION, 9, _FAR + 15), _EIGHT]
+_REJOIN_RESTARTED: Play = [
     ("challenge",),
     ("welcome", 0, _ANOTHER_SESSION | _ANOTHER_ROOM),
     _EIGHT,
@@ -57,7 +57,7 @@ PLAYS: dict[str, Play] = {
     "all nicks taken": [(_OTHER_NICKS,), ("start",), ("challenge",), *[("refused",)] * 9],
     "sent away for a while": [
         *_steps((_JOINED,), ("unknown",), ("wait", 0, 7), ("challenge",), ("refused", 0, 1, 2)),
-        *_steps(("wait", 0, 8), *_ONCE_MORE),
+        *_steps(("wait", 0, 8), *_REJOIN),
     ],
     "data": [(_JOINED,), *[("data", k, k % 5) for k in range(9)], ("data", 0, 0, 0, 0, 1)],
     "data sealed": [(_JOINED | _KEYED,), *[("data", k, k % 3) for k in range(4)]],
@@ -68,7 +68,7 @@ PLAYS: dict[str, Play] = {
     ],
     "data again": [
         *_steps((_JOINED,), ("data",), ("data", 0, 0, _BACK), ("data", 0, 0, 0, _BACK)),
-        *_steps(("data", 0, 0, 0, _BACK, _AGAIN), ("data", 0, 0, 0, _BACK, _UNRELIABLE)),
+        *_steps(("data", 0, 0, 0, _BACK, _RESUBMITTED), ("data", 0, 0, 0, _BACK, _UNRELIABLE)),
     ],
     "pieces": [
         *_steps((_JOINED,), ("data", 5, 0, 0, 0, _MORE), ("data", 5, 0, 0, 0, _MORE | _CONTINUED)),
@@ -137,7 +137,7 @@ PLAYS: dict[str, Play] = {
     ],
     "strangers of two sessions": [
         *_steps((_JOINED,), ("private", 0, 201, 2, 0, _PRIVATE), ("wait", 0, 12)),
-        *_steps(*_ONCE_MORE, ("data", 0, 202)),
+        *_steps(*_REJOIN, ("data", 0, 202)),
     ],
     "roster": [
         *_steps((0,), ("start",), ("challenge",), ("welcome",), bytes((0, 16, 17, 0, 0, 0))),
@@ -170,7 +170,7 @@ PLAYS: dict[str, Play] = {
     "send, not heard": [
         *_steps((_JOINED,), ("send", 0, 2, 0, 2), ("send private", 0, 2, 0, 1, 1)),
         *[step for _ in range(18) for step in (("wait", 0, 8), ("heartbeat",))],
-        *_ONCE_MORE,
+        *_REJOIN,
     ],
     "send private": [
         *_steps(
@@ -184,25 +184,25 @@ PLAYS: dict[str, Play] = {
     ],
     "another address": [(_JOINED,), ("path challenge", 0, 3), ("unreachable",)],
     "unreachable": [(_JOINED,), *[("unreachable",), ("wait", 0, 6)] * 5],
-    "silent": [(_JOINED,), ("wait", 0, 12), *_ONCE_MORE, ("data",), ("wait", 0, 10)],
+    "silent": [(_JOINED,), ("wait", 0, 12), *_REJOIN, ("data",), ("wait", 0, 10)],
     "late": [
         *_steps((_JOINED,), ("send",), ("data", 0, 0, 3), ("pass over", 0, 13, 1)),
         *_steps(("pass over", 0, 14), ("data",), ("wait", 0, 7)),
     ],
     "resumed": [
         *_steps((_JOINED,), ("send", 0, 2, 0, 4), ("ack", 0, _BACK + 1), ("data", 0, 0, 3)),
-        *_steps(("unknown",), ("wait", 0, 7), *_ONCE_MORE, ("ack",), ("data",)),
+        *_steps(("unknown",), ("wait", 0, 7), *_REJOIN, ("ack",), ("data",)),
     ],
     "restarted": [
         *_steps((_JOINED,), ("send", 0, 2, 0, 4), ("send private", 0, 2, 0, 1, 1), ("ack",)),
-        *_steps(("data", 0, 1), ("unknown",), ("wait", 0, 7), *_RESTARTED, ("ack",)),
-        *_steps(("data", 0, 1, 0, _BACK, _AGAIN), ("wait", 0, 11)),
+        *_steps(("data", 0, 1), ("unknown",), ("wait", 0, 7), *_REJOIN_RESTARTED, ("ack",)),
+        *_steps(("data", 0, 1, 0, _BACK, _RESUBMITTED), ("wait", 0, 11)),
     ],
     "resumed again and again": [
         (_JOINED,),
-        *[s for _ in range(12) for s in (("unknown",), ("wait", 0, 7), *_BEHIND)],
+        *[s for _ in range(12) for s in (("unknown",), ("wait", 0, 7), *_REJOIN_BEHIND)],
     ],
-    "stopping": [(_JOINED,), ("bye", 0, 3, 2), ("wait", 0, 8), *_RESTARTED],
+    "stopping": [(_JOINED,), ("bye", 0, 3, 2), ("wait", 0, 8), *_REJOIN_RESTARTED],
     "kicked": [(_JOINED,), ("send",), ("bye", 0, 2), ("bye",)],
     "leave": [(_JOINED,), ("send",), ("leave",), ("ping",), ("wait", 0, 3), ("bye",)],
     "leave unheard": [(_JOINED,), ("leave",), ("wait", 0, 7), ("send",), ("start",)],
@@ -217,17 +217,17 @@ PLAYS: dict[str, Play] = {
 
 
 def load() -> OneInput:
-    """Import the client; return what is done with each input."""
-    from fuzz.client_steps import played
+    """Import the client; return the function for each input."""
+    from fuzz.client_steps import run_input
 
     def one_input(data: bytes) -> None:
-        played(data)
+        run_input(data)
 
     return one_input
 
 
 def files() -> dict[str, bytes]:
-    """Return what the corpus consists of, by file name."""
+    """Return the files of the corpus by name."""
     from fuzz.client_steps import OPERATIONS
 
     return corpus_files(OPERATIONS, PLAYS)

@@ -1,4 +1,4 @@
-"""What a relay may say to the client of the target ``client``, true or not."""
+"""The datagrams that a relay, honest or not, sends to the client of the target ``client``."""
 
 from __future__ import annotations
 
@@ -21,34 +21,31 @@ from udprelay.protocol.wire.entries import (
 from udprelay.protocol.wire.from_relay import (
     Ack,
     Bye,
-    Data,
-    Entry,
     Gone,
     Heartbeat,
     Members,
     Nicked,
-    Notice,
     PathChallenge,
     Pong,
-    Private,
 )
-from udprelay.protocol.wire.header import PREFIX, SEALED, U32, U64
+from udprelay.protocol.wire.header import MAX_U32, MAX_U64, PREFIX, SEALED
 from udprelay.protocol.wire.header import RELIABLE as RELIABLE_FLAG
 from udprelay.protocol.wire.joining import Challenge, Refused, Unknown, Versions, Welcome
 from udprelay.protocol.wire.ranges import Ranges
+from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
 
 NICKS = ("anna", "Bert", "carl", "anna-2", "\u0130", "", "a" * 33)
 _CODES = ("nick-taken", "room-full", "wrong-key", "no-room")
 _BYES = ("left", "idle", "kicked", "stopping")
-_PAUSES = (0, 1, 2000, 300_000, U32)
+_PAUSES = (0, 1, 2000, 300_000, MAX_U32)
 
 
 @frozen
 class Step:
     """
-    One step.
+    One step of an input.
 
-    :param extra: mostly a size.
+    :param extra: a size in most steps.
     """
 
     world: World
@@ -60,15 +57,15 @@ class Step:
     d: int
 
     def sequence(self, stream: int = 0) -> int:
-        """Return a number near the next one of a stream; ``b`` chooses."""
-        return near(self.world.newest(stream) + 1, self.b, U64)
+        """Return a number near the next one of a stream; ``b`` chooses the distance."""
+        return near(self.world.newest(stream) + 1, self.b, MAX_U64)
 
-    def said(self) -> tuple[int, int, int, int, bytes]:
+    def message(self) -> tuple[int, int, int, int, bytes]:
         """
         Return flags, sequence, member number, own sequence and payload of a message.
 
-        ``a`` chooses the sender, ``b`` the sequence, ``c`` the own sequence, ``d`` the flags (its
-        bits are turned where most messages have them), ``extra`` the size.
+        ``a`` chooses the sender, ``b`` the sequence, ``c`` the own sequence, ``extra`` the size.
+        ``d`` changes the flags that most messages have.
         """
         world, private = self.world, bool(self.d & 32)
         flags = self.d & 31 ^ RELIABLE_FLAG ^ (SEALED if world.keyed else 0)
@@ -77,7 +74,7 @@ class Step:
         reliable = flags & RELIABLE_FLAG
         stream = (PRIVATE if reliable else 3) if private else reliable and RELIABLE
         following = world.owns[sender, stream]
-        own = near(following + 1, self.c, U32) if sender else 0
+        own = near(following + 1, self.c, MAX_U32) if sender else 0
         if own < following + 5000:
             world.owns[sender, stream] = max(own, following)
         if flags & SEALED and sender and not self.d & 64:
@@ -86,7 +83,7 @@ class Step:
         return flags, sequence, number, own, payload
 
     def ranges(self, base: int, most: int) -> tuple[tuple[int, int], ...]:
-        """Return ranges: ``a`` where they begin, ``b`` their lengths, ``c`` how many."""
+        """Return ranges: ``a`` chooses their start, ``b`` their lengths, ``c`` their count."""
         start, count = near(base, self.a, most), near(1, self.b, 65_535)
         return tuple((start + k * (count + 1), count) for k in range(1 + self.c % 64))
 
@@ -102,30 +99,34 @@ def _versions(step: Step) -> bytes:
 
 
 def _welcome(step: Step) -> bytes:
-    """Begin a session: bits of ``a`` make another one, in another room; more is behind it."""
+    """
+    Begin a session; six more bytes follow the step.
+
+    Bit 0 of ``a`` chooses another session, bit 1 another room.
+    """
     world, a = step.world, step.a
     number, count, more, keepalive, allowance, others = step.script.octets(6).ljust(6, b"\0")
     if a & 1 or not any(world.session_id):
         world.session_id = (int.from_bytes(world.session_id, "big") + 1).to_bytes(8, "big")
     if a & 2 or not any(world.tag):
         world.tag = (int.from_bytes(world.tag, "big") + 1).to_bytes(8, "big")
-    newest = near(0 if a & 2 else world.newest(0), step.b, U64)
+    newest = near(0 if a & 2 else world.newest(0), step.b, MAX_U64)
     members = [world.member(n) for n in range(1 + others % 4, 1 + others % 4 + count % 65)]
-    following, following_private = (max(1, near(own, step.d, U32)) for own in world.own)
+    following, following_private = (max(1, near(own, step.d, MAX_U32)) for own in world.own)
     welcome = Welcome(
         nonce=world.nonce,
         session_id=world.session_id,
         number=NUMBER + number,
         tag=world.tag,
         newest=newest,
-        first=min(near(newest + 1, step.c, U64), newest + 1),
+        first=min(near(newest + 1, step.c, MAX_U64), newest + 1),
         nick=NICKS[step.extra % 4],
-        keepalive=(10_000, 1, 100, U32)[keepalive % 4],
+        keepalive=(10_000, 1, 100, MAX_U32)[keepalive % 4],
         idle=45_000,
         largest=(1200, 256, 65_477, 400)[keepalive >> 2 & 3],
         allowance=((0, 0), (10, 0), (0, 1000), (1, 1), (10**6, 10**9))[allowance % 5],
         next_own=(following, following_private),
-        newest_private=near(world.newest(1), more & a, U64),
+        newest_private=near(world.newest(1), more & a, MAX_U64),
         members=tuple(members),
         more_from=more or None,
     )
@@ -142,16 +143,16 @@ def _unknown(step: Step) -> bytes:
 
 
 def _data(step: Step) -> bytes:
-    return Data(step.world.tag, *step.said()).encode()
+    return Data(step.world.tag, *step.message()).encode()
 
 
 def _private(step: Step) -> bytes:
-    return Private(step.world.session_id, *step.said()).encode()
+    return Private(step.world.session_id, *step.message()).encode()
 
 
 def _entry(step: Step) -> bytes:
     number, nick = 1 + step.a, NICKS[step.extra % 4]
-    record = step.world.member(number, near(0, step.d, U32 - 1))
+    record = step.world.member(number, near(0, step.d, MAX_U32 - 1))
     body: EntryBody | None = None
     if step.c % 4 == 0:
         body = JoinEntry(record.nick, record.kind, record.identity, record.own, record.badge)
@@ -163,31 +164,31 @@ def _entry(step: Step) -> bytes:
 
 
 def _notice(step: Step) -> bytes:
-    said = step.world.said
+    sent = step.world.sent
     body: NoticeBody | None = None
     if step.c % 3 == 0:
-        first = max(1, near(said[RELIABLE], step.a, U32 - 1))
+        first = max(1, near(sent[RELIABLE], step.a, MAX_U32 - 1))
         body = MissedNotice(step.extra, ((first, 1 + step.d),))
     elif step.c % 3 == 1:
-        body = FailedNotice(max(1, near(said[PRIVATE], step.a, U32 - 1)), "absent")
+        body = FailedNotice(max(1, near(sent[PRIVATE], step.a, MAX_U32 - 1)), "absent")
     return Notice(step.world.session_id, step.sequence(1), body).encode()
 
 
 def _ack(step: Step) -> bytes:
-    """Acknowledge all but some, ``a`` and ``b``; bits of ``c`` have come all the same."""
+    """Acknowledge up to numbers that ``a`` and ``b`` choose, and those in the bitmap ``c``."""
     world = step.world
-    following = near(world.said[RELIABLE] + 1, step.a, U32)
-    private = near(world.said[PRIVATE] + 1, step.b, U32)
+    following = near(world.sent[RELIABLE] + 1, step.a, MAX_U32)
+    private = near(world.sent[PRIVATE] + 1, step.b, MAX_U32)
     bitmap = int.from_bytes(bytes((step.c,)) * 8, "big")
     ranges: Ranges = ()
     if step.d:
-        ranges = ((near(world.newest(0) + 1, step.d, U64), 1 + step.extra),)
+        ranges = ((near(world.newest(0) + 1, step.d, MAX_U64), 1 + step.extra),)
     return Ack(world.session_id, following, bitmap, private, bitmap, ranges).encode()
 
 
 def _gone(step: Step) -> bytes:
     stream = step.d & 1
-    ranges = step.ranges(step.world.newest(stream), U64)
+    ranges = step.ranges(step.world.newest(stream), MAX_U64)
     reasoned = tuple((first, count, (step.d >> 1) % 3) for first, count in ranges)
     return Gone(step.world.session_id, stream, reasoned).encode()
 
@@ -199,19 +200,21 @@ def _heartbeat(step: Step) -> bytes:
 def _pong(step: Step) -> bytes:
     world = step.world
     token = (*world.tokens, bytes(8))[step.a % 3]
-    private = near(world.newest(1), step.c, U64)
+    private = near(world.newest(1), step.c, MAX_U64)
     return Pong(world.session_id, token, max(0, step.sequence() - 1), private).encode()
 
 
 def _members(step: Step) -> bytes:
-    world, first = step.world, near(step.world.asked, step.a, U32)
+    world, first = step.world, near(step.world.requested, step.a, MAX_U32)
     start = max(first, 1) + step.extra % 4
     members = tuple(
-        world.member(n, near(world.owns[world.member(n).identity, RELIABLE], step.extra, U32 - 1))
+        world.member(
+            n, near(world.owns[world.member(n).identity, RELIABLE], step.extra, MAX_U32 - 1)
+        )
         for n in range(start, start + step.c % 65)
     )
-    more = near(start + step.c % 65, step.d, U32) if step.d else None
-    newest = near(world.newest(0), step.b, U64)
+    more = near(start + step.c % 65, step.d, MAX_U32) if step.d else None
+    newest = near(world.newest(0), step.b, MAX_U64)
     return Members(world.session_id, first, newest, members, more).encode()
 
 
@@ -225,14 +228,14 @@ def _bye(step: Step) -> bytes:
 
 
 def _nicked(step: Step) -> bytes:
-    session_id, request = step.world.session_id, near(step.world.request, step.a, U32)
+    session_id, request = step.world.session_id, near(step.world.nick_request, step.a, MAX_U32)
     if step.b & 1:
         return Nicked(session_id, request, None, "nick-taken", "No.").encode()
     return Nicked(session_id, request, NICKS[step.c % 4]).encode()
 
 
 def _with_id(step: Step) -> bytes:
-    """Any type, with one of the right ids and any bytes behind it."""
+    """Return a datagram of any type: a correct id, and any bytes after it."""
     world = step.world
     identifier = (world.session_id, world.tag, world.nonce)[step.d % 3]
     return PREFIX + bytes((step.a, step.b)) + identifier + step.script.octets(step.c)

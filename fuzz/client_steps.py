@@ -1,4 +1,4 @@
-"""What an input of the target ``client`` says: what its relay sends, and what its user does."""
+"""The steps of an input of the target ``client``: datagrams of its relay, actions of its user."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from collections.abc import Callable
 from fuzz.client_checks import check
 from fuzz.client_datagrams import DATAGRAMS, NICKS, Step
 from fuzz.client_world import KEYS, ROOM, World
-from fuzz.steps import LAST, SECONDS, SIZES, Script, spoilt
+from fuzz.steps import LAST, SECONDS, SIZES, Script, corrupted
 from udprelay.session_client.settings import Settings
 
 
 def _send(step: Step) -> None:
-    """Send some messages: ``a`` sizes, ``b`` how, ``c`` how many."""
+    """Send messages: ``a`` chooses the size, ``b`` the reliability, ``c`` the count."""
     for _ in range(1 + step.c % 40):
-        step.world.say(bytes(SIZES[step.a % len(SIZES)]), reliable=not step.b & 1)
+        step.world.send(bytes(SIZES[step.a % len(SIZES)]), reliable=not step.b & 1)
 
 
 def _send_private(step: Step) -> None:
     for _ in range(1 + step.c % 40):
         payload = bytes(SIZES[step.a % len(SIZES)])
-        step.world.say(payload, reliable=not step.b & 1, number=step.d)
+        step.world.send(payload, reliable=not step.b & 1, number=step.d)
 
 
 def _change_nick(step: Step) -> None:
-    step.world.membership.change_nick(NICKS[step.a % len(NICKS)], step.world.now)
+    step.world.session_client.change_nick(NICKS[step.a % len(NICKS)], step.world.now)
 
 
 def _start(step: Step) -> None:
-    step.world.membership.start(step.world.now)
+    step.world.session_client.start(step.world.now)
 
 
 def _keys(step: Step) -> None:
     salt = bytes(16) if step.a else step.world.salt
-    step.world.membership.provide_keys(salt, KEYS, step.world.now)
+    step.world.session_client.provide_keys(salt, KEYS, step.world.now)
 
 
 def _ping(step: Step) -> None:
-    step.world.membership.ping(step.world.now)
+    step.world.session_client.ping(step.world.now)
 
 
 def _unreachable(step: Step) -> None:
-    step.world.membership.unreachable(step.world.now)
+    step.world.session_client.receive_icmp_error(step.world.now)
 
 
 def _leave(step: Step) -> None:
-    step.world.membership.leave(step.world.now)
+    step.world.session_client.leave(step.world.now)
 
 
 def _wait(step: Step) -> None:
@@ -53,18 +53,18 @@ def _wait(step: Step) -> None:
 
 
 def _pass_over(step: Step) -> None:
-    """Time passes, and the client is called late, or not at all."""
+    """Let time pass; the client is called late, or not at all."""
     step.world.now += SECONDS[step.a % 16]
     if step.b & 1:
         step.world.expire()
 
 
 def _run(step: Step) -> None:
-    """One datagram after the other of one member, as far as a relay can send them."""
+    """Send a run of datagrams of one member."""
     for _ in range(1 + step.c % 128):
         datagram = _made(DATAGRAMS["data"], step)
         if datagram is not None:
-            step.world.hear(datagram)
+            step.world.receive(datagram)
 
 
 OTHERS: dict[str, Callable[[Step], None]] = {
@@ -93,11 +93,11 @@ _JOINING = b"".join(
 )
 
 
-def played(data: bytes) -> World:
+def run_input(data: bytes) -> World:
     """
-    Do what an input says; its first step chooses the settings, and whether it has joined already.
+    Run an input; its first step chooses the settings, and whether the client has joined.
 
-    :raises Exception: if something is wrong.
+    :raises Exception: if a check fails.
     """
     script = Script(data)
     steps = iter(script)
@@ -133,12 +133,12 @@ def _do(world: World, script: Script, raw: bytes) -> None:
         return
     datagram = _made(DATAGRAMS[name], step)
     if datagram is not None:
-        world.hear(spoilt(datagram, at, change))
+        world.receive(corrupted(datagram, at, change))
 
 
 def _made(make: Callable[[Step], bytes], step: Step) -> bytes | None:
     try:
         return make(step)
     except ValueError:
-        # No relay can send that.
+        # No relay can send this datagram.
         return None

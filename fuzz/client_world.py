@@ -1,4 +1,4 @@
-"""A client for the target ``client``: a membership, and what the relay knows of it."""
+"""The world of the target ``client``: a session client, and what its relay knows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import count
 from fuzz.steps import until_later
 from udprelay.protocol import keys
 from udprelay.protocol.seal import PRIVATE, RELIABLE, UNRELIABLE, UNRELIABLE_PRIVATE, Seal
-from udprelay.protocol.wire import decode_from_client
+from udprelay.protocol.wire import WireError, decode_from_client, decode_from_relay
 from udprelay.protocol.wire.from_client import (
     DataUp,
     Missed,
@@ -17,74 +17,92 @@ from udprelay.protocol.wire.from_client import (
     PrivateUp,
     RosterRequest,
 )
-from udprelay.protocol.wire.header import AGAIN
+from udprelay.protocol.wire.from_relay import Heartbeat, Members, Pong
 from udprelay.protocol.wire.header import RELIABLE as RELIABLE_FLAG
-from udprelay.protocol.wire.joining import Hello, Join
+from udprelay.protocol.wire.header import RESUBMITTED
+from udprelay.protocol.wire.joining import Hello, Join, Welcome
 from udprelay.protocol.wire.members import MemberKind, MemberRecord
+from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
+from udprelay.session_client.client import SessionClient
 from udprelay.session_client.events import Closed, Delivered, Event, Failed, Refused
-from udprelay.session_client.membership import Membership
-from udprelay.session_client.sending import MessageError
-from udprelay.session_client.settings import Settings
-from udprelay.session_client.state import State
+from udprelay.session_client.incoming import MAX_AHEAD
+from udprelay.session_client.message_sender import MessageError
+from udprelay.session_client.settings import Settings, State
 
 KEYS = keys.RoomKeys(access=b"a" * 32, content=b"c" * 32)
 ROOM = "lobby"
 NUMBER = 7
-"""The client's own member number, mostly."""
+"""The client's own member number in most inputs."""
+SECRET_SIZE = 16
+"""Bytes of a resume secret; the client asks for no other random bytes of this size."""
 
 
 class World:
     """
-    The owner of a membership, and what the relay would know.
+    Owns a session client, and knows what its relay would know.
 
-    Checks on the way that whatever the client sends can be read, that its own sequences have no
-    gaps and never stand for anything else, that each message ends once, and that nothing comes
-    after the end.
+    It checks everything that the client sends and emits: each datagram can be decoded, own
+    sequences have no gaps and never stand for two datagrams, settled sequences stay settled, each
+    message ends once, and nothing follows the end.
 
     :ivar nonce: of the client's last HELLO or JOIN.
     :ivar salt: of the last CHALLENGE.
-    :ivar tokens: of its last PING, and of its last MISSED.
-    :ivar asked: the member number of its last ROSTER.
-    :ivar request: the number of its last NICK.
-    :ivar said: its largest own sequences, by stream.
-    :ivar owns: the own sequences that others have used last, by identity and stream.
-    :ivar events: the types of what the client has told.
+    :ivar tokens: of the client's last PING, and of its last MISSED.
+    :ivar requested: the member number of its last ROSTER.
+    :ivar nick_request: the number of its last NICK.
+    :ivar sent: its highest own sequences, by stream.
+    :ivar owns: the last own sequences of the other members, by identity and stream.
+    :ivar open: the reliable messages that have not ended.
+    :ivar failed: the messages that have failed.
+    :ivar closed: the client has emitted its last event.
+    :ivar events: the types of the events so far.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.now = 1000.0
-        numbers = count(1)
-        self.membership = Membership(
-            settings, lambda size: next(numbers).to_bytes(size, "big"), self.now
+        self._numbers = count(1)
+        self._first_identity = b""
+        # Not a bound method: the world does not belong to the memory of the client.
+        self.session_client = SessionClient(
+            settings, lambda size: self._random_bytes(size), self.now
         )
         self.keyed = settings.keyed
         self.nonce = self.session_id = self.tag = bytes(8)
         self.salt = bytes(16)
         self.own: tuple[int, int] = (1, 1)
         self.tokens = [bytes(8), bytes(8)]
-        self.asked = self.request = 0
-        self.said: Counter[int] = Counter()
+        self.requested = self.nick_request = 0
+        self.sent: Counter[int] = Counter()
         self.owns: Counter[tuple[bytes, int]] = Counter()
         self.open: set[int] = set()
         self.failed: set[int] = set()
-        self.over = False
+        self.closed = False
         self.events: set[type] = set()
-        self._sent: dict[tuple[int, int], tuple[object, ...]] = {}
-        self._settled: tuple[bytes | None, int] = (None, 0)
+        self._contents: dict[tuple[int, int], tuple[object, ...]] = {}
+        # What the client knows of its session.
+        self._session_id = self._tag = b""
+        self._newest = [0, 0]
+        self._settled = 0
         self._seals: dict[bytes, Seal] = {}
 
     @property
     def identity(self) -> bytes:
-        """The client's own."""
-        return self.membership._session.arrivals.identity
+        """The identity of the client."""
+        client = self.session_client
+        if client.number is None:
+            return self._first_identity
+        return client.members[client.number].identity
 
     def newest(self, stream: int) -> int:
-        """Return the newest number that the client knows of the room sequence, or of its own."""
-        arrivals = self.membership._session.arrivals
-        return (arrivals._private if stream else arrivals._room)._gaps.newest
+        """
+        Return the newest sequence number that the client should know.
+
+        :param stream: 0 for the room sequence, 1 for the private one.
+        """
+        return self._newest[stream]
 
     def member(self, number: int, own: int = 0) -> MemberRecord:
-        """Return who has a number; some have two of them, a few no identity."""
+        """Return the member with a number; some members have two numbers, a few no identity."""
         if number % 4 == 0:
             return MemberRecord(number, f"guest-{number}", MemberKind.PLAIN, b"", 0, b"")
         identity = self.identity if number == NUMBER else bytes((number % 9,)) * 16
@@ -95,7 +113,7 @@ class World:
         return MemberRecord(number, nick, MemberKind.SESSION, identity, own, badge)
 
     def seal(self, stream: int, own: int, flags: int, payload: bytes, sender: bytes) -> bytes:
-        """Return what that member would send."""
+        """Return the sealed payload that a member would send."""
         if sender not in self._seals:
             self._seals[sender] = Seal(KEYS.content, sender, ROOM)
         receiver = self.identity if stream >= PRIVATE else b""
@@ -103,39 +121,50 @@ class World:
 
     # The client.
 
-    def say(self, payload: bytes, reliable: bool, number: int | None = None) -> None:
-        """Let the client say something, to the room or to a member."""
-        membership = self.membership
+    def send(self, payload: bytes, reliable: bool, number: int | None = None) -> None:
+        """Let the client send a message, to the room or to a member."""
+        session_client = self.session_client
         try:
             if number is None:
-                message = membership.send(payload, self.now, reliable)
+                message = session_client.send(payload, self.now, reliable)
             else:
-                message = membership.send_private(number, payload, self.now, reliable)
+                message = session_client.send_private(number, payload, self.now, reliable)
         except MessageError:
             return
         if reliable:
             self.open.add(message)
 
-    def hear(self, datagram: bytes) -> None:
-        """Let a datagram come in."""
-        self.membership.receive(datagram, self.now)
+    def receive(self, datagram: bytes) -> None:
+        """Let the client receive a datagram."""
+        self._note_receipt(datagram)
+        self.session_client.receive(datagram, self.now)
         self.collect()
 
     def collect(self) -> None:
-        """Take what the client has put out."""
-        datagrams, events = self.membership.take_datagrams(), self.membership.take_events()
-        over = self.over
+        """Collect and check the datagrams and events of the client."""
+        datagrams, events = (
+            self.session_client.drain_datagrams(),
+            self.session_client.drain_events(),
+        )
+        was_closed = self.closed
         self.events.update(map(type, events))
         for event in events:
-            assert not self.over, f"after the end: {event}"
-            self._take(event)
-        assert not (over and datagrams), "datagrams after the end"
-        assert self.over == (self.membership.state is State.CLOSED), "the end, untold"
+            assert not self.closed, f"an event after the last one: {event}"
+            self._handle(event)
+        assert not (was_closed and datagrams), "datagrams after the last event"
+        is_closed = self.session_client.state is State.CLOSED
+        assert self.closed == is_closed, "closed without an event"
         for datagram in datagrams:
             assert len(datagram) <= 65_507, "larger than UDP allows"
             self._read(decode_from_client(datagram))
 
-    def _take(self, event: Event) -> None:
+    def _random_bytes(self, size: int) -> bytes:
+        made = next(self._numbers).to_bytes(size, "big")
+        if size == SECRET_SIZE and not self._first_identity:
+            self._first_identity = keys.identity(made)
+        return made
+
+    def _handle(self, event: Event) -> None:
         if isinstance(event, Delivered):
             assert event.message in self.open, "delivered twice, or never sent"
             self.open.remove(event.message)
@@ -143,23 +172,27 @@ class World:
             assert event.message not in self.failed, "failed twice"
             self.failed.add(event.message)
             self.open.discard(event.message)
-        self.over = isinstance(event, (Closed, Refused))
+        self.closed = isinstance(event, (Closed, Refused))
 
     def _read(self, datagram: object) -> None:
         if isinstance(datagram, (Hello, Join)):
             self.nonce = datagram.nonce
             if isinstance(datagram, Join):
                 self.own = datagram.own
+                if datagram.settled is not None:
+                    assert datagram.tag == self._tag, "a JOIN with the tag of another room"
+                    self._check_settled(datagram.settled)
         elif isinstance(datagram, (DataUp, PrivateUp)):
             self._follow(datagram)
         elif isinstance(datagram, Ping):
             self.tokens[0] = datagram.token
+            self._check_settled(datagram.settled)
         elif isinstance(datagram, Missed):
             self.tokens[1] = datagram.token or bytes(8)
         elif isinstance(datagram, RosterRequest):
-            self.asked = datagram.number
+            self.requested = datagram.number
         elif isinstance(datagram, NickRequest):
-            self.request = datagram.request
+            self.nick_request = datagram.request
 
     def _follow(self, datagram: DataUp | PrivateUp) -> None:
         private, own = isinstance(datagram, PrivateUp), datagram.own
@@ -167,36 +200,74 @@ class World:
             stream = PRIVATE if private else RELIABLE
         else:
             stream = UNRELIABLE_PRIVATE if private else UNRELIABLE
-            assert own == self.said[stream] + 1, "an own sequence again, or left out"
-        assert own <= self.said[stream] + 1, "an own sequence left out"
-        self.said[stream] = max(self.said[stream], own)
+            assert own == self.sent[stream] + 1, "an unreliable own sequence repeated or skipped"
+        assert own <= self.sent[stream] + 1, "an own sequence skipped"
+        self.sent[stream] = max(self.sent[stream], own)
         receiver = datagram.receiver if isinstance(datagram, PrivateUp) else b""
-        said = (datagram.flags & ~AGAIN, receiver, datagram.payload)
-        assert self._sent.setdefault((stream, own), said) == said, "an own sequence for two"
+        content = (datagram.flags & ~RESUBMITTED, receiver, datagram.payload)
+        first = self._contents.setdefault((stream, own), content)
+        assert first == content, "one own sequence for two datagrams"
 
-    def follow(self) -> None:
-        """Check that what is settled in a room stays so."""
-        arrivals = self.membership._session.arrivals
-        tag, settled = self._settled
-        self._settled = (arrivals.tag, arrivals.settled)
-        assert arrivals.tag != tag or arrivals.settled >= settled, "not settled any more"
+    def _check_settled(self, settled: int) -> None:
+        assert settled >= self._settled, "a settled sequence is no longer settled"
+        self._settled = settled
+
+    # What the client knows of its session.
+
+    def _note_receipt(self, datagram: bytes) -> None:
+        try:
+            decoded = decode_from_relay(datagram)
+        except WireError:
+            return
+        state = self.session_client.state
+        if isinstance(decoded, Welcome):
+            if state is State.JOINING and decoded.nonce == self.nonce:
+                self._note_welcome(decoded)
+        elif state is not State.JOINED:
+            return
+        elif isinstance(decoded, (Data, Entry)) and decoded.tag == self._tag:
+            self._note_unconfirmed(decoded.sequence)
+        elif isinstance(decoded, Heartbeat) and decoded.tag == self._tag:
+            self._note_unconfirmed(decoded.newest)
+        elif isinstance(decoded, (Private, Notice)) and decoded.session_id == self._session_id:
+            self._note_newest(0, decoded.sequence)
+        elif isinstance(decoded, Pong) and decoded.session_id == self._session_id:
+            self._note_newest(decoded.newest, decoded.newest_private)
+        elif isinstance(decoded, Members) and decoded.session_id == self._session_id:
+            self._note_newest(decoded.newest, 0)
+
+    def _note_welcome(self, welcome: Welcome) -> None:
+        if welcome.tag != self._tag:
+            self._newest[0] = self._settled = 0
+        if welcome.session_id != self._session_id:
+            self._newest[1] = 0
+        self._tag, self._session_id = welcome.tag, welcome.session_id
+        self._note_newest(max(welcome.newest, welcome.first - 1), welcome.newest_private)
+
+    def _note_unconfirmed(self, newest: int) -> None:
+        # The client does not believe what other members could have forged.
+        if newest <= self._newest[0] + MAX_AHEAD:
+            self._note_newest(newest, 0)
+
+    def _note_newest(self, newest: int, newest_private: int) -> None:
+        self._newest = [max(self._newest[0], newest), max(self._newest[1], newest_private)]
 
     # Time.
 
     def expire(self) -> None:
-        """Do what is due."""
-        until_later(self._expire_once, self.membership.next_deadline, self.now)
+        """Let the client handle its timeouts."""
+        until_later(self._expire_once, self.session_client.next_deadline, self.now)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, with the client called whenever it wants to be."""
+        """Let time pass; the client is called at each of its deadlines."""
         end, calls = self.now + seconds, 0
-        while (deadline := self.membership.next_deadline()) is not None and deadline <= end:
+        while (deadline := self.session_client.next_deadline()) is not None and deadline <= end:
             self.now = max(self.now, deadline)
             self.expire()
             calls += 1
-            assert calls <= 300 + 300 * seconds, "a deadline again and again"
+            assert calls <= 300 + 300 * seconds, "more than 300 deadlines in a second"
         self.now = end
 
     def _expire_once(self) -> None:
-        self.membership.expire(self.now)
+        self.session_client.expire(self.now)
         self.collect()

@@ -1,5 +1,5 @@
 """
-The codec of the session protocol: any bytes are refused, or read as what can be written again.
+The codec of the session protocol: any bytes are rejected, or decoded to an encodable datagram.
 
 ``python -m fuzz.codec``; see ``fuzz/README.rst``.
 """
@@ -18,7 +18,7 @@ VECTORS = Path(__file__).parents[1] / "tests" / "vectors" / "datagrams.json"
 
 
 def load() -> OneInput:
-    """Import the codec; return what is done with each input."""
+    """Import the codec; return the target."""
     from udprelay.protocol.wire import WireError, decode_from_client, decode_from_relay
 
     def one_input(data: bytes) -> None:
@@ -28,15 +28,15 @@ def load() -> OneInput:
             except WireError:
                 continue
             encoded = datagram.encode()
-            assert decode(encoded) == datagram, "written, it is read as something else"
-            assert decode(encoded).encode() == encoded, "written again, it is written otherwise"
-            assert len(encoded) <= len(data), "written, it is larger than what was read"
+            assert decode(encoded) == datagram, "decoding the encoded datagram gives another one"
+            assert decode(encoded).encode() == encoded, "encoding is not stable"
+            assert len(encoded) <= len(data), "the encoded datagram is larger"
 
     return one_input
 
 
 def corpus_files() -> dict[str, bytes]:
-    """Return what the corpus consists of, by file name: the vectors."""
+    """Return the files of the corpus by name: the vectors."""
     return {
         re.sub(r"\W+", "-", f"{vector['from']} {vector['name']}") + ".bin": bytes.fromhex(
             vector["hex"]
@@ -46,7 +46,7 @@ def corpus_files() -> dict[str, bytes]:
 
 
 def write_corpus() -> None:
-    """Make the corpus anew from the vectors."""
+    """Replace the files of the corpus by the vectors."""
     CORPUS.mkdir(parents=True, exist_ok=True)
     for path in CORPUS.glob("*.bin"):
         path.unlink()

@@ -1,8 +1,8 @@
 """
-The relay's side of the session protocol: whatever comes, in whatever order, at whatever time.
+The relay's half of the session protocol: any datagrams and calls in any order at any time.
 
-``python -m fuzz.relay``; see ``fuzz/README.rst``. What an input says is in
-``fuzz/relay_steps.py``, what is checked in ``fuzz/relay_checks.py``.
+``python -m fuzz.relay``; see ``fuzz/README.rst``. ``fuzz/relay_steps.py`` reads the inputs,
+``fuzz/relay_checks.py`` has the checks.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from fuzz.steps import Play, corpus_files, write_corpus
 
 CORPUS = Path(__file__).parent / "corpus" / "relay"
 
-# The first step has no name: who has joined, and the rules. The second byte of the others has
-# whose they are (bits 0, 1), at whose address (2-4), by which listener (5), whom about (6, 7).
+# The first step has no name: it chooses the rules and who has joined. The second byte of the
+# others chooses the sender (bits 0, 1), its address (2-4), the listener (5), the receiver (6, 7).
 _ELSEWHERE, _TO_SECOND = 4, 64
 PLAYS: dict[str, Play] = {
     "nothing": [()],
@@ -101,17 +101,17 @@ PLAYS: dict[str, Play] = {
 
 
 def load() -> OneInput:
-    """Import the relay; return what is done with each input."""
-    from fuzz.relay_steps import played
+    """Import the relay; return the target."""
+    from fuzz.relay_steps import run_input
 
     def one_input(data: bytes) -> None:
-        played(data)
+        run_input(data)
 
     return one_input
 
 
 def files() -> dict[str, bytes]:
-    """Return what the corpus consists of, by file name."""
+    """Return the files of the corpus by name."""
     from fuzz.relay_steps import OPERATIONS
 
     return corpus_files(OPERATIONS, PLAYS)

@@ -1,4 +1,4 @@
-"""What an input of the target ``relay`` says: datagrams of clients, and what else can happen."""
+"""The steps of the target ``relay``: datagrams of clients, calls of the owner, time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from attrs import frozen
 
 from fuzz.relay_checks import check
 from fuzz.relay_world import KEY, NICKS, ROOMS, SOURCES, Person, World, rules
-from fuzz.steps import LAST, SECONDS, SIZES, Script, near, spoilt
+from fuzz.steps import LAST, SECONDS, SIZES, Script, corrupted, near
 from udprelay.protocol import keys
 from udprelay.protocol.wire.from_client import (
     DataUp,
@@ -21,13 +21,14 @@ from udprelay.protocol.wire.from_client import (
     PrivateUp,
     RosterRequest,
 )
-from udprelay.protocol.wire.header import PREFIX, U32, U64
+from udprelay.protocol.wire.header import MAX_U32, MAX_U64, PREFIX
 from udprelay.protocol.wire.joining import Hello, Join
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import challenge
 from udprelay.relay.drops import DropReason
-from udprelay.relay.listener import Listener
-from udprelay.relay.room import Kind
-from udprelay.relay.session.member import Session
+from udprelay.relay.room import Listener
+from udprelay.relay.session.member import SessionMember
+from udprelay.relay.session.room_log import log_of
 
 
 @frozen
@@ -35,19 +36,19 @@ class Step:
     """
     One step.
 
-    :param me: whose datagram it is.
-    :param session: that person's, if it has one.
-    :param other: somebody whom it may be about.
-    :param where: where its datagram comes from.
+    :param me: the sender of its datagram.
+    :param session: the session of the sender, if it has one.
+    :param other: the receiver, or another client that the step uses.
+    :param source: the source of its datagram.
     """
 
     world: World
     script: Script
     me: Person
-    session: Session | None
+    session: SessionMember | None
     other: Person
     listener: Listener
-    where: str
+    source: str
     a: int
     b: int
     c: int
@@ -55,14 +56,14 @@ class Step:
 
     @property
     def id(self) -> bytes:
-        """The session id that it uses; seldom the other's."""
+        """The session id in the datagram; rarely that of the other client."""
         return self.other.id if self.d & 128 else self.me.id
 
     def newest(self, stream: int) -> int:
         """Return the newest number of the room sequence, or of the private one."""
         if self.session is None:
             return 0
-        return self.session.private.newest if stream else self.session.side.newest
+        return self.session.private.newest if stream else log_of(self.session).newest
 
     def own(self, private: bool) -> int:
         """Return an own sequence near the next one; ``a`` chooses."""
@@ -70,11 +71,11 @@ class Step:
         if self.session is not None:
             session = self.session
             following = (session.private_window if private else session.window).next
-        return near(following, self.a, U32)
+        return near(following, self.a, MAX_U32)
 
-    def ranges(self, base: int, most: int) -> tuple[tuple[int, int], ...]:
-        """Return ranges: ``a`` where they begin, ``b`` their lengths, ``c`` how many."""
-        start, count = near(base, self.a, most), near(0, self.b, 65_535)
+    def ranges(self, base: int, highest: int) -> tuple[tuple[int, int], ...]:
+        """Return ranges: ``a`` chooses the begin, ``b`` the lengths, ``c`` the number."""
+        start, count = near(base, self.a, highest), near(0, self.b, 65_535)
         return tuple((start + k * (count + 1), count) for k in range(1 + self.c % 64))
 
 
@@ -97,15 +98,15 @@ def _join(step: Step) -> bytes:
         if choices & 16:
             proof = bytes(32)
     if choices & 32:
-        tag, settled = me.tag, near(step.newest(0), step.d, U64)
-    own = near(1, step.c, U32)
+        tag, settled = me.tag, near(step.newest(0), step.d, MAX_U64)
+    own = near(1, step.c, MAX_U32)
     return Join(
         me.nonce, cookie, room, nick, secret, (own, own), proof, badge, tag, settled
     ).encode()
 
 
 def _data(step: Step) -> bytes:
-    # Most that clients send is reliable.
+    # Most datagrams are reliable.
     return DataUp(step.id, step.b ^ 1, step.own(False), bytes(SIZES[step.c % len(SIZES)])).encode()
 
 
@@ -117,11 +118,11 @@ def _private(step: Step) -> bytes:
 
 def _nack(step: Step) -> bytes:
     stream = step.d & 1
-    return Nack(step.id, stream, step.ranges(step.newest(stream), U64)).encode()
+    return Nack(step.id, stream, step.ranges(step.newest(stream), MAX_U64)).encode()
 
 
 def _ping(step: Step) -> bytes:
-    return Ping(step.id, bytes((step.a,)) * 8, near(step.newest(0), step.b, U64)).encode()
+    return Ping(step.id, bytes((step.a,)) * 8, near(step.newest(0), step.b, MAX_U64)).encode()
 
 
 def _leave(step: Step) -> bytes:
@@ -129,7 +130,7 @@ def _leave(step: Step) -> bytes:
 
 
 def _roster(step: Step) -> bytes:
-    return RosterRequest(step.id, near(0, step.a, U32)).encode()
+    return RosterRequest(step.id, near(0, step.a, MAX_U32)).encode()
 
 
 def _nick(step: Step) -> bytes:
@@ -144,12 +145,12 @@ def _path_response(step: Step) -> bytes:
 def _missed(step: Step) -> bytes:
     number = step.session.number if step.session is not None else 1
     token = bytes((step.d,)) * 8 if step.d & 1 else None
-    ranges = step.ranges(1, U32)[:32]
-    return Missed(step.id, near(number, step.d & 127, U32), ranges, token).encode()
+    ranges = step.ranges(1, MAX_U32)[:32]
+    return Missed(step.id, near(number, step.d & 127, MAX_U32), ranges, token).encode()
 
 
 def _of_session(step: Step) -> bytes:
-    """Any type, with the right id and any bytes behind it."""
+    """Return any type with the right id, followed by any bytes."""
     return PREFIX + bytes((step.a, step.b)) + step.id + step.script.octets(step.c)
 
 
@@ -163,7 +164,7 @@ def _anything(step: Step) -> bytes:
 
 def _plain(step: Step) -> bytes:
     if step.a & 1:
-        name, address = step.listener.name, step.listener.endpoint(step.where)
+        name, address = step.listener.name, step.listener.endpoint(step.source)
         return challenge.current_code(bytes(range(32)), name, address, step.world.now).encode()
     return bytes((step.b,)) * (step.c * 257 % 70_000)
 
@@ -192,7 +193,7 @@ def _wait(step: Step) -> None:
 
 
 def _pass_over(step: Step) -> None:
-    """Time passes, and the hub is called late, or not at all."""
+    """Let time pass; call the hub late, or not at all."""
     step.world.now += SECONDS[step.a % 16]
     if step.b & 1:
         step.world.expire()
@@ -200,7 +201,12 @@ def _pass_over(step: Step) -> None:
 
 def _kick(step: Step) -> None:
     rooms = step.world.hub.roster.rooms.values()
-    members = [m for room in rooms for m in room.members() if m.kind in (Kind.PLAIN, Kind.SESSION)]
+    members = [
+        m
+        for room in rooms
+        for m in room.members()
+        if m.kind in (MemberKind.PLAIN, MemberKind.SESSION)
+    ]
     if members:
         step.world.hub.kick(members[step.a % len(members)], step.world.now)
         step.world.deliver([])
@@ -212,10 +218,10 @@ def _console(step: Step) -> None:
         world.console = world.hub.add_console(ROOMS[step.b % 4], "console", world.now)
         world.deliver([])
     elif step.b & 1:
-        world.deliver(world.hub.say(world.console, payload, world.now))
+        world.deliver(world.hub.send(world.console, payload, world.now))
     elif step.session is not None:
         sender = world.console if step.b & 2 else None
-        world.hub.tell(step.session, payload, world.now, sender)
+        world.hub.send_to(step.session, payload, world.now, sender)
         world.deliver([])
 
 
@@ -224,16 +230,16 @@ def _target(step: Step) -> None:
     if step.a & 1 and world.targets:
         world.hub.remove_target(world.targets.pop(step.b % len(world.targets)), world.now)
     elif len(world.targets) < 3:
-        world.prove(step.listener, step.where)
+        world.prove(step.listener, step.source)
         room = ROOMS[step.b % 4]
-        new = world.hub.add_target(room, "target", step.listener, step.where, world.now)
+        new = world.hub.add_target(room, "target", step.listener, step.source, world.now)
         world.targets.append(new)
     world.deliver([])
 
 
 def _unreachable(step: Step) -> None:
     reason = DropReason.UNREACHABLE
-    step.world.hub.unreachable(step.listener, step.where, reason, "refused", step.world.now)
+    step.world.hub.unreachable(step.listener, step.source, reason, "refused", step.world.now)
     step.world.deliver([])
 
 
@@ -248,14 +254,14 @@ OTHERS: dict[str, Callable[[Step], None]] = {
 OPERATIONS = {name: number for number, name in enumerate((*DATAGRAMS, *OTHERS))}
 _NAMES = tuple(OPERATIONS)
 HOLD = 128
-"""In the first byte of a datagram's step: it comes in one batch with the next one."""
+"""In the first byte of a datagram's step: the next one is in the same batch."""
 
 
-def played(data: bytes) -> World:
+def run_input(data: bytes) -> World:
     """
-    Do what an input says; its first step chooses the rules, and who has joined already.
+    Run an input; its first step chooses the rules and who has joined.
 
-    :raises Exception: if something is wrong.
+    :raises Exception: if a check fails.
     """
     script = Script(data)
     steps = iter(script)
@@ -264,9 +270,9 @@ def played(data: bytes) -> World:
     for index in range(first[0] & 3):
         for name in ("hello", "join"):
             _do(world, script, bytes((OPERATIONS[name], index, 0, 0, 0, 0, 0, 0)), [])
-    held: list[tuple[str, bytes]] = []
+    batch: list[tuple[str, bytes]] = []
     for step in steps:
-        _do(world, script, step, held)
+        _do(world, script, step, batch)
         check(world)
     if first[0] & 4:
         world.wait(LAST)
@@ -274,28 +280,27 @@ def played(data: bytes) -> World:
     if first[0] & 8:
         world.hub.farewell()
     world.hub.close(world.now)
-    world.take_replies()
-    world.events.update(map(type, world.hub.take_events()))
+    world.drain_replies()
+    world.events.update(map(type, world.hub.drain_events()))
     return world
 
 
-def _do(world: World, script: Script, raw: bytes, held: list[tuple[str, bytes]]) -> None:
+def _do(world: World, script: Script, raw: bytes, batch: list[tuple[str, bytes]]) -> None:
     operation, who, a, b, c, d, at, change = raw
     me = world.people[who & 3]
-    where = SOURCES[((who & 3) + (who >> 2 & 7)) % len(SOURCES)]
+    source = SOURCES[((who & 3) + (who >> 2 & 7)) % len(SOURCES)]
     other, listener = world.people[who >> 6], world.listeners[who >> 5 & 1]
-    step = Step(world, script, me, world.session(me), other, listener, where, a, b, c, d)
+    step = Step(world, script, me, world.session(me), other, listener, source, a, b, c, d)
     name = _NAMES[(operation & ~HOLD) % len(_NAMES)]
     if name in OTHERS:
         OTHERS[name](step)
         return
     try:
-        datagram = spoilt(DATAGRAMS[name](step), at, change)
+        datagram = corrupted(DATAGRAMS[name](step), at, change)
     except ValueError:
-        # No client can send that.
+        # The codec cannot encode it.
         return
-    held.append((where, datagram))
-    if not operation & HOLD or len(held) > 64:
-        batch = held.copy()
-        held.clear()
-        world.receive(listener, batch)
+    batch.append((source, datagram))
+    if not operation & HOLD or len(batch) > 64:
+        world.receive(listener, batch.copy())
+        batch.clear()

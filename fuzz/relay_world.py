@@ -1,4 +1,4 @@
-"""A relay for the target ``relay``: the hub's owner, and all addresses that talk to it."""
+"""The world of the target ``relay``: the hub's owner, and the clients."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from udprelay.protocol.access_key import AccessKey
 from udprelay.protocol.endpoint import Endpoint, endpoint
 from udprelay.protocol.wire import WireError, decode_from_client, decode_from_relay
 from udprelay.protocol.wire.from_client import PathResponse
-from udprelay.protocol.wire.from_relay import Data, Entry, PathChallenge
+from udprelay.protocol.wire.from_relay import PathChallenge
 from udprelay.protocol.wire.header import SIGNATURE
 from udprelay.protocol.wire.joining import Challenge, Join, Welcome
+from udprelay.protocol.wire.sequenced import Data, Entry
 from udprelay.relay import challenge
-from udprelay.relay.bursts import in_bursts
-from udprelay.relay.fan_out import FanOut, SessionFanOut
+from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
-from udprelay.relay.listener import Listener
-from udprelay.relay.room import Member
+from udprelay.relay.room import Listener, Member
 from udprelay.relay.rules import (
     Label,
     Limits,
@@ -30,8 +29,10 @@ from udprelay.relay.rules import (
     RoomRules,
 )
 from udprelay.relay.session.cookie import Cookies, proves_path
-from udprelay.relay.session.member import Session
-from udprelay.segments import join_if_alike
+from udprelay.relay.session.fan_out import SessionFanOut
+from udprelay.relay.session.member import SessionMember
+from udprelay.relay.session.room_log import RoomLog
+from udprelay.segments import runs_by_source, segments_of
 
 SECRET = bytes(range(32))
 KEY = AccessKey(b"s" * 16, b"k" * 32)
@@ -41,7 +42,7 @@ NICKS = ("anna", "Bert", "carl", "dora", "ANNA", "guest-1", "", "a" * 33)
 
 
 def rules(choices: bytes) -> RelayRules:
-    """Return small tables, with the options that the bytes choose."""
+    """Return rules with small limits, with options that the bytes choose."""
     options, limits, history = choices[:3]
     room = RoomRules(
         max_members=3 if options & 1 else 100,
@@ -74,7 +75,7 @@ def rules(choices: bytes) -> RelayRules:
 
 
 class Person:
-    """A client as far as the relay has told it anything."""
+    """A client: its constant values, and those that it got from the relay."""
 
     def __init__(self, index: int) -> None:
         self.source = SOURCES[index]
@@ -91,13 +92,12 @@ class Person:
 
 class World:
     """
-    Takes to the hub what comes and takes from it what it has to say.
+    The owner of a hub.
 
-    Checks on the way that whatever the relay sends can be read, that each room sequence goes on
-    without a gap, and that nobody gets more than came from there before it has proved that
-    somebody is there.
+    It checks that all datagrams of the relay can be decoded, that room sequences have no gaps,
+    and that no address gets more bytes than it has sent before it is verified.
 
-    :ivar events: the types of what the hub has told.
+    :ivar events: the types of the events.
     :ivar newest: the newest room sequences, by room tag.
     """
 
@@ -110,34 +110,34 @@ class World:
         self.console: Member | None = None
         self.events: set[type] = set()
         self._cookies = Cookies(SECRET)
-        self._proven: set[tuple[str, str]] = set()
-        self._came: Counter[tuple[str, str]] = Counter()
-        self._went: Counter[tuple[str, str, bool]] = Counter()
+        self._verified: set[tuple[str, str]] = set()
+        self._received: Counter[tuple[str, str]] = Counter()
+        self._sent: Counter[tuple[str, str, bool]] = Counter()
         self.newest: dict[bytes, int] = {}
         self.deliver([])
 
-    def session(self, person: Person) -> Session | None:
-        """Return the session of a person, if it has one that it knows of."""
+    def session(self, person: Person) -> SessionMember | None:
+        """Return the session of a client, if it has one and knows its id."""
         found = (listener.sessions.get(person.id) for listener in self.listeners)
         return next(filter(None, found), None)
 
-    # What comes.
+    # Received datagrams.
 
     def receive(self, listener: Listener, batch: list[tuple[str, bytes]]) -> None:
-        """Let datagrams come in."""
+        """Let the hub receive a batch."""
         for source, datagram in batch:
-            self._came[listener.name, source] += len(datagram)
-            if self._proves(listener, source, datagram):
-                self._proven.add((listener.name, source))
-        # As they come where all of a batch have one size.
-        bursts = [(source, join_if_alike(said) or said) for source, said in in_bursts(batch)]
-        self.deliver(self.hub.receive(listener, bursts, self.now))
+            self._received[listener.name, source] += len(datagram)
+            if self._verifies(listener, source, datagram):
+                self._verified.add((listener.name, source))
+        # Runs of one size are passed as one buffer, as batched sockets do.
+        runs = [(source, segments_of(run) or run) for source, run in runs_by_source(batch)]
+        self.deliver(self.hub.receive(listener, runs, self.now))
 
     def prove(self, listener: Listener, source: str) -> None:
-        """Note that the configuration vouches for an address."""
-        self._proven.add((listener.name, source))
+        """Note that an address is verified by the configuration."""
+        self._verified.add((listener.name, source))
 
-    def _proves(self, listener: Listener, source: str, datagram: bytes) -> bool:
+    def _verifies(self, listener: Listener, source: str, datagram: bytes) -> bool:
         name, address, now = listener.name, read_endpoint(source), self.now
         if listener.first_byte == -1 or not datagram.startswith(SIGNATURE):
             trusted = listener.rules.plain is PlainPolicy.ANY or listener.trusts(address.ip)
@@ -155,40 +155,40 @@ class World:
     # Time.
 
     def expire(self) -> None:
-        """Do what is due, at most four times."""
+        """Call the hub until nothing is due."""
         until_later(self._expire_once, self.hub.next_deadline, self.now)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, with the hub called whenever it wants to be."""
+        """Let time pass; call the hub at each of its deadlines."""
         end, calls = self.now + seconds, 0
         while (deadline := self.hub.next_deadline()) is not None and deadline <= end:
             self.now = max(self.now, deadline)
             self.expire()
             calls += 1
-            assert calls <= 200 + 20 * seconds, "a deadline again and again"
+            assert calls <= 200 + 20 * seconds, "too many deadlines"
         self.now = end
 
     def _expire_once(self) -> None:
         self.deliver(self.hub.expire(self.now))
 
-    # What goes.
+    # Sent datagrams.
 
     def deliver(self, fan_outs: list[FanOut]) -> None:
-        """Deliver, and let the hub do all that it has put aside."""
+        """Deliver fan-outs, and settle the hub."""
         self._deliver(fan_outs)
         while True:
             fan_outs = self.hub.control(self.now)
-            self.take_replies()
+            self.drain_replies()
             self._deliver(fan_outs)
             if not fan_outs:
                 break
-        self.events.update(map(type, self.hub.take_events()))
+        self.events.update(map(type, self.hub.drain_events()))
         self.hub.next_deadline()
-        assert not self.hub.unsettled, "there is something left"
+        assert not self.hub.unsettled, "the hub is unsettled"
 
-    def take_replies(self) -> None:
-        """Send what is for single addresses."""
-        for reply in self.hub.take_replies():
+    def drain_replies(self) -> None:
+        """Drain the replies; clients learn from them."""
+        for reply in self.hub.drain_replies():
             self._charge(reply.listener, reply.source, reply.payload)
             if reply.payload.startswith(SIGNATURE):
                 self._learn(reply.source, decode_from_relay(reply.payload))
@@ -197,8 +197,8 @@ class World:
         for fan_out in fan_outs:
             if isinstance(fan_out, SessionFanOut):
                 self._follow(fan_out)
-            for group, count in fan_out.reach:
-                assert count <= len(group.members), "somebody has left meanwhile"
+            for group, count in fan_out.groups:
+                assert count <= len(group.members), "a member has left before the delivery"
                 payloads, senders = fan_out.for_group(group)
                 for payload, sender in zip(payloads, senders, strict=True):
                     for member in group.members[:count]:
@@ -206,7 +206,9 @@ class World:
                             self._charge(member.listener, member.source, payload)
 
     def _follow(self, fan_out: SessionFanOut) -> None:
-        tag = fan_out.sessions.tag
+        log = fan_out.room.log
+        assert isinstance(log, RoomLog), "a fan-out of sessions without a log"
+        tag = log.tag
         for datagram in fan_out.framed:
             read = decode_from_relay(datagram)
             if isinstance(read, (Data, Entry)):
@@ -215,13 +217,13 @@ class World:
                 self.newest[tag] = read.sequence
 
     def _charge(self, listener: Listener, source: str, payload: bytes) -> None:
-        if (listener.name, source) not in self._proven:
+        if (listener.name, source) not in self._verified:
             plain = not payload.startswith(SIGNATURE)
-            self._went[listener.name, source, plain] += len(payload)
-            # A challenge in plain text may be larger than what it answers.
-            most = self._came[listener.name, source] * (3 if plain else 1)
-            went = self._went[listener.name, source, plain]
-            assert went <= most, f"{source} gets more than came from there"
+            self._sent[listener.name, source, plain] += len(payload)
+            # A challenge for a plain member may be larger than the datagram.
+            limit = self._received[listener.name, source] * (3 if plain else 1)
+            sent = self._sent[listener.name, source, plain]
+            assert sent <= limit, f"{source} gets more bytes than it has sent"
 
     def _learn(self, source: str, read: object) -> None:
         if isinstance(read, (Challenge, Welcome)) and read.nonce[0] < len(self.people):
@@ -240,7 +242,7 @@ _ENDPOINTS: dict[str, Endpoint] = {}
 
 
 def read_endpoint(source: str) -> Endpoint:
-    """Return the address that a source stands for."""
+    """Return the endpoint of a source."""
     if source not in _ENDPOINTS:
         host, _, port = source.rpartition(":")
         _ENDPOINTS[source] = endpoint(host, int(port))

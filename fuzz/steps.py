@@ -1,4 +1,4 @@
-"""Inputs that are read as steps, for the targets that have a state."""
+"""Inputs that are read as steps, for targets with a state."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 Play: TypeAlias = "Sequence[tuple[str | int, ...] | bytes]"
-"""Steps as a corpus is written: a name and arguments each, or bytes that follow a step."""
+"""Steps as tuples of name and arguments; bytes are data that follow a step."""
 
 STEP = 8
-"""Bytes of a step: what it is, its arguments, and how its datagram is spoilt."""
+"""Bytes of a step: the operation, its arguments, and how to corrupt its datagram."""
 
 SECONDS = (
     0.0,
@@ -44,33 +44,33 @@ _FORWARD, _BACK = 160, 224
 
 class Script:
     """
-    An input: steps of 8 bytes, some with bytes behind them.
+    An input: steps of 8 bytes, some of them followed by data.
 
-    :cvar taken: the steps of all inputs so far.
+    :cvar steps_read: the steps of all inputs so far.
     """
 
-    taken = 0
+    steps_read = 0
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the steps; the last one may be filled up with zeros."""
+        """Yield the steps; the last one is padded with zeros."""
         while self._at < len(self._data):
-            Script.taken += 1
+            Script.steps_read += 1
             yield self.octets(STEP).ljust(STEP, b"\0")
 
     def octets(self, count: int) -> bytes:
         """Return the next bytes, fewer at the end."""
-        taken = self._data[self._at : self._at + count]
+        data = self._data[self._at : self._at + count]
         self._at += count
-        return taken
+        return data
 
 
-def near(base: int, choice: int, most: int) -> int:
+def near(base: int, choice: int, highest: int) -> int:
     """
-    Return a number from 0 to ``most``: some way from ``base`` or, seldom, an extreme one.
+    Return a number from 0 to ``highest``: near ``base`` or, rarely, an extreme one.
 
     :param choice: a byte; 0 is ``base`` itself.
     """
@@ -81,11 +81,11 @@ def near(base: int, choice: int, most: int) -> int:
     else:
         far = (*(base + jump for jump in _JUMPS), *_EXTREMES)
         number = far[(choice - _BACK) % len(far)]
-    return max(0, min(number, most))
+    return max(0, min(number, highest))
 
 
-def spoilt(datagram: bytes, at: int, change: int) -> bytes:
-    """Return a datagram with one byte changed, or cut off there, or as it is."""
+def corrupted(datagram: bytes, at: int, change: int) -> bytes:
+    """Return a datagram with one byte changed, truncated there, or unchanged."""
     if not change or not datagram:
         return datagram
     at %= len(datagram)
@@ -96,26 +96,26 @@ def spoilt(datagram: bytes, at: int, change: int) -> bytes:
 
 def corpus_files(operations: Mapping[str, int], plays: Mapping[str, Play]) -> dict[str, bytes]:
     """
-    Return what a corpus consists of, by file name.
+    Return the files of a corpus by name.
 
-    :param operations: by name, the byte that stands for it.
+    :param operations: the byte of each operation, by its name.
     :param plays: by name.
     """
 
-    def written(step: tuple[str | int, ...] | bytes) -> bytes:
+    def encoded(step: tuple[str | int, ...] | bytes) -> bytes:
         if isinstance(step, bytes):
             return step
         numbers = (operations[part] if isinstance(part, str) else part for part in step)
         return bytes(numbers).ljust(STEP, b"\0")
 
     return {
-        f"{name.replace(' ', '-')}.bin": b"".join(map(written, steps))
+        f"{name.replace(' ', '-')}.bin": b"".join(map(encoded, steps))
         for name, steps in plays.items()
     }
 
 
 def write_corpus(place: Path, files: Mapping[str, bytes]) -> None:
-    """Make a corpus anew."""
+    """Replace the files of a corpus."""
     place.mkdir(parents=True, exist_ok=True)
     for path in place.glob("*.bin"):
         path.unlink()
@@ -123,26 +123,26 @@ def write_corpus(place: Path, files: Mapping[str, bytes]) -> None:
         (place / name).write_bytes(data)
 
 
-def bounded(table: str, size: float, most: float) -> None:
+def bounded(table: str, size: float, limit: float) -> None:
     """
     Check a bound.
 
-    :raises AssertionError: if it is passed.
+    :raises AssertionError: if it is exceeded.
     """
-    assert size <= most, f"{table}: {size}, more than {most}"
+    assert size <= limit, f"{table}: {size}, more than {limit}"
 
 
 def until_later(
     expire: Callable[[], None], next_deadline: Callable[[], float | None], now: float
 ) -> None:
     """
-    Call ``expire`` until nothing is due.
+    Call ``expire`` until nothing is due, at most four times.
 
-    :raises AssertionError: if something stays due.
+    :raises AssertionError: if something is still due.
     """
     for _ in range(4):
         expire()
         deadline = next_deadline()
         if deadline is None or deadline > now:
             return
-    raise AssertionError(f"due again and again: {deadline}, and it is {now}")
+    raise AssertionError(f"still due at {now}: {deadline}")

@@ -1,53 +1,64 @@
-"""Datagrams in one buffer are those datagrams, whoever looks at them and how."""
+"""Datagrams of one size in one buffer, and runs of datagrams of one source."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.segments import Joined, join_if_alike
+from udprelay.segments import Segments, runs_by_source, segments_of
 
 sizes = st.integers(1, 5)
-alike = sizes.flatmap(lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1))
+same_size = sizes.flatmap(
+    lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1)
+)
 
 
-def joined(datagrams: list[bytes]) -> Joined:
-    return Joined(bytearray(b"".join(datagrams)), len(datagrams[0]))
+def segments(datagrams: list[bytes]) -> Segments:
+    return Segments(bytearray(b"".join(datagrams)), len(datagrams[0]))
 
 
-@given(alike)
-def test_they_are_what_was_joined(datagrams: list[bytes]) -> None:
-    both = joined(datagrams)
-    assert list(both) == datagrams
-    assert len(both) == len(datagrams)
-    assert [both[index] for index in range(-len(both), len(both))] == 2 * datagrams
+@given(same_size)
+def test_segments_are_a_sequence_of_the_datagrams(datagrams: list[bytes]) -> None:
+    buffer = segments(datagrams)
+    assert list(buffer) == datagrams
+    assert len(buffer) == len(datagrams)
+    assert [buffer[index] for index in range(-len(buffer), len(buffer))] == 2 * datagrams
 
 
-@given(alike, st.integers(-9, 9), st.integers(-9, 9))
-def test_a_part_of_them_is_joined_too(datagrams: list[bytes], start: int, end: int) -> None:
-    part = joined(datagrams)[start:end]
-    assert isinstance(part, Joined)
+@given(same_size, st.integers(-9, 9), st.integers(-9, 9))
+def test_a_slice_of_segments_is_segments(datagrams: list[bytes], start: int, end: int) -> None:
+    part = segments(datagrams)[start:end]
+    assert isinstance(part, Segments)
     assert list(part) == datagrams[start:end]
 
 
-def test_there_are_no_more_than_there_are() -> None:
+def test_an_index_out_of_range_raises_index_error() -> None:
     with pytest.raises(IndexError):
-        joined([b"ab", b"cd"])[2]
+        segments([b"ab", b"cd"])[2]
 
 
-def test_what_is_joined_has_nothing_left_out() -> None:
+def test_a_slice_with_a_step_raises_value_error() -> None:
     with pytest.raises(ValueError, match="step"):
-        joined([b"ab", b"cd"])[::2]
+        segments([b"ab", b"cd"])[::2]
 
 
-@given(alike)
-def test_those_of_one_size_can_be_joined(datagrams: list[bytes]) -> None:
-    both = join_if_alike(datagrams)
-    assert both is not None
-    assert list(both) == datagrams
+@given(same_size)
+def test_datagrams_of_one_size_become_segments(datagrams: list[bytes]) -> None:
+    buffer = segments_of(datagrams)
+    assert buffer is not None
+    assert list(buffer) == datagrams
 
 
 @pytest.mark.parametrize("datagrams", [[b"ab", b"c"], [b"", b""]])
-def test_others_can_not(datagrams: list[bytes]) -> None:
-    assert join_if_alike(datagrams) is None
+def test_datagrams_of_other_sizes_become_no_segments(datagrams: list[bytes]) -> None:
+    assert segments_of(datagrams) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.binary(max_size=2))))
+def test_runs_have_all_datagrams_in_order(datagrams: list[tuple[str, bytes]]) -> None:
+    runs = runs_by_source(datagrams)
+    assert [(source, datagram) for source, run in runs for datagram in run] == datagrams
+    assert all(one[0] != other[0] for one, other in pairwise(runs))

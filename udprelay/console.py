@@ -1,4 +1,4 @@
-"""The console: the terminal of the relay as a member of a room."""
+"""The console: the relay's terminal as a member of a room."""
 
 from __future__ import annotations
 
@@ -12,30 +12,29 @@ from zope.interface import implementer
 from udprelay.net.relay import Relay
 from udprelay.protocol.endpoint import MAX_PAYLOAD
 from udprelay.protocol.lines import LineSplitter
-from udprelay.protocol.text import printable, shown
+from udprelay.protocol.text import printable, printable_payload
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason
-from udprelay.relay.room import Group, Kind, Member
-from udprelay.relay.session.control import LARGEST_PRIVATE
+from udprelay.relay.room import Group, Member
+from udprelay.relay.session.control import MAX_PRIVATE_PAYLOAD
 
 HELP = """\
-TEXT             say TEXT to the room; //TEXT says /TEXT
-/reply TEXT      answer the last speaker alone
-/msg WHO TEXT    say TEXT to one member alone
+TEXT             send TEXT to the room; //TEXT sends /TEXT
+/reply TEXT      send TEXT to the last sender alone
+/msg WHO TEXT    send TEXT to one member alone
 /who             list the members
-/kick WHO        put a member out of the room
+/kick WHO        remove a member and keep it out for some time
 /help            show this list
-WHO is a name, as guest-3 or a nick, or an address, as 192.0.2.7:5000."""
-
-_GUESTS = (Kind.PLAIN, Kind.SESSION)
+WHO is a nick or other name, such as guest-3, or an address, such as 192.0.2.7:5000."""
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
 class Console(Protocol):
     """
-    Prints what is said in a room, and says there what is typed.
+    Prints the messages of a room, and sends typed lines to it.
 
-    To the relay it is the way by which its own membership is reached.
+    It is a transport of the relay, with one member.
     """
 
     def __init__(self, relay: Relay, room: str) -> None:
@@ -44,67 +43,67 @@ class Console(Protocol):
         self._lines = LineSplitter(MAX_PAYLOAD)
         self._behind = False
         self._stopped = False
-        self._last_speaker: Member | None = None
-        relay.add_way(self, self)
+        self._last_sender: Member | None = None
+        relay.add_transport(self, self)
         self._member = relay.hub.add_console(room, self, relay.now())
         relay.settle()
 
-    # The room's side.
+    # Called by the relay.
 
     def deliver(
         self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
     ) -> list[DropReason]:
-        """Print each payload with where it comes from; drop it if the terminal is behind."""
+        """Print each payload with its sender; drop it if the terminal is too slow."""
         failed = []
         for payload, sender in zip(payloads, senders, strict=True):
             if sender is self._member:
                 continue
-            self._last_speaker = sender
+            self._last_sender = sender
             if self._behind:
                 failed.append(DropReason.CONSOLE_BEHIND)
             else:
-                self._print(f"[{_origin(sender)}] {_shown_of(sender, payload)}")
+                self._print(f"[{_origin(sender)}] {_content(sender, payload)}")
         return failed
 
     def stop(self) -> None:
-        """Heed the terminal no more, as the relay stops: not even its end is news."""
+        """Ignore the terminal from now on, as the relay stops."""
         self._stopped = True
 
-    # The terminal's side.
+    # Called by the terminal.
 
     def connectionMade(self) -> None:
-        """Ask to be told when the terminal is slow."""
+        """Register for reports that the terminal is slow."""
         cast(Any, self.transport).registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
-        """Do what was typed."""
+        """Handle typed lines."""
         if self._stopped:
             return
         for line in self._lines.feed(data):
-            self._typed(line.content)
+            self._handle(line.content)
 
     def readConnectionLost(self) -> None:
-        """Go on printing; there is nothing more to read."""
+        """Handle the last line and continue printing."""
         if self._stopped:
             return
         for line in self._lines.end():
-            self._typed(line.content)
+            self._handle(line.content)
         self._relay.publish(events.ConsoleInputClosed(room=self._room))
 
     def writeConnectionLost(self) -> None:
-        """Nobody sees what is printed any more."""
+        """Drop all payloads from now on."""
         self._behind = True
 
     def pauseProducing(self) -> None:
-        """The terminal does not take its lines fast enough."""
+        """Drop payloads: the terminal is too slow."""
         self._behind = True
 
     def resumeProducing(self) -> None:
-        """It does again."""
+        """Print payloads again."""
         self._behind = False
 
     def stopProducing(self) -> None:
-        """It never will again."""
+        """Drop all payloads from now on."""
         self._behind = True
 
     def _print(self, text: str) -> None:
@@ -112,31 +111,31 @@ class Console(Protocol):
 
     # Commands.
 
-    def _typed(self, line: bytes | None) -> None:
+    def _handle(self, line: bytes | None) -> None:
         if line is None:
             self._print(f"not sent: a datagram has at most {MAX_PAYLOAD} bytes")
         elif line.startswith(b"//"):
-            self._say(line[1:])
+            self._send(line[1:])
         elif line.startswith(b"/"):
             name, _, rest = line.partition(b" ")
             command = _COMMANDS.get(name)
             if command is None:
-                self._print(f"{shown(name)}: no such command; /help lists them")
+                self._print(f"{printable_payload(name)}: no such command; /help lists them")
             else:
                 command(self, rest.strip())
         else:
-            self._say(line)
+            self._send(line)
 
-    def _say(self, text: bytes) -> None:
+    def _send(self, text: bytes) -> None:
         if text:
             relay = self._relay
-            relay.carry_out(relay.hub.say(self._member, text, relay.now()))
+            relay.deliver(relay.hub.send(self._member, text, relay.now()))
 
     def _reply(self, text: bytes) -> None:
-        if self._last_speaker is None or self._last_speaker.slot < 0:
-            self._print("nobody to reply to")
+        if self._last_sender is None or self._last_sender.slot < 0:
+            self._print("no member to reply to")
         else:
-            self._tell(self._last_speaker, text)
+            self._send_to(self._last_sender, text)
 
     def _msg(self, rest: bytes) -> None:
         who = rest.partition(b" ")[0]
@@ -147,25 +146,25 @@ class Console(Protocol):
                 who = name
         member = self._find(who)
         if member is not None:
-            self._tell(member, rest[len(who) :].strip())
+            self._send_to(member, rest[len(who) :].strip())
 
-    def _tell(self, member: Member, text: bytes) -> None:
+    def _send_to(self, member: Member, text: bytes) -> None:
         if not text:
-            self._print("nothing to say")
+            self._print("no text to send")
             return
-        if member.kind is Kind.SESSION and len(text) > LARGEST_PRIVATE:
-            self._print(f"not sent: {member.name} takes at most {LARGEST_PRIVATE} bytes")
+        if member.kind is MemberKind.SESSION and len(text) > MAX_PRIVATE_PAYLOAD:
+            self._print(f"not sent: a session member gets at most {MAX_PRIVATE_PAYLOAD} bytes")
             return
         if member.group.labelled:
             text = f"{self._member.name}: ".encode() + text
-        self._relay.hub.tell(member, text, self._relay.now(), self._member)
+        self._relay.hub.send_to(member, text, self._relay.now(), self._member)
         self._relay.settle()
 
     def _who(self, _: bytes) -> None:
         now = self._relay.now()
         for member in sorted(self._member.room.members(), key=lambda m: m.number):
             line = f"{member.name:12} {member.kind.value:8} {member.address}"
-            if member.kind in _GUESTS:
+            if member.kind in (MemberKind.PLAIN, MemberKind.SESSION):
                 line += f"  silent for {now - member.last_heard:.0f} s"
             self._print(printable(line.rstrip()))
 
@@ -173,12 +172,12 @@ class Console(Protocol):
         member = self._find(who)
         if member is None:
             return
-        if member.kind not in _GUESTS:
-            self._print(f"{member.name} is no guest: it can't be put out")
+        if member.kind is MemberKind.TARGET:
+            self._print(f"{member.name} cannot be kicked: it is a target")
             return
         self._relay.hub.kick(member, self._relay.now())
         self._relay.settle()
-        self._print(f"{member.name} has been put out")
+        self._print(f"kicked {member.name}")
 
     def _help(self, _: bytes) -> None:
         self._print(HELP)
@@ -196,16 +195,15 @@ class Console(Protocol):
 
 
 def _origin(sender: Member) -> str:
-    if sender.kind is Kind.SESSION:
+    if sender.kind is MemberKind.SESSION:
         return printable(f"{sender.name} {sender.address}")
     return sender.address
 
 
-def _shown_of(sender: Member, payload: bytes) -> str:
-    if sender.kind is Kind.SESSION and sender.room.rules.access_key is not None:
-        # It may be text, but not for the relay.
+def _content(sender: Member, payload: bytes) -> str:
+    if sender.kind is MemberKind.SESSION and sender.room.rules.access_key is not None:
         return f"({len(payload)} bytes, sealed)"
-    return shown(payload)
+    return printable_payload(payload)
 
 
 _COMMANDS: dict[bytes, Callable[[Console, bytes], None]] = {

@@ -1,4 +1,4 @@
-"""Writes events, as text for people or as JSON lines for machines."""
+"""Writes events as text for people or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _LEVELS = {
     Level.ERROR: LogLevel.error,
 }
 Line = Callable[[Event, str, float], str]
-"""Writes an event with its level and time (seconds since 1970) as one or more whole lines."""
+"""Formats an event, given its level and time (seconds since 1970), as complete lines."""
 
 
 class EventLog:
-    """Puts events into Twisted's log, where the observers take them up."""
+    """Emits events to Twisted's log."""
 
     _log = Logger(namespace="udprelay")
 
@@ -37,14 +37,14 @@ class EventLog:
 
 
 def json_line(event: Event, level: str, time: float) -> str:
-    """Return an event as one JSON object on a line of its own."""
+    """Return an event as a JSON object on one line."""
     fields = {"time": _rfc3339(time), "level": level, "event": event.id, **event.fields()}
-    # In ASCII: C1 controls and bidirectional overrides don't reach a terminal as they are.
+    # ASCII only: C1 controls and bidirectional overrides become escapes.
     return json.dumps(fields, separators=(",", ":")) + "\n"
 
 
 def text_line(event: Event, level: str, time: float) -> str:
-    """Return an event as a line for people, with the traceback of an unexpected error below it."""
+    """Return an event as a line for people; a traceback follows below it."""
     lines = [f"{_rfc3339(time)} {level:5} {event.id}: {event.human()}"]
     if isinstance(event, Diagnostic):
         lines += [f"    {printable(line)}" for line in event.traceback.splitlines()]
@@ -59,9 +59,9 @@ def _rfc3339(time: float) -> str:
 @implementer(ILogObserver)
 class EventObserver:
     """
-    Writes the relay's events, and what others log as a warning or worse.
+    Writes the relay's events, and warnings and errors of other sources.
 
-    :param write: takes whole lines.
+    :param write: gets complete lines.
     """
 
     def __init__(self, write: Callable[[str], object], line: Line) -> None:
@@ -69,7 +69,7 @@ class EventObserver:
         self._line = line
 
     def __call__(self, logged: LogEvent) -> None:
-        """Write one entry of Twisted's log, if it is for us."""
+        """Write an entry of Twisted's log, if it is an event, a warning or an error."""
         level = logged.get("log_level", LogLevel.info)
         event = logged.get("udprelay")
         if not isinstance(event, Event):
@@ -93,9 +93,9 @@ def _diagnostic(logged: LogEvent) -> Diagnostic:
 
 def observer(rules: LogRules, standard_output: int = 1) -> EventObserver:
     """
-    Return the observer that the configuration asks for.
+    Return the observer for a configuration.
 
-    :param standard_output: the descriptor to write to if no file is configured.
+    :param standard_output: the descriptor that is used if no file is configured.
     :raises OSError: if the file cannot be opened.
     """
     line = json_line if rules.format is LogFormat.JSON else text_line
@@ -113,10 +113,10 @@ def observer(rules: LogRules, standard_output: int = 1) -> EventObserver:
 
 
 def _write_all(descriptor: int, text: str) -> None:
-    rest = text.encode("utf-8", "backslashreplace")
-    while rest:
+    pending = text.encode("utf-8", "backslashreplace")
+    while pending:
         try:
-            rest = rest[os.write(descriptor, rest) :]
+            pending = pending[os.write(descriptor, pending) :]
         except BlockingIOError:
-            # The console shares the terminal and has made it non-blocking.
+            # The console shares the terminal and makes it non-blocking.
             select.select([], [descriptor], [])

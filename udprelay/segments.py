@@ -1,17 +1,20 @@
-"""Datagrams of one size, one behind the other."""
+"""Datagrams of one size in one buffer, and datagrams that one source has sent in a row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import overload
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias, overload
+
+Source = Any
+"""The address of a datagram: opaque, hashable, equal for equal addresses of one socket."""
 
 
-class Joined(Sequence[bytes]):
+class Segments(Sequence[bytes]):
     """
-    Datagrams of one size in one buffer, as they came in or go out together.
+    Datagrams of one size in one buffer.
 
-    :param data: all of them; nobody changes it any more.
-    :param size: bytes of each.
+    :param data: all datagrams, one after the other; it must not change any more.
+    :param size: bytes of each datagram.
     """
 
     __slots__ = ("data", "size")
@@ -31,14 +34,14 @@ class Joined(Sequence[bytes]):
     def __getitem__(self, index: int) -> bytes: ...
 
     @overload
-    def __getitem__(self, index: slice) -> Joined: ...
+    def __getitem__(self, index: slice) -> Segments: ...
 
-    def __getitem__(self, index: int | slice) -> bytes | Joined:
+    def __getitem__(self, index: int | slice) -> bytes | Segments:
         """
         Return one datagram, or those of a range.
 
-        :raises IndexError: if there is none.
-        :raises ValueError: if the range leaves some out in between.
+        :raises IndexError: if the index is out of range.
+        :raises ValueError: if the range has a step other than 1.
         """
         size = self.size
         if isinstance(index, int):
@@ -49,13 +52,31 @@ class Joined(Sequence[bytes]):
             raise ValueError(f"a step of {step}")
         if end - start == len(self):
             return self
-        return Joined(self.data[start * size : end * size], size)
+        return Segments(self.data[start * size : end * size], size)
 
 
-def join_if_alike(datagrams: Sequence[bytes]) -> Joined | None:
-    """Return datagrams, at least one, as joined; None if they have not all one size, above 0."""
+def segments_of(datagrams: Sequence[bytes]) -> Segments | None:
+    """Return datagrams, at least one, as segments; None unless all have one size above 0."""
     lengths = [*map(len, datagrams)]
     size = lengths[0]
     if not size or lengths.count(size) != len(datagrams):
         return None
-    return Joined(b"".join(datagrams), size)
+    return Segments(b"".join(datagrams), size)
+
+
+SourceRun: TypeAlias = tuple[Source, list[bytes] | Segments]
+"""A source and the datagrams, at least one, that it has sent in a row."""
+
+
+def runs_by_source(datagrams: Iterable[tuple[Source, bytes]]) -> list[SourceRun]:
+    """Return datagrams, each with its source, as runs in the same order."""
+    runs: list[SourceRun] = []
+    last = add = None
+    for source, datagram in datagrams:
+        if add is not None and source == last:
+            add(datagram)
+        else:
+            run, last = [datagram], source
+            add = run.append
+            runs.append((source, run))
+    return runs

@@ -1,4 +1,4 @@
-"""The running relay: what is started and stopped, and in which order."""
+"""Starts and stops the parts of the relay in order."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ from udprelay.config import Config, LogFormat, console_room
 from udprelay.console import Console
 from udprelay.logs import EventLog
 from udprelay.net.relay import CannotOpenError, Relay
-from udprelay.net.resolver import let_look_ups_hang
-from udprelay.net.targets import Targets
+from udprelay.net.targets import Targets, install_resolver
 from udprelay.relay import events
 
 
 class RelayService(Service):
     """
-    One relay with its targets and its console, as a Twisted service.
+    A relay with its targets and console, as a Twisted service.
 
     :param observer: writes the log; None leaves the log to Twisted.
-    :param foreground: whether this process was not made a daemon: it ends by itself, with one
-        line, if a listener can't be opened.
-    :param pid_file: what ``twistd`` has written, to be removed in that case.
+    :param foreground: whether the process is not a daemon. If a listener cannot be opened, it
+        prints one line and exits.
+    :param pid_file: was written by ``twistd``; is removed in that case.
     """
 
     name = "udprelay"
@@ -53,16 +52,16 @@ class RelayService(Service):
         self._targets: Targets | None = None
         self._console: Console | None = None
         self._log = EventLog()
-        self._held: list[events.Event] | None = []
+        self._pending: list[events.Event] | None = []
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
-        """Join the application; its log is ours, also under a plain ``twistd -n``."""
+        """Join the application and replace its log, also under a plain ``twistd -n``."""
         if self._observer is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self._observer)
         super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
-        """Bind the listeners, while the process may still bind any port."""
+        """Bind the listeners while the process has the privilege for any port."""
         from twisted.internet import reactor
 
         super().privilegedStartService()
@@ -81,64 +80,64 @@ class RelayService(Service):
         except CannotOpenError as error:
             self._report(error.event)
             if not self._foreground:
-                # twistd tells the waiting parent, and would print a traceback into the log.
+                # twistd reports the error to the waiting parent; a traceback would be logged.
                 sys.excepthook = lambda *_: None
                 raise
             raise SystemExit(1) from None
         self._relay = relay
 
     def startService(self) -> None:
-        """Let targets and the console join, as soon as the reactor runs."""
+        """Add targets and the console when the reactor runs."""
         super().startService()
         if self._relay is not None:
-            self._relay.reactor.callWhenRunning(self._running)
+            self._relay.reactor.callWhenRunning(self._start_members)
 
-    def _running(self) -> None:
-        self._publish_held()
+    def _start_members(self) -> None:
+        self._publish_pending()
         if self._relay is None:
             return
-        let_look_ups_hang(self._relay.reactor)
+        install_resolver(self._relay.reactor)
         self._targets = Targets(self._relay)
         self._targets.start()
         if self._config.console:
             self._start_console(self._relay)
 
     def _publish(self, event: events.Event) -> None:
-        # Who reads that a listener is open may send a signal at once, and before the reactor
-        # runs that would kill the process without a word.
-        if self._held is None:
+        # A program may send a signal when it reads that a listener is open. Before the reactor
+        # runs, the signal would kill the process silently.
+        if self._pending is None:
             self._log.publish(event)
         else:
-            self._held.append(event)
+            self._pending.append(event)
 
-    def _publish_held(self) -> None:
-        held, self._held = self._held, None
-        for event in held or ():
+    def _publish_pending(self) -> None:
+        pending, self._pending = self._pending, None
+        for event in pending or ():
             self._log.publish(event)
 
     def _report(self, failed: events.ListenerFailed) -> None:
         log = self._config.log
-        # The line below is enough on a terminal that the text log is on, too.
+        # On a terminal with a text log the line below is enough.
         if self._observer is None or log.file or log.format is LogFormat.JSON:
             self._publish(failed)
-            self._publish_held()
+            self._publish_pending()
         if self._foreground:
             print(f"udprelay: {failed.human()}", file=sys.__stderr__, flush=True)
             _remove(self._pid_file)
 
     def _start_console(self, relay: Relay) -> None:
-        # With a JSON log, standard output is for the log alone.
+        # A JSON log needs standard output for itself.
         json = self._config.log.format is LogFormat.JSON and not self._config.log.file
         output = 2 if json else 1
         self._console = Console(relay, console_room(self._config.rules))
-        # StandardIO lets nobody wait for the terminal, which the shell goes on with afterwards.
+        # StandardIO makes the terminal non-blocking; the shell uses it afterwards.
         relay.reactor.addSystemEventTrigger(
             "after", "shutdown", _set_blocking, {d: os.get_blocking(d) for d in (0, output)}
         )
         StandardIO(self._console, stdin=0, stdout=output)  # type: ignore[call-arg]
 
     def stopService(self) -> Deferred[Any] | None:
-        """Stop reading, say the totals; return a Deferred that fires when all is closed."""
+        """Stop reading and emit the totals; the Deferred fires when all sockets are closed."""
         super().stopService()
         relay, self._relay = self._relay, None
         if relay is None:
@@ -148,23 +147,23 @@ class RelayService(Service):
             self._targets.stop()
         if self._console is not None:
             self._console.stop()
-        relay.say_farewell()
-        closed = relay.stop_reading()
+        relay.send_farewell()
+        closed = relay.close()
         relay.hub.close(relay.now())
-        for event in relay.hub.take_events():
+        for event in relay.hub.drain_events():
             self._publish(event)
         return closed
 
 
 def _set_blocking(modes: Mapping[int, bool]) -> None:
     for descriptor, blocking in modes.items():
-        # The console has closed its own if its other end is gone.
+        # The console closes its descriptor if the terminal is closed.
         with suppress(OSError):
             os.set_blocking(descriptor, blocking)
 
 
 def _remove(path: str | None) -> None:
-    # twistd removes its file only if the reactor has run.
+    # twistd removes the file only if the reactor has run.
     if path:
         with suppress(OSError):
             os.unlink(path)

@@ -1,4 +1,4 @@
-"""``twistd udprelay``: from command-line flags to a service."""
+"""``twistd udprelay``: command-line flags and the service that they describe."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Options(usage.Options):
     """
     The flags of ``twistd udprelay``.
 
-    :ivar config: what the flags and the file come to, once they have been read.
+    :ivar config: the configuration, once the flags are parsed.
     """
 
     synopsis = "[options]"
     longdesc = (
-        "A relay for UDP: what one program sends to it, every other program in the room gets. "
+        "A relay for UDP: it forwards each datagram to all other programs in the room. "
         "Flags override the configuration file, the file overrides the defaults."
     )
     optParameters: ClassVar[list[list[str | None]]] = [
@@ -36,8 +36,8 @@ class Options(usage.Options):
         ["log-format", None, None, "text or json [default: text]"],
     ]
     optFlags: ClassVar[list[list[str | None]]] = [
-        ["console", None, "this terminal is a member of the room: it prints and sends"],
-        ["check", None, "check the configuration, print what would be run, and exit"],
+        ["console", None, "make this terminal a member of the room"],
+        ["check", None, "check the configuration, print a summary, and exit"],
     ]
     compData = usage.Completions(
         optActions={
@@ -48,7 +48,7 @@ class Options(usage.Options):
     config: Config
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Read the flags; a mistake in them ends the process with status 1."""
+        """Parse the flags; an invalid one ends the process with status 1."""
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
@@ -60,7 +60,7 @@ class Options(usage.Options):
         raise SystemExit(0)
 
     def postOptions(self) -> None:
-        """Read the configuration; mistakes in it end the process with status 1."""
+        """Read the configuration; an invalid one ends the process with status 1."""
         try:
             self.config = load(self["config"], self, bool(self["console"]))
         except ConfigError as error:
@@ -71,12 +71,12 @@ class Options(usage.Options):
 
 
 def makeService(options: Options) -> IService:
-    """Compose the service that ``options`` ask for."""
+    """Return the service for ``options``."""
     config = options.config
     twistd: Any = options.parent or {}
     foreground = bool(twistd.get("nodaemon", True))
     if not foreground and not config.log.file:
-        # A daemon has no standard output; this is where twistd's services log.
+        # A daemon has no standard output; twistd's own log has this name, too.
         config = evolve(config, log=evolve(config.log, file="twistd.log"))
     own_log = None
     if not twistd.get("logfile") and not twistd.get("syslog"):

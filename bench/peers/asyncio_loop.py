@@ -1,26 +1,32 @@
 """The relay of an asyncio tutorial: ``transport.sendto`` to each address but the sender's."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import socket
 import sys
+from typing import Any, TypeAlias
+
+Address: TypeAlias = tuple[Any, ...]
 
 
 class Relay(asyncio.DatagramProtocol):
-    def __init__(self):
-        self.addresses = set()
+    def __init__(self) -> None:
+        self.addresses: set[Address] = set()
 
-    def connection_made(self, transport):
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        # typeshed asks for a BaseTransport, which has no sendto.
         self.transport = transport
 
-    def datagram_received(self, data, addr):
+    def datagram_received(self, data: bytes, addr: Address) -> None:
         self.addresses.add(addr)
         for address in self.addresses:
             if address != addr:
                 self.transport.sendto(data, address)
 
 
-async def main(host, count):
+async def main(host: str, count: int) -> None:
     loop = asyncio.get_running_loop()
     for _ in range(count):
         transport, _ = await loop.create_datagram_endpoint(Relay, (host, 0))

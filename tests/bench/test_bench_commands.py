@@ -16,31 +16,31 @@ BY_NAME = {relay.name: relay for relay in RELAYS}
 PROGRAMS = Path("/programs")
 
 
-def command(relay, work, place):
+def command(relay: str, work: Work, place: Path) -> list[str]:
     return BY_NAME[relay].launch(work, place, PROGRAMS).command
 
 
-def test_udprelay_runs_as_users_run_it(tmp_path):
+def test_udprelay_is_started_by_twistd(tmp_path: Path) -> None:
     line = command("udprelay", Work("", "", 11), tmp_path)
     assert line[0] == sys.executable
     assert line[-5:] == ["udprelay", "--log-format", "json", "--port", "0"]
     assert not list(tmp_path.iterdir())
 
 
-def test_the_stock_port_is_an_option_of_the_listener(tmp_path):
+def test_the_stock_port_is_an_option_of_the_listener(tmp_path: Path) -> None:
     line = command("udprelay-stock", Work("", "", 11), tmp_path)
     ini = tmp_path / "udprelay.ini"
     assert str(ini) in line
     assert ini.read_text() == "[listener:main]\nbatch = no\n"
 
 
-def test_large_rooms_are_allowed():
+def test_large_rooms_are_allowed() -> None:
     assert configuration(Work("", "", 1001), True) == (
         "[udprelay]\nmax_members = 1001\n[room:lobby]\nmax_members = 1001\n"
     )
 
 
-def test_many_rooms_have_a_listener_each(tmp_path):
+def test_many_rooms_have_a_listener_each(tmp_path: Path) -> None:
     work = Work("", "", 2, rooms=2)
     assert "--port" not in command("udprelay", work, tmp_path)
     text = (tmp_path / "udprelay.ini").read_text()
@@ -48,21 +48,21 @@ def test_many_rooms_have_a_listener_each(tmp_path):
     assert text.endswith("[room:room0]\n[room:room1]\n")
 
 
-def test_peers_are_told_the_address_and_the_number_of_rooms(tmp_path):
+def test_peers_get_the_address_and_the_number_of_rooms(tmp_path: Path) -> None:
     work = Work("", "", 2, rooms=25, host="::1")
     line = ["/programs/c_sendto", "--host", "::1", "--ports", "25"]
     assert command("c-sendto", work, tmp_path) == line
     assert command("twisted", work, tmp_path)[2:] == line[1:]
 
 
-def test_the_load_is_told_all_of_a_work():
+def test_the_load_gets_all_settings_of_a_work() -> None:
     arguments = Work("", "", 11, size=0, rate=5).load_arguments()
     given = dict(zip(arguments[::2], arguments[1::2], strict=True))
     assert given["--size"] == "mixed"
     assert (given["--members"], given["--rate"], given["--echo"]) == ("11", "5", "0")
 
 
-def test_ports_are_read_from_whole_lines_of_the_log():
+def test_ports_are_read_from_whole_lines_of_the_log() -> None:
     log = (
         '{"event":"relay.started","version":"1"}\n'
         '{"event":"listener.opened","interface":"::","port":4711}\n'
@@ -71,28 +71,28 @@ def test_ports_are_read_from_whole_lines_of_the_log():
     assert opened_ports(log) == [4711]
 
 
-def test_each_round_begins_with_another_relay():
+def test_each_round_starts_with_another_relay() -> None:
     names = [[relay.name for relay in main.rotated(RELAYS[:3], n)] for n in range(4)]
     assert names[1] == [names[0][1], names[0][2], names[0][0]]
     assert names[3] == names[0]
 
 
-def test_quick_changes_defaults_only():
+def test_quick_changes_defaults_only() -> None:
     options = main.parse(["--quick", "--rounds", "7"])
     assert (options.rounds, options.seconds) == (7, 0.5)
 
 
-def test_quick_runs_a_few_works_with_the_relays_of_the_goals():
-    works, relays, _ = main.chosen(main.parse(["--quick"]))
+def test_quick_runs_a_few_works_with_the_relays_of_the_goals() -> None:
+    works, relays, _ = main.selected(main.parse(["--quick"]))
     assert [work.name for work in works] == [work.name for work in WORKS if work.quick]
     assert {relay.name for relay in relays} == {OURS, "twisted", "c-sendto", "c-mmsg-gso"}
 
 
-def test_work_and_relay_choose():
-    works, relays, _ = main.chosen(main.parse(["--work", "latency", "--relay", "udprelay"]))
+def test_works_and_relays_can_be_selected() -> None:
+    works, relays, _ = main.selected(main.parse(["--work", "latency", "--relay", "udprelay"]))
     assert ([w.name for w in works], [r.name for r in relays]) == (["latency"], ["udprelay"])
 
 
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.name)
-def test_goals_are_set_against_relays_that_exist(work):
+def test_goals_name_existing_relays(work: Work) -> None:
     assert {goal.peer for goal in work.goals} <= set(BY_NAME)

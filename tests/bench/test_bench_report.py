@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmark and its table."""
+"""The results of the benchmark, its table and its chart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.report import Case, Spread
 from bench.run import derive
 from bench.works import CPU, P50, RATE, WORKS, Goal, Work
 
-WORK = Work("fan", "1 → 10", 11, goals=(Goal("twisted", RATE, 6, least=True),), plotted=True)
+WORK = Work("fan", "1 → 10", 11, goals=(Goal("twisted", RATE, 6, minimum=True),), plotted=True)
 COUNTED = {
     "seconds": 2.0,
     "sent": 100,
@@ -34,70 +34,70 @@ COUNTED = {
 }
 
 
-def case(relay_name, *rates, work=WORK, **fields):
+def case(relay_name: str, *rates: float | None, work: Work = WORK, **fields: float) -> Case:
     relay = next(relay for relay in RELAYS if relay.name == relay_name)
     common = derive(work, COUNTED) | fields
     return Case(work, relay, [r if r is None else common | {"rate": r} for r in rates])
 
 
-def test_the_spread_is_median_least_and_most():
+def test_a_spread_has_median_minimum_and_maximum() -> None:
     assert report.spread([5, 1, 3]) == Spread(3, 1, 5)
     assert report.spread([4, 1]) == Spread(2.5, 1, 4)
     assert report.spread([]) is None
 
 
-def test_a_spread_without_range_is_shown_as_one_figure():
+def test_a_spread_without_range_is_shown_as_one_figure() -> None:
     assert Spread(2.0, 2.001, 2.0).show(lambda v: f"{v:.1f}") == "2.0"
     assert Spread(2.0, 1.0, 3.0).show(lambda v: f"{v:.1f}") == "2.0 (1.0…3.0)"
 
 
-def test_ratios_are_formed_within_each_round():
+def test_ratios_compare_results_of_the_same_round() -> None:
     ours, other = case("udprelay", 10, 40, 90), case("twisted", 10, 20, 30)
     assert report.ratios(ours, other, "rate") == Spread(2, 1, 3)
 
 
-def test_failed_rounds_have_no_ratio():
+def test_failed_rounds_have_no_ratio() -> None:
     ours, other = case("udprelay", 10, None, 90), case("twisted", None, 20, 30)
     assert report.ratios(ours, other, "rate") == Spread(3, 3, 3)
     assert report.ratios(case("udprelay", None), other, "rate") is None
 
 
-def test_what_a_receivers_buffer_drops_is_delivered_and_not_lost():
+def test_drops_in_receive_buffers_count_as_deliveries() -> None:
     result = derive(WORK, COUNTED)
     assert result["deliveries"] == 1000
     assert result["rate"] == 500
     assert result["loss"] == pytest.approx(100 / 1100)
 
 
-def test_cpu_counts_the_kernel_thread_on_the_relays_core():
+def test_cpu_counts_the_kernel_thread_on_the_relays_core() -> None:
     assert derive(WORK, COUNTED)["cpu_us"] == pytest.approx(2000)
 
 
-def test_under_overload_all_that_is_not_delivered_is_lost():
+def test_under_overload_all_undelivered_datagrams_are_lost() -> None:
     work = Work("overload", "", 11, rate=150_000)
     assert derive(work, COUNTED | {"sent": 1000})["loss"] == pytest.approx(0.9)
 
 
-def test_a_core_taken_by_others_is_told_from_an_idle_one():
+def test_a_core_used_by_other_processes_is_distinguished_from_an_idle_one() -> None:
     result = derive(WORK, COUNTED | {"relay_cpu": 0.9})
     assert (result["disturbed"], result["unsaturated"]) == (pytest.approx(0.5), False)
     result = derive(WORK, COUNTED | {"relay_cpu": 0.9, "core_idle": 1.0})
     assert (result["disturbed"], result["unsaturated"]) == (0, True)
 
 
-def test_mistakes_are_added_up():
+def test_mistakes_are_summed() -> None:
     assert derive(WORK, COUNTED | {"echoed": 1, "disorder": 2})["mistakes"] == 3
     assert "3 WRONG DATAGRAMS" in report.notes(case("udprelay", 1, mistakes=3))
 
 
 @pytest.mark.parametrize(
-    ("least", "ratio", "met"), [(True, 6, True), (True, 5.9, False), (False, 5.9, True)]
+    ("minimum", "ratio", "met"), [(True, 6, True), (True, 5.9, False), (False, 5.9, True)]
 )
-def test_goals(least, ratio, met):
-    assert Goal("twisted", RATE, 6, least).met(ratio) is met
+def test_goals(minimum: bool, ratio: float, met: bool) -> None:
+    assert Goal("twisted", RATE, 6, minimum).met(ratio) is met
 
 
-def test_the_table_has_ratio_and_goal():
+def test_the_table_has_ratios_and_goals() -> None:
     text = report.table([case("udprelay", 600_000), case("twisted", 120_000)])
     ours, twisted = text.splitlines()[2:]
     assert ours.split()[:4] == ["fan", "udprelay", "600", "k"]
@@ -105,7 +105,7 @@ def test_the_table_has_ratio_and_goal():
     assert "≥ 6 MISSED" in twisted
 
 
-def test_two_metrics_take_two_lines():
+def test_two_metrics_take_two_lines() -> None:
     work = Work("latency", "", 2, rate=1000, echo=True)
     both = [case(name, 1000, work=work, p50_us=50, p99_us=80) for name in ("udprelay", "c-sendto")]
     text = report.table(both)
@@ -113,23 +113,23 @@ def test_two_metrics_take_two_lines():
     assert text.splitlines()[-1].split() == ["p99", "1.00"]
 
 
-def test_a_relay_that_failed_in_each_round_is_shown_as_failed():
+def test_a_relay_that_fails_in_all_rounds_is_shown_as_failed() -> None:
     assert "failed" in report.table([case("ncat", None)])
 
 
-def test_the_figures_compared_depend_on_the_work():
+def test_the_metrics_depend_on_the_work() -> None:
     by_name = {work.name: work.metrics for work in WORKS}
     assert by_name["fan-10"] == by_name["overload-10"] == (RATE,)
     assert by_name["light-20"] == (CPU,)
     assert by_name["latency"][0] == P50
 
 
-@pytest.mark.parametrize(("most", "top"), [(1, 1), (812_345, 1_000_000), (1_260_000, 1_500_000)])
-def test_the_scale_ends_at_a_round_number(most, top):
-    assert plot.nice_top(most) == top
+@pytest.mark.parametrize(("highest", "top"), [(1, 1), (812_345, 1_000_000), (1_260_000, 1_500_000)])
+def test_the_scale_ends_at_a_round_number(highest: float, top: float) -> None:
+    assert plot.nice_top(highest) == top
 
 
-def test_the_chart_is_svg_with_a_bar_for_each_case():
+def test_the_chart_has_a_bar_for_each_case() -> None:
     cases = [case("udprelay", 600_000, 500_000), case("c-sendto", 120_000), case("ncat", None)]
     root = ElementTree.fromstring(plot.chart(cases, "a < b"))
     bars = [e for e in root.iter("{http://www.w3.org/2000/svg}rect") if len(e)]
@@ -139,5 +139,5 @@ def test_the_chart_is_svg_with_a_bar_for_each_case():
     ]
 
 
-def test_every_relay_has_a_colour():
+def test_every_relay_has_a_colour() -> None:
     assert {relay.name for relay in RELAYS} == set(plot.COLOURS)

@@ -1,120 +1,154 @@
-# ruff: noqa: N803 (Twisted's names)
-"""A reactor whose clock and resolver a test moves by hand, and front ends that remember."""
+"""Test doubles: a reactor with a clock, a failing socket, a front end, and an observer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import socket
+from typing import Any, cast
 
-from twisted.internet import reactor
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet import reactor, udp
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IHostnameResolver
-from twisted.internet.task import Clock
-from zope.interface import implementer
+from twisted.internet.task import Clock, deferLater
 
+from name_resolver import NameResolver
+from udprelay.client.channel import Channel, IncomingMessage
 from udprelay.client.client import Client
 from udprelay.client.notices import Notice
-from udprelay.client.talk import Heard, Talk
 
 
-@implementer(IHostnameResolver)
-class Names:
-    """Gives every name the same addresses, or none; answers when told."""
-
-    def __init__(self, *addresses: str, at_once: bool = True) -> None:
-        self.addresses = addresses
-        self.asked = 0
-        self._at_once = at_once
-        self._receiver: Any = None
-
-    def resolveHostName(
-        self,
-        resolutionReceiver: Any,
-        hostName: str,
-        portNumber: int = 0,
-        addressTypes: Sequence[Any] | None = None,
-        transportSemantics: str = "TCP",
-    ) -> Any:
-        assert transportSemantics == "UDP"
-        self.asked += 1
-        self._receiver = resolutionReceiver
-        if self._at_once:
-            self.answer()
-
-    def answer(self) -> None:
-        for host in self.addresses:
-            kind = IPv6Address if ":" in host else IPv4Address
-            self._receiver.addressResolved(kind("UDP", host, 0))
-        self._receiver.resolutionComplete()
+async def polled() -> None:
+    """Let the real reactor poll its sockets, to show that nothing is read."""
+    for _ in range(2):
+        await deferLater(reactor, 0)
 
 
-class ClockReactor(Clock):
-    """The real reactor for sockets and threads; a clock that stands still, and chosen names."""
+class MutedSocket:
+    """Replaces the socket of a port: datagrams are lost until :meth:`unmute`."""
 
-    def __init__(self, names: Names | None = None) -> None:
-        super().__init__()
-        self.nameResolver = names or Names()
+    def __init__(self, port: udp.Port) -> None:
+        self._port = port
+        self._real = port.socket
+        port.socket = cast(socket.socket, self)
+
+    def send(self, payload: bytes) -> int:
+        return len(payload)
+
+    def unmute(self) -> None:
+        self._port.socket = self._real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class NamedReactor:
+    """
+    The real reactor, with a resolver for a test.
+
+    :ivar port: the UDP port that was the last one to start reading.
+    """
+
+    def __init__(self, names: NameResolver | None = None) -> None:
+        self.nameResolver = names or NameResolver()
+        self.port: Any = None
+
+    def addReader(self, reader: Any) -> None:
+        self.port = reader
+        reactor.addReader(reader)
+
+    def mute(self) -> MutedSocket:
+        """Lose what the last port sends."""
+        return MutedSocket(self.port)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(reactor, name)
 
 
-class Front:
-    """A front end that remembers."""
+class ClockReactor(Clock, NamedReactor):
+    """The same with a clock for a test."""
 
-    company = True
+    def __init__(self, names: NameResolver | None = None) -> None:
+        Clock.__init__(self)
+        NamedReactor.__init__(self, names)
+
+
+class FailingSocket:
+    """Replaces the socket of a port: the first calls fail with some errnos, later ones work."""
+
+    def __init__(self, port: udp.Port, *errors: int) -> None:
+        self._real = port.socket
+        self._errors = list(errors)
+        port.socket = cast(socket.socket, self)
+
+    def send(self, payload: bytes) -> int:
+        self._fail()
+        return self._real.send(payload)
+
+    def recvfrom(self, size: int) -> Any:
+        self._fail()
+        return self._real.recvfrom(size)
+
+    def _fail(self) -> None:
+        if self._errors:
+            raise OSError(self._errors.pop(0), "as told")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class RecordingFrontEnd:
+    """A front end that records what it is given."""
+
+    shows_presence = True
 
     def __init__(self) -> None:
         self.begun = False
         self.shown: list[bytes] = []
         self.notices: list[Notice] = []
-        self.drains = 0
+        self.resumed = 0
         self.closed = 0
 
     @property
     def events(self) -> list[str]:
-        return [notice.event for notice in self.notices]
+        return [notice.id for notice in self.notices]
 
-    def begin(self, client: Client, talk: Talk) -> None:
+    def begin(self, client: Client, channel: Channel) -> None:
         self.begun = True
 
-    def show(self, message: Heard) -> None:
+    def show(self, message: IncomingMessage) -> None:
         self.shown.append(message.payload)
 
     def notice(self, notice: Notice) -> None:
         self.notices.append(notice)
 
-    def drained(self) -> None:
-        self.drains += 1
+    def resume_input(self) -> None:
+        self.resumed += 1
 
     def close(self) -> Deferred[None]:
         self.closed += 1
         return succeed(None)
 
 
-class Owner:
-    """Listens to a conversation, and remembers."""
+class RecordingObserver:
+    """An observer of a channel that records what it is told."""
 
     def __init__(self) -> None:
-        self.begun = False
-        self.messages: list[Heard] = []
+        self.is_open = False
+        self.messages: list[IncomingMessage] = []
         self.notices: list[Notice] = []
         self.progress = 0
         self.status: int | None = None
 
     @property
     def events(self) -> list[str]:
-        return [notice.event for notice in self.notices]
+        return [notice.id for notice in self.notices]
 
     @property
     def payloads(self) -> list[bytes]:
         return [message.payload for message in self.messages]
 
     def opened(self) -> None:
-        self.begun = True
+        self.is_open = True
 
-    def heard(self, message: Heard) -> None:
+    def received(self, message: IncomingMessage) -> None:
         self.messages.append(message)
 
     def notice(self, notice: Notice) -> None:

@@ -1,4 +1,4 @@
-"""The client as a process, and plain sockets for it to talk to."""
+"""The client as a process, and plain sockets as its peers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any
 
 import udprelay
 
-PATIENCE = 45.0
+TIMEOUT = 45.0
+"""Seconds for anything to happen; generous, as the machine may be loaded."""
 CLIENT = [sys.executable, "-m", "udprelay.client"]
 _UNWANTED = ("NO_COLOR", "COLORTERM", "UDPRELAY_PASSPHRASE")
 ENVIRONMENT = {
@@ -25,56 +26,45 @@ ENVIRONMENT = {
 
 
 class Peer:
-    """A UDP program that knows nothing of udprelay."""
+    """
+    A UDP program that knows nothing of udprelay.
+
+    :ivar source: the source of the last datagram received, unless set otherwise.
+    """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(TIMEOUT)
         self._socket.bind((host, port))
-        self._client: tuple[Any, ...] | None = None
+        self.source: tuple[Any, ...] | None = None
         self.port: int = self._socket.getsockname()[1]
         self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     def receive(self) -> bytes:
-        payload, self._client = self._socket.recvfrom(70_000)
+        payload, self.source = self._socket.recvfrom(70_000)
         return payload
 
-    def knows(self, address: tuple[Any, ...]) -> None:
-        """Send to this address."""
-        self._client = address[:2]
+    def set_destination(self, address: tuple[Any, ...]) -> None:
+        """Send to this address until the next datagram is received."""
+        self.source = address[:2]
 
     def send(self, *payloads: bytes) -> None:
-        """Send to whom it knows, or to whom something was last received from."""
-        assert self._client is not None
+        """Send to the source of the last datagram, or to the destination set after it."""
+        assert self.source is not None
         for payload in payloads:
-            self._socket.sendto(payload, self._client)
+            self._socket.sendto(payload, self.source)
 
-    @property
-    def heard_from(self) -> tuple[Any, ...] | None:
-        """Whom something was last received from."""
-        return self._client
-
-    def has_mail(self) -> bool:
-        """Whether a datagram waits to be received."""
+    def is_readable(self) -> bool:
+        """Return whether a datagram can be received."""
         return bool(select.select([self._socket], [], [], 0)[0])
-
-    def nothing_waits(self) -> bool:
-        self._socket.setblocking(False)
-        try:
-            self._socket.recv(1)
-        except BlockingIOError:
-            return True
-        finally:
-            self._socket.settimeout(PATIENCE)
-        return False
 
     def close(self) -> None:
         self._socket.close()
 
 
-def echoing(peer: Peer, count: int) -> Thread:
-    """Start a thread that sends the next ``count`` datagrams back; join it."""
+def start_echo(peer: Peer, count: int) -> Thread:
+    """Start a thread that sends the next ``count`` datagrams back; the caller joins it."""
 
     def echo() -> None:
         for _ in range(count):
@@ -92,7 +82,7 @@ def client(*arguments: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
         input=stdin,
         capture_output=True,
         env=ENVIRONMENT,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr

@@ -1,4 +1,4 @@
-"""A relay in the process of the test, and members that remember."""
+"""A relay in the process of the test, and members whose events are recorded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from attrs import evolve
+from client_programs import TIMEOUT
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
@@ -19,22 +20,22 @@ from udprelay.session_client import events
 
 PASSPHRASE = "correct horse battery staple"
 SALT = bytes(range(16))
-# Made once, as it takes a tenth of a second.
+# Derived once, as it takes 0.1 s.
 ACCESS_KEY = AccessKey.make(PASSPHRASE, SALT)
 
 T = TypeVar("T")
 
 
-async def until(condition: Callable[[], object], patience: float = 20.0) -> None:
-    """Wait for a condition; fail if it does not come."""
-    deadline = reactor.seconds() + patience
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds; fail after :data:`TIMEOUT`."""
+    deadline = reactor.seconds() + TIMEOUT
     while not condition():
-        assert reactor.seconds() < deadline, "waited in vain"
+        assert reactor.seconds() < deadline, "timed out"
         await deferLater(reactor, 0.001)
 
 
 class RunningRelay:
-    """A relay on a loopback address, that can be stopped and started again."""
+    """A relay on a loopback address that can be restarted."""
 
     def __init__(self, interface: str = "127.0.0.1") -> None:
         listener = ListenerRules(interface=interface, port=free_port())
@@ -47,7 +48,7 @@ class RunningRelay:
         self.relay: Relay | None = None
 
     def change(self, **rules: Any) -> None:
-        """Change the rules of rooms without a section, for the next start."""
+        """Change the rules of rooms without a section, from the next start on."""
         self._rules = evolve(self._rules, room_defaults=evolve(self._rules.room_defaults, **rules))
 
     def start(self) -> RunningRelay:
@@ -57,43 +58,44 @@ class RunningRelay:
         return self
 
     async def stop(self, farewell: bool = True) -> None:
-        """End it; without a farewell it just vanishes."""
+        """Stop the relay; without a farewell its members get no BYE."""
         relay, self.relay = self.relay, None
         if relay is None:
             return
         if farewell:
-            relay.say_farewell()
-        await relay.stop_reading()
+            relay.send_farewell()
+        await relay.close()
 
 
-class Company:
-    """Members of a relay's rooms, and what each was told."""
+class Members:
+    """Members of a relay's rooms, and the events of each."""
 
     def __init__(self, relay: RunningRelay) -> None:
         self.relay = relay
-        self.told: dict[str, list[events.Event]] = {}
+        self.events: dict[str, list[events.Event]] = {}
         self._members: list[Member] = []
 
     async def join(self, nick: str, **options: Any) -> Member:
-        told = self.told.setdefault(nick, [])
+        recorded = self.events.setdefault(nick, [])
         options.setdefault("host", self.relay.host)
         member = await join(
             options.pop("reactor", reactor),
             options.pop("host"),
             self.relay.port,
             nick=nick,
-            observe=lambda _, event: told.append(event),
+            observe=lambda _, event: recorded.append(event),
             **options,
         )
         self._members.append(member)
         return member
 
-    def of(self, nick: str, kind: type[T]) -> list[T]:
-        """Return what one was told of one kind."""
-        return [event for event in self.told[nick] if isinstance(event, kind)]
+    def events_of(self, nick: str, kind: type[T]) -> list[T]:
+        """Return the events of one kind that a member got."""
+        return [event for event in self.events[nick] if isinstance(event, kind)]
 
-    def heard(self, nick: str) -> list[bytes]:
-        return [event.payload for event in self.of(nick, events.Received)]
+    def received(self, nick: str) -> list[bytes]:
+        """Return the payloads that a member received."""
+        return [event.payload for event in self.events_of(nick, events.Received)]
 
     async def leave(self) -> None:
         for member in self._members:

@@ -1,4 +1,4 @@
-"""A relay as a process of its own, for clients that are."""
+"""A relay as a process, for clients that are processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from client_programs import ENVIRONMENT, PATIENCE
+from client_programs import ENVIRONMENT, TIMEOUT
 
 from free_port import free_port
 from udprelay.protocol.access_key import AccessKey
@@ -27,7 +27,7 @@ access_key = {AccessKey.make(PASSPHRASE, bytes(16))}
 
 
 class RelayProcess:
-    """A relay that can be stopped, and started again on the same port."""
+    """A relay that can be restarted on the same port."""
 
     def __init__(self, place: Path, port: int = 0) -> None:
         self._place = place
@@ -54,9 +54,9 @@ class RelayProcess:
     def wait_for(self, event: str, **fields: object) -> dict[str, Any]:
         """Wait for the next event with this id and these fields."""
         return next(
-            said
-            for said in self._events
-            if said["event"] == event and all(said[name] == fields[name] for name in fields)
+            found
+            for found in self._events
+            if found["event"] == event and all(found[name] == fields[name] for name in fields)
         )
 
     def close(self) -> None:
@@ -65,6 +65,6 @@ class RelayProcess:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(PATIENCE)
+        self._process.wait(TIMEOUT)
         if self._process.stdout is not None:
             self._process.stdout.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import re
@@ -13,18 +14,22 @@ import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from client_programs import CLIENT, ENVIRONMENT, PATIENCE
+from client_programs import CLIENT, ENVIRONMENT, TIMEOUT
 from wcwidth import wcwidth
 
 # Text, or one escape sequence; an unfinished one waits for its rest.
 _SEQUENCE = re.compile(r"\x1b\[([?>]?)([\d;]*) ?([@-~])|\x1b\][^\x07]*\x07|\x1b[^\[\]]|[^\x1b]")
+
+# Without it, the line editor asks for the position of the cursor, warns after 2 s without an
+# answer, and a late answer is echoed between two prompts. tests/system uses a real terminal.
+_NO_CURSOR_POSITION = {"PROMPT_TOOLKIT_NO_CPR": "1"}
 
 # Opening the terminal makes it the controlling one of the new session.
 _TAKE_TERMINAL = 'exec "$@" <"$0" >"$0" 2>"$0"'
 
 
 class Screen:
-    """What a person sees: enough of a VT100 for a line editor."""
+    """The screen: enough of a VT100 for a line editor."""
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
@@ -42,21 +47,18 @@ class Screen:
     def cursor(self) -> tuple[int, int]:
         return self._row, self._column
 
-    def feed(self, text: str) -> list[str]:
-        """Draw; return the answers that a terminal gives."""
-        text, answers, position = self._rest + text, [], 0
+    def feed(self, text: str) -> None:
+        """Draw."""
+        text, position = self._rest + text, 0
         while found := _SEQUENCE.match(text, position):
             position = found.end()
             kind = found[3]
             if kind is None:
                 if len(found[0]) == 1:
                     self._draw(found[0])
-            elif kind == "n":
-                answers.append(f"\x1b[{self._row + 1};{self._column + 1}R")
             elif not found[1]:
                 self._control(kind, [int(number or 0) for number in found[2].split(";")])
         self._rest = text[position:]
-        return answers
 
     def _control(self, kind: str, numbers: list[int]) -> None:
         first = max(1, numbers[0])
@@ -110,17 +112,16 @@ class TerminalProcess:
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self.screen = Screen(80)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._master, slave = os.openpty()
         self._set_size()
         self._modes = termios.tcgetattr(slave)
         self._slave = slave
         self.process = subprocess.Popen(
             ["/bin/sh", "-c", _TAKE_TERMINAL, os.ttyname(slave), *CLIENT, *arguments],
-            env={**ENVIRONMENT, **environment},
+            env={**ENVIRONMENT, **_NO_CURSOR_POSITION, **environment},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            # Who has started the tests may ignore it, and that is inherited.
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
 
     def close(self) -> None:
@@ -131,7 +132,7 @@ class TerminalProcess:
     def type(self, text: str) -> None:
         rest = text.encode("utf-8", "surrogateescape")
         while rest:
-            # A terminal holds 4 KiB of input; its output must not be left waiting meanwhile.
+            # A terminal buffers 4 KiB of input; its output has to be read meanwhile.
             rest = rest[os.write(self._master, rest[:1024]) :]
             self._look(0)
 
@@ -139,8 +140,8 @@ class TerminalProcess:
         self.type(f"\x1b[200~{text}\x1b[201~")
 
     def wait_until(self, seen: Callable[[list[str]], object]) -> list[str]:
-        """Read until the screen's lines are as wished; return them."""
-        deadline = time.monotonic() + PATIENCE
+        """Read until ``seen`` returns true for the lines of the screen; return the lines."""
+        deadline = time.monotonic() + TIMEOUT
         while not seen(self.screen.lines):
             left = deadline - time.monotonic()
             assert left > 0, "\n".join(["not seen; the screen is:", *self.screen.lines])
@@ -160,7 +161,7 @@ class TerminalProcess:
 
     def status(self) -> int:
         """Wait for the end; return the exit status."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while self.process.poll() is None:
             assert time.monotonic() < deadline, "\n".join(["runs on:", *self.screen.lines])
             self._look(0.02)
@@ -180,12 +181,10 @@ class TerminalProcess:
                 os.close(descriptor)
         self._master = self._slave = -1
 
-    def _look(self, patience: float) -> bool:
-        if not select.select([self._master], [], [], patience)[0]:
+    def _look(self, timeout: float) -> bool:
+        if not select.select([self._master], [], [], timeout)[0]:
             return False
-        shown = os.read(self._master, 65_536)
-        for answer in self.screen.feed(shown.decode()):
-            os.write(self._master, answer.encode())
+        self.screen.feed(self._decoder.decode(os.read(self._master, 65_536)))
         return True
 
     def _set_size(self) -> None:

@@ -1,8 +1,8 @@
 """
 A member under a chosen reactor, as a process of its own.
 
-``python member_child.py REACTOR PORT`` says a line each time something happens, sends each line
-of its standard input, and leaves at its end.
+``python member_child.py REACTOR PORT`` prints a line for each event, sends each line of its
+standard input, and leaves at its end.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from udprelay.session_client.events import Event  # noqa: E402
 
 
 def observe(member: Member, event: Event) -> None:
-    said = event.payload.decode() if isinstance(event, Received) else type(event).__name__
-    print(said, flush=True)
+    line = event.payload.decode() if isinstance(event, Received) else type(event).__name__
+    print(line, flush=True)
 
 
 class Input(LineOnlyReceiver):

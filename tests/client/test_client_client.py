@@ -1,4 +1,4 @@
-"""One run: counting, waiting, leaving; with a conversation that only remembers."""
+"""When a client leaves, with which exit status, and what it shows."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from client_fakes import Front
+from client_fakes import RecordingFrontEnd
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from udprelay.client.client import PROGRESS, Client
-from udprelay.client.notices import Notice, Volume
+from udprelay.client.channel import ChannelObserver, IncomingMessage, OutgoingMessage
+from udprelay.client.client import PROGRESS_DELAY, Client
+from udprelay.client.notices import Level, Notice
 from udprelay.client.options import Options
-from udprelay.client.talk import Heard, Listening, Said
 
 
-class Talk:
-    """A conversation whose progress a test decides."""
+class FakeChannel:
+    """A channel whose state a test sets."""
 
     peer = "192.0.2.1:6000"
     resolving = False
 
-    def __init__(self, owner: Listening) -> None:
-        self.owner = owner
-        self.said: list[bytes] = []
+    def __init__(self, observer: ChannelObserver) -> None:
+        self.observer = observer
+        self.sent: list[bytes] = []
         self.busy = False
         self.pending = 0
         self.status = 0
@@ -32,12 +32,15 @@ class Talk:
         self.left: Deferred[None] = succeed(None)
 
     async def open(self) -> None:
-        self.owner.opened()
+        self.observer.opened()
 
-    def say(self, said: Said) -> None:
-        self.said.append(said.payload)
+    def send(self, message: OutgoingMessage) -> None:
+        self.sent.append(message.payload)
 
-    def outcome(self) -> int:
+    def send_now(self, payload: bytes, number: int | None = None) -> str | None:
+        raise NotImplementedError
+
+    def exit_status(self) -> int:
         return self.status
 
     def pause(self) -> None: ...
@@ -54,33 +57,33 @@ class Run:
 
     def __init__(self, **options: Any) -> None:
         self.clock = Clock()
-        self.front = Front()
+        self.front = RecordingFrontEnd()
         self.status: int | None = None
-        self.client = Client(Options(**options), self.clock, self.front, self._talk)
+        self.client = Client(Options(**options), self.clock, self.front, self._make_channel)
         self.client.finished.addCallback(self._finish)
         Deferred.fromCoroutine(self.client.start())
 
-    def _talk(self, owner: Listening) -> Talk:
-        self.talk = Talk(owner)
-        return self.talk
+    def _make_channel(self, observer: ChannelObserver) -> FakeChannel:
+        self.channel = FakeChannel(observer)
+        return self.channel
 
     def _finish(self, status: int) -> None:
         self.status = status
 
 
-def hear(run: Run, *payloads: bytes) -> None:
+def receive(run: Run, *payloads: bytes) -> None:
     for payload in payloads:
-        run.client.heard(Heard(payload))
+        run.client.received(IncomingMessage(payload))
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+def everything_is_closed(request: pytest.FixtureRequest) -> Iterator[None]:
     made: list[Run] = []
     request.node.made = made
     yield
     for run in made:
         run.client.leave(9)
-        assert (run.talk.closed, run.front.closed) == (1, 1)
+        assert (run.channel.closed, run.front.closed) == (1, 1)
         assert run.clock.getDelayedCalls() == []
 
 
@@ -91,29 +94,29 @@ def run(request: pytest.FixtureRequest) -> Run:
     return made
 
 
-def test_the_front_end_begins_when_the_conversation_is_open(run: Run) -> None:
+def test_the_front_end_begins_when_the_channel_is_open(run: Run) -> None:
     assert run.front.begun
 
 
-def test_what_is_said_and_heard_is_passed_on(run: Run) -> None:
-    run.client.say(Said(b"hello"))
-    hear(run, b"hi")
-    assert (run.talk.said, run.front.shown) == ([b"hello"], [b"hi"])
+def test_messages_are_passed_in_both_directions(run: Run) -> None:
+    run.client.send(OutgoingMessage(b"hello"))
+    receive(run, b"hi")
+    assert (run.channel.sent, run.front.shown) == ([b"hello"], [b"hi"])
 
 
-def test_more_may_be_said_when_little_waits(run: Run) -> None:
-    run.talk.busy = True
+def test_input_is_resumed_when_the_channel_is_no_longer_busy(run: Run) -> None:
+    run.channel.busy = True
     run.client.progressed()
-    assert (run.client.busy, run.front.drains) == (True, 0)
-    run.talk.busy = False
+    assert (run.client.busy, run.front.resumed) == (True, 0)
+    run.channel.busy = False
     run.client.progressed()
-    assert (run.client.busy, run.front.drains) == (False, 1)
+    assert (run.client.busy, run.front.resumed) == (False, 1)
 
 
-def test_after_the_end_of_input_it_stays_for_a_while_and_leaves_with_the_outcome(
+def test_after_the_end_of_input_it_waits_then_leaves_with_the_status_of_the_channel(
     run: Run,
 ) -> None:
-    run.talk.status = 2
+    run.channel.status = 2
     run.client.input_ended(2.0)
     run.clock.advance(1.9)
     assert run.front.closed == 0
@@ -121,11 +124,11 @@ def test_after_the_end_of_input_it_stays_for_a_while_and_leaves_with_the_outcome
     assert run.status == 2
 
 
-def test_the_while_begins_when_nothing_is_pending(run: Run) -> None:
-    run.talk.pending = 1
+def test_the_wait_starts_when_no_message_is_pending(run: Run) -> None:
+    run.channel.pending = 1
     run.client.input_ended(2.0)
     run.clock.advance(10)
-    run.talk.pending = 0
+    run.channel.pending = 0
     run.client.progressed()
     run.clock.advance(1.9)
     assert run.status is None
@@ -134,71 +137,73 @@ def test_the_while_begins_when_nothing_is_pending(run: Run) -> None:
     assert run.status == 0
 
 
-def test_a_person_who_leaves_knows_how_things_are(run: Run) -> None:
-    run.talk.status = 2
+def test_leaving_a_terminal_is_status_0(run: Run) -> None:
+    run.channel.status = 2
     run.client.input_ended(None)
     assert run.status == 0
 
 
-def test_that_it_waits_for_what_is_pending_is_told_after_a_second(run: Run) -> None:
-    run.talk.pending = 2
+def test_a_long_wait_for_pending_messages_is_reported(run: Run) -> None:
+    run.channel.pending = 2
     run.client.input_ended(None)
-    run.clock.advance(PROGRESS)
+    run.clock.advance(PROGRESS_DELAY)
     assert [notice.text for notice in run.front.notices] == [
-        "leaving as soon as 2 messages have arrived"
+        "leaving when 2 messages are delivered"
     ]
-    run.talk.pending = 0
+    run.channel.pending = 0
     run.client.progressed()
     assert run.status == 0
 
 
 @pytest.mark.parametrize("run", [{"count": 2}], indirect=True)
-def test_it_leaves_after_the_wanted_number_and_shows_and_says_no_more(run: Run) -> None:
-    run.talk.pending = 1
-    hear(run, b"one", b"two", b"three")
-    run.client.say(Said(b"late"))
-    assert (run.status, run.talk.said) == (None, [])
-    run.talk.pending, run.talk.status = 0, 1
+def test_after_count_messages_it_leaves_and_neither_shows_nor_sends_more(run: Run) -> None:
+    run.channel.pending = 1
+    receive(run, b"one", b"two", b"three")
+    run.client.send(OutgoingMessage(b"late"))
+    assert (run.status, run.channel.sent) == (None, [])
+    run.channel.pending, run.channel.status = 0, 1
     run.client.progressed()
     assert (run.status, run.front.shown) == (1, [b"one", b"two"])
 
 
 @pytest.mark.parametrize("run", [{"count": 1}], indirect=True)
-def test_the_wanted_number_ends_the_waiting_for_more(run: Run) -> None:
+def test_reaching_the_count_ends_the_wait(run: Run) -> None:
     run.client.input_ended(60.0)
-    hear(run, b"one")
+    receive(run, b"one")
     assert run.status == 0
 
 
-def test_leaving_waits_until_the_conversation_is_closed(run: Run) -> None:
-    run.talk.left = Deferred()
+def test_leaving_waits_until_the_channel_is_closed(run: Run) -> None:
+    run.channel.left = Deferred()
     run.client.leave(130)
     run.client.leave(0)
-    hear(run, b"late")
+    receive(run, b"late")
     run.client.progressed()
     assert (run.status, run.front.shown) == (None, [])
-    run.talk.left.callback(None)
+    run.channel.left.callback(None)
     assert run.status == 130
 
 
-def test_a_conversation_that_ends_by_itself_ends_the_run(run: Run) -> None:
+def test_the_end_of_the_channel_ends_the_run(run: Run) -> None:
     run.client.input_ended(60.0)
     run.client.ended(3)
     assert run.status == 3
 
 
 @pytest.mark.parametrize(
-    ("run", "company", "told"),
+    ("run", "presence", "shown"),
     [
         ({}, False, ["NORMAL", "ERROR"]),
-        ({}, True, ["COMPANY", "NORMAL", "ERROR"]),
+        ({}, True, ["PRESENCE", "NORMAL", "ERROR"]),
         ({"quiet": True}, True, ["ERROR"]),
-        ({"verbose": True}, False, ["DETAIL", "COMPANY", "NORMAL", "ERROR"]),
+        ({"verbose": True}, False, ["DETAIL", "PRESENCE", "NORMAL", "ERROR"]),
     ],
     indirect=["run"],
 )
-def test_how_much_is_told_is_chosen(run: Run, company: bool, told: list[str]) -> None:
-    run.front.company = company
-    for volume in Volume:
-        run.client.notice(Notice(volume.name, "", volume=volume))
-    assert run.front.events == told
+def test_options_and_the_front_end_choose_the_levels_shown(
+    run: Run, presence: bool, shown: list[str]
+) -> None:
+    run.front.shows_presence = presence
+    for level in Level:
+        run.client.notice(Notice(level.name, "", level=level))
+    assert run.front.events == shown

@@ -1,47 +1,60 @@
+"""Commands on the terminal: parsing and completion."""
+
 from __future__ import annotations
 
 import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 
 from udprelay.client.commands import (
     HELP,
     ROOM_HELP,
     Command,
-    Say,
-    Unknown,
-    addressed,
-    understand,
-    words,
+    LineCompleter,
+    Text,
+    UnknownCommand,
+    command_words,
+    parse_line,
+    split_nick,
 )
 
-KNOWN = words(ROOM_HELP)
+COMMANDS = command_words(ROOM_HELP)
 
 
 @pytest.mark.parametrize(
     ("line", "meaning"),
     [
-        ("hello", Say("hello")),
-        ("", Say("")),
-        (" /quit", Say(" /quit")),
-        ("a/b", Say("a/b")),
-        ("//quit", Say("/quit")),
-        ("///", Say("//")),
+        ("hello", Text("hello")),
+        ("", Text("")),
+        (" /quit", Text(" /quit")),
+        ("a/b", Text("a/b")),
+        ("//quit", Text("/quit")),
+        ("///", Text("//")),
         ("/quit", Command("quit")),
         ("/help me", Command("help", "me")),
         ("/msg bob  hi there ", Command("msg", "bob  hi there")),
-        ("/join\tgames", Unknown("/join\tgames")),
-        ("/", Unknown("/")),
-        ("/quitter now", Unknown("/quitter")),
-        ("/Quit", Unknown("/Quit")),
+        ("/join\tgames", UnknownCommand("/join\tgames")),
+        ("/", UnknownCommand("/")),
+        ("/quitter now", UnknownCommand("/quitter")),
+        ("/Quit", UnknownCommand("/Quit")),
     ],
 )
 def test_a_line_is_text_or_a_command(line: str, meaning: object) -> None:
-    assert understand(line, KNOWN) == meaning
+    assert parse_line(line, COMMANDS) == meaning
 
 
-def test_the_commands_of_a_room_are_more() -> None:
-    assert words(HELP) == ["/help", "/quit"]
-    assert words(ROOM_HELP) == ["/who", "/msg", "/nick", "/join", "/ping", "/help", "/quit"]
-    assert understand("/who", words(HELP)) == Unknown("/who")
+def test_a_room_has_more_commands_than_a_plain_channel() -> None:
+    assert command_words(HELP) == ["/help", "/quit"]
+    assert command_words(ROOM_HELP) == [
+        "/who",
+        "/msg",
+        "/nick",
+        "/join",
+        "/ping",
+        "/help",
+        "/quit",
+    ]
+    assert parse_line("/who", command_words(HELP)) == UnknownCommand("/who")
 
 
 @pytest.mark.parametrize(
@@ -58,5 +71,51 @@ def test_the_commands_of_a_room_are_more() -> None:
         ("", None),
     ],
 )
-def test_the_longest_nick_that_fits_is_meant(argument: str, found: tuple[str, str] | None) -> None:
-    assert addressed(argument, ["bob", "bob the builder"]) == found
+def test_the_longest_nick_that_fits_is_chosen(
+    argument: str, found: tuple[str, str] | None
+) -> None:
+    assert split_nick(argument, ["bob", "bob the builder"]) == found
+
+
+IN_ROOM = LineCompleter(
+    COMMANDS, lambda: {"lobby", "games"}, lambda: ["bob", "Bob the Builder", "carol"]
+)
+
+
+def complete(completer: LineCompleter, line: str) -> list[str]:
+    """Return the completed lines."""
+    document = Document(line)
+    return [
+        line[: len(line) + found.start_position] + found.text
+        for found in completer.get_completions(document, CompleteEvent())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("/", ["/help ", "/join ", "/msg ", "/nick ", "/ping ", "/quit ", "/who "]),
+        ("/j", ["/join "]),
+        ("/x", []),
+        ("/join ", ["/join games", "/join lobby"]),
+        ("/join g", ["/join games"]),
+        ("/msg b", ["/msg Bob the Builder ", "/msg bob "]),
+        ("/msg bob the", ["/msg Bob the Builder "]),
+        ("/who ", []),
+        ("", []),
+        ("B", ["Bob the Builder: ", "bob: "]),
+        ("hi ca", ["hi carol "]),
+        ("hi ", []),
+        ("hi /j", []),
+    ],
+)
+def test_commands_rooms_and_nicks_are_completed_where_they_are_valid(
+    line: str, offered: list[str]
+) -> None:
+    assert complete(IN_ROOM, line) == offered
+
+
+def test_in_a_plain_channel_only_commands_are_completed() -> None:
+    completer = LineCompleter(command_words(HELP))
+    assert complete(completer, "/") == ["/help ", "/quit "]
+    assert complete(completer, "b") == []

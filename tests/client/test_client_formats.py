@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udprelay.client import notices
+from udprelay.client.channel import IncomingMessage, OutgoingMessage, RejectedError, Sender
 from udprelay.client.formats import JSONFormat, TextFormat
-from udprelay.client.notices import RejectedError
-from udprelay.client.talk import Heard, Said, Sender
-from udprelay.protocol.endpoint import MAX_PAYLOAD
-from udprelay.session_client.sending import LARGEST_MESSAGE
+from udprelay.session_client.pieces import MAX_MESSAGE
 
 BOB = Sender("lobby", 7, "bob", private=False, reliable=True, sealed=False)
 NOW = datetime(2026, 1, 2, 3, 4, 5, 60, timezone.utc)
@@ -38,7 +36,7 @@ def form() -> JSONFormat:
     ],
 )
 def test_in_a_pipe_a_message_is_one_line_of_its_bytes(payload: bytes, line: bytes) -> None:
-    assert TextFormat(escape=False).message(Heard(payload)) == line
+    assert TextFormat(escape=False).message(IncomingMessage(payload)) == line
 
 
 @pytest.mark.parametrize(
@@ -50,33 +48,38 @@ def test_in_a_pipe_a_message_is_one_line_of_its_bytes(payload: bytes, line: byte
         (evolve(BOB, nick="b\x1b[2J\n"), rb"b\x1b[2J\n: hi"),
     ],
 )
-def test_whoever_is_known_is_named(sender: Sender, line: bytes) -> None:
+def test_a_message_in_a_room_begins_with_the_name_of_its_sender(
+    sender: Sender, line: bytes
+) -> None:
     for escape in (True, False):
-        assert TextFormat(escape).message(Heard(b"hi\n", sender)) == line
+        assert TextFormat(escape).message(IncomingMessage(b"hi\n", sender)) == line
 
 
 def test_on_a_terminal_control_characters_are_escaped() -> None:
-    assert TextFormat(escape=True).message(Heard(b"a\nb\x1b[2J\xff\n")) == rb"a\nb\x1b[2J\xff"
+    assert (
+        TextFormat(escape=True).message(IncomingMessage(b"a\nb\x1b[2J\xff\n"))
+        == rb"a\nb\x1b[2J\xff"
+    )
 
 
 @given(payload=st.binary())
 def test_a_message_is_never_more_than_one_line(payload: bytes) -> None:
     for escape in (True, False):
-        line = TextFormat(escape).message(Heard(payload, BOB))
+        line = TextFormat(escape).message(IncomingMessage(payload, BOB))
         assert b"\n" not in line
         assert b"\r" not in line
-    assert b"\n" not in JSONFormat().message(Heard(payload, BOB))
+    assert b"\n" not in JSONFormat().message(IncomingMessage(payload, BOB))
 
 
 def test_a_message_as_json_has_its_text_and_length(form: JSONFormat) -> None:
-    assert form.message(Heard("hé\n".encode())) == (
+    assert form.message(IncomingMessage("hé\n".encode())) == (
         b'{"time": "%s", "event": "message", "text": "h\\u00e9\\n", "bytes": 4}' % TIME.encode()
     )
 
 
-def test_a_message_of_a_room_tells_how_it_came(form: JSONFormat) -> None:
+def test_a_message_in_a_room_has_its_sender_and_properties(form: JSONFormat) -> None:
     sender = Sender("games", 7, None, private=True, reliable=False, sealed=True)
-    assert json.loads(form.message(Heard(b"hi", sender))) == {
+    assert json.loads(form.message(IncomingMessage(b"hi", sender))) == {
         "time": TIME,
         "event": "message",
         "room": "games",
@@ -90,13 +93,13 @@ def test_a_message_of_a_room_tells_how_it_came(form: JSONFormat) -> None:
     }
 
 
-def test_to_whom_and_how_can_be_said() -> None:
+def test_a_line_may_name_a_receiver_and_be_unreliable() -> None:
     line = b'{"text": "hi", "to": "bob", "private": true, "reliable": false, "other": null}'
-    assert JSONFormat().said(line) == Said(b"hi", to="bob", reliable=False)
+    assert JSONFormat().parse(line) == OutgoingMessage(b"hi", to="bob", reliable=False)
 
 
-def test_a_message_that_is_not_text_has_its_exact_bytes_too(form: JSONFormat) -> None:
-    assert json.loads(form.message(Heard(b"a\xff"))) == {
+def test_a_message_that_is_not_utf_8_has_its_exact_bytes_too(form: JSONFormat) -> None:
+    assert json.loads(form.message(IncomingMessage(b"a\xff"))) == {
         "time": TIME,
         "event": "message",
         "text": "a\\xff",
@@ -105,35 +108,35 @@ def test_a_message_that_is_not_text_has_its_exact_bytes_too(form: JSONFormat) ->
     }
 
 
-def test_a_notice_as_json_has_its_fields_and_what_people_read(form: JSONFormat) -> None:
-    rejected = notices.too_long(70_000, MAX_PAYLOAD)
-    assert json.loads(form.notice(notices.line_rejected(rejected, 3))) == {
+def test_a_notice_as_json_has_its_fields_and_the_line_for_people(form: JSONFormat) -> None:
+    rejected = notices.line_rejected(3, "too-long", "a message of 70000 bytes", 70_000)
+    assert json.loads(form.notice(rejected)) == {
         "time": TIME,
         "event": "line.rejected",
         "line": 3,
         "reason": "too-long",
         "bytes": 70_000,
-        "detail": "line 3 not sent: a message of 70000 bytes (at most 65507)",
+        "detail": "line 3 not sent: a message of 70000 bytes",
     }
 
 
 @given(payload=st.binary(min_size=1))
-def test_what_was_received_as_json_can_be_sent_on_unchanged(payload: bytes) -> None:
+def test_a_received_message_can_be_forwarded_unchanged(payload: bytes) -> None:
     form = JSONFormat()
-    assert form.said(form.message(Heard(payload))) == Said(payload)
-    assert form.said(form.message(Heard(payload, BOB))) == Said(payload)
+    assert form.parse(form.message(IncomingMessage(payload))) == OutgoingMessage(payload)
+    assert form.parse(form.message(IncomingMessage(payload, BOB))) == OutgoingMessage(payload)
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
-def test_any_text_can_be_said_as_json(text: str) -> None:
+def test_any_text_can_be_sent_as_json(text: str) -> None:
     for ascii_only in (True, False):
         line = json.dumps({"text": text}, ensure_ascii=ascii_only).encode()
-        assert JSONFormat().said(line) == Said(text.encode())
+        assert JSONFormat().parse(line) == OutgoingMessage(text.encode())
 
 
-def test_a_line_has_room_for_the_largest_message_in_its_longest_spelling() -> None:
-    line = json.dumps({"text": "\x01" * LARGEST_MESSAGE})
-    assert len(line) <= JSONFormat.longest_line
+def test_the_longest_line_holds_the_largest_message_with_all_bytes_escaped() -> None:
+    line = json.dumps({"text": "\x01" * MAX_MESSAGE})
+    assert len(line) <= JSONFormat.max_line
 
 
 @pytest.mark.parametrize(
@@ -157,14 +160,14 @@ def test_a_line_that_is_not_a_message_is_rejected(
     form: JSONFormat, line: bytes, explanation: str
 ) -> None:
     with pytest.raises(RejectedError) as raised:
-        form.said(line)
+        form.parse(line)
     assert str(raised.value).startswith(explanation)
     assert (raised.value.reason, raised.value.length) == ("invalid", len(line))
 
 
 @given(line=st.binary())
-def test_no_line_of_input_fails_in_another_way(line: bytes) -> None:
+def test_any_line_is_parsed_or_rejected(line: bytes) -> None:
     try:
-        JSONFormat().said(line)
+        JSONFormat().parse(line)
     except RejectedError as rejected:
         assert rejected.reason == "invalid"  # noqa: PT017

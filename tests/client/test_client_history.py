@@ -1,10 +1,12 @@
+"""What the terminal keeps and shows: history and the styles of nicks."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
 
-from udprelay.client.history import history_file, open_history
+from udprelay.client.terminal import history_file, nick_style, open_history
 
 
 @pytest.mark.parametrize(
@@ -15,14 +17,14 @@ from udprelay.client.history import history_file, open_history
         ("", "/home/a/.local/state/udprelay/history"),
     ],
 )
-def test_it_is_where_the_xdg_specification_says(
+def test_the_history_is_where_the_xdg_specification_says(
     state_home: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/home/a")
     assert history_file({"XDG_STATE_HOME": state_home}) == Path(path)
 
 
-def test_a_file_that_others_could_read_is_made_private(tmp_path: Path) -> None:
+def test_a_history_that_others_can_read_is_made_private(tmp_path: Path) -> None:
     path = tmp_path / "udprelay" / "history"
     path.parent.mkdir()
     path.write_text("\n+before\n")
@@ -32,9 +34,14 @@ def test_a_file_that_others_could_read_is_made_private(tmp_path: Path) -> None:
     assert list(history.load_history_strings()) == ["before"]
 
 
-def test_a_disk_that_is_full_is_no_reason_to_stop(tmp_path: Path) -> None:
+def test_a_full_disk_raises_no_error(tmp_path: Path) -> None:
     path = tmp_path / "udprelay" / "history"
     history = open_history(path)
     path.unlink()
     path.symlink_to("/dev/full")
     history.store_string("lost")
+
+
+def test_a_nick_has_the_same_style_in_any_case() -> None:
+    assert nick_style("Bob") == nick_style("bob")
+    assert len({nick_style(f"nick {number}") for number in range(200)}) == 12

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import getpass
 import math
 
 import pytest
 
 from udprelay import __version__
+from udprelay.client.option_values import login_nick
 from udprelay.client.options import Options, UsageError, parse
+from udprelay.protocol.nick import NickError, normalise
 
 
 def test_the_defaults_are_the_documented_ones() -> None:
@@ -27,7 +30,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     )
 
 
-def test_every_option_of_a_session_is_read() -> None:
+def test_all_options_of_sessions_are_parsed() -> None:
     line = "-r games -n ada --passphrase-file key --access-key -w 2.5 -c 3 --json -v [::1]:7000"
     assert parse(line.split()) == Options(
         host="::1",
@@ -43,14 +46,14 @@ def test_every_option_of_a_session_is_read() -> None:
     )
 
 
-def test_every_option_of_plain_datagrams_is_read() -> None:
+def test_all_options_of_plain_datagrams_are_parsed() -> None:
     line = "--plain -q --newline --keepalive 30 host"
     assert parse(line.split()) == Options(
         host="host", plain=True, quiet=True, newline=True, keepalive=30.0
     )
 
 
-def test_every_option_of_a_bridge_is_read() -> None:
+def test_all_options_of_bridges_are_parsed() -> None:
     line = "--bridge localhost:7000 --bridge-to [::1]:9000 --bridge-per-member host"
     assert parse(line.split()) == Options(
         host="host",
@@ -60,7 +63,7 @@ def test_every_option_of_a_bridge_is_read() -> None:
     )
 
 
-def test_a_bridge_may_be_at_any_free_port() -> None:
+def test_the_port_of_a_bridge_may_be_0() -> None:
     assert parse(["--bridge", "[::1]:0"]).bridge == ("::1", 0)
 
 
@@ -83,11 +86,11 @@ def test_a_nick_is_normalised() -> None:
         ("bücher.example", "bücher.example", 6000),
     ],
 )
-def test_a_peer_is_a_host_with_or_without_a_port(peer: str, host: str, port: int) -> None:
+def test_the_peer_is_a_host_with_or_without_a_port(peer: str, host: str, port: int) -> None:
     assert parse([peer]) == Options(host=host, port=port)
 
 
-def test_waiting_may_have_no_end() -> None:
+def test_the_wait_may_be_infinite() -> None:
     assert parse(["--wait", "inf"]).wait == math.inf
 
 
@@ -105,14 +108,7 @@ def test_waiting_may_have_no_end() -> None:
         ),
         (
             "-r a/b",
-            "-r/--room: 'a/b' is no name of a room (1 to 64 letters, digits, '-', '_' and '.')",
-        ),
-        (
-            "-n \x07",
-            (
-                "-n/--nick: '\\x07': The character U+0007 is not allowed in a nick, or not at"
-                " its place."
-            ),
+            "-r/--room: invalid room name 'a/b' (1 to 64 letters, digits, '-', '_' and '.')",
         ),
         ("--plain -w soon", "-w/--wait: 'soon' is not a number of seconds (0 or more)"),
         ("--plain --wait -1", "-w/--wait: '-1' is not a number of seconds (0 or more)"),
@@ -130,8 +126,8 @@ def test_waiting_may_have_no_end() -> None:
             "--keepalive: 'inf' is not a number of seconds (0.1 or more)",
         ),
         ("--bridge 127.0.0.1", "--bridge: '127.0.0.1' has no port"),
-        ("--bridge :7000", "--bridge: ':7000' names no host"),
-        ("--bridge :0", "--bridge: ':1' names no host"),
+        ("--bridge :7000", "--bridge: ':7000' has no valid host"),
+        ("--bridge :0", "--bridge: ':1' has no valid host"),
         ("--bridge a:1 --bridge-to b:0", "--bridge-to: '0' is not a port (1 to 65535)"),
         ("--bridge-to a:1", "--bridge-to needs --bridge"),
         ("--bridge-per-member", "--bridge-per-member needs --bridge"),
@@ -141,34 +137,42 @@ def test_waiting_may_have_no_end() -> None:
         ),
         (
             "--plain --bridge a:1 --newline",
-            "--newline is not for a bridge, which alters nothing",
+            "--newline cannot be used with --bridge: it does not change payloads",
         ),
         ("--plain host:0", "HOST[:PORT]: '0' is not a port (1 to 65535)"),
-        ("--plain :6000", "HOST[:PORT]: ':6000' names no host"),
-        ("--plain a..b", "HOST[:PORT]: 'a..b' is no name of a host"),
+        ("--plain :6000", "HOST[:PORT]: ':6000' has no valid host"),
+        ("--plain a..b", "HOST[:PORT]: 'a..b' is not a valid host name"),
         ("--plain one two", "unrecognized arguments: two"),
         ("--plain --cou 1 host", "unrecognized arguments: --cou host"),
         ("--plain -q -v", "-v/--verbose: not allowed with argument -q/--quiet"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(arguments: str, message: str) -> None:
+def test_an_error_is_one_line(arguments: str, message: str) -> None:
     with pytest.raises(UsageError) as raised:
         parse(arguments.split(" ") if arguments else [])
     assert str(raised.value) == message
 
 
-def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_nick_is_an_error_with_the_reason() -> None:
+    with pytest.raises(NickError) as invalid:
+        normalise("\x07")
+    with pytest.raises(UsageError) as raised:
+        parse(["-n", "\x07"])
+    assert str(raised.value) == f"-n/--nick: '\\x07': {invalid.value}"
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         parse(["--version"])
     assert left.value.code == 0
     assert capsys.readouterr().out == f"udprelay-client {__version__}\n"
 
 
-def test_help_tells_every_option_and_every_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_all_options_and_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         parse(["--help"])
     assert left.value.code == 0
-    told = capsys.readouterr().out
+    shown = capsys.readouterr().out
     for word in [
         "--room",
         "--nick",
@@ -186,6 +190,35 @@ def test_help_tells_every_option_and_every_exit_status(capsys: pytest.CaptureFix
         "--quiet",
         "--verbose",
     ]:
-        assert word in told
+        assert word in shown
     for status in ("0 ", "1 ", "2 ", "3 ", "70 ", "130 "):
-        assert f"\n  {status}" in told
+        assert f"\n  {status}" in shown
+
+
+@pytest.mark.parametrize(
+    ("login", "nick"),
+    [
+        ("ada", "ada"),
+        (" Ada  Lovelace", "Ada Lovelace"),
+        ("console", "somebody"),
+        ("guest-7", "somebody"),
+        ("x" * 33, "somebody"),
+        ("\x07", "somebody"),
+    ],
+)
+def test_the_login_name_is_the_nick_if_it_can_be(
+    monkeypatch: pytest.MonkeyPatch, login: str, nick: str
+) -> None:
+    monkeypatch.setattr(getpass, "getuser", lambda: login)
+    assert login_nick() == nick
+
+
+@pytest.mark.parametrize("error", [KeyError, OSError])
+def test_a_user_without_a_login_name_is_somebody(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail() -> str:
+        raise error
+
+    monkeypatch.setattr(getpass, "getuser", fail)
+    assert login_nick() == "somebody"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from udprelay.client.options import UsageError
-from udprelay.client.passphrase import MOST_BYTES, Passphrase, access_key, find
+from udprelay.client.passphrase import MAX_FILE_BYTES, Passphrase, access_key, find
 from udprelay.protocol.access_key import AccessKey
 from udprelay.protocol.keys import derive
 
@@ -29,26 +29,24 @@ def never(prompt: str) -> str:
     raise AssertionError(prompt)
 
 
-def test_there_may_be_none() -> None:
+def test_there_may_be_no_passphrase() -> None:
     assert find(None, {}) is None
 
 
-def test_it_comes_from_a_file_without_the_line_break(file: Path) -> None:
+def test_a_file_is_read_without_its_last_line_break(file: Path) -> None:
     assert find(str(file), {}) == Passphrase(SECRET)
 
 
-def test_it_comes_from_the_environment() -> None:
+def test_the_environment_is_read() -> None:
     assert find(None, {"UDPRELAY_PASSPHRASE": SECRET}) == Passphrase(SECRET)
 
 
-def test_the_file_wins_over_the_environment(file: Path) -> None:
+def test_a_file_takes_precedence_over_the_environment(file: Path) -> None:
     assert find(str(file), {"UDPRELAY_PASSPHRASE": "other"}) == Passphrase(SECRET)
 
 
 @pytest.mark.parametrize(("mode", "exposed"), [(0o640, True), (0o604, True), (0o700, False)])
-def test_a_file_that_others_may_read_is_used_with_a_warning(
-    file: Path, mode: int, exposed: bool
-) -> None:
+def test_a_file_that_others_can_read_gives_a_warning(file: Path, mode: int, exposed: bool) -> None:
     file.chmod(mode)
     found = find(str(file), {})
     assert found is not None
@@ -56,11 +54,11 @@ def test_a_file_that_others_may_read_is_used_with_a_warning(
     assert (found.warning is not None) is exposed
     if found.warning is not None:
         assert found.warning.text == (
-            f"others may read the passphrase in {file}: chmod go= {file}"
+            f"other users can read the passphrase in {file}; run: chmod go= {file}"
         )
 
 
-def test_a_pipe_may_be_read_by_nobody_else(tmp_path: Path) -> None:
+def test_a_pipe_gives_no_warning(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.write(writing, SECRET.encode())
     os.close(writing)
@@ -68,7 +66,7 @@ def test_a_pipe_may_be_read_by_nobody_else(tmp_path: Path) -> None:
     os.close(reading)
 
 
-def test_it_is_not_shown_by_accident(file: Path) -> None:
+def test_repr_hides_the_passphrase(file: Path) -> None:
     assert SECRET not in repr(find(str(file), {}))
 
 
@@ -77,12 +75,12 @@ def test_it_is_not_shown_by_accident(file: Path) -> None:
     [
         (b"", "'{path}': the passphrase is empty"),
         (b"\n", "'{path}': the passphrase is empty"),
-        (b"two\nlines", "'{path}': the passphrase may not have its character 4"),
+        (b"two\nlines", "'{path}': character 4 of the passphrase is not allowed"),
         (b"\xff", "--passphrase-file: '{path}' is not UTF-8"),
-        (b"x" * (MOST_BYTES + 1), "--passphrase-file: '{path}' has more than 4096 bytes"),
+        (b"x" * (MAX_FILE_BYTES + 1), "--passphrase-file: '{path}' has more than 4096 bytes"),
     ],
 )
-def test_what_can_be_none_is_refused_without_being_quoted(
+def test_an_invalid_passphrase_is_rejected_and_not_quoted(
     file: Path, content: bytes, message: str
 ) -> None:
     file.write_bytes(content)
@@ -93,19 +91,18 @@ def test_what_can_be_none_is_refused_without_being_quoted(
     assert error.__context__ is None or error.__suppress_context__
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file or directory"):
         find(str(tmp_path / "none"), {})
 
 
-def test_an_empty_variable_is_a_mistake_not_a_wish() -> None:
+def test_an_empty_variable_is_an_error() -> None:
     with pytest.raises(UsageError, match="UDPRELAY_PASSPHRASE: the passphrase is empty"):
         find(None, {"UDPRELAY_PASSPHRASE": ""})
 
 
-def test_the_access_key_is_what_members_prove_to_know(file: Path) -> None:
+def test_the_access_key_is_derived_from_the_passphrase_with_a_new_salt(file: Path) -> None:
     lines = {access_key(str(file), {}, never) for _ in range(2)}
-    # Each has a salt of its own.
     assert len(lines) == 2
     for line in lines:
         found = re.fullmatch("access_key = (.+)", line)
@@ -114,7 +111,7 @@ def test_the_access_key_is_what_members_prove_to_know(file: Path) -> None:
         assert derive(SECRET, made.salt).access == made.key
 
 
-def test_without_a_passphrase_it_asks_twice() -> None:
+def test_without_a_passphrase_the_user_is_asked_twice() -> None:
     asked: list[str] = []
 
     def ask(prompt: str) -> str:
@@ -122,16 +119,16 @@ def test_without_a_passphrase_it_asks_twice() -> None:
         return SECRET
 
     assert access_key(None, {}, ask).startswith("access_key = ")
-    assert asked == ["Passphrase of the room: ", "The same again: "]
+    assert asked == ["Room passphrase: ", "Repeat the passphrase: "]
 
 
-def test_two_different_answers_are_a_mistake() -> None:
+def test_two_different_answers_are_an_error() -> None:
     answers = iter(["one", "other"])
     with pytest.raises(UsageError, match="the two passphrases differ"):
         access_key(None, {}, lambda _: next(answers))
 
 
-def no_more(prompt: str) -> str:
+def end_of_input(prompt: str) -> str:
     raise EOFError
 
 
@@ -140,7 +137,7 @@ def echoed(prompt: str) -> str:
     raise AssertionError("it would have been shown")
 
 
-@pytest.mark.parametrize("ask", [no_more, echoed])
-def test_without_a_terminal_there_is_nobody_to_ask(ask: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("ask", [end_of_input, echoed])
+def test_without_a_terminal_there_is_no_prompt(ask: Callable[[str], str]) -> None:
     with pytest.raises(UsageError, match="no passphrase: give --passphrase-file or UDPRELAY_"):
         access_key(None, {}, ask)

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from client_programs import CLIENT, ENVIRONMENT, PATIENCE, Peer, client, echoing
+from client_programs import CLIENT, ENVIRONMENT, TIMEOUT, Peer, client, start_echo
 
 import udprelay
 from free_port import free_port
@@ -19,7 +19,8 @@ from udprelay.protocol.endpoint import MAX_PAYLOAD
 
 StartClient = Callable[..., "subprocess.Popen[bytes]"]
 
-# What a socket's buffer has room for, should its reader have to wait.
+# Small datagrams that fit into a socket's buffer by default (208 KiB on Linux, 768 bytes for
+# each), so that none is lost if the reader gets no processor time.
 LINES = 200
 
 
@@ -30,21 +31,21 @@ def events(output: bytes) -> list[dict[str, object]]:
     return found
 
 
-def test_a_wrong_option_is_one_line_and_status_1() -> None:
-    told = b"udprelay-client: -c/--count: 'x' is not a number of messages (1 or more)\n"
-    assert client("--plain", "-c", "x") == (1, b"", told)
+def test_an_invalid_option_is_one_line_and_status_1() -> None:
+    errors = b"udprelay-client: -c/--count: 'x' is not a number of messages (1 or more)\n"
+    assert client("--plain", "-c", "x") == (1, b"", errors)
 
 
-def test_the_version_can_be_asked_for() -> None:
+def test_the_version_is_shown_on_request() -> None:
     assert client("--version") == (0, b"udprelay-client %s\n" % udprelay.__version__.encode(), b"")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_line_is_a_message_each_way(host: str) -> None:
     with closing(Peer(host)) as peer:
-        echo = echoing(peer, 3)
-        said = b"hello\r\n \xff\x00\xe9\nlast"
-        assert client("--plain", "-c3", "-w9", peer.address, stdin=said) == (
+        echo = start_echo(peer, 3)
+        lines = b"hello\r\n \xff\x00\xe9\nlast"
+        assert client("--plain", "-c3", "-winf", peer.address, stdin=lines) == (
             0,
             b"hello\n \xff\x00\xe9\nlast\n",
             b"",
@@ -55,25 +56,26 @@ def test_a_line_is_a_message_each_way(host: str) -> None:
 def test_exactly_the_bytes_of_the_line_are_sent(peer: Peer) -> None:
     assert client("--plain", "-w0", peer.address, stdin=b"hello\r\nback\\slash\n") == (0, b"", b"")
     assert [peer.receive(), peer.receive()] == [b"hello", b"back\\slash"]
-    assert peer.nothing_waits()
+    assert not peer.is_readable()
 
 
-def test_a_newline_is_sent_where_it_is_wanted(peer: Peer) -> None:
+def test_a_newline_is_sent_on_request(peer: Peer) -> None:
     assert client("--plain", "--newline", "-w0", peer.address, stdin=b"hello\r\n")[0] == 0
     assert peer.receive() == b"hello\n"
 
 
 def test_many_lines_at_once_come_back_in_order(peer: Peer) -> None:
-    said = b"".join(b"line %d\n" % number for number in range(2000))
-    echo = echoing(peer, 2000)
-    assert client("--plain", "-c2000", "-w9", peer.address, stdin=said) == (0, said, b"")
+    lines = b"".join(b"line %d\n" % number for number in range(LINES))
+    echo = start_echo(peer, LINES)
+    arguments = ("--plain", f"-c{LINES}", "-winf", peer.address)
+    assert client(*arguments, stdin=lines) == (0, lines, b"")
     echo.join()
 
 
-def test_a_line_that_can_not_be_a_datagram_is_told_and_the_others_are_sent(peer: Peer) -> None:
+def test_a_line_that_can_not_be_a_datagram_is_reported_and_the_others_are_sent(peer: Peer) -> None:
     longest = b"x" * MAX_PAYLOAD
-    said = b"one\n\n" + longest + b"x\r\n" + longest + b"\r\n" + b"y" * 5_000_000 + b"\nlast\n"
-    assert client("--plain", "-w0", peer.address, stdin=said) == (
+    lines = b"one\n\n" + longest + b"x\r\n" + longest + b"\r\n" + b"y" * 5_000_000 + b"\nlast\n"
+    assert client("--plain", "-w0", peer.address, stdin=lines) == (
         0,
         b"",
         (
@@ -83,20 +85,20 @@ def test_a_line_that_can_not_be_a_datagram_is_told_and_the_others_are_sent(peer:
         ),
     )
     assert [peer.receive() for _ in range(3)] == [b"one", longest, b"last"]
-    assert peer.nothing_waits()
+    assert not peer.is_readable()
 
 
-def test_quiet_means_no_notices(peer: Peer) -> None:
+def test_quiet_suppresses_notices(peer: Peer) -> None:
     assert client("--plain", "-q", "-w0", peer.address, stdin=b"\n") == (0, b"", b"")
 
 
-def test_verbose_tells_the_addresses(peer: Peer) -> None:
-    status, output, told = client("--plain", "-v", "-w0", peer.address)
+def test_verbose_reports_the_addresses(peer: Peer) -> None:
+    status, output, errors = client("--plain", "-v", "-w0", peer.address)
     assert (status, output) == (0, b"")
-    assert told.startswith(b"udprelay-client: talking to %s from 127." % peer.address.encode())
+    assert errors.startswith(b"udprelay-client: sending to %s from 127." % peer.address.encode())
 
 
-def test_with_no_input_it_waits_and_prints_what_arrives(
+def test_without_input_the_client_waits_and_prints_what_it_receives(
     peer: Peer, start_client: StartClient
 ) -> None:
     process = start_client(
@@ -104,38 +106,38 @@ def test_with_no_input_it_waits_and_prints_what_arrives(
     )
     assert peer.receive() == b""
     peer.send(b"two\nlines\n", b"", b"one")
-    output, told = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, output, told) == (0, b"two\\nlines\none\n", b"")
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, output, errors) == (0, b"two\\nlines\none\n", b"")
 
 
 def test_regular_files_are_input_and_output(peer: Peer, tmp_path: Path) -> None:
-    heard, said = tmp_path / "heard", tmp_path / "said"
-    said.write_bytes(b"".join(b"line %d\n" % number for number in range(LINES)))
-    echo = echoing(peer, LINES)
-    with said.open("rb") as source, heard.open("wb") as sink:
+    output, lines = tmp_path / "output", tmp_path / "lines"
+    lines.write_bytes(b"".join(b"line %d\n" % number for number in range(LINES)))
+    echo = start_echo(peer, LINES)
+    with lines.open("rb") as source, output.open("wb") as sink:
         done = subprocess.run(
-            [*CLIENT, "--plain", f"-c{LINES}", "-w9", peer.address],
+            [*CLIENT, "--plain", f"-c{LINES}", "-winf", peer.address],
             stdin=source,
             stdout=sink,
             env=ENVIRONMENT,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
     echo.join()
-    assert (done.returncode, heard.read_bytes()) == (0, said.read_bytes())
+    assert (done.returncode, output.read_bytes()) == (0, lines.read_bytes())
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
-def test_missing_standard_streams_are_no_trouble(peer: Peer, closed: str) -> None:
+def test_standard_streams_may_be_closed(peer: Peer, closed: str) -> None:
     command = f'exec "$@" {closed}'
     arguments = ["/bin/sh", "-c", command, "sh", *CLIENT, "--plain", "-w0", peer.address]
     done = subprocess.run(
-        arguments, input=b"", env=ENVIRONMENT, timeout=PATIENCE, check=False, capture_output=True
+        arguments, input=b"", env=ENVIRONMENT, timeout=TIMEOUT, check=False, capture_output=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_a_reader_that_has_read_enough_ends_it_quietly(
+def test_a_reader_that_closes_the_output_ends_the_client_quietly(
     peer: Peer, start_client: StartClient
 ) -> None:
     process = start_client("--plain", peer.address)
@@ -146,57 +148,57 @@ def test_a_reader_that_has_read_enough_ends_it_quietly(
     peer.send(b"one\n")
     assert process.stdout.readline() == b"one\n"
     process.stdout.close()
-    assert process.wait(PATIENCE) == 0
+    assert process.wait(TIMEOUT) == 0
     assert process.stderr
     assert process.stderr.read() == b""
 
 
 def test_output_that_can_not_be_written_is_an_error(peer: Peer) -> None:
-    echo = echoing(peer, 1)
+    echo = start_echo(peer, 1)
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [*CLIENT, "--plain", "-w9", peer.address],
+            [*CLIENT, "--plain", "-winf", peer.address],
             input=b"hello\n",
             stdout=full,
             stderr=subprocess.PIPE,
             env=ENVIRONMENT,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
     echo.join()
     assert done.returncode == 1
-    assert done.stderr == b"udprelay-client: standard output can't be written\n"
+    assert done.stderr == b"udprelay-client: cannot write to standard output\n"
 
 
-def test_while_output_waits_the_socket_is_not_read_and_nothing_is_lost_on_the_way_out(
+def test_while_output_is_blocked_the_socket_is_not_read_and_nothing_is_lost(
     peer: Peer, start_client: StartClient
 ) -> None:
     process = start_client("--plain", "-c40", peer.address)
     assert process.stdin
     process.stdin.write(b"hello\n")
     peer.receive()
-    said = [b"%02d" % number + b"x" * 8000 for number in range(40)]
-    # More than a pipe holds (64 KiB), and nobody reads it yet.
-    for payload in said:
+    lines = [b"%02d" % number + b"x" * 8000 for number in range(40)]
+    # More than a pipe holds (64 KiB), and the test does not read it yet.
+    for payload in lines:
         peer.send(payload)
-    output, told = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, told) == (0, b"")
-    assert output == b"".join(line + b"\n" for line in said)
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert (process.returncode, errors) == (0, b"")
+    assert output == b"".join(line + b"\n" for line in lines)
 
 
 @pytest.mark.parametrize("wait", ["0", "0.1"])
-def test_nobody_listening_is_told_once_and_is_status_2(wait: str) -> None:
+def test_an_unreachable_peer_is_reported_once_and_is_status_2(wait: str) -> None:
     peer = f"127.0.0.1:{free_port()}"
     assert client("--plain", "-w", wait, peer, stdin=b"one\ntwo\nthree\n") == (
         2,
         b"",
-        b"udprelay-client: nobody listens at %s\n" % peer.encode(),
+        b"udprelay-client: no program listens at %s\n" % peer.encode(),
     )
 
 
 def test_an_unknown_name_is_status_2() -> None:
-    told = b"udprelay-client: the name name.invalid is unknown\n"
-    assert client("--plain", "-q", "name.invalid", stdin=b"hello\n") == (2, b"", told)
+    errors = b"udprelay-client: unknown host name name.invalid\n"
+    assert client("--plain", "-q", "name.invalid", stdin=b"hello\n") == (2, b"", errors)
 
 
 def test_a_peer_that_returns_gets_the_next_line_and_the_status_is_0(
@@ -208,22 +210,22 @@ def test_a_peer_that_returns_gets_the_next_line_and_the_status_is_0(
     assert process.stdin
     assert process.stderr
     process.stdin.write(b"lost\n")
-    assert process.stderr.readline() == b"udprelay-client: nobody listens at %s\n" % address
+    assert process.stderr.readline() == b"udprelay-client: no program listens at %s\n" % address
     with closing(Peer(port=port)) as peer:
         process.stdin.write(b"found\n")
         assert peer.receive() == b"found"
         peer.send(b"welcome")
-        output, told = process.communicate(timeout=PATIENCE)
+        output, errors = process.communicate(timeout=TIMEOUT)
     assert (process.returncode, output) == (0, b"welcome\n")
-    assert told == b"udprelay-client: %s is reachable again\n" % address
+    assert errors == b"udprelay-client: %s is reachable again\n" % address
 
 
-def test_json_lines_are_messages_and_notices_both(peer: Peer) -> None:
-    said = b'{"text": "h\\u00e9"}\n{"base64": "/w=="}\nhello\n\n{"text": "last"}\n'
-    echo = echoing(peer, 3)
-    status, output, told = client("--plain", "--json", "-c3", "-w9", peer.address, stdin=said)
+def test_json_output_has_messages_and_notices(peer: Peer) -> None:
+    lines = b'{"text": "h\\u00e9"}\n{"base64": "/w=="}\nhello\n\n{"text": "last"}\n'
+    echo = start_echo(peer, 3)
+    status, output, errors = client("--plain", "--json", "-c3", "-winf", peer.address, stdin=lines)
     echo.join()
-    assert (status, told) == (0, b"")
+    assert (status, errors) == (0, b"")
     found = events(output)
     assert [event for event in found if event["event"] == "message"] == [
         {"event": "message", "text": "hé", "bytes": 3},
@@ -248,22 +250,22 @@ def test_json_lines_are_messages_and_notices_both(peer: Peer) -> None:
     ]
 
 
-def test_json_tells_that_nobody_listens() -> None:
+def test_an_unreachable_peer_is_reported_in_json() -> None:
     peer = f"127.0.0.1:{free_port()}"
-    status, output, told = client("--plain", "--json", "-w0", peer, stdin=b'{"text": "hello"}\n')
-    assert (status, told) == (2, b"")
+    status, output, errors = client("--plain", "--json", "-w0", peer, stdin=b'{"text": "hello"}\n')
+    assert (status, errors) == (2, b"")
     assert events(output) == [
         {
             "event": "peer.unreachable",
             "peer": peer,
             "reason": "ECONNREFUSED",
-            "detail": f"nobody listens at {peer}",
+            "detail": f"no program listens at {peer}",
         }
     ]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_it_with_all_output_written(
+def test_a_signal_ends_the_client_after_all_output_is_written(
     peer: Peer, start_client: StartClient, number: signal.Signals, status: int
 ) -> None:
     process = start_client("--plain", peer.address)
@@ -274,11 +276,11 @@ def test_a_signal_ends_it_with_all_output_written(
     peer.send(b"one")
     assert process.stdout.readline() == b"one\n"
     process.send_signal(number)
-    assert process.communicate(timeout=PATIENCE) == (b"", b"")
+    assert process.communicate(timeout=TIMEOUT) == (b"", b"")
     assert process.returncode == status
 
 
-def test_a_signal_does_not_wait_for_a_reader_that_does_not_read(
+def test_a_signal_does_not_wait_for_a_stalled_reader(
     peer: Peer, start_client: StartClient
 ) -> None:
     process = start_client("--plain", peer.address)
@@ -289,7 +291,7 @@ def test_a_signal_does_not_wait_for_a_reader_that_does_not_read(
     process.stdin.write(b"after\n")
     peer.receive()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE) == 143
+    assert process.wait(TIMEOUT) == 143
 
 
 @pytest.mark.parametrize("plain", [["--plain"], []])
@@ -313,10 +315,10 @@ def test_a_signal_does_not_wait_for_the_resolver(plain: list[str]) -> None:
         assert process.stdout
         assert process.stdout.readline() == b"asked\n"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 143
+        assert process.wait(TIMEOUT) == 143
 
 
-def test_shared_descriptors_are_left_blocking_and_notices_wait_for_room(peer: Peer) -> None:
+def test_shared_descriptors_stay_blocking_and_notices_wait_for_space(peer: Peer) -> None:
     # As in a shell's "2>&1 |": output and errors are one pipe.
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
@@ -331,23 +333,23 @@ def test_shared_descriptors_are_left_blocking_and_notices_wait_for_room(peer: Pe
         assert process.stdin
         process.stdin.write(b"\n" * count)
         process.stdin.close()
-        told = b""
-        while told.count(b"\n") < count:
-            told += os.read(reading, 65_536)
-        assert process.wait(PATIENCE) == 0
+        errors = b""
+        while errors.count(b"\n") < count:
+            errors += os.read(reading, 65_536)
+        assert process.wait(TIMEOUT) == 0
     assert os.get_blocking(writing)
     os.close(writing)
     assert os.read(reading, 1) == b""
     os.close(reading)
-    assert told.startswith(b"udprelay-client: line 1 not sent: an empty")
+    assert errors.startswith(b"udprelay-client: line 1 not sent: an empty")
 
 
-def test_a_mistake_of_ours_is_told_with_status_70(peer: Peer) -> None:
+def test_an_internal_error_is_reported_with_status_70(peer: Peer) -> None:
     program = (
         "import sys\n"
-        "from udprelay.client import link\n"
+        "from udprelay.client import peer_socket\n"
         "def broken(*_): raise LookupError('oh')\n"
-        "link.Link.send = broken\n"
+        "peer_socket.PeerSocket.send = broken\n"
         "from udprelay.client.main import main\n"
         f"sys.exit(main(['--plain', '{peer.address}']))\n"
     )
@@ -356,7 +358,7 @@ def test_a_mistake_of_ours_is_told_with_status_70(peer: Peer) -> None:
         input=b"hello\n",
         capture_output=True,
         env=ENVIRONMENT,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
     assert done.returncode == 70

@@ -1,230 +1,290 @@
-"""A conversation in plain datagrams, over real sockets."""
+"""A channel of plain datagrams, over real sockets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from errno import ECONNREFUSED, EMSGSIZE, ENETUNREACH, EPERM
 from typing import Any
 
 import pytest
 import pytest_twisted
-from client_fakes import ClockReactor, Names, Owner
+from client_fakes import ClockReactor, FailingSocket, RecordingObserver, polled
 from client_programs import Peer
-from twisted.internet import reactor
+from client_relay import until
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock
 
 from free_port import free_port
-from udprelay.client.notices import RejectedError
-from udprelay.client.plain import PlainTalk
-from udprelay.client.talk import Said
+from name_resolver import NameResolver
+from udprelay.client.channel import OutgoingMessage, RejectedError
+from udprelay.client.plain import (
+    BATCH_INTERVAL,
+    MAX_BATCH,
+    MAX_BATCH_BYTES,
+    RETRY_DELAY,
+    PlainChannel,
+    SendQueue,
+)
 from udprelay.protocol.endpoint import MAX_PAYLOAD
 
 
-class Conversation:
-    """A conversation on a clock of its own, with real sockets."""
+class Plain:
+    """A channel on a clock of its own, with real sockets."""
 
     def __init__(self) -> None:
-        self.owner = Owner()
+        self.observer = RecordingObserver()
         self.reactor = ClockReactor()
-        self.talk: Any = None
+        self.channel: Any = None
 
-    def start(self, host: str, port: int, names: Names | None = None, **options: Any) -> None:
+    def start(
+        self, host: str, port: int, names: NameResolver | None = None, **options: Any
+    ) -> None:
         self.reactor = ClockReactor(names)
-        self.talk = PlainTalk(self.reactor, host, port, self.owner, **options)
-        Deferred.fromCoroutine(self.talk.open())
+        self.channel = PlainChannel(self.reactor, host, port, self.observer, **options)
+        Deferred.fromCoroutine(self.channel.open())
 
-    def say(self, *payloads: bytes) -> None:
+    def send(self, *payloads: bytes) -> None:
         for payload in payloads:
-            self.talk.say(Said(payload))
+            self.channel.send(OutgoingMessage(payload))
         self.reactor.advance(0)
 
     def fail(self, *errors: int) -> None:
-        """Let the next attempts to send fail."""
-        port = self.talk._link.transport
-        real, waiting = port.socket, list(errors)
+        """Let the next calls on the socket fail with these errnos."""
+        FailingSocket(self.reactor.port, *errors)
 
-        class Failing:
-            def send(self, payload: bytes) -> Any:
-                if waiting:
-                    raise OSError(waiting.pop(0), "as told")
-                return real.send(payload)
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(real, name)
-
-        port.socket = Failing()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            await deferLater(reactor, 0.001)
-
-    def told(self) -> list[tuple[str, dict[str, Any]]]:
-        return [(notice.event, dict(notice.fields)) for notice in self.owner.notices]
+    def reported(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(notice.id, dict(notice.fields)) for notice in self.observer.notices]
 
 
 @pytest.fixture
-def talk() -> Iterator[Conversation]:
-    conversation = Conversation()
-    yield conversation
-    assert conversation.talk.close().called
-    assert conversation.reactor.getDelayedCalls() == []
+def plain() -> Iterator[Plain]:
+    made = Plain()
+    yield made
+    assert made.channel.close().called
+    assert made.reactor.getDelayedCalls() == []
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_is_said_and_heard_are_payloads(talk: Conversation, peer: Peer) -> None:
-    talk.start("127.0.0.1", peer.port)
-    assert talk.owner.begun
-    talk.say(b"one", b"two")
+async def test_payloads_are_sent_and_received_unchanged(plain: Plain, peer: Peer) -> None:
+    plain.start("127.0.0.1", peer.port)
+    assert plain.observer.is_open
+    plain.send(b"one", b"two")
     assert [peer.receive(), peer.receive()] == [b"one", b"two"]
     peer.send(b"three")
-    await talk.until(lambda: bool(talk.owner.messages))
-    assert (talk.owner.payloads, talk.owner.messages[0].sender) == ([b"three"], None)
-    assert talk.owner.events == ["link.opened"]
-    assert (talk.talk.peer, talk.talk.outcome()) == (peer.address, 0)
+    await until(lambda: plain.observer.messages)
+    assert (plain.observer.payloads, plain.observer.messages[0].sender) == ([b"three"], None)
+    assert plain.observer.events == ["link.opened"]
+    assert (plain.channel.peer, plain.channel.exit_status()) == (peer.address, 0)
 
 
-def test_a_name_that_nobody_knows_ends_it(talk: Conversation) -> None:
-    talk.start("a.example", 6000, Names())
-    assert (talk.owner.status, talk.owner.events) == (2, ["peer.unresolved"])
+def test_an_unknown_name_ends_the_channel(plain: Plain) -> None:
+    plain.start("a.example", 6000, NameResolver())
+    assert (plain.observer.status, plain.observer.events) == (2, ["peer.unresolved"])
 
 
-def test_an_address_without_a_way_to_it_gives_place_to_the_next(
-    talk: Conversation, peer: Peer
-) -> None:
-    talk.start("a.example", peer.port, Names("255.255.255.255", "127.0.0.1"))
-    assert talk.owner.begun
-    talk.say(b"hello")
+def test_an_address_without_a_route_to_it_is_skipped(plain: Plain, peer: Peer) -> None:
+    plain.start("a.example", peer.port, NameResolver("255.255.255.255", "127.0.0.1"))
+    assert plain.observer.is_open
+    plain.send(b"hello")
     assert peer.receive() == b"hello"
 
 
-def test_no_address_with_a_way_to_it_ends_it(talk: Conversation) -> None:
-    talk.start("a.example", 6000, Names("255.255.255.255"))
-    assert (talk.owner.status, talk.told()) == (
+def test_no_route_to_any_address_ends_the_channel(plain: Plain) -> None:
+    plain.start("a.example", 6000, NameResolver("255.255.255.255"))
+    assert (plain.observer.status, plain.reported()) == (
         2,
         [("peer.unreachable", {"peer": "a.example:6000", "reason": "EACCES"})],
     )
 
 
-def test_closing_does_not_wait_for_the_resolver(talk: Conversation) -> None:
-    names = Names("127.0.0.1", at_once=False)
-    talk.start("a.example", 6000, names)
-    talk.talk.close()
-    assert talk.talk.resolving
+def test_closing_does_not_wait_for_the_resolver(plain: Plain) -> None:
+    names = NameResolver("127.0.0.1", at_once=False)
+    plain.start("a.example", 6000, names)
+    plain.channel.close()
+    assert plain.channel.resolving
     names.answer()
-    assert not talk.owner.begun
+    assert not plain.observer.is_open
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_empty_datagram_is_no_message(talk: Conversation, peer: Peer) -> None:
-    talk.start("127.0.0.1", peer.port)
-    talk.say(b"hello")
+async def test_an_empty_datagram_is_not_a_message(plain: Plain, peer: Peer) -> None:
+    plain.start("127.0.0.1", peer.port)
+    plain.send(b"hello")
     peer.receive()
     peer.send(b"", b"after")
-    await talk.until(lambda: bool(talk.owner.messages))
-    assert talk.owner.payloads == [b"after"]
-    assert talk.owner.events == ["link.opened", "datagram.empty"]
+    await until(lambda: plain.observer.messages)
+    assert plain.observer.payloads == [b"after"]
+    assert plain.observer.events == ["link.opened", "datagram.empty"]
 
 
-def test_keepalives_go_out_at_once_and_again(talk: Conversation, peer: Peer) -> None:
-    talk.start("127.0.0.1", peer.port, keepalive=30.0)
+def test_keepalives_are_sent_at_once_and_at_intervals(plain: Plain, peer: Peer) -> None:
+    plain.start("127.0.0.1", peer.port, keepalive=30.0)
     assert peer.receive() == b""
-    assert peer.nothing_waits()
-    talk.reactor.advance(30)
+    assert not peer.is_readable()
+    plain.reactor.advance(30)
     assert peer.receive() == b""
 
 
-def test_a_newline_is_added_where_it_is_wanted_and_counts(talk: Conversation, peer: Peer) -> None:
-    talk.start("127.0.0.1", peer.port, newline=True)
-    talk.say(b"x" * (MAX_PAYLOAD - 1))
+def test_a_newline_is_appended_on_request_and_counts_as_a_byte(plain: Plain, peer: Peer) -> None:
+    plain.start("127.0.0.1", peer.port, newline=True)
+    plain.send(b"x" * (MAX_PAYLOAD - 1))
     with pytest.raises(RejectedError, match="a message of 65508 bytes"):
-        talk.say(b"x" * MAX_PAYLOAD)
+        plain.send(b"x" * MAX_PAYLOAD)
     with pytest.raises(RejectedError, match="an empty datagram is no message"):
-        talk.say(b"")
+        plain.send(b"")
     assert peer.receive() == b"x" * (MAX_PAYLOAD - 1) + b"\n"
 
 
-def test_nobody_can_be_spoken_to_alone(talk: Conversation, peer: Peer) -> None:
-    talk.start("127.0.0.1", peer.port)
+def test_a_private_message_is_rejected(plain: Plain, peer: Peer) -> None:
+    plain.start("127.0.0.1", peer.port)
     with pytest.raises(RejectedError, match="'to' needs a session"):
-        talk.talk.say(Said(b"hello", to="bob"))
+        plain.channel.send(OutgoingMessage(b"hello", to="bob"))
 
 
-def test_while_something_waits_it_is_busy(talk: Conversation, peer: Peer) -> None:
-    talk.start("127.0.0.1", peer.port)
-    talk.talk.say(Said(b"hello"))
-    assert (talk.talk.busy, talk.talk.pending) == (True, 1)
-    talk.reactor.advance(0)
-    assert (talk.talk.busy, talk.talk.pending, talk.owner.progress) == (False, 0, 1)
+def test_a_channel_with_a_backlog_is_busy(plain: Plain, peer: Peer) -> None:
+    plain.start("127.0.0.1", peer.port)
+    plain.channel.send(OutgoingMessage(b"hello"))
+    assert (plain.channel.busy, plain.channel.pending) == (True, 1)
+    plain.reactor.advance(0)
+    assert (plain.channel.busy, plain.channel.pending, plain.observer.progress) == (False, 0, 1)
     assert peer.receive() == b"hello"
 
 
-def test_unreachable_is_told_once_and_is_the_outcome(talk: Conversation) -> None:
+def test_an_unreachable_peer_is_reported_once_and_in_the_exit_status(plain: Plain) -> None:
     port = free_port()
-    talk.start("127.0.0.1", port)
-    talk.say(*[b"lost"] * 10)
-    assert talk.told()[1:] == [
+    plain.start("127.0.0.1", port)
+    plain.send(*[b"lost"] * 10)
+    assert plain.reported()[1:] == [
         ("peer.unreachable", {"peer": f"127.0.0.1:{port}", "reason": "ECONNREFUSED"})
     ]
-    assert talk.talk.outcome() == 2
+    assert plain.channel.exit_status() == 2
 
 
-def test_a_report_that_has_not_been_met_yet_counts(talk: Conversation) -> None:
-    talk.start("127.0.0.1", free_port())
-    talk.say(b"lost")
-    assert talk.talk.outcome() == 2
+def test_a_pending_icmp_error_counts_for_the_exit_status(plain: Plain) -> None:
+    plain.start("127.0.0.1", free_port())
+    plain.send(b"lost")
+    assert plain.channel.exit_status() == 2
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_datagram_shows_that_the_peer_is_reachable_again(talk: Conversation) -> None:
+async def test_a_datagram_shows_that_the_peer_is_reachable_again(plain: Plain) -> None:
     port = free_port()
-    talk.start("127.0.0.1", port)
-    talk.say(b"lost", b"lost")
+    plain.start("127.0.0.1", port)
+    plain.send(b"lost", b"lost")
     with closing(Peer(port=port)) as peer:
-        talk.say(b"hello")
+        plain.send(b"hello")
         while peer.receive() != b"hello":
             pass
         peer.send(b"here")
-        await talk.until(lambda: bool(talk.owner.messages))
-    assert talk.owner.events == ["link.opened", "peer.unreachable", "peer.reachable"]
-    assert talk.talk.outcome() == 0
+        await until(lambda: plain.observer.messages)
+    assert plain.observer.events == ["link.opened", "peer.unreachable", "peer.reachable"]
+    assert plain.channel.exit_status() == 0
 
 
 @pytest.mark.parametrize(
     ("number", "reason", "status"),
     [(ENETUNREACH, "ENETUNREACH", 2), (EPERM, "EPERM", 2), (EMSGSIZE, "EMSGSIZE", 0)],
 )
-def test_what_can_not_be_sent_is_told_with_the_reason(
-    talk: Conversation, peer: Peer, number: int, reason: str, status: int
+def test_a_message_that_can_not_be_sent_is_reported_with_the_reason(
+    plain: Plain, peer: Peer, number: int, reason: str, status: int
 ) -> None:
-    talk.start("127.0.0.1", peer.port)
-    talk.fail(*[number] * (1 if number == EMSGSIZE else 3))
-    talk.say(b"four")
-    assert talk.told()[1:] == [
+    plain.start("127.0.0.1", peer.port)
+    plain.fail(*[number] * (1 if number == EMSGSIZE else 3))
+    plain.send(b"four")
+    assert plain.reported()[1:] == [
         ("message.unsent", {"peer": peer.address, "reason": reason, "bytes": 4})
     ]
-    assert talk.talk.outcome() == status
-    talk.say(b"sent")
+    assert plain.channel.exit_status() == status
+    plain.send(b"sent")
     assert peer.receive() == b"sent"
-    assert talk.talk.outcome() == 0
+    assert plain.channel.exit_status() == 0
 
 
-def test_a_keepalive_that_can_not_be_sent_is_not_told(talk: Conversation, peer: Peer) -> None:
-    talk.start("127.0.0.1", peer.port, keepalive=1.0)
-    talk.fail(*[ECONNREFUSED, ENETUNREACH, ENETUNREACH])
-    talk.reactor.advance(1)
-    assert talk.owner.events == ["link.opened", "peer.unreachable"]
+def test_a_keepalive_that_can_not_be_sent_is_not_reported(plain: Plain, peer: Peer) -> None:
+    plain.start("127.0.0.1", peer.port, keepalive=1.0)
+    plain.fail(*[ECONNREFUSED, ENETUNREACH, ENETUNREACH])
+    plain.reactor.advance(1)
+    assert plain.observer.events == ["link.opened", "peer.unreachable"]
 
 
 @pytest_twisted.ensureDeferred
-async def test_while_paused_nothing_is_heard(talk: Conversation, peer: Peer) -> None:
-    talk.start("127.0.0.1", peer.port)
-    talk.say(b"hello")
+async def test_a_paused_channel_receives_nothing_until_it_is_resumed(
+    plain: Plain, peer: Peer
+) -> None:
+    plain.start("127.0.0.1", peer.port)
+    plain.send(b"hello")
     peer.receive()
-    talk.talk.pause()
+    plain.channel.pause()
     peer.send(b"one")
-    await deferLater(reactor, 0.01)
-    assert talk.owner.payloads == []
-    talk.talk.resume()
-    await talk.until(lambda: talk.owner.payloads == [b"one"])
+    await polled()
+    assert plain.observer.payloads == []
+    plain.channel.resume()
+    await until(lambda: plain.observer.payloads == [b"one"])
+
+
+class Queue:
+    """A send queue on a clock, and what it transmits while the send buffer has space."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.sent: list[bytes] = []
+        self.space_left = 1_000_000
+        self.drained = 0
+        self.queue = SendQueue(self.clock, self._transmit, self._note_drained)
+
+    def add(self, *payloads: bytes) -> None:
+        for payload in payloads:
+            self.queue.add(payload)
+
+    def _transmit(self, payload: bytes) -> bool:
+        if self.space_left == 0:
+            return False
+        self.space_left -= 1
+        self.sent.append(payload)
+        return True
+
+    def _note_drained(self) -> None:
+        self.drained += 1
+
+
+def test_a_queue_sends_a_batch_in_each_turn_in_order() -> None:
+    queue = Queue()
+    payloads = [b"%d" % number for number in range(2 * MAX_BATCH + 1)]
+    queue.add(*payloads)
+    assert queue.sent == []
+    queue.clock.advance(0)
+    assert queue.sent == payloads[:MAX_BATCH]
+    queue.clock.advance(BATCH_INTERVAL)
+    assert (queue.sent, queue.drained) == (payloads[: 2 * MAX_BATCH], 0)
+    queue.clock.advance(BATCH_INTERVAL)
+    assert (queue.sent, queue.drained) == (payloads, 1)
+    assert not queue.queue
+
+
+def test_a_batch_of_large_payloads_is_limited_in_bytes() -> None:
+    queue = Queue()
+    queue.add(*[b"x" * (MAX_BATCH_BYTES // 2)] * 5)
+    queue.clock.advance(0)
+    assert len(queue.sent) == 2
+
+
+def test_after_a_full_send_buffer_the_queue_goes_on_with_the_same_payload() -> None:
+    queue = Queue()
+    queue.space_left = 1
+    queue.add(b"one", b"two", b"three")
+    queue.clock.advance(0)
+    assert queue.sent == [b"one"]
+    queue.clock.advance(RETRY_DELAY)
+    assert queue.sent == [b"one"]
+    queue.space_left = 5
+    queue.clock.advance(RETRY_DELAY)
+    assert (queue.sent, queue.drained) == ([b"one", b"two", b"three"], 1)
+
+
+def test_a_cleared_queue_sends_nothing() -> None:
+    queue = Queue()
+    queue.add(b"one")
+    queue.queue.clear()
+    assert queue.clock.getDelayedCalls() == []
+    assert not queue.queue

@@ -1,4 +1,4 @@
-"""A program can be a member under any reactor."""
+"""Members work under every reactor."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
-from client_programs import ENVIRONMENT, PATIENCE
-from client_relay import Company, RunningRelay
+from client_programs import ENVIRONMENT, TIMEOUT
+from client_relay import Members, RunningRelay
 from twisted.internet.threads import deferToThread
 
 CHILD = Path(__file__).with_name("member_child.py")
@@ -25,11 +25,11 @@ CHILD = Path(__file__).with_name("member_child.py")
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_a_relay_that_is_gone_and_back_is_found_again(reactor: str, name: str) -> None:
+async def test_a_member_reconnects_under_every_reactor(reactor: str, name: str) -> None:
     relay = RunningRelay()
     relay.change(session_timeout=2.0)
     relay.start()
-    company = Company(relay)
+    members = Members(relay)
     with subprocess.Popen(
         [sys.executable, str(CHILD), reactor, str(relay.port)],
         stdin=subprocess.PIPE,
@@ -40,26 +40,26 @@ async def test_a_relay_that_is_gone_and_back_is_found_again(reactor: str, name: 
         assert child.stdin
         assert child.stdout
 
-        async def said() -> str:
+        async def next_line() -> str:
             line: bytes = await deferToThread(child.stdout.readline)  # type: ignore[union-attr]
             return line.decode().strip()
 
         try:
-            assert [await said(), await said()] == [name, "Joined"]
-            # Nobody listens: ICMP errors come back, and must not cost the socket.
+            assert [await next_line(), await next_line()] == [name, "Joined"]
+            # The ICMP errors that come back must not close the socket.
             await relay.stop(farewell=False)
             child.stdin.write(b"hello\n")
-            assert await said() == "ContactLost"
+            assert await next_line() == "ContactLost"
             relay.start()
-            assert [await said(), await said()] == ["Joined", "Delivered"]
-            ada = await company.join("ada")
-            assert await said() == "MemberJoined"
+            assert [await next_line(), await next_line()] == ["Joined", "Delivered"]
+            ada = await members.join("ada")
+            assert await next_line() == "MemberJoined"
             await ada.send(b"good day")
-            assert await said() == "good day"
+            assert await next_line() == "good day"
             child.stdin.close()
-            assert await said() == "Closed"
-            assert await deferToThread(child.wait, PATIENCE) == 0
+            assert await next_line() == "Closed"
+            assert await deferToThread(child.wait, TIMEOUT) == 0
         finally:
             child.kill()
-    await company.leave()
+    await members.leave()
     await relay.stop()

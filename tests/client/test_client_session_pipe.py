@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_programs import CLIENT, ENVIRONMENT, PATIENCE, client
+from client_programs import CLIENT, ENVIRONMENT, TIMEOUT, client
 from client_relay_process import PASSPHRASE, TWISTD, RelayProcess
 
 from free_port import free_port
-from udprelay.session_client.sending import LARGEST_MESSAGE
+from udprelay.session_client.pieces import MAX_MESSAGE
 
 StartClient = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -51,43 +51,43 @@ def test_a_line_is_a_message_each_way(
         assert ada.stdout
         assert ada.stderr
         assert (ada.stdout.read(), ada.stderr.read()) == (b"bob: hi\n", b"")
-        assert ada.wait(PATIENCE) == 0
+        assert ada.wait(TIMEOUT) == 0
 
 
-def test_all_lines_arrive_in_order_before_it_leaves(
+def test_all_lines_are_delivered_in_order_before_the_client_leaves(
     bob: subprocess.Popen[bytes], relay: RelayProcess, room: str
 ) -> None:
-    said = b"".join(b"line %d\n" % number for number in range(3000))
-    assert client("-n", "ada", "-r", room, "-w0", relay.address, stdin=said) == (0, b"", b"")
-    assert b"".join(lines(bob, 3000)) == said.replace(b"line", b"ada: line")
+    sent = b"".join(b"line %d\n" % number for number in range(3000))
+    assert client("-n", "ada", "-r", room, "-w0", relay.address, stdin=sent) == (0, b"", b"")
+    assert b"".join(lines(bob, 3000)) == sent.replace(b"line", b"ada: line")
 
 
-def test_a_line_of_64_kib_arrives_and_a_longer_one_is_told(
+def test_a_line_of_64_kib_is_delivered_and_a_longer_one_is_reported(
     bob: subprocess.Popen[bytes], relay: RelayProcess, room: str
 ) -> None:
-    longest = b"x" * LARGEST_MESSAGE
-    said = b"one\n\n" + longest + b"x\n" + longest + b"\nlast\n"
-    assert client("-n", "ada", "-r", room, "-w0", relay.address, stdin=said) == (
+    longest = b"x" * MAX_MESSAGE
+    sent = b"one\n\n" + longest + b"x\n" + longest + b"\nlast\n"
+    assert client("-n", "ada", "-r", room, "-w0", relay.address, stdin=sent) == (
         0,
         b"",
         (
-            b"udprelay-client: line 2 not sent: an empty line is no message\n"
+            b"udprelay-client: line 2 not sent: the line is empty\n"
             b"udprelay-client: line 3 not sent: a line of 65537 bytes (at most 65536)\n"
         ),
     )
     assert lines(bob, 3) == [b"ada: one\n", b"ada: " + longest + b"\n", b"ada: last\n"]
 
 
-def test_who_is_there_and_comes_and_goes_is_told_when_asked(
+def test_verbose_reports_members_that_join_and_leave(
     bob: subprocess.Popen[bytes], relay: RelayProcess, room: str, start_client: StartClient
 ) -> None:
     ada = start_client("-v", "-n", "ada", "-r", room, relay.address)
     assert ada.stderr
-    told = [ada.stderr.readline()]
+    notices = [ada.stderr.readline()]
     bob.send_signal(signal.SIGTERM)
-    assert bob.wait(PATIENCE) == 143
-    told.append(ada.stderr.readline())
-    assert told == [
+    assert bob.wait(TIMEOUT) == 143
+    notices.append(ada.stderr.readline())
+    assert notices == [
         f"udprelay-client: in {room} as ada, with bob\n".encode(),
         b"udprelay-client: bob has left\n",
     ]
@@ -99,12 +99,12 @@ def test_a_nick_that_is_taken_is_status_3(
     assert client("-q", "-n", "Bob", "-r", room, relay.address) == (
         3,
         b"",
-        f"udprelay-client: not admitted to {room}: Somebody else has this nick;"
+        f"udprelay-client: not admitted to {room}: This nick is in use;"
         " choose another with --nick\n".encode(),
     )
 
 
-def test_without_a_wish_any_nick_will_do(relay: RelayProcess, room: str) -> None:
+def test_without_the_option_a_similar_nick_is_used(relay: RelayProcess, room: str) -> None:
     program = (
         "import getpass, sys\n"
         "getpass.getuser = lambda: 'bob'\n"
@@ -122,7 +122,7 @@ def test_without_a_wish_any_nick_will_do(relay: RelayProcess, room: str) -> None
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=ENVIRONMENT,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
         bob.kill()
@@ -130,7 +130,7 @@ def test_without_a_wish_any_nick_will_do(relay: RelayProcess, room: str) -> None
     assert done.stderr == f"udprelay-client: in {room} as bob-2, with bob\n".encode()
 
 
-def test_a_passphrase_from_a_file_or_the_environment_opens_the_room(
+def test_a_passphrase_from_a_file_or_the_environment_admits_to_the_room(
     relay: RelayProcess, start_client: StartClient, tmp_path: Path
 ) -> None:
     file = tmp_path / "passphrase"
@@ -141,36 +141,36 @@ def test_a_passphrase_from_a_file_or_the_environment_opens_the_room(
     relay.wait_for("member.joined", room="sealed")
     with_it = {**ENVIRONMENT, "UDPRELAY_PASSPHRASE": PASSPHRASE}
     ada = [*CLIENT, "-n", "ada", "-w0", *options]
-    assert subprocess.run(ada, input=b"hello", env=with_it, timeout=PATIENCE, check=True)
+    assert subprocess.run(ada, input=b"hello", env=with_it, timeout=TIMEOUT, check=True)
     messages = (json.loads(line) for line in iter(bob.stdout.readline, b""))  # type: ignore[union-attr]
-    (message,) = [next(said for said in messages if said["event"] == "message")]
+    message = next(event for event in messages if event["event"] == "message")
     assert (message["text"], message["sealed"]) == ("hello", True)
-    status, _, told = client("-n", "eve", *options)
-    assert (status, told) == (
+    status, _, errors = client("-n", "eve", *options)
+    assert (status, errors) == (
         3,
         (
-            b"udprelay-client: not admitted to sealed: The room has a passphrase;"
+            b"udprelay-client: not admitted to sealed: This room needs a passphrase;"
             b" give --passphrase-file or UDPRELAY_PASSPHRASE\n"
         ),
     )
 
 
-def test_a_passphrase_that_others_may_read_is_a_warning_and_a_wrong_one_is_refused(
+def test_a_readable_passphrase_file_is_a_warning_and_a_wrong_passphrase_is_refused(
     relay: RelayProcess, tmp_path: Path
 ) -> None:
     file = tmp_path / "passphrase"
     file.write_text("wrong")
     file.chmod(0o644)
-    status, _, told = client("-r", "sealed", "--passphrase-file", str(file), relay.address)
-    warning, refusal = told.decode().splitlines()
+    status, _, errors = client("-r", "sealed", "--passphrase-file", str(file), relay.address)
+    warning, refusal = errors.decode().splitlines()
     assert status == 3
     assert warning == (
-        f"udprelay-client: others may read the passphrase in {file}: chmod go= {file}"
+        f"udprelay-client: other users can read the passphrase in {file}; run: chmod go= {file}"
     )
     assert refusal.startswith("udprelay-client: not admitted to sealed: ")
 
 
-def test_a_passphrase_that_is_none_is_status_1(tmp_path: Path) -> None:
+def test_a_missing_passphrase_file_is_status_1(tmp_path: Path) -> None:
     missing = tmp_path / "none"
     assert client("--passphrase-file", str(missing)) == (
         1,
@@ -182,22 +182,22 @@ def test_a_passphrase_that_is_none_is_status_1(tmp_path: Path) -> None:
 def test_the_access_key_is_a_line_for_the_relays_configuration(tmp_path: Path) -> None:
     file = tmp_path / "passphrase"
     file.write_text(PASSPHRASE)
-    status, line, told = client("--access-key", "--passphrase-file", str(file))
-    assert (status, told) == (0, b"")
+    status, line, errors = client("--access-key", "--passphrase-file", str(file))
+    assert (status, errors) == (0, b"")
     config = tmp_path / "udprelay.ini"
     config.write_bytes(b"[room:sealed]\n" + line)
     config.chmod(0o600)
     check = (*TWISTD, "-n", "udprelay", "--config", str(config), "--check")
-    subprocess.run(check, cwd=tmp_path, env=ENVIRONMENT, timeout=PATIENCE, check=True)
+    subprocess.run(check, cwd=tmp_path, env=ENVIRONMENT, timeout=TIMEOUT, check=True)
 
 
-def test_the_access_key_is_asked_for_on_no_terminal_but_a_real_one() -> None:
+def test_the_passphrase_for_an_access_key_is_prompted_for_on_a_terminal_only() -> None:
     done = subprocess.run(
         [*CLIENT, "--access-key"],
         input=b"secret\nsecret\n",
         capture_output=True,
         env=ENVIRONMENT,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
         # Without a controlling terminal.
         start_new_session=True,
@@ -212,28 +212,28 @@ def test_the_access_key_is_asked_for_on_no_terminal_but_a_real_one() -> None:
     )
 
 
-def test_json_tells_all_of_messages_and_notices_and_says_to_whom(
+def test_json_messages_have_receivers_and_properties(
     relay: RelayProcess, room: str, start_client: StartClient
 ) -> None:
     bob = start_client("--json", "-n", "bob", "-r", room, relay.address)
-    said = (
+    sent = (
         b'{"text": "psst", "to": "BOB"}\n{"text": "now", "reliable": false}\n'
         b'{"base64": "/w=="}\n{"text": "to nobody", "to": "carol"}\n'
     )
     relay.wait_for("member.joined", room=room)
-    status, output, told = client(
-        "--json", "-n", "ada", "-r", room, "-w0", relay.address, stdin=said
+    status, output, errors = client(
+        "--json", "-n", "ada", "-r", room, "-w0", relay.address, stdin=sent
     )
-    assert (status, told) == (0, b"")
+    assert (status, errors) == (0, b"")
     own = events(output)
     assert [event["event"] for event in own] == ["session.joined", "line.rejected"]
-    assert own[1]["detail"] == "line 4 not sent: nobody here is called carol"
+    assert own[1]["detail"] == "line 4 not sent: no member has the nick carol"
     bob.send_signal(signal.SIGTERM)
-    heard = events(bob.communicate(timeout=PATIENCE)[0])
+    received = events(bob.communicate(timeout=TIMEOUT)[0])
     assert {"session.joined", "member.joined", "message", "member.left"} == {
-        event["event"] for event in heard
+        event["event"] for event in received
     }
-    messages = {event["text"]: event for event in heard if event["event"] == "message"}
+    messages = {event["text"]: event for event in received if event["event"] == "message"}
     assert messages.keys() == {"psst", "now", "\\xff"}
     for event in messages.values():
         assert (event["nick"], event["room"], event["sealed"]) == ("ada", room, False)
@@ -244,22 +244,22 @@ def test_json_tells_all_of_messages_and_notices_and_says_to_whom(
 
 def test_no_answer_is_status_2() -> None:
     address = f"127.0.0.1:{free_port()}"
-    status, output, told = client("-q", address, stdin=b"hello\n")
+    status, output, errors = client("-q", address, stdin=b"hello\n")
     assert (status, output) == (2, b"")
-    assert told == f"udprelay-client: nobody listens at {address}\n".encode()
+    assert errors == f"udprelay-client: no program listens at {address}\n".encode()
 
 
 def test_an_unknown_name_is_status_2() -> None:
-    told = b"udprelay-client: the name name.invalid is unknown\n"
-    assert client("-q", "name.invalid", stdin=b"hello\n") == (2, b"", told)
+    errors = b"udprelay-client: unknown host name name.invalid\n"
+    assert client("-q", "name.invalid", stdin=b"hello\n") == (2, b"", errors)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_and_the_relay_knows(
+def test_a_signal_ends_the_client_and_the_relay_knows(
     bob: subprocess.Popen[bytes], relay: RelayProcess, room: str, number: signal.Signals
 ) -> None:
     bob.send_signal(number)
-    assert bob.wait(PATIENCE) == 128 + number
+    assert bob.wait(TIMEOUT) == 128 + number
     assert relay.wait_for("member.left", room=room)["reason"] == "left"
 
 
@@ -269,15 +269,15 @@ def test_a_reader_that_is_slow_loses_nothing(
     count = 3000
     bob = start_client("-n", "bob", "-r", room, f"-c{count}", relay.address)
     relay.wait_for("member.joined", room=room)
-    said = b"".join(b"%05d" % number + b"x" * 200 + b"\n" for number in range(count))
-    # More than a pipe holds (64 KiB), and nobody reads it yet.
-    assert client("-n", "ada", "-r", room, "-w0", relay.address, stdin=said)[0] == 0
-    output, told = bob.communicate(timeout=PATIENCE)
-    assert output == b"".join(b"ada: " + line + b"\n" for line in said.splitlines())
-    assert (bob.returncode, told) == (0, b"")
+    sent = b"".join(b"%05d" % number + b"x" * 200 + b"\n" for number in range(count))
+    # More than a pipe holds (64 KiB), and the test does not read it yet.
+    assert client("-n", "ada", "-r", room, "-w0", relay.address, stdin=sent)[0] == 0
+    output, errors = bob.communicate(timeout=TIMEOUT)
+    assert output == b"".join(b"ada: " + line + b"\n" for line in sent.splitlines())
+    assert (bob.returncode, errors) == (0, b"")
 
 
-def test_it_outlives_the_relay_and_so_does_what_is_said(
+def test_clients_and_their_messages_outlive_a_restart_of_the_relay(
     tmp_path: Path, start_client: StartClient
 ) -> None:
     relay = RelayProcess(tmp_path)
@@ -290,19 +290,20 @@ def test_it_outlives_the_relay_and_so_does_what_is_said(
     ada.stdin.write(b"before\n")
     assert lines(bob) == [b"ada: before\n"]
     relay.stop()
-    lost = f"udprelay-client: no contact with {relay.address}: it stops; trying to find it again\n"
+    stops = "it is stopping; reconnecting"
+    lost = f"udprelay-client: lost contact with {relay.address}: {stops}\n"
     assert [ada.stderr.readline(), bob.stderr.readline()] == [lost.encode()] * 2
     ada.stdin.write(b"meanwhile\n")
     relay.start()
     assert lines(bob) == [b"ada: meanwhile\n"]
-    found = f"udprelay-client: in contact with {relay.address} again\n".encode()
+    found = f"udprelay-client: reconnected to {relay.address}\n".encode()
     assert [ada.stderr.readline(), bob.stderr.readline()] == [found] * 2
     ada.stdin.close()
-    assert ada.wait(PATIENCE) == 0
+    assert ada.wait(TIMEOUT) == 0
     relay.stop()
 
 
-def test_leaving_does_not_wait_for_a_relay_that_has_gone(
+def test_a_signal_ends_the_wait_for_a_relay_that_has_stopped(
     tmp_path: Path, start_client: StartClient
 ) -> None:
     relay = RelayProcess(tmp_path)
@@ -314,11 +315,7 @@ def test_leaving_does_not_wait_for_a_relay_that_has_gone(
     assert ada.stdin
     ada.stdin.write(b"lost\n")
     ada.stdin.close()
-    assert ada.stderr.readline() == (
-        b"udprelay-client: leaving as soon as 1 message has arrived\n"
-    )
+    assert ada.stderr.readline() == (b"udprelay-client: leaving when 1 message is delivered\n")
     os.kill(ada.pid, signal.SIGINT)
-    assert ada.wait(PATIENCE) == 130
-    assert ada.stderr.read() == (
-        b"udprelay-client: left without knowing whether 1 message arrived\n"
-    )
+    assert ada.wait(TIMEOUT) == 130
+    assert ada.stderr.read() == (b"udprelay-client: left before 1 message was acknowledged\n")

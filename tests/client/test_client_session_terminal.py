@@ -19,18 +19,18 @@ StartClient = Callable[..., "subprocess.Popen[bytes]"]
 Bob = subprocess.Popen[bytes]
 
 
-def say(process: Bob, text: str) -> None:
+def send(process: Bob, text: str) -> None:
     assert process.stdin
     process.stdin.write(text.encode())
 
 
-def heard(process: Bob) -> str:
+def received(process: Bob) -> str:
     assert process.stdout
     return process.stdout.readline().decode().rstrip("\n")
 
 
 class Ada:
-    """Somebody in the room, on a terminal."""
+    """A member on a terminal."""
 
     def __init__(self, terminal: TerminalProcess, room: str) -> None:
         self.terminal = terminal
@@ -54,7 +54,9 @@ def ada(start_terminal: StartTerminal, relay: RelayProcess, bob: Bob, room: str)
         found.terminal.status()
 
 
-def test_it_says_where_one_is_and_with_whom(ada: Ada, relay: RelayProcess, room: str) -> None:
+def test_the_room_and_its_members_are_shown_first(
+    ada: Ada, relay: RelayProcess, room: str
+) -> None:
     assert ada.terminal.screen.lines == [
         f"-- in {room} as ada, with bob",
         f"-- talking to {relay.address}; /help for help",
@@ -62,25 +64,25 @@ def test_it_says_where_one_is_and_with_whom(ada: Ada, relay: RelayProcess, room:
     ]
 
 
-def test_lines_pass_both_ways_with_names(ada: Ada, bob: Bob) -> None:
+def test_lines_pass_in_both_directions_with_nicks(ada: Ada, bob: Bob) -> None:
     ada.type("hello wörld 日本\r")
-    assert heard(bob) == "ada: hello wörld 日本"
+    assert received(bob) == "ada: hello wörld 日本"
     ada.see(f"{ada.prompt} hello wörld 日本")
     ada.type("half a 日本 ")
     ada.see(typed="half a 日本")
-    say(bob, "wide 日本語\n")
+    send(bob, "wide 日本語\n")
     ada.see(f"{ada.prompt} hello wörld 日本", "bob: wide 日本語", typed="half a 日本")
     assert ada.terminal.screen.cursor[1] == len(ada.prompt) + len(" half a ") + 5
     ada.type("line\r")
-    assert heard(bob) == "ada: half a 日本 line"
+    assert received(bob) == "ada: half a 日本 line"
 
 
 def test_control_characters_are_shown_as_escapes(ada: Ada, bob: Bob) -> None:
-    say(bob, "\x1b[2J\x07end\n")
+    send(bob, "\x1b[2J\x07end\n")
     ada.see(r"bob: \x1b[2J\x07end")
 
 
-def test_who_comes_and_goes_is_told(
+def test_members_that_join_and_leave_are_reported(
     ada: Ada, relay: RelayProcess, room: str, start_client: StartClient
 ) -> None:
     carol = start_client("-n", "carol", "-r", room, relay.address)
@@ -89,12 +91,12 @@ def test_who_comes_and_goes_is_told(
     ada.see("-- carol has left")
 
 
-def test_who_is_there_can_be_asked(ada: Ada) -> None:
+def test_who_lists_the_members(ada: Ada) -> None:
     ada.type("/who\r")
     ada.see(f"{ada.prompt} /who", "-- ada (you)", "-- bob")
 
 
-def test_one_can_be_spoken_to_alone_and_speak_back(
+def test_private_messages_pass_in_both_directions(
     ada: Ada, relay: RelayProcess, room: str, start_client: StartClient
 ) -> None:
     carol = start_client("--json", "-n", "carol", "-r", room, relay.address)
@@ -104,41 +106,43 @@ def test_one_can_be_spoken_to_alone_and_speak_back(
     while b'"psst"' not in (line := carol.stdout.readline()):
         pass
     assert b'"private": true' in line
-    say(carol, '{"text": "what?", "to": "ada"}\n')
+    send(carol, '{"text": "what?", "to": "ada"}\n')
     ada.see("carol (private): what?")
 
 
-def test_what_can_not_be_said_stays_to_be_edited(ada: Ada) -> None:
+def test_a_rejected_line_stays_to_be_edited(ada: Ada) -> None:
     ada.type("/msg dave hello\r")
-    ada.see("-- not sent: nobody here is called dave", typed="/msg dave hello")
+    ada.see("-- not sent: no member has the nick dave", typed="/msg dave hello")
     ada.type("\x15/msg\r")
-    ada.see("-- to whom, and what? /msg NICK TEXT", typed="/msg")
+    ada.see("-- usage: /msg NICK TEXT", typed="/msg")
 
 
-def test_a_new_nick_is_taken_and_told(ada: Ada, bob: Bob) -> None:
+def test_nick_changes_the_nick(ada: Ada, bob: Bob) -> None:
     ada.type("/nick countess\r")
     ada.see("-- you are now countess")
     ada.type("hello\r")
-    assert heard(bob) == "countess: hello"
+    assert received(bob) == "countess: hello"
     ada.see(f"{ada.prompt} hello")
     ada.type("/nick bob\r")
-    ada.see("-- no new nick: Somebody else has this nick")
+    ada.terminal.wait_until(
+        lambda lines: lines[-1] == ada.prompt and lines[-2].startswith("-- nick not changed: ")
+    )
     ada.type("/nick\r")
-    ada.see("-- you are countess; for another nick, /nick NICK")
+    ada.see("-- you are countess; to change it: /nick NICK")
 
 
-def test_another_room_is_joined_and_the_prompt_says_so(ada: Ada, room: str) -> None:
+def test_join_changes_the_room_and_the_prompt(ada: Ada, room: str) -> None:
     ada.type(f"/join {room}.other\r")
     ada.prompt = f"{room}.other>"
     ada.see(f"-- in {room}.other as ada, alone", f"-- left {room}")
     ada.type(f"/join {room}.other\r")
-    ada.see(f"-- you are in {room}.other")
+    ada.see(f"-- already in {room}.other")
     ada.type("/join no room\r")
-    told = "-- rooms have 1 to 64 letters, digits, '-', '_' and '.': /join ROOM"
-    ada.see(told, typed="/join no room")
+    error = "-- invalid room name: use 1 to 64 letters, digits, '-', '_' and '.'"
+    ada.see(error, typed="/join no room")
 
 
-def test_a_room_that_does_not_admit_one_is_no_reason_to_leave(ada: Ada) -> None:
+def test_a_refusal_of_another_room_does_not_end_the_client(ada: Ada) -> None:
     ada.type("/join sealed\r")
     ada.terminal.wait_until(
         lambda lines: (
@@ -147,10 +151,10 @@ def test_a_room_that_does_not_admit_one_is_no_reason_to_leave(ada: Ada) -> None:
     )
 
 
-def test_the_relay_can_be_asked_how_far_it_is(ada: Ada, relay: RelayProcess) -> None:
+def test_ping_shows_the_round_trip_time(ada: Ada, relay: RelayProcess) -> None:
     ada.type("/ping\r")
     answer = re.compile(
-        rf"-- {relay.address} answered in \d+\.\d ms; datagrams lost: 0, asked for again: 0,"
+        rf"-- {relay.address} answered in \d+\.\d ms; datagrams lost: 0, recovered: 0,"
     )
     ada.terminal.wait_until(lambda lines: any(map(answer.match, lines)))
 
@@ -159,14 +163,14 @@ def test_commands_rooms_and_nicks_are_completed(ada: Ada, bob: Bob, room: str) -
     ada.type("bo\t")
     ada.see(typed="bob:")
     ada.type("hi\r")
-    assert heard(bob) == "ada: bob: hi"
+    assert received(bob) == "ada: bob: hi"
     ada.see()
     ada.type("/ms\t")
     ada.see(typed="/msg")
     ada.type("b\t")
     ada.see(typed="/msg bob")
     ada.type("psst\r")
-    assert heard(bob) == "ada (private): psst"
+    assert received(bob) == "ada (private): psst"
     ada.see()
     ada.type("/jo\t")
     ada.see(typed="/join")
@@ -175,37 +179,37 @@ def test_commands_rooms_and_nicks_are_completed(ada: Ada, bob: Bob, room: str) -
 
 
 def test_nicks_have_colours_and_notices_are_dim(ada: Ada, bob: Bob) -> None:
-    say(bob, "hello\n")
+    send(bob, "hello\n")
     ada.see("bob: hello")
     assert ada.terminal.screen.colours != set()
 
 
-def test_no_colours_where_they_are_not_wanted(
+def test_no_color_switches_colours_off(
     start_terminal: StartTerminal, relay: RelayProcess, bob: Bob, room: str
 ) -> None:
     terminal = start_terminal("-n", "ada", "-r", room, relay.address, NO_COLOR="1")
     terminal.wait_for(f"{room}>")
-    say(bob, "hello\n")
+    send(bob, "hello\n")
     terminal.wait_for("bob: hello", f"{room}>")
     assert terminal.screen.colours == set()
 
 
 @pytest.mark.parametrize("keys", ["last words\r/quit\r", "last words\r\x04"])
-def test_what_was_said_just_before_leaving_arrives(ada: Ada, bob: Bob, keys: str) -> None:
+def test_lines_typed_just_before_leaving_are_delivered(ada: Ada, bob: Bob, keys: str) -> None:
     ada.type(keys)
     assert ada.terminal.status() == 0
     assert ada.terminal.modes_restored()
-    assert heard(bob) == "ada: last words"
+    assert received(bob) == "ada: last words"
 
 
-def test_being_refused_is_told_and_is_status_3(
+def test_a_refusal_is_reported_and_is_status_3(
     start_terminal: StartTerminal, relay: RelayProcess, bob: Bob, room: str
 ) -> None:
     terminal = start_terminal("-n", "bob", "-r", room, relay.address)
     assert terminal.status() == 3
-    assert "".join(terminal.screen.lines) == (
-        f"-- not admitted to {room}: Somebody else has this nick; choose another with --nick"
-    )
+    shown = "".join(terminal.screen.lines)
+    assert shown.startswith(f"-- not admitted to {room}: ")
+    assert shown.endswith("; choose another with --nick")
 
 
 def test_a_room_with_a_passphrase_can_be_joined(
@@ -223,9 +227,9 @@ def test_the_access_key_is_asked_for_twice_without_being_shown(
     start_terminal: StartTerminal,
 ) -> None:
     terminal = start_terminal("--access-key")
-    terminal.wait_for("Passphrase of the room:")
+    terminal.wait_for("Room passphrase:")
     terminal.type("secret\n")
-    terminal.wait_for("Passphrase of the room:", "The same again:")
+    terminal.wait_for("Room passphrase:", "Repeat the passphrase:")
     terminal.type("secret\n")
     assert terminal.status() == 0
     assert terminal.modes_restored()
@@ -233,9 +237,7 @@ def test_the_access_key_is_asked_for_twice_without_being_shown(
     assert re.match("access_key = [0-9a-f]{32}:[0-9a-f]{64}", "".join(terminal.screen.lines[2:]))
 
 
-def test_it_goes_on_trying_and_says_so_until_the_relay_is_there(
-    start_terminal: StartTerminal, tmp_path: Path
-) -> None:
+def test_it_retries_until_the_relay_answers(start_terminal: StartTerminal, tmp_path: Path) -> None:
     port = free_port()
     terminal = start_terminal("-n", "ada", f"127.0.0.1:{port}")
     terminal.wait_for(f"-- connecting to 127.0.0.1:{port} ...")
@@ -245,7 +247,7 @@ def test_it_goes_on_trying_and_says_so_until_the_relay_is_there(
         assert terminal.status() == 0
 
 
-def test_it_can_be_stopped_while_it_tries(start_terminal: StartTerminal) -> None:
+def test_it_can_be_interrupted_while_it_retries(start_terminal: StartTerminal) -> None:
     terminal = start_terminal("-n", "ada", f"127.0.0.1:{free_port()}")
     terminal.wait_until(lambda lines: lines)
     terminal.type("\x03")
@@ -259,7 +261,7 @@ def own_relay(tmp_path: Path) -> Iterator[RelayProcess]:
         yield process
 
 
-def test_a_relay_that_starts_anew_is_found_again_and_what_was_typed_arrives(
+def test_it_reconnects_to_a_restarted_relay_and_sends_what_was_typed(
     start_terminal: StartTerminal, start_client: StartClient, own_relay: RelayProcess
 ) -> None:
     bob = start_client("-n", "bob", own_relay.address)
@@ -267,25 +269,25 @@ def test_a_relay_that_starts_anew_is_found_again_and_what_was_typed_arrives(
     terminal = start_terminal("-n", "ada", own_relay.address)
     terminal.wait_for("lobby>")
     own_relay.stop()
-    lost = f"-- no contact with {own_relay.address}: it stops; trying to find it again"
+    lost = f"-- lost contact with {own_relay.address}: it is stopping; reconnecting"
     terminal.wait_for(lost, "lobby>")
     terminal.type("meanwhile\r")
     own_relay.start()
-    found = f"-- in contact with {own_relay.address} again"
+    found = f"-- reconnected to {own_relay.address}"
     terminal.wait_for(lost, "lobby> meanwhile", found, "lobby>")
-    assert heard(bob) == "ada: meanwhile"
+    assert received(bob) == "ada: meanwhile"
 
 
-def test_whoever_leaves_waits_for_what_is_under_way_but_not_with_control_c(
+def test_quit_waits_for_pending_messages_and_control_c_does_not(
     start_terminal: StartTerminal, own_relay: RelayProcess
 ) -> None:
     terminal = start_terminal("-n", "ada", own_relay.address)
     terminal.wait_for("lobby>")
     own_relay.stop()
-    terminal.wait_until(lambda lines: any("no contact" in line for line in lines))
+    terminal.wait_until(lambda lines: any("lost contact" in line for line in lines))
     terminal.type("lost\r/quit\r")
-    terminal.wait_for("-- leaving as soon as 1 message has arrived")
+    terminal.wait_for("-- leaving when 1 message is delivered")
     terminal.type("\x03")
     assert terminal.status() == 130
-    assert terminal.screen.lines[-1] == "^C-- left without knowing whether 1 message arrived"
+    assert terminal.screen.lines[-1] == "^C-- left before 1 message was acknowledged"
     assert terminal.modes_restored()

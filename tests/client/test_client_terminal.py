@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from client_programs import Peer
+from client_programs import TIMEOUT, Peer
 from client_terminal import TerminalProcess
 
 from free_port import free_port
@@ -22,19 +22,19 @@ def terminal(start_terminal: StartTerminal, peer: Peer) -> TerminalProcess:
     return process
 
 
-def test_it_says_whom_it_talks_to_and_how_to_get_help(
+def test_the_peer_and_the_help_command_are_shown_first(
     terminal: TerminalProcess, peer: Peer
 ) -> None:
     assert terminal.screen.lines == [f"-- talking to {peer.address}; /help for help", ">"]
 
 
-def test_a_line_typed_is_sent(terminal: TerminalProcess, peer: Peer) -> None:
+def test_a_typed_line_is_sent(terminal: TerminalProcess, peer: Peer) -> None:
     terminal.type("hello wörld 日本\r")
     assert peer.receive() == "hello wörld 日本".encode()
     terminal.wait_for("> hello wörld 日本", ">")
 
 
-def test_an_incoming_line_appears_above_the_prompt_and_what_was_typed_stays(
+def test_an_incoming_line_is_printed_above_the_prompt_and_typed_text_stays(
     terminal: TerminalProcess, peer: Peer
 ) -> None:
     terminal.type("first\r")
@@ -79,29 +79,29 @@ def test_a_resize_while_typing_loses_nothing(terminal: TerminalProcess, peer: Pe
     assert peer.receive() == typed.encode() + b"!"
 
 
-def test_help_tells_the_commands(terminal: TerminalProcess) -> None:
+def test_help_lists_the_commands(terminal: TerminalProcess) -> None:
     terminal.type("/help\r")
     terminal.wait_for(
         "> /help",
-        "-- /help    show this",
-        "-- /quit    leave (so do Ctrl-D and Ctrl-C)",
+        "-- /help    list the commands",
+        "-- /quit    leave (or press Ctrl-D or Ctrl-C)",
         "-- //text   send /text",
         ">",
     )
 
 
-def test_an_unknown_command_is_told_and_not_sent_and_two_slashes_send_one(
+def test_an_unknown_command_is_not_sent_and_two_slashes_send_one(
     terminal: TerminalProcess, peer: Peer
 ) -> None:
     terminal.type("/etc/hosts is a file\r")
     terminal.wait_for(
         "> /etc/hosts is a file",
-        "-- no command /etc/hosts here (/help); to send it, type //etc/hosts",
+        "-- unknown command /etc/hosts (/help); to send it, type //etc/hosts",
         ">",
     )
     terminal.type("//etc/hosts is a file\r")
     assert peer.receive() == b"/etc/hosts is a file"
-    assert peer.nothing_waits()
+    assert not peer.is_readable()
 
 
 @pytest.mark.parametrize("keys", ["/quit\r", "\x04", "half\x03"])
@@ -111,7 +111,7 @@ def test_quit_and_control_d_and_control_c_leave(terminal: TerminalProcess, keys:
     assert terminal.modes_restored()
 
 
-def test_what_was_said_just_before_leaving_is_sent(terminal: TerminalProcess, peer: Peer) -> None:
+def test_lines_typed_just_before_leaving_are_sent(terminal: TerminalProcess, peer: Peer) -> None:
     terminal.type("last words\r/quit\r")
     assert terminal.status() == 0
     assert peer.receive() == b"last words"
@@ -120,7 +120,7 @@ def test_what_was_said_just_before_leaving_is_sent(terminal: TerminalProcess, pe
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 )
-def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(
+def test_a_signal_ends_it_and_restores_the_terminal(
     terminal: TerminalProcess, number: signal.Signals, status: int
 ) -> None:
     terminal.type("half")
@@ -130,25 +130,25 @@ def test_a_signal_ends_it_and_leaves_the_terminal_as_it_was(
     assert terminal.modes_restored()
 
 
-def test_it_does_not_outlive_its_terminal(terminal: TerminalProcess) -> None:
+def test_it_ends_when_its_terminal_is_closed(terminal: TerminalProcess) -> None:
     terminal.hang_up()
-    assert terminal.process.wait(5) in (0, 129)
+    assert terminal.process.wait(TIMEOUT) in (0, 129)
 
 
-def test_pasted_lines_are_a_message_each(terminal: TerminalProcess, peer: Peer) -> None:
+def test_each_pasted_line_is_a_message(terminal: TerminalProcess, peer: Peer) -> None:
     terminal.paste("one\ntwo\n\nthree")
     terminal.type("\r")
     assert [peer.receive() for _ in range(3)] == [b"one", b"two", b"three"]
 
 
-def test_a_line_too_long_for_a_datagram_is_told_and_stays_to_be_edited(
+def test_a_line_too_long_for_a_datagram_stays_to_be_edited(
     terminal: TerminalProcess, peer: Peer
 ) -> None:
     terminal.paste("x" * (MAX_PAYLOAD + 1))
     terminal.type("\r")
-    told = f"-- not sent: a message of {MAX_PAYLOAD + 1} bytes (at most {MAX_PAYLOAD})"
-    # Between two prompts nobody reads what is typed as the line editor does.
-    terminal.wait_until(lambda lines: told in lines and lines[-1].startswith("xxx"))
+    shown = f"-- not sent: a message of {MAX_PAYLOAD + 1} bytes (at most {MAX_PAYLOAD})"
+    # Between two prompts the line editor does not read keys.
+    terminal.wait_until(lambda lines: shown in lines and lines[-1].startswith("xxx"))
     terminal.type("\x7f\r")
     assert peer.receive() == b"x" * MAX_PAYLOAD
 
@@ -158,30 +158,30 @@ def test_bytes_that_are_not_utf_8_are_sent_as_typed(terminal: TerminalProcess, p
     assert peer.receive() == b"\xe9t\xe9"
 
 
-def test_nobody_listening_is_told_once_and_so_is_the_return(
+def test_an_unreachable_peer_and_its_return_are_reported_once(
     start_terminal: StartTerminal,
 ) -> None:
     port = free_port()
     terminal = start_terminal("--plain", f"127.0.0.1:{port}")
     terminal.ready()
     terminal.type("one\r")
-    terminal.wait_for("> one", f"-- nobody listens at 127.0.0.1:{port}", ">")
+    terminal.wait_for("> one", f"-- no program listens at 127.0.0.1:{port}", ">")
     terminal.type("two\r")
     terminal.wait_for("> two", ">")
     with closing(Peer(port=port)) as peer:
         terminal.type("three\r")
         while peer.receive() != b"three":
-            pass  # "two" may have been on its way
+            pass  # "two" may arrive, too
         peer.send(b"here again")
         lines = terminal.wait_for(
             "> three", f"-- 127.0.0.1:{port} is reachable again", "here again", ">"
         )
-    assert sum("nobody" in line for line in lines) == 1
+    assert sum("no program" in line for line in lines) == 1
     terminal.type("/quit\r")
     assert terminal.status() == 0
 
 
-def test_history_is_kept_for_its_owner_alone_and_found_again(
+def test_the_history_is_private_and_used_in_the_next_run(
     start_terminal: StartTerminal, peer: Peer, tmp_path: Path
 ) -> None:
     for keys in ("remember me\r", "\x1b[A\r"):
@@ -196,12 +196,12 @@ def test_history_is_kept_for_its_owner_alone_and_found_again(
     assert oct(kept.parent.stat().st_mode & 0o777) == "0o700"
 
 
-def test_without_a_place_for_history_it_works_and_says_so_when_asked(
+def test_without_a_history_file_it_works_and_verbose_reports_it(
     start_terminal: StartTerminal, peer: Peer
 ) -> None:
     terminal = start_terminal("--plain", "-v", peer.address, XDG_STATE_HOME="/dev/null/state")
     terminal.ready()
-    assert "-- no history is kept in /dev/null/state/udprelay/history: Not a directory" in (
+    assert "-- cannot save the history in /dev/null/state/udprelay/history: Not a directory" in (
         terminal.screen.lines
     )
     terminal.type("hello\r")
@@ -210,7 +210,7 @@ def test_without_a_place_for_history_it_works_and_says_so_when_asked(
     assert peer.receive() == b"hello!"
 
 
-def test_no_colours_where_they_are_not_wanted(start_terminal: StartTerminal, peer: Peer) -> None:
+def test_no_color_switches_colours_off(start_terminal: StartTerminal, peer: Peer) -> None:
     terminal = start_terminal("--plain", peer.address, NO_COLOR="1")
     terminal.ready()
     terminal.type("/nothing\r/help\r\x03")
@@ -218,9 +218,7 @@ def test_no_colours_where_they_are_not_wanted(start_terminal: StartTerminal, pee
     assert terminal.screen.colours == set()
 
 
-def test_it_leaves_after_the_wanted_number_of_messages(
-    start_terminal: StartTerminal, peer: Peer
-) -> None:
+def test_it_leaves_after_count_messages(start_terminal: StartTerminal, peer: Peer) -> None:
     terminal = start_terminal("--plain", "-c", "2", peer.address)
     terminal.ready()
     terminal.type("go\r")
@@ -234,15 +232,13 @@ def test_it_leaves_after_the_wanted_number_of_messages(
     ]
 
 
-def test_an_unknown_name_is_told_before_there_is_a_prompt(start_terminal: StartTerminal) -> None:
+def test_an_unknown_name_ends_it_before_the_prompt(start_terminal: StartTerminal) -> None:
     terminal = start_terminal("--plain", "-q", "name.invalid")
     assert terminal.status() == 2
-    assert terminal.screen.lines == ["-- the name name.invalid is unknown"]
+    assert terminal.screen.lines == ["-- unknown host name name.invalid"]
 
 
-def test_a_terminal_that_can_not_edit_lines_gets_plain_ones(
-    start_terminal: StartTerminal, peer: Peer
-) -> None:
+def test_a_dumb_terminal_is_used_like_a_pipe(start_terminal: StartTerminal, peer: Peer) -> None:
     terminal = start_terminal("--plain", "-w", "0", peer.address, TERM="dumb")
     terminal.type("hello\n")
     assert peer.receive() == b"hello"

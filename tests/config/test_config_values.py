@@ -1,4 +1,4 @@
-"""Option values as people write them, and what is said about those that are none."""
+"""Option values: valid ones are read, invalid ones refused."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ colour = values.one_of(Colour)
         (values.anything, "50 % of # it", "50 % of # it"),
     ],
 )
-def test_is_read(read: Callable[[str], Any], text: str, value: object) -> None:
+def test_valid_value_is_read(read: Callable[[str], Any], text: str, value: object) -> None:
     found = read(text)
     assert found == value
     assert type(found) is type(value)
@@ -154,7 +154,7 @@ def test_is_read(read: Callable[[str], Any], text: str, value: object) -> None:
         ),
     ],
 )
-def test_is_refused_with_what_would_be_valid(
+def test_invalid_value_is_refused_with_what_is_valid(
     read: Callable[[str], object], texts: list[str], why: str
 ) -> None:
     for text in texts:
@@ -167,14 +167,14 @@ def test_is_refused_with_what_would_be_valid(
     ("read", "text", "words"),
     [
         (values.networks, "10.0.0.0/8, 10.0.0.1/8", ["'10.0.0.1/8'", "host bits", "10.0.0.0/8"]),
-        (values.networks, "everywhere", ["'everywhere'", "no network"]),
+        (values.networks, "everywhere", ["'everywhere'", "not a network"]),
         (values.networks, "10.0.0.0/33", ["'10.0.0.0/33'"]),
         (values.host_ports, "a:1, b", ["'b' has no port"]),
         (values.host_ports, "a:1, b:x", ["'x' is not a port"]),
-        (values.host_ports, "a:1, b:2, a:1", ["same target twice"]),
+        (values.host_ports, "a:1, b:2, a:1", ["duplicate target"]),
     ],
 )
-def test_of_a_list_the_wrong_item_is_named(
+def test_invalid_item_of_a_list_is_named(
     read: Callable[[str], object], text: str, words: list[str]
 ) -> None:
     with pytest.raises(ValueError, match=r".") as error:
@@ -196,12 +196,12 @@ def test_of_a_list_the_wrong_item_is_named(
         (1.5, "1.5s"),
     ],
 )
-def test_a_duration_is_shown_in_the_largest_unit_that_fits(seconds: float, text: str) -> None:
+def test_duration_is_formatted_in_the_largest_unit(seconds: float, text: str) -> None:
     assert values.show_duration(seconds) == text
 
 
 @given(st.integers(1, 10**6))
-def test_a_duration_that_is_shown_can_be_read(seconds: int) -> None:
+def test_formatted_duration_is_read(seconds: int) -> None:
     assert values.duration(0, 10**6)(values.show_duration(seconds)) == seconds
 
 

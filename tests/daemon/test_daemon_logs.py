@@ -1,4 +1,4 @@
-"""What the log looks like, for people and for machines, and that none of it is lost."""
+"""The log: its formats, its file, and what it contains."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from twisted.logger import Logger, LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogLevel,
+    formatEvent,
+    globalLogPublisher,
+)
 from twisted.python.failure import Failure
 
 from udprelay.config import LogFormat, LogRules
@@ -41,7 +47,7 @@ class TestJSON:
         line = json.loads(json_line(stopped, "info", TIME))
         assert line.items() >= stopped.fields().items()
 
-    def test_a_time_on_the_second_has_microseconds_too(self) -> None:
+    def test_the_time_always_has_microseconds(self) -> None:
         line = json.loads(json_line(events.RelayStopping(), "info", 0.0))
         assert line["time"] == "1970-01-01T00:00:00.000000Z"
 
@@ -53,7 +59,7 @@ class TestText:
             "guest-1 (plain 10.0.0.1:5000) joined lobby\n"
         )
 
-    def test_a_traceback_is_below_it_and_indented(self) -> None:
+    def test_a_traceback_follows_indented(self) -> None:
         event = events.Diagnostic(source="x", message="failed", traceback="one\n  two\x1b\n")
         assert text_line(event, "error", TIME).split("\n")[1:] == [
             "    one",
@@ -66,7 +72,7 @@ NASTY = "\x1b[2J \x07 \r\n \x7f \x9b \u202e \u2028 \ud800"
 
 
 @pytest.mark.parametrize("line", [text_line, json_line])
-def test_nothing_that_peers_say_steers_a_terminal(line: Callable[..., str]) -> None:
+def test_texts_of_peers_are_printable(line: Callable[..., str]) -> None:
     relayed = events.DatagramRelayed(
         room="lobby", member="guest-1", address="10.0.0.1:5000", bytes=9, payload=NASTY
     )
@@ -77,7 +83,7 @@ def test_nothing_that_peers_say_steers_a_terminal(line: Callable[..., str]) -> N
         assert text[:-1].isprintable()
 
 
-def test_json_gives_back_exactly_what_was_said() -> None:
+def test_json_preserves_texts() -> None:
     event = events.Diagnostic(source="x", message=NASTY, traceback="")
     assert json.loads(json_line(event, "warn", TIME))["message"] == NASTY
 
@@ -115,13 +121,13 @@ class TestEvents:
         written = published(JOINED)
         assert written.items() >= {"event": "member.joined", "level": "info"}.items()
 
-    def test_have_their_own_level(self, published: Callable[..., dict[str, Any]]) -> None:
+    def test_keep_their_level(self, published: Callable[..., dict[str, Any]]) -> None:
         written = published(
             events.MemberRejected(room="lobby", address="a", listener="main", reason="kicked")
         )
         assert written["level"] == "warn"
 
-    def test_an_error_is_one(
+    def test_an_error_is_logged_as_an_error(
         self, published: Callable[..., dict[str, Any]], logged_errors: list[str]
     ) -> None:
         written = published(
@@ -130,17 +136,18 @@ class TestEvents:
         assert written["level"] == "error"
         logged_errors.clear()
 
-    def test_are_readable_in_a_log_of_twisteds_own(self) -> None:
-        seen: list[Any] = []
-        globalLogPublisher.addObserver(seen.append)
+    def test_are_readable_in_twisteds_own_log(self) -> None:
+        seen: list[LogEvent] = []
+        note = cast(ILogObserver, seen.append)
+        globalLogPublisher.addObserver(note)
         EventLog().publish(JOINED)
-        globalLogPublisher.removeObserver(seen.append)
+        globalLogPublisher.removeObserver(note)
         text = "member.joined: guest-1 (plain 10.0.0.1:5000) joined lobby"
         assert formatEvent(seen[-1]) == text
 
 
-class TestWhatOthersLog:
-    def test_information_is_left_out(self, log: Log) -> None:
+class TestOtherSources:
+    def test_information_is_not_logged(self, log: Log) -> None:
         log.logger.debug("starting factory")
         log.logger.info("starting factory")
         assert log.written() == []
@@ -175,15 +182,15 @@ class TestWhatOthersLog:
         assert "Traceback" in written["traceback"]
         assert "ValueError: why" in written["traceback"]
 
-    def test_what_names_no_source_has_none(self, log: Log) -> None:
+    def test_an_entry_without_a_source_has_an_empty_one(self, log: Log) -> None:
         log.observer({"log_level": LogLevel.warn, "log_time": TIME, "log_format": "x"})
         assert log.written()[0]["source"] == ""
 
-    def test_what_has_no_level_is_information(self, log: Log) -> None:
+    def test_an_entry_without_a_level_is_information(self, log: Log) -> None:
         log.observer({"log_time": TIME, "log_format": "x"})
         assert log.written() == []
 
-    def test_one_that_cannot_be_formatted_is_logged_all_the_same(self, log: Log) -> None:
+    def test_an_entry_that_cannot_be_formatted_is_logged(self, log: Log) -> None:
         log.observer(
             {
                 "log_level": LogLevel.critical,
@@ -195,67 +202,62 @@ class TestWhatOthersLog:
         assert "why" in log.written()[0]["message"]
 
 
-@contextmanager
-def opened(path: Path, **options: Any) -> Iterator[EventObserver]:
-    opened = observer(LogRules(file=str(path), **options))
-    with closing(opened._write.__self__):
-        yield opened
-
-
 def write(log: EventObserver, event: events.Event = JOINED) -> None:
     log({"log_level": LogLevel.info, "log_time": TIME, "udprelay": event})
 
 
+# The relay keeps its log open until the process ends.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 class TestFile:
-    def test_it_gets_the_lines_and_standard_output_none(
+    def test_it_gets_the_lines_in_place_of_standard_output(
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
         path = tmp_path / "relay.log"
-        with opened(path) as log:
-            write(log)
+        log = observer(LogRules(file=str(path)))
+        write(log)
         assert path.read_text("utf-8") == text_line(JOINED, "info", TIME)
         assert capfd.readouterr().out == ""
 
     def test_it_is_in_the_configured_format(self, tmp_path: Path) -> None:
         path = tmp_path / "relay.log"
-        with opened(path, format=LogFormat.JSON) as log:
-            write(log)
+        log = observer(LogRules(file=str(path), format=LogFormat.JSON))
+        write(log)
         assert json.loads(path.read_text("utf-8"))["event"] == "member.joined"
 
-    def test_others_cannot_read_it(self, tmp_path: Path) -> None:
+    def test_other_users_cannot_read_it(self, tmp_path: Path) -> None:
         path = tmp_path / "relay.log"
-        with opened(path):
-            assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        observer(LogRules(file=str(path)))
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
-    def test_an_existing_one_is_continued(self, tmp_path: Path) -> None:
+    def test_lines_are_appended_to_an_existing_file(self, tmp_path: Path) -> None:
         path = tmp_path / "relay.log"
         path.write_text("before\n")
-        with opened(path) as log:
-            write(log)
+        log = observer(LogRules(file=str(path)))
+        write(log)
         assert path.read_text("utf-8").startswith("before\n2026")
 
-    def test_a_large_one_is_put_aside_and_so_many_are_kept(self, tmp_path: Path) -> None:
+    def test_a_large_file_is_rotated_and_old_ones_deleted(self, tmp_path: Path) -> None:
         path = tmp_path / "relay.log"
-        with opened(path, rotate_size=10, rotate_keep=2) as log:
-            for _ in range(6):
-                write(log)
+        log = observer(LogRules(file=str(path), rotate_size=10, rotate_keep=2))
+        for _ in range(6):
+            write(log)
         files = sorted(tmp_path.iterdir())
         assert [file.name for file in files] == ["relay.log", "relay.log.1", "relay.log.2"]
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o640}
 
-    def test_with_a_size_of_zero_it_never_is(self, tmp_path: Path) -> None:
-        with opened(tmp_path / "relay.log", rotate_size=0) as log:
-            for _ in range(6):
-                write(log)
+    def test_with_a_size_of_zero_it_is_not_rotated(self, tmp_path: Path) -> None:
+        log = observer(LogRules(file=str(tmp_path / "relay.log"), rotate_size=0))
+        for _ in range(6):
+            write(log)
         assert len(list(tmp_path.iterdir())) == 1
 
-    def test_one_that_cannot_be_opened_is_an_error_at_once(self, tmp_path: Path) -> None:
+    def test_a_file_that_cannot_be_opened_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             observer(LogRules(file=str(tmp_path / "missing" / "relay.log")))
 
 
 class TestStandardOutput:
-    def test_is_where_the_log_is_without_a_file(self, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_has_the_log_without_a_file(self, capfd: pytest.CaptureFixture[str]) -> None:
         write(observer(LogRules()))
         assert capfd.readouterr().out == text_line(JOINED, "info", TIME)
 

@@ -1,4 +1,4 @@
-"""The command line of ``twistd udprelay``, and the service that it comes to."""
+"""The command line of ``twistd udprelay`` and its service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from udprelay.tap import Options, makeService
 def parsed(*arguments: str, **twistd: Any) -> Options:
     options = Options()
     if twistd:
-        options.parent = twistd
+        options.parent = usage.Options()
+        options.parent.update(twistd)
     options.parseOptions(list(arguments))
     return options
 
@@ -34,14 +35,15 @@ def ended(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
     with pytest.raises(SystemExit) as end:
         parsed(*arguments)
     printed = capfd.readouterr()
+    assert isinstance(end.value.code, int)
     return end.value.code, printed.out, printed.err
 
 
 class TestFlags:
-    def test_without_any_there_are_the_defaults(self) -> None:
+    def test_without_flags_there_are_the_defaults(self) -> None:
         assert parsed().config == Config()
 
-    def test_all_of_them(self, tmp_path: Path) -> None:
+    def test_all_flags(self, tmp_path: Path) -> None:
         file = tmp_path / "relay.ini"
         file.write_text("[listener:main]\nport = 1\nroom = attic\n[room:attic]\n")
         flags = "--port 7000 --interface ::1 --room cellar --log-format json --console --config"
@@ -52,7 +54,7 @@ class TestFlags:
         assert config.log == LogRules(format=LogFormat.JSON)
         assert config.console
 
-    def test_short_ones(self, tmp_path: Path) -> None:
+    def test_short_flags(self, tmp_path: Path) -> None:
         file = tmp_path / "relay.ini"
         file.write_text("")
         config = parsed("-p", "0", "-i", "127.0.0.1", "-c", str(file)).config
@@ -60,7 +62,7 @@ class TestFlags:
         assert config == Config(RelayRules(listeners={"main": main}))
 
     @pytest.mark.parametrize("arguments", [["--colour"], ["--port"], ["stray"]])
-    def test_what_is_none_ends_with_status_1_and_says_where_help_is(
+    def test_invalid_flags_end_with_status_1_and_a_hint(
         self, capfd: pytest.CaptureFixture[str], arguments: list[str]
     ) -> None:
         status, out, err = ended(capfd, *arguments)
@@ -73,14 +75,14 @@ class TestFlags:
     def test_version(self, capfd: pytest.CaptureFixture[str]) -> None:
         assert ended(capfd, "--version") == (0, f"udprelay {__version__}\n", "")
 
-    def test_help_lists_them_all(self, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_help_lists_all_flags(self, capfd: pytest.CaptureFixture[str]) -> None:
         status, out, _ = ended(capfd, "--help")
         assert status == 0
         flags = [option[0] for option in [*Options.optParameters, *Options.optFlags]]
         assert len(flags) == 7
         assert all(f"--{flag}" in out for flag in [*flags, "version", "help"])
 
-    def test_each_is_explained(self) -> None:
+    def test_each_flag_has_a_description(self) -> None:
         assert all(option[-1] for option in [*Options.optParameters, *Options.optFlags])
 
     def test_shells_can_complete_them(self) -> None:
@@ -88,7 +90,7 @@ class TestFlags:
 
 
 class TestMistakes:
-    def test_every_one_is_a_line_on_standard_error_and_the_status_is_1(
+    def test_each_is_a_line_on_standard_error_and_the_status_is_1(
         self, capfd: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         file = tmp_path / "relay.ini"
@@ -102,7 +104,7 @@ class TestMistakes:
             ["udprelay", f"{file}:4"],
         ]
 
-    def test_a_file_that_is_not_there_is_one(
+    def test_a_missing_file_is_a_mistake(
         self, capfd: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         file = tmp_path / "missing.ini"
@@ -110,7 +112,7 @@ class TestMistakes:
         assert status == 1
         assert err == f"udprelay: {file}: cannot be read: No such file or directory\n"
 
-    def test_a_log_that_cannot_be_opened_is_one(
+    def test_a_log_that_cannot_be_opened_is_a_mistake(
         self, capfd: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         file, log = tmp_path / "relay.ini", tmp_path / "missing" / "relay.log"
@@ -125,7 +127,7 @@ class TestMistakes:
 
 
 class TestCheck:
-    def test_prints_what_would_be_run_and_ends_with_status_0(
+    def test_prints_the_summary_and_ends_with_status_0(
         self, capfd: pytest.CaptureFixture[str]
     ) -> None:
         status, out, err = ended(capfd, "--check", "--port", "7000", "--console")
@@ -137,7 +139,7 @@ class TestCheck:
             "console: room lobby",
         ]
 
-    def test_or_what_is_wrong_and_ends_with_status_1(
+    def test_prints_mistakes_and_ends_with_status_1(
         self, capfd: pytest.CaptureFixture[str]
     ) -> None:
         status, out, err = ended(capfd, "--check", "--port", "x")
@@ -152,7 +154,7 @@ class TestCheck:
 
 
 class TestService:
-    def test_is_one_that_twistd_can_run(self) -> None:
+    def test_is_a_service_of_twisted(self) -> None:
         service = makeService(parsed())
         assert verifyObject(IService, service)
         assert service.name == "udprelay"
@@ -164,21 +166,22 @@ class TestService:
         assert isinstance(application.getComponent(ILogObserver), EventObserver)
 
     @pytest.mark.parametrize("twistd", [{"logfile": "x.log"}, {"syslog": True}])
-    def test_unless_twistd_was_told_where_to_log(self, twistd: dict[str, Any]) -> None:
+    def test_twistd_options_for_the_log_take_precedence(self, twistd: dict[str, Any]) -> None:
         application = Application("udprelay")
         makeService(parsed(**twistd)).setServiceParent(application)
         assert application.getComponent(ILogObserver) is None
 
+    # The relay keeps its log open until the process ends.
+    @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
     def test_a_daemon_logs_to_a_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        service = makeService(parsed(nodaemon=False))
-        service._observer._write.__self__.close()
+        makeService(parsed(nodaemon=False))
         assert [file.name for file in tmp_path.iterdir()] == ["twistd.log"]
 
-    def test_making_it_chooses_no_reactor_and_opens_no_socket(self) -> None:
-        """So that ``twistd --reactor`` works, and a mistake is found before anything is bound."""
+    def test_making_it_installs_no_reactor_and_opens_no_socket(self) -> None:
+        """``twistd --reactor`` has its effect, and mistakes are found before a socket is bound."""
         program = """
 import json, os, sys
 from udprelay.tap import Options, makeService
@@ -194,5 +197,5 @@ print(json.dumps([before == after, "twisted.internet.reactor" in sys.modules]))
         )
         assert json.loads(run.stdout) == [True, False]
 
-    def test_stopping_one_that_never_ran_does_nothing(self) -> None:
+    def test_stopping_before_starting_does_nothing(self) -> None:
         assert makeService(parsed()).stopService() is None

@@ -1,4 +1,4 @@
-"""What the documentation says, for tests that hold it to the code."""
+"""Parts of the documentation, for tests that compare it with the code."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def literal_blocks(page: Path) -> list[str]:
 
 
 def section(page: Path, title: str) -> str:
-    """Return what stands below a heading, up to the next one of any level."""
+    """Return the text between a heading and the next one of any level."""
     parts = re.split(r"(?m)^(\S.*)\n(?:-+|=+|~+)\n", text(page))
     headings = dict(zip(parts[1::2], parts[2::2], strict=True))
     return headings[title]
 
 
 def rows(part: str) -> list[list[str]]:
-    """Return the rows of the simple tables in a text, the lines of each joined."""
+    """Return the rows of the simple tables in a text, as cells."""
     found: list[list[str]] = []
     columns: list[slice] = []
     for line in part.splitlines():
@@ -65,13 +65,13 @@ def rows(part: str) -> list[list[str]]:
 
 
 def names(cell: str) -> list[str]:
-    """Return what is in double backquotes."""
+    """Return the texts in double backquotes."""
     return re.findall("``(.+?)``", cell)
 
 
 @contextmanager
 def relay(*flags: str, cwd: Path) -> Iterator[tuple[int, Iterator[dict[str, Any]]]]:
-    """Run a relay on a free port; give its port and the events that follow."""
+    """Run a relay on a free port; yield its port and its later events."""
     command = (*TWISTD, "-n", "--pidfile=", "udprelay", "-p", "0", "--log-format", "json")
     with subprocess.Popen((*command, *flags), cwd=cwd, stdout=subprocess.PIPE) as process:
         try:
@@ -83,4 +83,4 @@ def relay(*flags: str, cwd: Path) -> Iterator[tuple[int, Iterator[dict[str, Any]
 
 
 def wait_for(event: str, events: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    return next(said for said in events if said["event"] == event)
+    return next(found for found in events if found["event"] == event)

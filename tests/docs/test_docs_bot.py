@@ -1,4 +1,4 @@
-"""The example in the documentation of the client does what it says."""
+"""The bot in the documentation of the client works as described."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_it_is_short() -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_it_greets_and_tells_the_time(tmp_path: Path) -> None:
+async def test_it_greets_new_members_and_reports_the_time(tmp_path: Path) -> None:
     with relay(cwd=tmp_path) as (port, events):
         command = (sys.executable, str(BOT), "127.0.0.1", str(port))
         with subprocess.Popen(command, stdout=subprocess.PIPE) as bot:
@@ -37,17 +37,17 @@ async def test_it_greets_and_tells_the_time(tmp_path: Path) -> None:
 
                 ada = await join(reactor, "127.0.0.1", port, nick="ada", received=received)
                 assert (await greeted).payload == b"Welcome, ada!"
-                told: Deferred[Received] = Deferred()
-                waiting[0] = told
+                answered: Deferred[Received] = Deferred()
+                waiting[0] = answered
                 await ada.send(b"!time")
-                assert (await told).payload.startswith(b"It is ")
-                alone: Deferred[Received] = Deferred()
-                waiting[0] = alone
+                assert (await answered).payload.startswith(b"It is ")
+                private: Deferred[Received] = Deferred()
+                waiting[0] = private
                 (number,) = set(ada.members) - {ada.number}
                 await ada.send_private(number, b"!time")
-                assert (await alone).private
+                assert (await private).private
                 await ada.leave()
-                said = await deferToThread(bot.stdout.readline)
-                assert said == b"in lobby as bot\n"
+                line = await deferToThread(bot.stdout.readline)
+                assert line == b"in lobby as bot\n"
             finally:
                 bot.kill()

@@ -1,4 +1,4 @@
-"""Flags, commands, statuses and forms in the documentation are those that there are."""
+"""The documented flags, commands, statuses and notices are those of the code."""
 
 from __future__ import annotations
 
@@ -8,29 +8,33 @@ import re
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any, cast, get_args
 
+import attrs
 import pytest
 from docs_sources import DOCS, README, literal_blocks, names, rows, section, text
 
 from udprelay import client, console
 from udprelay.client import (
-    bridge_counts,
     bridge_members,
     bridge_notices,
-    bridge_port,
+    bridge_socket,
     notices,
     room_notices,
 )
+from udprelay.client.channel import IncomingMessage, OutgoingMessage, Sender
 from udprelay.client.commands import Command
 from udprelay.client.formats import JSONFormat
-from udprelay.client.notices import Volume
+from udprelay.client.notices import Level, Notice
 from udprelay.client.options import parse
-from udprelay.client.talk import Heard, Said, Sender
+from udprelay.client.room_channel import RoomChannel
 from udprelay.client.terminal_commands import RoomCommands
-from udprelay.protocol.wire.header import DOWN_DATA, UP_DATA
+from udprelay.protocol.wire.header import DOWN_PAYLOAD_OFFSET, UP_PAYLOAD_OFFSET
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.challenge import challenge, is_challenge
 from udprelay.relay.rules import ListenerRules
-from udprelay.session_client.sending import LARGEST_UNRELIABLE, LARGEST_UNRELIABLE_PRIVATE
+from udprelay.session_client import events
+from udprelay.session_client.message_sender import MAX_UNRELIABLE, MAX_UNRELIABLE_PRIVATE
 from udprelay.tap import Options
 
 RELAY, CLIENT, BRIDGE = (DOCS / f"{name}.rst" for name in ("relay", "client", "bridge"))
@@ -75,9 +79,11 @@ def test_commands_of_the_console() -> None:
 
 
 def test_forms_of_the_challenge() -> None:
-    documented = {}
+    documented: dict[int, tuple[str, int] | None] = {}
     for sizes, form, length in rows(section(RELAY, "The challenge"))[1:]:
-        first, last = re.fullmatch(r"(\d+)(?: (?:to|or) (\d+|more))?", sizes).groups()
+        found = re.fullmatch(r"(\d+)(?: (?:to|or) (\d+|more))?", sizes)
+        assert found is not None
+        first, last = found.groups()
         for size in range(int(first), 65508 if last == "more" else int(last) + 1):
             documented[size] = (names(form)[0], int(length)) if form != "none" else None
     assert documented.keys() == set(range(65508))
@@ -89,8 +95,8 @@ def test_forms_of_the_challenge() -> None:
 
 def test_challenge_of_the_transcript() -> None:
     (transcript,) = (b for b in literal_blocks(README) if CODE in b)
-    _, said, answer, code, _ = transcript.splitlines()
-    assert challenge(CODE, len(said) + 1) == f"{answer}\n".encode()
+    _, typed, answer, code, _ = transcript.splitlines()
+    assert challenge(CODE, len(typed) + 1) == f"{answer}\n".encode()
     assert is_challenge(answer.encode())
     assert code == CODE
 
@@ -112,40 +118,76 @@ def test_exit_statuses_of_the_client(capsys: pytest.CaptureFixture[str]) -> None
 def test_commands_of_the_client() -> None:
     (transcript,) = (b for b in literal_blocks(CLIENT) if "/quit" in b)
     shown = [line for line in transcript.splitlines() if re.match("-- /", line)]
-    told: list[str] = []
-    RoomCommands(SimpleNamespace(), lambda _: True, told.append).run(Command("help"))
-    assert shown == [f"-- {line}" for line in told]
+    printed: list[str] = []
+    channel = cast(RoomChannel, SimpleNamespace())
+    RoomCommands(channel, lambda _: True, printed.append).run(Command("help"))
+    assert shown == [f"-- {line}" for line in printed]
 
 
-def notices_made(*modules: ModuleType) -> dict[str, set[str]]:
-    """Make one of each notice of some modules; return their fields by their ids."""
-    samples = {
+MEMBER: Any = SimpleNamespace(
+    relay="192.0.2.1:6000",
+    room="lobby",
+    nick="ada",
+    number=1,
+    sealed=True,
+    payload=lambda message: b"hello",
+    statistics=SimpleNamespace(lost=1, repaired=2, repeated=3),
+)
+
+
+def notices_made(*modules: ModuleType) -> list[Notice]:
+    """Return a notice from each public function of the modules that makes one."""
+    samples: dict[str, Any] = {
+        "Member": MEMBER,
         "OSError": ConnectionRefusedError(111, "Connection refused"),
-        "RejectedError": notices.RejectedError("invalid", "it is", 1),
         "Sequence[str]": ["bob"],
-        "bytes | None": b"hello",
         "int": 1,
         "float": 1.5,
         "bool": True,
     }
-    found: dict[str, set[str]] = {}
+    made = []
     for module in modules:
-        for _, make in inspect.getmembers(module, inspect.isfunction):
+        for name, make in inspect.getmembers(module, inspect.isfunction):
             signature = inspect.signature(make)
-            if make.__module__ == module.__name__ and signature.return_annotation == "Notice":
+            if make.__module__ != module.__name__ or name.startswith("_"):
+                continue
+            if signature.return_annotation == "Notice":
                 required = [p for p in signature.parameters.values() if p.default is p.empty]
-                made = make(*(samples.get(p.annotation, "lost") for p in required))
-                fields = found.setdefault(made.event, set(made.fields))
-                assert fields == set(made.fields)
-    return found
+                made.append(make(*(samples.get(p.annotation, "lost") for p in required)))
+    return made
+
+
+def notices_of_events() -> list[Notice]:
+    """Return the notices of one event of each kind, and of a nick change of another member."""
+    samples = {
+        "int": 1,
+        "float": 1.5,
+        "bool": True,
+        "bytes": b"hello",
+        "MemberKind": MemberKind.SESSION,
+    }
+    found: list[events.Event] = [events.NickChanged(2, "bob", "robert", own=False)]
+    for kind in get_args(events.Event):
+        fields = (samples.get(str(field.type), "text") for field in attrs.fields(kind))
+        found.append(kind(*fields))
+    notices_found = (room_notices.notice_of(event, MEMBER) for event in found)
+    return [notice for notice in notices_found if notice is not None]
+
+
+def fields_by_id(found: list[Notice]) -> dict[str, set[str]]:
+    fields: dict[str, set[str]] = {}
+    for notice in found:
+        assert fields.setdefault(notice.id, set(notice.fields)) == set(notice.fields)
+    return fields
 
 
 def test_notices_of_the_client() -> None:
-    assert documented_notices(CLIENT, "JSON") == notices_made(notices, room_notices)
+    made = [*notices_made(notices, room_notices), *notices_of_events()]
+    assert documented_notices(CLIENT, "JSON") == fields_by_id(made)
 
 
 def test_notices_of_the_bridge() -> None:
-    assert documented_notices(BRIDGE, "Notices") == notices_made(bridge_notices)
+    assert documented_notices(BRIDGE, "Notices") == fields_by_id(notices_made(bridge_notices))
 
 
 def documented_notices(page: Path, title: str) -> dict[str, set[str]]:
@@ -153,23 +195,25 @@ def documented_notices(page: Path, title: str) -> dict[str, set[str]]:
     return {names(event)[0]: set(names(fields)) for event, fields, _ in found}
 
 
-def test_reasons_for_which_a_bridge_drops_datagrams() -> None:
+def test_drop_reasons_of_the_bridge() -> None:
     found = [row for row in rows(section(BRIDGE, "Notices")) if "." not in row[0]][2:]
-    documented = {names(reason)[0]: told != "always" for reason, _, told in found}
+    documented = {names(reason)[0]: reported != "always" for reason, _, reported in found}
     assert documented == {
-        reason: bridge_notices.dropped(reason, 1).volume is Volume.DETAIL
-        for reason in bridge_notices.REASONS
+        reason: bridge_notices.dropped(reason, 1).level is Level.DETAIL
+        for reason in bridge_notices.DROP_REASONS
     }
 
 
-def test_bounds_of_the_bridge() -> None:
+def test_limits_of_the_bridge() -> None:
     page = text(BRIDGE)
-    assert f"{LARGEST_UNRELIABLE:,} bytes pass, {LARGEST_UNRELIABLE_PRIVATE:,} to one" in page
-    assert f"{bridge_members.MOST} ports at most" in page
-    assert f"away for {bridge_members.GRACE:.0f} s" in page
-    assert f"silent for {bridge_port.SILENCE:.0f} s" in page
-    assert f"at most every {bridge_counts.AGAIN:.0f} s" in page
-    assert f"adds {UP_DATA} bytes to what it sends, a relay {DOWN_DATA} " in page
+    assert f"{MAX_UNRELIABLE:,} bytes pass, {MAX_UNRELIABLE_PRIVATE:,} to one" in page
+    assert f"{bridge_members.MAX_MEMBER_SOCKETS} ports at most" in page
+    assert f"away for {bridge_members.GRACE_PERIOD:.0f} s" in page
+    assert f"silent for {bridge_socket.PROGRAM_TIMEOUT:.0f} s" in page
+    assert f"at most every {bridge_notices.DROPPED_INTERVAL:.0f} s" in page
+    assert (
+        f"adds {UP_PAYLOAD_OFFSET} bytes to what it sends, a relay {DOWN_PAYLOAD_OFFSET} " in page
+    )
 
 
 def test_objects_of_the_client() -> None:
@@ -180,23 +224,24 @@ def test_objects_of_the_client() -> None:
     sender = Sender("lobby", 3, "bob", private=False, reliable=True, sealed=False)
     now = datetime.fromisoformat(shown[1]["time"].replace("Z", "+00:00"))
     made = [
-        JSONFormat(lambda: now).message(Heard(b"\xff", sender)),
-        JSONFormat(lambda: now).message(Heard(b"hello", sender)),
+        JSONFormat(lambda: now).message(IncomingMessage(b"\xff", sender)),
+        JSONFormat(lambda: now).message(IncomingMessage(b"hello", sender)),
     ]
     assert json.loads(made[0]) == shown[1]
     assert {**json.loads(made[1]), "time": shown[0]["time"]} == shown[0]
-    left = room_notices.member_left(3, "bob", "left")
+    left = room_notices.notice_of(events.MemberLeft(3, "bob", "left"), MEMBER)
+    assert left is not None
     assert {**json.loads(JSONFormat().notice(left)), "time": shown[2]["time"]} == shown[2]
-    (said,) = ([JSONFormat().said(json.dumps(line).encode()) for line in b] for b in rest)
-    assert said == [
-        Said(b"hello\n"),
-        Said(b"\x00\xff", reliable=False),
-        Said(b"for you alone", to="bob"),
+    (parsed,) = ([JSONFormat().parse(json.dumps(line).encode()) for line in b] for b in rest)
+    assert parsed == [
+        OutgoingMessage(b"hello\n"),
+        OutgoingMessage(b"\x00\xff", reliable=False),
+        OutgoingMessage(b"for you alone", to="bob"),
     ]
 
 
-def test_largest_message_that_is_not_reliable() -> None:
-    assert f"{LARGEST_UNRELIABLE:,} bytes" in section(CLIENT, "JSON")
+def test_maximum_size_of_an_unreliable_message() -> None:
+    assert f"{MAX_UNRELIABLE:,} bytes" in section(CLIENT, "JSON")
 
 
 def test_parameters_of_join() -> None:
@@ -208,10 +253,13 @@ def test_parameters_of_join() -> None:
     assert set(signature) == documented - {"6000"}
 
 
-def test_what_a_member_has() -> None:
+def test_attributes_of_a_member() -> None:
     part = section(CLIENT, "In a program").partition("A ``Member`` has")[2]
-    documented = set()
+    documented: set[str] = set()
     for line in re.findall(r"(?m)^(``.+``)$", part):
-        documented.update(re.match(r"\w+", name)[0] for name in names(line))
+        for name in names(line):
+            found = re.match(r"\w+", name)
+            assert found is not None
+            documented.add(found[0])
     public = {name for name in dir(client.Member) if not name.startswith("_")}
     assert documented <= public | {"over"}

@@ -1,4 +1,4 @@
-"""The reference configuration and the pages about it are true."""
+"""The reference configuration, and its examples and errors in the documentation."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ def test_reference_is_the_default() -> None:
     assert load(str(REFERENCE), {}) == Config()
 
 
-def test_reference_has_the_sections_that_there_are() -> None:
+def test_reference_has_all_sections() -> None:
     assert list(in_reference()) == ["udprelay", "listener:main", "room:*", "limits", "log"]
     assert set(map(kind_of, in_reference())) == set(SECTIONS)
 
 
 @pytest.mark.parametrize("section", in_reference())
-def test_reference_has_every_option_with_its_default(section: str) -> None:
+def test_reference_has_all_options_with_their_defaults(section: str) -> None:
     kind, written = kind_of(section), in_reference()[section]
     assert list(written) == list(SECTIONS[kind])
     values = {option: SECTIONS[kind][option](value) for option, value in written.items()}
     assert values == {option: getattr(DEFAULTS[kind], option) for option in written}
 
 
-def test_reference_says_why_before_each_option() -> None:
+def test_reference_has_a_comment_before_each_option() -> None:
     for before, line in zip(
         ("", *text(REFERENCE).splitlines()), text(REFERENCE).splitlines(), strict=False
     ):
@@ -86,11 +86,11 @@ def test_examples_are_valid(page: Path, tmp_path: Path) -> None:
             load(str(file), {})
 
 
-def test_page_shows_what_would_be_run() -> None:
+def test_page_shows_the_summary_of_the_defaults() -> None:
     assert Config().summary() + "\n" in literal_blocks(DOCS / "configuration.rst")
 
 
-def test_page_shows_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_shows_the_errors_of_its_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("udprelay.ini").write_text(MISTAKEN)
     with pytest.raises(ConfigError) as caught:

@@ -1,4 +1,4 @@
-"""The catalogue of events is what the code has."""
+"""The catalogue of events matches the code."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ EVENTS = {
 }
 
 
-def test_catalogue_has_every_event() -> None:
+def test_catalogue_has_all_events() -> None:
     documented = re.findall(r"(?m)^(\S+\.\S+|diagnostic)\n~+$", text(CATALOGUE))
     assert sorted(documented) == sorted(EVENTS)
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_event_is_documented_as_it_is(event: str) -> None:
+def test_catalogue_has_level_and_fields_of(event: str) -> None:
     part, kind = section(CATALOGUE, event), EVENTS[event]
     assert re.findall(r"(?m)^:Level: (\w+)$", part) == [kind.level.value]
     fields = [(names(name)[0], type_) for name, type_, _ in rows(part)[1:]]
     assert fields == [(a.name, TYPES[str(a.type)]) for a in attrs.fields(kind)]
 
 
-def test_catalogue_has_every_reason_for_a_drop() -> None:
+def test_catalogue_has_all_drop_reasons() -> None:
     documented = [names(row[0])[0] for row in rows(section(CATALOGUE, "Reasons for drops"))[1:]]
     assert documented == [reason.value for reason in DropReason]
 
@@ -55,7 +55,7 @@ def test_example_has_the_fields_of_its_event() -> None:
     assert list(example) == ["time", "level", "event", *fields]
 
 
-def test_line_for_people_is_as_shown() -> None:
+def test_text_line_is_as_shown() -> None:
     joined = events.MemberJoined(
         room="lobby",
         member="guest-2",

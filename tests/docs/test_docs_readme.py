@@ -1,4 +1,4 @@
-"""What the README shows can be done."""
+"""The commands and examples of the README work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from udprelay.tap import Options
 
 
 def commands() -> list[list[str]]:
-    """Return the README's two commands, each as the parts that ``&&`` joins."""
+    """Return the commands of the README, each split at ``&&``."""
     blocks = code_blocks(README, "sh")
     assert all(block.count("\n") == 1 for block in blocks)
     return [block.strip().split(" && ") for block in blocks]
@@ -45,7 +45,7 @@ def running(program: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
 @contextmanager
 def member(port: int, host: str) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
-        opened.settimeout(10)
+        opened.settimeout(60)
         opened.bind((host, 0))
         opened.connect(("127.0.0.1", port))
         opened.send(b"")
@@ -59,7 +59,7 @@ def test_there_are_two_commands() -> None:
     assert len(commands()) == 2
 
 
-def test_first_command_runs_the_relay() -> None:
+def test_the_first_command_runs_the_relay() -> None:
     environment, install, run = commands()[0]
     assert environment == "python3 -m venv .venv"
     assert install == ".venv/bin/pip install ."
@@ -71,14 +71,15 @@ def test_first_command_runs_the_relay() -> None:
     assert options.config.rules.listeners["main"].port == 6000
 
 
-def test_second_command_runs_the_tests() -> None:
+def test_the_second_command_runs_the_tests() -> None:
     environment, install, run = commands()[1]
     assert environment == "python3 -m venv .venv"
-    extra = re.fullmatch(r"\.venv/bin/pip install -e '\.\[(\w+)\]'", install)[1]
+    installed = re.fullmatch(r"\.venv/bin/pip install -e '\.\[(\w+)\]'", install)
+    assert installed is not None
     assert run == ".venv/bin/python -m pytest"
     setup = ConfigParser(interpolation=None)
     setup.read(ROOT / "setup.cfg")
-    assert extra in setup["options.extras_require"]
+    assert installed[1] in setup["options.extras_require"]
 
 
 # The ten lines of Python
@@ -88,20 +89,21 @@ def test_example_has_ten_lines() -> None:
     assert len(example().splitlines()) == 10
 
 
-def test_example_talks_to_the_room(tmp_path: Path) -> None:
+def test_example_communicates_with_the_room(tmp_path: Path) -> None:
     with relay(cwd=tmp_path) as (port, events), member(port, "127.0.0.1") as other:
         wait_for("member.joined", events)
         with running(example(), port) as process:
             assert other.recv(100) == b"hello from Python\n"
             other.send(b"good day\n")
+            assert process.stdout is not None
             assert process.stdout.readline() == b"good day\n"
 
 
-def test_example_joins_as_a_stranger(tmp_path: Path) -> None:
+def test_example_joins_from_an_untrusted_network(tmp_path: Path) -> None:
     (ini,) = (block for block in code_blocks(README, "ini") if "127.0.0.2" in block)
-    (tmp_path / "stranger.ini").write_text(ini)
+    (tmp_path / "untrusted.ini").write_text(ini)
     with (
-        relay("--config", "stranger.ini", cwd=tmp_path) as (port, events),
+        relay("--config", "untrusted.ini", cwd=tmp_path) as (port, events),
         member(port, "127.0.0.2") as other,
     ):
         assert wait_for("member.joined", events)["address"].startswith("127.0.0.2:")
@@ -109,14 +111,15 @@ def test_example_joins_as_a_stranger(tmp_path: Path) -> None:
             assert wait_for("member.rejected", events)["reason"] == "challenged"
             assert wait_for("member.joined", events)["address"].startswith("127.0.0.1:")
             other.send(b"good day\n")
+            assert process.stdout is not None
             assert process.stdout.readline() == b"good day\n"
 
 
-# Form
+# Markup
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_linked_files_exist(page: Path) -> None:
     for target in re.findall(r"`[^`]+ <([^`]+)>`_|\.\. (?:image|include):: (\S+)", text(page)):
         (linked,) = filter(None, target)
         assert (page.parent / linked).exists(), linked

@@ -1,13 +1,15 @@
-"""The client's state machine with mutated inputs; ``fuzz/README.rst`` says how to try more."""
+"""The target ``client`` with mutated inputs; see ``fuzz/README.rst``."""
 
 from __future__ import annotations
 
 import pytest
 
 from fuzz import client
-from fuzz.client_steps import OPERATIONS, played
+from fuzz.client_steps import OPERATIONS, run_input
 from fuzz.client_world import World
 from fuzz.mutation import corpus, run_random
+from fuzz.steps import STEP
+from reachable import footprint
 from udprelay.session_client.events import (
     Closed,
     ContactLost,
@@ -27,9 +29,9 @@ from udprelay.session_client.events import (
     Received,
     Refused,
 )
-from udprelay.session_client.state import State
+from udprelay.session_client.settings import State
 
-TELLS: dict[str, set[type]] = {
+EVENTS: dict[str, set[type]] = {
     "join": {Joined, Ponged},
     "join with a key": {KeysNeeded, Joined},
     "no answer": {NoAnswer},
@@ -75,7 +77,7 @@ TELLS: dict[str, set[type]] = {
     "leave unheard": {Closed},
     "leave between": {Closed, ContactLost},
 }
-OUTSIDE = {
+LAST_STATES = {
     "nothing": State.NEW,
     "keys for another salt": State.KEYING,
     "no answer": State.GREETING,
@@ -84,18 +86,26 @@ OUTSIDE = {
     "refused": State.CLOSED,
     "all nicks taken": State.CLOSED,
 }
-"""Where those end that never join."""
+"""The last states of the plays without a join."""
+
+REPETITIONS = 40
+MAX_MEMORY = 2 * 1024 * 1024
+"""Bytes that a client uses after a play has been repeated."""
 
 
-def end_of(name: str) -> World:
-    return played(client.files()[f"{name.replace(' ', '-')}.bin"])
+def input_of(name: str) -> bytes:
+    return client.files()[f"{name.replace(' ', '-')}.bin"]
+
+
+def memory_of(world: World) -> int:
+    return footprint(world.session_client).size
 
 
 def test_mutated_inputs_show_no_fault() -> None:
     run_random(client.load(), corpus(client.CORPUS), 1000, seed=1)
 
 
-def test_the_corpus_is_what_the_plays_are() -> None:
+def test_the_corpus_has_the_plays() -> None:
     files = {path.name: path.read_bytes() for path in client.CORPUS.iterdir()}
     assert files == client.files(), "python -m fuzz.client --write-corpus"
 
@@ -106,12 +116,18 @@ def test_each_operation_is_in_a_play() -> None:
 
 
 @pytest.mark.parametrize("name", client.PLAYS)
-def test_who_joins_in_a_play(name: str) -> None:
-    world = end_of(name)
-    assert (Joined in world.events) == (name not in OUTSIDE)
-    assert world.membership.state is OUTSIDE.get(name, world.membership.state)
+def test_each_play_has_a_join_or_ends_in_its_state(name: str) -> None:
+    world = run_input(input_of(name))
+    assert (Joined in world.events) == (name not in LAST_STATES)
+    assert world.session_client.state is LAST_STATES.get(name, world.session_client.state)
 
 
-@pytest.mark.parametrize("name", TELLS)
-def test_what_a_play_comes_to(name: str) -> None:
-    assert TELLS[name] <= end_of(name).events
+@pytest.mark.parametrize("name", EVENTS)
+def test_each_play_causes_its_events(name: str) -> None:
+    assert EVENTS[name] <= run_input(input_of(name)).events
+
+
+@pytest.mark.parametrize("name", client.PLAYS)
+def test_memory_is_bounded_when_a_play_is_repeated(name: str) -> None:
+    options, steps = input_of(name)[:STEP], input_of(name)[STEP:]
+    assert memory_of(run_input(options + steps * REPETITIONS)) <= MAX_MEMORY

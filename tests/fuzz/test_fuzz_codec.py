@@ -1,4 +1,4 @@
-"""The codec with mutated datagrams; ``fuzz/README.rst`` says how to try more of them."""
+"""The target ``codec`` with mutated datagrams; see ``fuzz/README.rst``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def test_mutated_datagrams_show_no_fault() -> None:
     run_random(codec.load(), corpus(codec.CORPUS), 2000, seed=1)
 
 
-def test_the_corpus_is_what_the_vectors_are() -> None:
+def test_the_corpus_has_the_vectors() -> None:
     files = {path.name: path.read_bytes() for path in codec.CORPUS.iterdir()}
     assert files == codec.corpus_files(), "python -m fuzz.codec --write-corpus"
 
 
-def test_a_seed_gives_the_same_inputs_again() -> None:
+def test_a_seed_determines_the_inputs() -> None:
     def first_inputs(seed: int) -> list[bytes]:
         inputs = mutated([b"one", b"two"], seed)
         return [next(inputs) for _ in range(100)]
@@ -27,7 +27,7 @@ def test_a_seed_gives_the_same_inputs_again() -> None:
     assert first_inputs(1) == first_inputs(1) != first_inputs(2)
 
 
-def test_a_fault_is_told_with_its_input() -> None:
+def test_a_fault_is_reported_with_its_input() -> None:
     def fails(data: bytes) -> None:
         if data != b"fine":
             raise ZeroDivisionError
@@ -42,11 +42,11 @@ def test_the_command_line_without_atheris(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.startswith("10 inputs, seed 2, ")
 
 
-def test_options_of_libfuzzer_are_of_no_use_without_it() -> None:
+def test_options_of_libfuzzer_are_rejected_without_atheris() -> None:
     with pytest.raises(SystemExit):
         run(codec.load, codec.CORPUS, ["--random", "10", "-runs=5"])
 
 
-def test_an_empty_corpus_is_no_corpus(tmp_path: Path) -> None:
+def test_an_empty_corpus_raises_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         corpus(tmp_path)

@@ -1,4 +1,4 @@
-"""The relay's state machine with mutated inputs; ``fuzz/README.rst`` says how to try more."""
+"""The target ``relay`` with mutated inputs; see ``fuzz/README.rst``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from fuzz import relay
 from fuzz.mutation import corpus, run_random
-from fuzz.relay_steps import OPERATIONS, played
+from fuzz.relay_steps import OPERATIONS, run_input
 from fuzz.relay_world import World
 from udprelay.relay.events import (
     DatagramsDropped,
@@ -18,7 +18,7 @@ from udprelay.relay.events import (
     TargetUnreachable,
 )
 
-TELLS: dict[str, type] = {
+EVENTS: dict[str, type] = {
     "join with a key": MemberRejected,
     "data beyond the allowance": DatagramsDropped,
     "private to nobody": MemberLeft,
@@ -34,18 +34,18 @@ TELLS: dict[str, type] = {
     "anything": DatagramsDropped,
 }
 SEQUENCES = {"data": 12, "data early": 6, "data in a batch": 10, "recovery": 15, "console": 5}
-"""Room sequences at the end: nothing of it was dropped on the way."""
+"""Room sequences at the end, if no datagram of the play is dropped."""
 
 
-def end_of(name: str) -> World:
-    return played(relay.files()[f"{name.replace(' ', '-')}.bin"])
+def world_after(name: str) -> World:
+    return run_input(relay.files()[f"{name.replace(' ', '-')}.bin"])
 
 
 def test_mutated_inputs_show_no_fault() -> None:
     run_random(relay.load(), corpus(relay.CORPUS), 800, seed=1)
 
 
-def test_the_corpus_is_what_the_plays_are() -> None:
+def test_the_corpus_has_the_plays() -> None:
     files = {path.name: path.read_bytes() for path in relay.CORPUS.iterdir()}
     assert files == relay.files(), "python -m fuzz.relay --write-corpus"
 
@@ -56,15 +56,15 @@ def test_each_operation_is_in_a_play() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in relay.PLAYS if name != "nothing"])
-def test_somebody_joins_in_each_play(name: str) -> None:
-    assert MemberJoined in end_of(name).events
+def test_each_play_has_a_join(name: str) -> None:
+    assert MemberJoined in world_after(name).events
 
 
-@pytest.mark.parametrize("name", TELLS)
-def test_what_a_play_comes_to(name: str) -> None:
-    assert TELLS[name] in end_of(name).events
+@pytest.mark.parametrize("name", EVENTS)
+def test_each_play_causes_its_event(name: str) -> None:
+    assert EVENTS[name] in world_after(name).events
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_how_far_a_play_comes(name: str) -> None:
-    assert sum(end_of(name).newest.values()) == SEQUENCES[name]
+def test_each_play_reaches_its_room_sequence(name: str) -> None:
+    assert sum(world_after(name).newest.values()) == SEQUENCES[name]

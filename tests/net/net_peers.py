@@ -1,16 +1,16 @@
-"""What the tests of the shell talk to a relay with."""
+"""Peers and a relay on real sockets."""
 
 from __future__ import annotations
 
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadDescriptor
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from zope.interface import implementer
 
 from udprelay.net.relay import Relay
@@ -18,42 +18,42 @@ from udprelay.relay import events
 from udprelay.relay.rules import ListenerRules, PlainPolicy, RelayRules
 
 SECRET = bytes(range(32))
-PATIENCE = 20.0
-"""Seconds after which a test that waits for something has failed."""
+TIMEOUT = 20.0
+"""Seconds after which a test that waits for an event has failed."""
 
 EventType = TypeVar("EventType", bound=events.Event)
 
 
 class Waiting:
-    """Lets a test wait until a condition holds; whoever changes anything calls ``changed``."""
+    """Lets a test wait until a condition holds; each change must call ``changed``."""
 
     def __init__(self) -> None:
         self._waiters: list[tuple[Callable[[], bool], Deferred[None]]] = []
 
     def changed(self) -> None:
-        """Wake those whose condition holds now."""
+        """Wake the waiters whose condition holds now."""
         ready = [waiter for waiter in self._waiters if waiter[0]()]
         self._waiters = [waiter for waiter in self._waiters if waiter not in ready]
         for _, fired in ready:
             fired.callback(None)
 
     async def until(self, condition: Callable[[], bool], what: Callable[[], str]) -> None:
-        """Wait for ``condition``; after :data:`PATIENCE`, fail and say what there is instead."""
+        """Wait for ``condition``; after :data:`TIMEOUT`, fail and report the state."""
         if condition():
             return
         fired: Deferred[None] = Deferred()
         self._waiters.append((condition, fired))
         try:
-            await fired.addTimeout(PATIENCE, reactor)
+            await fired.addTimeout(TIMEOUT, reactor)
         except Exception:
-            raise AssertionError(f"waited in vain; there is {what()}") from None
-        # Not in the middle of what has made it so.
+            raise AssertionError(f"timed out; the state is {what()}") from None
+        # Not inside the call that has made the condition true.
         await deferLater(reactor, 0)
 
 
 @implementer(IReadDescriptor)
 class Peer:
-    """A UDP socket on a loopback address that keeps all that it receives."""
+    """A UDP socket on a loopback address that keeps what it receives."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
@@ -109,7 +109,7 @@ class Peer:
         return "peer"
 
     def close(self) -> None:
-        """Close the socket, as a program that has gone."""
+        """Close the socket."""
         if self.fileno() >= 0:
             reactor.removeReader(self)
             self.socket.close()
@@ -145,14 +145,32 @@ class RunningRelay:
         await self._waiting.until(lambda: len(self.of(kind)) >= count, lambda: repr(self.events))
         return self.of(kind)
 
-    @property
-    def dropped(self) -> dict[str, int]:
-        """What has been dropped so far, by reason."""
-        return {reason.value: count for reason, count in self.relay.hub.dropped.items()}
+    async def dropped(self) -> dict[str, int]:
+        """Close the relay; return all drops by reason."""
+        closed = self.relay.close()
+        if isinstance(self.relay.reactor, Clock):
+            self.relay.reactor.advance(0)
+        await closed
+        self.relay.hub.close(self.relay.now())
+        stopped = self.relay.hub.drain_events()[-1]
+        assert isinstance(stopped, events.RelayStopped)
+        return dict(stopped.dropped)
+
+
+class MakePeer(Protocol):
+    """What the fixture ``make_peer`` returns."""
+
+    def __call__(self, host: str = "127.0.0.1", port: int = 0, /) -> Peer: ...
+
+
+class OpenRelay(Protocol):
+    """What the fixture ``open_relay`` returns."""
+
+    def __call__(self, rules: RelayRules | None = None, using: Any = reactor) -> RunningRelay: ...
 
 
 def loopback(interface: str = "::", **options: Any) -> ListenerRules:
-    """Return the rules of a listener on a free port that admits everybody it hears."""
+    """Return the rules of a listener on a free port that admits every source."""
     return ListenerRules(
         **{"interface": interface, "port": 0, "plain": PlainPolicy.ANY, **options}
     )

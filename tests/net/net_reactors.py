@@ -1,12 +1,18 @@
-"""The reactor with a clock and a resolver that a test moves by hand."""
+"""The reactor with a clock and a resolver that a test controls."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IResolutionReceiver
+from twisted.internet.interfaces import (
+    IAddress,
+    IHostnameResolver,
+    IHostResolution,
+    IResolutionReceiver,
+)
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
@@ -25,7 +31,7 @@ class Resolution:
         """Nothing to do."""
 
     def answer(self, *hosts: str) -> None:
-        """Say which addresses the name has."""
+        """Complete the look-up with the addresses of the name."""
         for host in hosts:
             kind = IPv6Address if ":" in host else IPv4Address
             self._receiver.addressResolved(kind("UDP", host, self._port))
@@ -34,20 +40,25 @@ class Resolution:
 
 @implementer(IHostnameResolver)
 class Resolver:
-    """Keeps what is looked up until a test answers."""
+    """Keeps look-ups until a test answers them."""
 
     def __init__(self) -> None:
         self.asked: list[Resolution] = []
 
     def resolveHostName(
-        self, receiver: IResolutionReceiver, host: str, port: int, types: Any, semantics: str
+        self,
+        resolutionReceiver: IResolutionReceiver,  # noqa: N803
+        hostName: str,  # noqa: N803
+        portNumber: int = 0,  # noqa: N803
+        addressTypes: Sequence[type[IAddress]] | None = None,  # noqa: N803
+        transportSemantics: str = "TCP",  # noqa: N803
     ) -> IHostResolution:
-        assert semantics == "UDP"
-        self.asked.append(Resolution(receiver, host, port))
+        assert transportSemantics == "UDP"
+        self.asked.append(Resolution(resolutionReceiver, hostName, portNumber))
         return self.asked[-1]
 
-    def take(self) -> Resolution:
-        """Return the one look-up under way."""
+    def pop(self) -> Resolution:
+        """Return the one pending look-up, and forget it."""
         (resolution,) = self.asked
         self.asked = []
         return resolution
@@ -55,9 +66,9 @@ class Resolver:
 
 class ClockReactor(Clock):
     """
-    The real reactor for sockets; a clock that stands still, and a resolver, for all else.
+    The real reactor for sockets, with a manual clock and a manual resolver.
 
-    :ivar scheduled: how often anything was scheduled.
+    :ivar scheduled: number of calls scheduled so far.
     """
 
     def __init__(self) -> None:

@@ -1,13 +1,14 @@
-"""Listeners: their families, their rooms, and what they refuse."""
+"""Listeners: address families, rooms, refusals, and sockets that cannot be opened."""
 
 from __future__ import annotations
 
 import errno
 import socket
+from typing import Any
 
 import pytest
 import pytest_twisted
-from net_peers import RunningRelay, link_local, loopback, one_listener
+from net_peers import MakePeer, OpenRelay, RunningRelay, link_local, loopback, one_listener
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
@@ -17,7 +18,9 @@ from udprelay.relay.rules import PlainPolicy, RelayRules, RoomRules
 
 
 @pytest_twisted.ensureDeferred
-async def test_both_families_meet_in_one_room_on_one_port(open_relay, make_peer):
+async def test_both_families_meet_in_one_room_on_one_port(
+    open_relay: OpenRelay, make_peer: MakePeer
+) -> None:
     relay = open_relay()
     old, new = [await make_peer(host).join(relay) for host in ("127.0.0.1", "::1")]
     old.send(b"over IPv4", relay)
@@ -28,11 +31,13 @@ async def test_both_families_meet_in_one_room_on_one_port(open_relay, make_peer)
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_is_sent_comes_from_the_port_of_the_listener(open_relay, make_peer):
+async def test_what_is_sent_comes_from_the_port_of_the_listener(
+    open_relay: OpenRelay, make_peer: MakePeer
+) -> None:
     relay = open_relay()
     old, new = [await make_peer(host).join(relay) for host in ("127.0.0.1", "::1")]
-    for speaker, listener in ((old, new), (new, old)):
-        speaker.send(b"where from?", relay)
+    for sender, listener in ((old, new), (new, old)):
+        sender.send(b"where from?", relay)
         await listener.receive()
     assert old.sources == {("127.0.0.1", relay.port())}
     assert new.sources == {("::1", relay.port(), 0, 0)}
@@ -40,7 +45,9 @@ async def test_what_is_sent_comes_from_the_port_of_the_listener(open_relay, make
 
 @pytest.mark.parametrize("interface", ["127.0.0.1", "::1", "0.0.0.0"])
 @pytest_twisted.ensureDeferred
-async def test_one_family_alone(open_relay, make_peer, interface):
+async def test_one_family_alone(
+    open_relay: OpenRelay, make_peer: MakePeer, interface: str
+) -> None:
     relay = open_relay(one_listener(interface))
     host = "::1" if ":" in interface else "127.0.0.1"
     one, other = [await make_peer(host).join(relay) for _ in range(2)]
@@ -52,14 +59,18 @@ async def test_one_family_alone(open_relay, make_peer, interface):
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_listener_on_an_ipv6_address_leaves_the_port_of_ipv4_alone(open_relay):
+async def test_a_listener_on_an_ipv6_address_leaves_the_port_of_ipv4_alone(
+    open_relay: OpenRelay,
+) -> None:
     relay = open_relay(one_listener("::1"))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", relay.port()))
 
 
 @pytest_twisted.ensureDeferred
-async def test_listeners_of_one_room_are_one_group(open_relay, make_peer):
+async def test_listeners_of_one_room_are_one_group(
+    open_relay: OpenRelay, make_peer: MakePeer
+) -> None:
     rules = RelayRules(listeners={"a": loopback("127.0.0.1"), "b": loopback("::1")})
     relay = open_relay(rules)
     through_a = [await make_peer("127.0.0.1").join(relay, "a") for _ in range(2)]
@@ -73,21 +84,21 @@ async def test_listeners_of_one_room_are_one_group(open_relay, make_peer):
 
 
 @pytest_twisted.ensureDeferred
-async def test_rooms_do_not_hear_each_other(open_relay, make_peer):
+async def test_rooms_are_separate(open_relay: OpenRelay, make_peer: MakePeer) -> None:
     rules = RelayRules(listeners={"a": loopback(room="attic"), "b": loopback(room="cellar")})
     relay = open_relay(rules)
     members = {}
     for listener in ("a", "b"):
         members[listener] = [await make_peer().join(relay, listener) for _ in range(2)]
-    for listener, (speaker, _) in members.items():
-        speaker.send(f"in {listener}".encode(), relay, listener)
-        speaker.send(b"end", relay, listener)
+    for listener, (sender, _) in members.items():
+        sender.send(f"in {listener}".encode(), relay, listener)
+        sender.send(b"end", relay, listener)
     for listener, (_, member) in members.items():
         assert await member.receive(2) == [f"in {listener}".encode(), b"end"]
 
 
 @pytest_twisted.ensureDeferred
-async def test_one_address_may_be_in_two_rooms(open_relay, make_peer):
+async def test_one_address_may_be_in_two_rooms(open_relay: OpenRelay, make_peer: MakePeer) -> None:
     rules = RelayRules(listeners={"a": loopback(room="attic"), "b": loopback(room="cellar")})
     relay = open_relay(rules)
     both = make_peer()
@@ -97,22 +108,24 @@ async def test_one_address_may_be_in_two_rooms(open_relay, make_peer):
         assert await both.receive() == [f"in {listener}".encode()]
 
 
-# What a listener says to strangers.
+# Answers to unverified sources.
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_stranger_is_challenged_and_its_code_lets_it_in(open_relay, make_peer):
+async def test_an_unverified_source_is_challenged_and_its_code_lets_it_in(
+    open_relay: OpenRelay, make_peer: MakePeer
+) -> None:
     relay = open_relay(one_listener(plain=PlainPolicy.CHALLENGE, plain_networks=()))
-    stranger, other = make_peer(), make_peer("::1")
-    for peer in (stranger, other):
+    unverified, other = make_peer(), make_peer("::1")
+    for peer in (unverified, other):
         peer.send(b"hello, who is there?\n", relay)
         (challenge,) = await peer.receive()
         assert challenge.startswith(b"udprelay: to join, send this code: ")
         peer.send(challenge.split()[-1] + b"\n", relay)
     await relay.seen(events.MemberJoined, 2)
     other.send(b"we are in", relay)
-    assert await stranger.receive() == [b"we are in"]
-    assert relay.dropped == {"challenged": 2}
+    assert await unverified.receive() == [b"we are in"]
+    assert await relay.dropped() == {"challenged": 2}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +133,9 @@ async def test_a_stranger_is_challenged_and_its_code_lets_it_in(open_relay, make
     [(PlainPolicy.OFF, "plain-off"), (PlainPolicy.NETWORKS, "outside-networks")],
 )
 @pytest_twisted.ensureDeferred
-async def test_a_stranger_is_refused_without_a_word(open_relay, make_peer, policy, reason):
+async def test_a_refused_source_gets_no_answer(
+    open_relay: OpenRelay, make_peer: MakePeer, policy: PlainPolicy, reason: str
+) -> None:
     rules = RelayRules(
         listeners={
             "closed": loopback(plain=policy, plain_networks=()),
@@ -128,18 +143,20 @@ async def test_a_stranger_is_refused_without_a_word(open_relay, make_peer, polic
         }
     )
     relay = open_relay(rules)
-    stranger = make_peer()
-    stranger.send(b"let me in", relay, "closed")
+    unverified = make_peer()
+    unverified.send(b"let me in", relay, "closed")
     await relay.seen(events.MemberRejected)
-    await stranger.join(relay, "open")
-    make_peer().send(b"the first that it hears", relay, "open")
-    assert await stranger.receive() == [b"the first that it hears"]
-    assert relay.dropped == {reason: 1}
+    await unverified.join(relay, "open")
+    make_peer().send(b"the first payload", relay, "open")
+    assert await unverified.receive() == [b"the first payload"]
+    assert await relay.dropped() == {reason: 1}
 
 
 @pytest.mark.parametrize("interface", ["::", "0.0.0.0", "127.0.0.1"])
 @pytest_twisted.ensureDeferred
-async def test_what_claims_to_come_from_a_listener_is_refused(open_relay, make_peer, interface):
+async def test_what_claims_to_come_from_a_listener_is_refused(
+    open_relay: OpenRelay, make_peer: MakePeer, interface: str
+) -> None:
     rules = RelayRules(listeners={"a": loopback(interface), "b": loopback(interface)})
     relay = open_relay(rules)
     member = await make_peer().join(relay, "a")
@@ -149,12 +166,12 @@ async def test_what_claims_to_come_from_a_listener_is_refused(open_relay, make_p
     (rejected,) = await relay.seen(events.MemberRejected)
     assert rejected.reason == "own-address"
     assert rejected.address == f"127.0.0.1:{relay.port('b')}"
-    make_peer().send(b"the first that it hears", relay, "a")
-    assert await member.receive() == [b"the first that it hears"]
+    make_peer().send(b"the first payload", relay, "a")
+    assert await member.receive() == [b"the first payload"]
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_listener_does_not_join_itself(open_relay):
+async def test_a_listener_does_not_join_itself(open_relay: OpenRelay) -> None:
     relay = open_relay()
     relay.relay.listeners["main"].port.socket.sendto(b"forged", ("::1", relay.port()))
     (rejected,) = await relay.seen(events.MemberRejected)
@@ -164,7 +181,9 @@ async def test_a_listener_does_not_join_itself(open_relay):
 @pytest.mark.skipif(link_local() is None, reason="no link-local address here")
 @pytest.mark.parametrize("interface", ["::", link_local() or ""])
 @pytest_twisted.ensureDeferred
-async def test_a_listener_knows_its_own_link_local_address(open_relay, interface):
+async def test_a_listener_knows_its_own_link_local_address(
+    open_relay: OpenRelay, interface: str
+) -> None:
     relay = open_relay(one_listener(interface))
     own = relay.relay.listeners["main"].port.socket
     address = socket.getaddrinfo(link_local(), relay.port(), type=socket.SOCK_DGRAM)[0][4]
@@ -176,10 +195,14 @@ async def test_a_listener_knows_its_own_link_local_address(open_relay, interface
 @pytest.mark.skipif(link_local() is None, reason="no link-local address here")
 @pytest.mark.parametrize("interface", ["::", link_local() or ""])
 @pytest_twisted.ensureDeferred
-async def test_members_at_link_local_addresses_are_reached(open_relay, make_peer, interface):
+async def test_members_at_link_local_addresses_are_reached(
+    open_relay: OpenRelay, make_peer: MakePeer, interface: str
+) -> None:
     relay = open_relay(one_listener(interface))
-    address = socket.getaddrinfo(link_local(), relay.port(), type=socket.SOCK_DGRAM)[0][4]
-    near, far = [make_peer(link_local()) for _ in range(2)]
+    host = link_local()
+    assert host is not None
+    address = socket.getaddrinfo(host, relay.port(), type=socket.SOCK_DGRAM)[0][4]
+    near, far = [make_peer(host) for _ in range(2)]
     for number, peer in enumerate((near, far), 1):
         peer.socket.sendto(b"", address)
         await relay.seen(events.MemberJoined, number)
@@ -188,7 +211,7 @@ async def test_members_at_link_local_addresses_are_reached(open_relay, make_peer
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_full_room_refuses(open_relay, make_peer):
+async def test_a_full_room_refuses(open_relay: OpenRelay, make_peer: MakePeer) -> None:
     rules = RelayRules(listeners={"main": loopback()}, room_defaults=RoomRules(max_members=2))
     relay = open_relay(rules)
     one, two = [await make_peer().join(relay) for _ in range(2)]
@@ -196,10 +219,10 @@ async def test_a_full_room_refuses(open_relay, make_peer):
     await relay.seen(events.MemberRejected)
     one.send(b"we are two", relay)
     assert await two.receive() == [b"we are two"]
-    assert relay.dropped == {"room-full": 1}
+    assert await relay.dropped() == {"room-full": 1}
 
 
-# When a socket can't be had.
+# Sockets that cannot be opened.
 
 
 class NoIPv6:
@@ -208,7 +231,9 @@ class NoIPv6:
     def __init__(self, where: str, code: int) -> None:
         self._where, self._code = where, code
 
-    def __call__(self, family=socket.AF_INET, *arguments, **options):
+    def __call__(
+        self, family: int = socket.AF_INET, *arguments: Any, **options: Any
+    ) -> socket.socket | Unbindable:
         if family != socket.AF_INET6:
             return self._real(family, *arguments, **options)
         if self._where == "socket":
@@ -220,10 +245,10 @@ class NoIPv6:
 
 
 class Unbindable:
-    def __init__(self, made, code: int) -> None:
+    def __init__(self, made: socket.socket, code: int) -> None:
         self._made, self._code = made, code
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._made, name)
 
     def bind(self, address: object) -> None:
@@ -238,8 +263,12 @@ class Unbindable:
 )
 @pytest_twisted.ensureDeferred
 async def test_without_ipv6_every_interface_is_every_ipv4_interface(
-    open_relay, make_peer, monkeypatch, where, code
-):
+    open_relay: OpenRelay,
+    make_peer: MakePeer,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    code: int,
+) -> None:
     peers = [make_peer() for _ in range(2)]
     with monkeypatch.context() as patch:
         patch.setattr(socket, "socket", NoIPv6(where, code))
@@ -251,7 +280,9 @@ async def test_without_ipv6_every_interface_is_every_ipv4_interface(
 
 
 @pytest_twisted.ensureDeferred
-async def test_without_ipv6_a_listener_on_an_ipv6_address_fails(monkeypatch):
+async def test_without_ipv6_a_listener_on_an_ipv6_address_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     relay = RunningRelay(one_listener("::1"))
     monkeypatch.setattr(socket, "socket", NoIPv6("socket", errno.EAFNOSUPPORT))
     with pytest.raises(CannotOpenError) as raised:
@@ -261,11 +292,10 @@ async def test_without_ipv6_a_listener_on_an_ipv6_address_fails(monkeypatch):
 
 @pytest.mark.parametrize("interface", ["::", "127.0.0.1", "::1"])
 @pytest_twisted.ensureDeferred
-async def test_a_port_in_use(make_peer, interface):
+async def test_a_port_in_use(make_peer: MakePeer, interface: str) -> None:
     host = "::1" if ":" in interface else "127.0.0.1"
     taken = make_peer(host).port
-    relay = RunningRelay(one_listener(interface))
-    relay.relay.hub.rules.listeners["main"] = loopback(interface, port=taken)
+    relay = RunningRelay(one_listener(interface, port=taken))
     with pytest.raises(CannotOpenError) as raised:
         relay.open()
     assert raised.value.event == events.ListenerFailed(
@@ -275,14 +305,14 @@ async def test_a_port_in_use(make_peer, interface):
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_address_of_another_machine():
+async def test_an_address_of_another_machine() -> None:
     relay = RunningRelay(one_listener("198.51.100.1"))
     with pytest.raises(CannotOpenError, match=r"198\.51\.100\.1.*Cannot assign requested address"):
         relay.open()
 
 
 @pytest_twisted.ensureDeferred
-async def test_if_one_listener_fails_none_stays_bound(make_peer):
+async def test_if_one_listener_fails_none_stays_bound(make_peer: MakePeer) -> None:
     taken = make_peer().port
     rules = RelayRules(
         listeners={"good": loopback("127.0.0.1"), "bad": loopback("127.0.0.1", port=taken)}
@@ -298,6 +328,6 @@ async def test_if_one_listener_fails_none_stays_bound(make_peer):
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_listener_that_admits_everybody_warns(open_relay):
+async def test_a_listener_that_admits_every_source_warns(open_relay: OpenRelay) -> None:
     relay = open_relay()
     assert relay.of(events.ListenerUnprotected) == [events.ListenerUnprotected(listener="main")]

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from net_peers import Peer, RunningRelay
+from net_peers import MakePeer, OpenRelay, Peer, RunningRelay
 
 from udprelay.protocol.wire import FromRelay, decode_from_relay
 from udprelay.protocol.wire.entries import LeaveEntry
 from udprelay.protocol.wire.from_client import DataUp, Leave, Nack
-from udprelay.protocol.wire.from_relay import Ack, Bye, Data, Entry, Heartbeat
+from udprelay.protocol.wire.from_relay import Ack, Bye, Heartbeat
 from udprelay.protocol.wire.header import RELIABLE
 from udprelay.protocol.wire.joining import Challenge, Hello, Join, Welcome
+from udprelay.protocol.wire.sequenced import Data, Entry
 from udprelay.relay import events
 
 
@@ -31,7 +32,7 @@ class Client:
         self.peer.send(datagram.encode(), self.relay)
 
     async def next(self, kind: type[Any] | None = None) -> Any:
-        """Return the next datagram, heartbeats apart; it has to be of that kind."""
+        """Return the next datagram that is no heartbeat; it must be of that kind."""
         read: FromRelay = Heartbeat(bytes(8), 0)
         while isinstance(read, Heartbeat):
             (datagram,) = await self.peer.receive()
@@ -54,7 +55,9 @@ class Client:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest_twisted.ensureDeferred
-async def test_members_hear_each_other_and_plain_members(open_relay, make_peer, host):
+async def test_members_receive_from_each_other_and_from_plain_members(
+    open_relay: OpenRelay, make_peer: MakePeer, host: str
+) -> None:
     relay = open_relay()
     anna = await Client(make_peer(host), relay, "anna").join()
     bert = await Client(make_peer(host), relay, "bert").join()
@@ -73,21 +76,25 @@ async def test_members_hear_each_other_and_plain_members(open_relay, make_peer, 
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_burst_of_one_size_arrives_whole(open_relay, make_peer):
+async def test_a_run_of_one_size_arrives_complete(
+    open_relay: OpenRelay, make_peer: MakePeer
+) -> None:
     relay = open_relay()
     anna = await Client(make_peer(), relay, "anna").join()
     bert = await Client(make_peer(), relay, "bert").join()
     await anna.next(Entry)
-    said = [b"%03d" % number * 30 for number in range(100)]
-    for own, payload in enumerate(said, 1):
+    payloads = [b"%03d" % number * 30 for number in range(100)]
+    for own, payload in enumerate(payloads, 1):
         anna.say(own, payload, 0)
-    heard = [await bert.next(Data) for _ in said]
-    assert [data.payload for data in heard] == said
-    assert [data.sequence for data in heard] == list(range(3, 103))
+    received = [await bert.next(Data) for _ in payloads]
+    assert [data.payload for data in received] == payloads
+    assert [data.sequence for data in received] == list(range(3, 103))
 
 
 @pytest_twisted.ensureDeferred
-async def test_somebody_leaves_and_all_others_are_told(open_relay, make_peer):
+async def test_all_others_are_notified_of_a_member_that_leaves(
+    open_relay: OpenRelay, make_peer: MakePeer
+) -> None:
     relay = open_relay()
     clients = [await Client(make_peer(), relay, f"n{n}").join() for n in range(4)]
     for number, client in enumerate(clients):
@@ -104,7 +111,9 @@ async def test_somebody_leaves_and_all_others_are_told(open_relay, make_peer):
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_is_missing_is_sent_again(open_relay, make_peer):
+async def test_a_missing_datagram_is_retransmitted(
+    open_relay: OpenRelay, make_peer: MakePeer
+) -> None:
     relay = open_relay()
     anna = await Client(make_peer(), relay, "anna").join()
     bert = await Client(make_peer(), relay, "bert").join()
@@ -115,7 +124,7 @@ async def test_what_is_missing_is_sent_again(open_relay, make_peer):
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_silent_room_has_a_heartbeat(open_relay, make_peer):
+async def test_a_silent_room_has_a_heartbeat(open_relay: OpenRelay, make_peer: MakePeer) -> None:
     relay = open_relay()
     anna = await Client(make_peer(), relay, "anna").join()
     (datagram,) = await anna.peer.receive()
@@ -123,19 +132,21 @@ async def test_a_silent_room_has_a_heartbeat(open_relay, make_peer):
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_relay_that_stops_says_farewell_before_its_sockets_close(open_relay, make_peer):
+async def test_a_relay_that_stops_sends_farewell_before_its_sockets_close(
+    open_relay: OpenRelay, make_peer: MakePeer
+) -> None:
     relay = open_relay()
     anna = await Client(make_peer(), relay, "anna").join()
     plain = await make_peer().join(relay)
     assert isinstance(await anna.next(), Entry)
-    relay.relay.say_farewell()
-    # Nothing is read any more.
+    relay.relay.send_farewell()
+    # The relay reads no more.
     plain.send(b"too late", relay)
     anna.say(1, b"too late")
     assert (await anna.next(Bye)).code == "stopping"
     assert relay.relay.hub.roster.datagrams == 0
-    await relay.relay.stop_reading()
+    await relay.relay.close()
     relay.relay.hub.close(relay.relay.now())
-    assert relay.relay.hub.take_replies() == []
-    stopped = relay.relay.hub.take_events()[-1]
+    assert relay.relay.hub.drain_replies() == []
+    stopped = relay.relay.hub.drain_events()[-1]
     assert isinstance(stopped, events.RelayStopped)

@@ -1,12 +1,13 @@
-"""Targets: looked up, sent to, and no trouble to anybody."""
+"""Targets: looked up, sent to, and moved."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from typing import Protocol
 
 import pytest
 import pytest_twisted
-from net_peers import RunningRelay, link_local, loopback
+from net_peers import MakePeer, OpenRelay, RunningRelay, link_local, loopback
 from net_reactors import ClockReactor
 
 from udprelay.net.targets import Targets
@@ -17,15 +18,23 @@ from udprelay.relay.rules import Label, RelayRules, RoomRules
 REFRESH = 60.0
 
 
+class RelayWith(Protocol):
+    """What the fixture ``relay_with`` returns."""
+
+    def __call__(
+        self, *targets: tuple[str, int], interface: str = "::", label: Label = Label.NONE
+    ) -> RunningRelay: ...
+
+
 @pytest.fixture
 def clock() -> ClockReactor:
     return ClockReactor()
 
 
 @pytest_twisted.async_yield_fixture
-async def relay_with(open_relay, clock) -> AsyncIterator[Callable[..., RunningRelay]]:
+async def relay_with(open_relay: OpenRelay, clock: ClockReactor) -> AsyncIterator[RelayWith]:
     """Return a factory of relays whose room ``lobby`` has the targets given."""
-    started = []
+    started: list[Targets] = []
 
     def start(
         *targets: tuple[str, int], interface: str = "::", label: Label = Label.NONE
@@ -44,20 +53,24 @@ async def relay_with(open_relay, clock) -> AsyncIterator[Callable[..., RunningRe
         targets.stop()
 
 
-def said(relay: RunningRelay) -> list[events.Event]:
+def target_events(relay: RunningRelay) -> list[events.Event]:
     return [event for event in relay.events if event.id.startswith("target.")]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest_twisted.ensureDeferred
-async def test_a_target_gets_a_copy_of_everything(relay_with, make_peer, clock, host):
+async def test_a_target_gets_a_copy_of_everything(
+    relay_with: RelayWith, make_peer: MakePeer, clock: ClockReactor, host: str
+) -> None:
     target = make_peer(host)
     relay = relay_with(("collector.example", target.port))
-    resolution = clock.nameResolver.take()
+    resolution = clock.nameResolver.pop()
     assert resolution.name == "collector.example"
     resolution.answer(host)
     name = f"collector.example:{target.port}"
-    assert said(relay) == [events.TargetResolved(room="lobby", target=name, address=str(target))]
+    assert target_events(relay) == [
+        events.TargetResolved(room="lobby", target=name, address=str(target))
+    ]
     (joined,) = relay.of(events.MemberJoined)
     assert (joined.kind, joined.member, joined.address) == ("target", name, str(target))
     for sender in ("127.0.0.1", "::1"):
@@ -66,10 +79,12 @@ async def test_a_target_gets_a_copy_of_everything(relay_with, make_peer, clock, 
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_copy_has_no_label(relay_with, make_peer, clock):
+async def test_a_copy_has_no_label(
+    relay_with: RelayWith, make_peer: MakePeer, clock: ClockReactor
+) -> None:
     target = make_peer()
     relay = relay_with(("collector.example", target.port), label=Label.NICK)
-    clock.nameResolver.take().answer("127.0.0.1")
+    clock.nameResolver.pop().answer("127.0.0.1")
     member = await make_peer().join(relay)
     make_peer().send(b"hello", relay)
     assert await member.receive() == [b"guest-3: hello"]
@@ -77,24 +92,28 @@ async def test_a_copy_has_no_label(relay_with, make_peer, clock):
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_a_target_says_is_not_heard(relay_with, make_peer, clock):
+async def test_payloads_from_a_target_are_dropped(
+    relay_with: RelayWith, make_peer: MakePeer, clock: ClockReactor
+) -> None:
     target = make_peer()
     relay = relay_with(("collector.example", target.port))
-    clock.nameResolver.take().answer("127.0.0.1")
+    clock.nameResolver.pop().answer("127.0.0.1")
     member = await make_peer().join(relay)
     target.send(b"thank you", relay)
     (rejected,) = await relay.seen(events.MemberRejected)
     assert rejected.reason == "from-target"
-    make_peer().send(b"the first that it hears", relay)
-    assert await member.receive() == [b"the first that it hears"]
+    make_peer().send(b"the first payload", relay)
+    assert await member.receive() == [b"the first payload"]
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_name_without_an_address_is_looked_up_again(relay_with, make_peer, clock):
+async def test_a_name_without_an_address_is_looked_up_again(
+    relay_with: RelayWith, make_peer: MakePeer, clock: ClockReactor
+) -> None:
     target = make_peer()
     relay = relay_with(("collector.example", target.port))
     for _ in range(2):
-        clock.nameResolver.take().answer()
+        clock.nameResolver.pop().answer()
         clock.advance(REFRESH - 1)
         assert clock.nameResolver.asked == []
         clock.advance(1)
@@ -103,23 +122,25 @@ async def test_a_name_without_an_address_is_looked_up_again(relay_with, make_pee
         target=f"collector.example:{target.port}",
         error="the name has no address",
     )
-    assert said(relay) == [unresolved] * 2
-    clock.nameResolver.take().answer("127.0.0.1")
+    assert target_events(relay) == [unresolved] * 2
+    clock.nameResolver.pop().answer("127.0.0.1")
     make_peer().send(b"at last", relay)
     assert await target.receive() == [b"at last"]
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_target_moves_with_its_name(relay_with, make_peer, clock):
+async def test_a_target_moves_with_its_name(
+    relay_with: RelayWith, make_peer: MakePeer, clock: ClockReactor
+) -> None:
     old = make_peer("127.0.0.1")
     new = make_peer("::1", old.port)
     relay = relay_with(("collector.example", old.port))
-    clock.nameResolver.take().answer("127.0.0.1")
+    clock.nameResolver.pop().answer("127.0.0.1")
     make_peer().send(b"to the old", relay)
     assert await old.receive() == [b"to the old"]
     clock.advance(REFRESH)
-    clock.nameResolver.take().answer("::1")
-    assert [event.address for event in said(relay)] == [
+    clock.nameResolver.pop().answer("::1")
+    assert [event.address for event in relay.of(events.TargetResolved)] == [
         f"127.0.0.1:{old.port}",
         f"[::1]:{old.port}",
     ]
@@ -130,44 +151,52 @@ async def test_a_target_moves_with_its_name(relay_with, make_peer, clock):
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_address_among_several_is_kept(relay_with, make_peer, clock):
+async def test_an_address_among_several_is_kept(
+    relay_with: RelayWith, make_peer: MakePeer, clock: ClockReactor
+) -> None:
     target = make_peer()
     relay = relay_with(("collector.example", target.port))
-    clock.nameResolver.take().answer("127.0.0.1", "127.0.0.2")
+    clock.nameResolver.pop().answer("127.0.0.1", "127.0.0.2")
     clock.advance(REFRESH)
-    clock.nameResolver.take().answer("127.0.0.2", "127.0.0.1")
-    assert len(said(relay)) == 1
+    clock.nameResolver.pop().answer("127.0.0.2", "127.0.0.1")
+    assert len(target_events(relay)) == 1
     make_peer().send(b"still here", relay)
     assert await target.receive() == [b"still here"]
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_name_that_is_lost_keeps_its_last_address(relay_with, make_peer, clock):
+async def test_a_name_that_is_lost_keeps_its_last_address(
+    relay_with: RelayWith, make_peer: MakePeer, clock: ClockReactor
+) -> None:
     target = make_peer()
     relay = relay_with(("collector.example", target.port))
-    clock.nameResolver.take().answer("127.0.0.1")
+    clock.nameResolver.pop().answer("127.0.0.1")
     clock.advance(REFRESH)
-    clock.nameResolver.take().answer()
-    assert [event.id for event in said(relay)] == ["target.resolved", "target.unresolved"]
+    clock.nameResolver.pop().answer()
+    assert [event.id for event in target_events(relay)] == ["target.resolved", "target.unresolved"]
     make_peer().send(b"still here", relay)
     assert await target.receive() == [b"still here"]
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_look_up_without_an_answer_does_not_end_the_look_ups(relay_with, clock):
+async def test_a_look_up_without_an_answer_does_not_end_the_look_ups(
+    relay_with: RelayWith, clock: ClockReactor
+) -> None:
     # Twisted's own resolver never answers when getaddrinfo fails in an unusual way.
     relay_with(("collector.example", 2055))
-    clock.nameResolver.take()
+    clock.nameResolver.pop()
     clock.advance(REFRESH)
-    clock.nameResolver.take().answer("127.0.0.1")
+    clock.nameResolver.pop().answer("127.0.0.1")
 
 
 @pytest.mark.parametrize(("interface", "address"), [("127.0.0.1", "::1"), ("::1", "127.0.0.1")])
 @pytest_twisted.ensureDeferred
-async def test_an_address_that_no_listener_can_send_to(relay_with, clock, interface, address):
+async def test_an_address_that_no_listener_can_send_to(
+    relay_with: RelayWith, clock: ClockReactor, interface: str, address: str
+) -> None:
     relay = relay_with(("collector.example", 2055), interface=interface)
-    clock.nameResolver.take().answer(address)
-    assert said(relay) == [
+    clock.nameResolver.pop().answer(address)
+    assert target_events(relay) == [
         events.TargetUnresolved(
             room="lobby",
             target="collector.example:2055",
@@ -177,16 +206,20 @@ async def test_an_address_that_no_listener_can_send_to(relay_with, clock, interf
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_first_address_that_can_be_sent_to_is_taken(relay_with, make_peer, clock):
+async def test_the_first_address_that_can_be_sent_to_is_taken(
+    relay_with: RelayWith, make_peer: MakePeer, clock: ClockReactor
+) -> None:
     target = make_peer("127.0.0.1")
     relay = relay_with(("collector.example", target.port), interface="127.0.0.1")
-    clock.nameResolver.take().answer("::1", "127.0.0.1")
+    clock.nameResolver.pop().answer("::1", "127.0.0.1")
     make_peer().send(b"hello", relay)
     assert await target.receive() == [b"hello"]
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_listener_of_the_room_sends_to_its_targets(open_relay, make_peer, clock):
+async def test_the_listener_of_the_room_sends_to_its_targets(
+    open_relay: OpenRelay, make_peer: MakePeer, clock: ClockReactor
+) -> None:
     target = make_peer()
     rules = RelayRules(
         listeners={"a": loopback(room="attic"), "b": loopback(room="cellar")},
@@ -195,7 +228,7 @@ async def test_the_listener_of_the_room_sends_to_its_targets(open_relay, make_pe
     relay = open_relay(rules, using=clock)
     targets = Targets(relay.relay)
     targets.start()
-    clock.nameResolver.take().answer("127.0.0.1")
+    clock.nameResolver.pop().answer("127.0.0.1")
     make_peer().send(b"hello", relay, "b")
     assert await target.receive() == [b"hello"]
     assert target.sources == {("127.0.0.1", relay.port("b"))}
@@ -203,7 +236,9 @@ async def test_the_listener_of_the_room_sends_to_its_targets(open_relay, make_pe
 
 
 @pytest_twisted.ensureDeferred
-async def test_two_rooms_may_share_a_target(open_relay, make_peer, clock):
+async def test_two_rooms_may_share_a_target(
+    open_relay: OpenRelay, make_peer: MakePeer, clock: ClockReactor
+) -> None:
     target = make_peer()
     room = RoomRules(targets=(("collector.example", target.port),), target_refresh=REFRESH)
     rules = RelayRules(
@@ -225,29 +260,31 @@ async def test_two_rooms_may_share_a_target(open_relay, make_peer, clock):
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_target_that_is_closed_is_told_once(relay_with, make_peer, clock):
-    gone, other = make_peer(), make_peer()
-    relay = relay_with(("gone.example", gone.port), ("other.example", other.port))
+async def test_a_closed_target_is_reported_once(
+    relay_with: RelayWith, make_peer: MakePeer, clock: ClockReactor
+) -> None:
+    closed, other = make_peer(), make_peer()
+    relay = relay_with(("closed.example", closed.port), ("other.example", other.port))
     for resolution in clock.nameResolver.asked:
         resolution.answer("127.0.0.1")
     clock.nameResolver.asked = []
-    speaker, member = [await make_peer().join(relay) for _ in range(2)]
-    gone.close()
+    sender, member = [await make_peer().join(relay) for _ in range(2)]
+    closed.close()
     payloads = [b"%d" % number for number in range(50)]
     for payload in payloads:
-        speaker.send(payload, relay)
+        sender.send(payload, relay)
     for receiver in (other, member):
         assert await receiver.receive(len(payloads)) == payloads
     (unreachable,) = await relay.seen(events.TargetUnreachable)
     assert unreachable == events.TargetUnreachable(
         room="lobby",
-        target=f"gone.example:{gone.port}",
-        address=f"127.0.0.1:{gone.port}",
+        target=f"closed.example:{closed.port}",
+        address=f"127.0.0.1:{closed.port}",
         error="Connection refused",
     )
     clock.advance(REFRESH)
     for number in (2, 3):
-        speaker.send(b"still gone?", relay)
+        sender.send(b"still closed?", relay)
         await other.receive()
         if number == 2:
             await relay.seen(events.TargetUnreachable, number)
@@ -256,7 +293,9 @@ async def test_a_target_that_is_closed_is_told_once(relay_with, make_peer, clock
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_answer_after_the_end_is_ignored(open_relay, clock):
+async def test_an_answer_after_the_end_is_ignored(
+    open_relay: OpenRelay, clock: ClockReactor
+) -> None:
     rules = RelayRules(
         listeners={"main": loopback()},
         rooms={"lobby": RoomRules(targets=(("collector.example", 2055),))},
@@ -264,15 +303,15 @@ async def test_an_answer_after_the_end_is_ignored(open_relay, clock):
     relay = open_relay(rules, using=clock)
     targets = Targets(relay.relay)
     targets.start()
-    resolution = clock.nameResolver.take()
+    resolution = clock.nameResolver.pop()
     targets.stop()
     resolution.answer("127.0.0.1")
-    assert said(relay) == []
+    assert target_events(relay) == []
     assert clock.getDelayedCalls() == []
 
 
 @pytest_twisted.ensureDeferred
-async def test_real_names_are_looked_up(open_relay, make_peer):
+async def test_real_names_are_looked_up(open_relay: OpenRelay, make_peer: MakePeer) -> None:
     target = make_peer()
     rules = RelayRules(
         listeners={"main": loopback("127.0.0.1")},
@@ -288,18 +327,20 @@ async def test_real_names_are_looked_up(open_relay, make_peer):
 
 
 @pytest.mark.parametrize("host", ["a..b", f"{'x' * 64}.example", "\udcff.example"])
-def test_names_at_which_the_resolver_would_fail_are_refused_before(host):
-    with pytest.raises(ValueError, match="is no name of a host"):
+def test_names_at_which_the_resolver_would_fail_are_refused_before(host: str) -> None:
+    with pytest.raises(ValueError, match="is not a valid host name"):
         parse_host_port(f"{host}:2055")
 
 
 @pytest.mark.skipif(link_local() is None, reason="no link-local address here")
 @pytest_twisted.ensureDeferred
-async def test_a_link_local_address(open_relay, make_peer):
-    target = make_peer(link_local())
+async def test_a_link_local_address(open_relay: OpenRelay, make_peer: MakePeer) -> None:
+    host = link_local()
+    assert host is not None
+    target = make_peer(host)
     rules = RelayRules(
         listeners={"main": loopback()},
-        rooms={"lobby": RoomRules(targets=((link_local(), target.port),))},
+        rooms={"lobby": RoomRules(targets=((host, target.port),))},
     )
     relay = open_relay(rules)
     targets = Targets(relay.relay)

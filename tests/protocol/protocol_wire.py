@@ -1,4 +1,4 @@
-"""Datagrams for the tests of the wire: any valid one of each kind, and one to break."""
+"""Datagrams for tests of the codec: strategies for valid ones, and bodies to make invalid."""
 
 from __future__ import annotations
 
@@ -29,16 +29,12 @@ from udprelay.protocol.wire.from_client import (
 from udprelay.protocol.wire.from_relay import (
     Ack,
     Bye,
-    Data,
-    Entry,
     Gone,
     Heartbeat,
     Members,
     Nicked,
-    Notice,
     PathChallenge,
     Pong,
-    Private,
 )
 from udprelay.protocol.wire.header import PREFIX, Type
 from udprelay.protocol.wire.joining import (
@@ -50,7 +46,8 @@ from udprelay.protocol.wire.joining import (
     Versions,
     Welcome,
 )
-from udprelay.protocol.wire.members import MemberKind, MemberRecord
+from udprelay.protocol.wire.members import KINDS_ON_WIRE, MemberKind, MemberRecord
+from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
 
 CLASSES: dict[Type, type] = {
     Type.HELLO: Hello,
@@ -90,11 +87,11 @@ ID = b"12345678"
 
 
 def decode(datagram: bytes) -> FromClient | FromRelay:
-    """Read a datagram on the side that its type is for."""
+    """Decode a datagram as the half that its type is for."""
     return (decode_from_client if datagram[4] in CLIENT_TYPES else decode_from_relay)(datagram)
 
 
-# --- any valid datagram
+# --- strategies for valid datagrams
 
 u32 = st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 23, 24, 255, 256, 65_535, 2**32 - 1])
 u64 = u32 | st.integers(0, 2**64 - 1) | st.just(2**64 - 1)
@@ -105,15 +102,18 @@ eight = st.binary(min_size=8, max_size=8)
 sixteen = st.binary(min_size=16, max_size=16)
 sixteen_or_none = sixteen | st.just(b"")
 cookies = st.binary(min_size=1, max_size=64)
-rooms = st.from_regex(r"\A[A-Za-z0-9._-]{1,64}\Z")
+rooms = st.text(
+    st.characters(categories=("L", "N"), include_characters="-_."), min_size=1, max_size=64
+)
+"""All valid names: 1 to 256 bytes."""
 payloads = st.binary(min_size=1, max_size=40)
 flags = st.sampled_from([0, 2, *range(1, 32, 2)])
 durations = st.integers(1, 2**32 - 1)
 
 
-def texts(least: int, most: int) -> st.SearchStrategy[str]:
-    """Texts by their size in UTF-8, which has at most 4 bytes for a character."""
-    return st.text(st.characters(codec="utf-8"), min_size=least, max_size=most // 4)
+def texts(minimum: int, maximum: int) -> st.SearchStrategy[str]:
+    """Return a strategy for texts by their bytes in UTF-8, up to 4 for each character."""
+    return st.text(st.characters(codec="utf-8"), min_size=minimum, max_size=maximum // 4)
 
 
 nicks = texts(1, 64)
@@ -123,17 +123,17 @@ sentences = texts(0, 200)
 
 @st.composite
 def ranges(
-    draw: st.DrawFn, least: int, most: int, last: int = 2**64 - 1
+    draw: st.DrawFn, minimum: int, maximum: int, last: int = 2**64 - 1
 ) -> tuple[tuple[int, int], ...]:
-    """Valid ranges, up to ``last``, some of them next to each other."""
+    """Return valid ranges up to ``last``; some are adjacent."""
     found, at = [], draw(st.integers(1, last))
-    for _ in range(draw(st.integers(least, most))):
+    for _ in range(draw(st.integers(minimum, maximum))):
         count = draw(st.integers(1, 65_535))
         if at + count - 1 > last:
             break
         found.append((at, count))
-        at += count + draw(st.just(0) | st.integers(0, last // most))
-    return tuple(found) or (((last, 1),) if least else ())
+        at += count + draw(st.just(0) | st.integers(0, last // maximum))
+    return tuple(found) or (((last, 1),) if minimum else ())
 
 
 @st.composite
@@ -144,7 +144,7 @@ def reasoned(draw: st.DrawFn) -> tuple[tuple[int, int, int], ...]:
 
 @st.composite
 def member_records(draw: st.DrawFn) -> MemberRecord:
-    kind = draw(st.sampled_from(MemberKind))
+    kind = draw(st.sampled_from(KINDS_ON_WIRE))
     identity = draw(sixteen) if kind == MemberKind.SESSION else b""
     badge = draw(sixteen_or_none) if identity else b""
     own = draw(st.just(0) | owns)
@@ -256,7 +256,7 @@ any_control = st.sampled_from([t for t in Type if t not in WITH_PAYLOAD]).flatma
 )
 
 
-# --- one to break
+# --- bodies to make invalid
 
 _RECORD = [3, "ann", 0, b"i" * 16, 7, b"b" * 16]
 BODIES: dict[str, dict[str, Any]] = {
@@ -298,11 +298,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "NOTICE missed": {"e": "missed", "m": 3, "w": [[5, 2], [9, 1]]},
     "NOTICE failed": {"e": "failed", "u": 5, "c": "absent"},
     "MEMBERS": {"f": 0, "q": 9, "w": [_RECORD], "y": 4},
-    "BYE": {"c": "idle", "m": "Nothing was heard.", "a": 1},
+    "BYE": {"c": "idle", "m": "The session timed out.", "a": 1},
     "NICKED": {"r": 1, "n": "ann"},
-    "NICKED not": {"r": 1, "c": "nick-taken", "m": "Somebody else has it."},
+    "NICKED not": {"r": 1, "c": "nick-taken", "m": "This nick is in use."},
 }
-_PLACES = {
+_NUMBERS = {
     Type.ENTRY: bytes.fromhex("0000000000000009 00000003 00000000"),
     Type.NOTICE: bytes.fromhex("0000000000000009 00000000 00000000"),
 }
@@ -314,11 +314,11 @@ def kind_of(name: str) -> Type:
 
 
 def with_body(name: str, body: dict[str, Any]) -> bytes:
-    """Return a datagram with a map that may be wrong."""
+    """Return a datagram with a body that may be invalid."""
     return with_cbor(name, cbor2.dumps(body))
 
 
 def with_cbor(name: str, body: bytes) -> bytes:
-    """Return a datagram with bytes that may be no map."""
+    """Return a datagram with bytes that may not be a body."""
     kind = kind_of(name)
-    return PREFIX + bytes((kind, 0)) + ID + _PLACES.get(kind, b"") + body
+    return PREFIX + bytes((kind, 0)) + ID + _NUMBERS.get(kind, b"") + body

@@ -1,4 +1,4 @@
-"""The access key as the configuration has it."""
+"""The access key of the configuration."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ SALT, KEY = "00112233445566778899aabbccddeeff", "5a" * 32
 
 
 @pytest.mark.parametrize("vector", VECTORS["room_keys"])
-def test_is_made_of_a_passphrase(vector: dict[str, str]) -> None:
+def test_is_derived_from_a_passphrase(vector: dict[str, str]) -> None:
     made = AccessKey.make(vector["passphrase"], bytes.fromhex(vector["salt"]))
     assert str(made) == vector["configured"]
     assert made.key.hex() == vector["access_key"]
 
 
-def test_is_not_made_of_anything_else() -> None:
+def test_is_not_derived_from_an_invalid_passphrase() -> None:
     with pytest.raises(PassphraseError):
         AccessKey.make("\n", bytes(16))
 
 
 @pytest.mark.parametrize("text", [f"{SALT}:{KEY}", f"{SALT}:{KEY}".upper()])
-def test_is_read_from_hexadecimal(text: str) -> None:
+def test_is_parsed_from_hexadecimal(text: str) -> None:
     assert AccessKey.parse(text) == AccessKey(bytes.fromhex(SALT), b"\x5a" * 32)
 
 
 @given(st.binary(min_size=16, max_size=16), st.binary(min_size=32, max_size=32))
-def test_is_read_as_it_is_written(salt: bytes, key: bytes) -> None:
+def test_is_parsed_as_it_was_formatted(salt: bytes, key: bytes) -> None:
     assert AccessKey.parse(str(AccessKey(salt, key))) == AccessKey(salt, key)
 
 
@@ -55,7 +55,7 @@ def test_is_read_as_it_is_written(salt: bytes, key: bytes) -> None:
         "hunter2",
     ],
 )
-def test_anything_else_is_refused_and_not_quoted(text: str) -> None:
+def test_invalid_text_is_refused_and_not_quoted(text: str) -> None:
     with pytest.raises(ValueError, match="must be SALT:KEY") as caught:
         AccessKey.parse(text)
     assert str(caught.value) == (
@@ -63,5 +63,5 @@ def test_anything_else_is_refused_and_not_quoted(text: str) -> None:
     )
 
 
-def test_is_not_shown() -> None:
+def test_is_not_in_the_representation() -> None:
     assert repr(AccessKey(b"salt", b"key")) == "AccessKey()"

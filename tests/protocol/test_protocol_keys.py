@@ -1,4 +1,4 @@
-"""Identities, and what a passphrase comes to; ``tests/vectors/keys.json`` has it in bytes."""
+"""Identities and keys; ``tests/vectors/keys.json`` has examples."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "keys.json").read_
 PASSPHRASE, SALT = "correct horse battery staple", bytes(range(16, 32))
 
 
-def vectors(kind: str) -> Any:
+def vectors(kind: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vector", VECTORS[kind])
 
 
 def plain(vector: dict[str, str], *text: str) -> dict[str, Any]:
-    """Return the values of a vector, those that are not ``text`` as bytes."""
+    """Return the values of a vector: ``text`` as it is, the others as bytes."""
     return {n: v if n in text else bytes.fromhex(v) for n, v in vector.items()}
 
 
@@ -54,21 +54,21 @@ def test_keys_are_those_of_scrypt_and_hkdf() -> None:
     )
 
 
-def test_keys_are_the_same_however_the_passphrase_was_typed() -> None:
+def test_keys_depend_on_the_normalised_passphrase() -> None:
     assert keys.derive("Cafe\u0301\u00a0noir\r\n", SALT) == keys.derive("Café noir", SALT)
 
 
-def test_keys_are_not_shown() -> None:
+def test_keys_are_not_in_the_representation() -> None:
     assert repr(RoomKeys(b"secret", b"secret")) == "RoomKeys()"
 
 
 @vectors("passphrases")
-def test_passphrase_has_one_form(vector: dict[str, str]) -> None:
+def test_passphrase_is_normalised(vector: dict[str, str]) -> None:
     assert keys.prepare_passphrase(vector["typed"]) == vector["prepared"]
 
 
 @pytest.mark.parametrize("text", [*VECTORS["not_passphrases"], "\ud800"])
-def test_passphrase_can_not_be_any_text(text: str) -> None:
+def test_invalid_passphrase_is_refused(text: str) -> None:
     with pytest.raises(PassphraseError):
         keys.prepare_passphrase(text)
 
@@ -77,19 +77,19 @@ def test_passphrase_can_not_be_any_text(text: str) -> None:
     ("text", "why"),
     [
         ("\n", "the passphrase is empty"),
-        ("hunter2\t", "the passphrase may not have its character 8"),
+        ("hunter2\t", "character 8 of the passphrase is not allowed"),
     ],
 )
-def test_passphrase_that_is_none_is_not_quoted(text: str, why: str) -> None:
+def test_error_does_not_quote_the_passphrase(text: str, why: str) -> None:
     with pytest.raises(PassphraseError) as caught:
         keys.prepare_passphrase(text)
     assert str(caught.value) == why
-    # A traceback would show what has it.
+    # A context with the passphrase would be in the traceback.
     assert caught.value.__context__ is None
 
 
 @given(st.text(max_size=50))
-def test_passphrase_is_left_as_it_is_once_it_has_its_form(text: str) -> None:
+def test_normalising_twice_changes_nothing(text: str) -> None:
     try:
         prepared = keys.prepare_passphrase(text)
     except PassphraseError:
@@ -111,14 +111,14 @@ def test_badge_covers_room_identity_and_nick(vector: dict[str, str]) -> None:
     assert keys.badge(**given) == expected
 
 
-def test_parts_of_a_proof_can_not_be_shifted() -> None:
+def test_proof_depends_on_where_its_parts_end() -> None:
     def proof(room: str, nick: str) -> bytes:
         return keys.proof(bytes(32), b"cookie", room, nick, bytes(8), bytes(16))
 
     assert proof("ab", "c") != proof("a", "bc")
 
 
-def test_proof_for_one_room_or_nick_is_none_for_another() -> None:
+def test_proofs_for_different_values_differ() -> None:
     made = {
         keys.proof(bytes(32), cookie, room, nick, nonce, identity)
         for cookie in (b"1", b"2")

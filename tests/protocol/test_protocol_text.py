@@ -1,4 +1,4 @@
-"""Nothing that a peer says can steer a terminal, and all that is harmless stays as it is."""
+"""Peers' texts cannot control a terminal; harmless texts are unchanged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.protocol.text import printable, shown, without_line_break
+from udprelay.protocol.text import printable, printable_payload, without_line_break
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from udprelay.protocol.text import printable, shown, without_line_break
         "back\\slash",
     ],
 )
-def test_what_people_write_stays_as_it_is(text: str) -> None:
+def test_harmless_text_is_unchanged(text: str) -> None:
     assert printable(text) == text
 
 
@@ -48,18 +48,18 @@ def test_what_people_write_stays_as_it_is(text: str) -> None:
         ("\U000e0041", r"\U000e0041"),
     ],
 )
-def test_what_steers_a_terminal_is_written_as_an_escape(text: str, escaped: str) -> None:
+def test_control_characters_become_escapes(text: str, escaped: str) -> None:
     assert printable(text) == escaped
 
 
 @given(st.text())
-def test_no_control_character_of_any_text_is_left(text: str) -> None:
+def test_no_text_has_control_characters_afterwards(text: str) -> None:
     categories = {unicodedata.category(c) for c in printable(text) if c not in "\u200c\u200d"}
     assert not categories & {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 @given(st.text())
-def test_what_is_printable_is_left_alone(text: str) -> None:
+def test_printable_text_is_unchanged(text: str) -> None:
     assert printable(printable(text)) == printable(text)
 
 
@@ -78,18 +78,18 @@ def test_what_is_printable_is_left_alone(text: str) -> None:
         (b"\xed\xa0\x80", r"\xed\xa0\x80"),
     ],
 )
-def test_a_payload_is_shown_as_one_line_without_its_line_break(payload: bytes, line: str) -> None:
-    assert shown(payload) == line
+def test_payload_becomes_one_line_without_its_line_break(payload: bytes, line: str) -> None:
+    assert printable_payload(payload) == line
 
 
 @given(st.binary())
-def test_every_payload_can_be_shown(payload: bytes) -> None:
-    line = shown(payload)
+def test_every_payload_becomes_one_line(payload: bytes) -> None:
+    line = printable_payload(payload)
     assert "\n" not in line
     line.encode()
 
 
 @given(st.binary())
-def test_at_most_one_line_break_is_taken_off(payload: bytes) -> None:
+def test_at_most_one_line_break_is_removed(payload: bytes) -> None:
     rest = without_line_break(payload)
     assert payload in (rest, rest + b"\n", rest + b"\r\n")

@@ -1,4 +1,4 @@
-"""Whatever comes, decoding raises WireError and nothing else; nothing invalid is encoded."""
+"""Decoding any bytes raises only WireError; invalid datagrams are not encoded."""
 
 from __future__ import annotations
 
@@ -34,18 +34,14 @@ from udprelay.protocol.wire.from_client import (
 from udprelay.protocol.wire.from_relay import (
     Ack,
     Bye,
-    Data,
-    Entry,
     Gone,
     Heartbeat,
     Members,
     Nicked,
-    Notice,
     PathChallenge,
     Pong,
-    Private,
 )
-from udprelay.protocol.wire.header import HEADER, LARGEST_CONTROL, PREFIX, SIGNATURE, Type
+from udprelay.protocol.wire.header import HEADER_SIZE, MAX_CONTROL, PREFIX, SIGNATURE, Type
 from udprelay.protocol.wire.joining import (
     Challenge,
     Hello,
@@ -56,12 +52,13 @@ from udprelay.protocol.wire.joining import (
     Welcome,
 )
 from udprelay.protocol.wire.members import MemberKind, MemberRecord
+from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
 
 OF_ANY_LENGTH = (*WITH_PAYLOAD, Type.VERSIONS, Type.NACK, Type.ACK, Type.GONE)
-"""What can be valid when it is cut short, as a datagram with less in it."""
+"""Types whose truncated datagrams may be valid."""
 EXACT = tuple(kind for kind in Type if kind not in (*WITH_PAYLOAD, Type.VERSIONS))
 
-both_sides = pytest.mark.parametrize("read", [decode_from_client, decode_from_relay])
+both_halves = pytest.mark.parametrize("read", [decode_from_client, decode_from_relay])
 
 
 def head(kind: int, flags: int = 0, identifier: bytes = ID) -> bytes:
@@ -69,7 +66,7 @@ def head(kind: int, flags: int = 0, identifier: bytes = ID) -> bytes:
 
 
 def refused(datagram: bytes) -> bool:
-    """Return whether neither side takes it."""
+    """Return whether both halves refuse a datagram."""
     for read in (decode_from_client, decode_from_relay):
         with contextlib.suppress(WireError):
             read(datagram)
@@ -77,62 +74,64 @@ def refused(datagram: bytes) -> bool:
     return True
 
 
-def valid_or_refused(datagram: bytes) -> None:
-    """Check that what is taken is taken for what it is."""
+def decode_or_refuse(datagram: bytes) -> None:
+    """Check that a decoded datagram can be encoded and decoded to the same."""
     for read in (decode_from_client, decode_from_relay):
         with contextlib.suppress(WireError):
-            taken = read(datagram)
-            assert read(taken.encode()) == taken
+            decoded = read(datagram)
+            assert read(decoded.encode()) == decoded
 
 
-# --- anything
+# --- any bytes
 
 
 @given(st.binary(max_size=100))
-def test_any_bytes_are_valid_or_refused(datagram: bytes) -> None:
-    valid_or_refused(datagram)
+def test_any_bytes_are_decoded_or_refused(datagram: bytes) -> None:
+    decode_or_refuse(datagram)
 
 
 @settings(max_examples=500)
 @given(st.binary(max_size=100))
-def test_any_bytes_behind_the_signature_are_valid_or_refused(rest: bytes) -> None:
-    valid_or_refused(PREFIX + rest)
+def test_any_bytes_behind_the_signature_are_decoded_or_refused(rest: bytes) -> None:
+    decode_or_refuse(PREFIX + rest)
 
 
 @settings(max_examples=1000)
 @given(st.sampled_from(Type), st.sampled_from([0, 0, 0, 1, 3, 5, 31]), st.binary(max_size=120))
-def test_any_bytes_behind_the_header_are_valid_or_refused(
+def test_any_bytes_behind_the_header_are_decoded_or_refused(
     kind: Type, flags: int, rest: bytes
 ) -> None:
-    valid_or_refused(head(kind, flags) + rest)
+    decode_or_refuse(head(kind, flags) + rest)
 
 
 @settings(max_examples=500)
 @given(any_datagram, st.data())
-def test_a_changed_byte_is_valid_or_refused(datagram: Any, data: st.DataObject) -> None:
+def test_a_datagram_with_a_changed_byte_is_decoded_or_refused(
+    datagram: Any, data: st.DataObject
+) -> None:
     changed = bytearray(datagram.encode())
     changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
-    valid_or_refused(bytes(changed))
+    decode_or_refuse(bytes(changed))
 
 
 # --- headers
 
 
-@both_sides
-@pytest.mark.parametrize("size", range(HEADER))
-def test_what_is_shorter_than_a_header_is_refused(read: Any, size: int) -> None:
+@both_halves
+@pytest.mark.parametrize("size", range(HEADER_SIZE))
+def test_a_truncated_header_is_refused(read: Any, size: int) -> None:
     with pytest.raises(WireError, match="no header"):
         read(head(Type.LEAVE)[:size])
 
 
-@both_sides
+@both_halves
 @pytest.mark.parametrize("version", [0, 2, 255])
 def test_another_version_is_refused(read: Any, version: int) -> None:
     with pytest.raises(WireError, match="version"):
         read(SIGNATURE + bytes((version,)) + head(Type.LEAVE)[4:])
 
 
-@both_sides
+@both_halves
 @pytest.mark.parametrize("at", range(3))
 def test_another_signature_is_refused(read: Any, at: int) -> None:
     datagram = bytearray(head(Type.LEAVE))
@@ -141,22 +140,22 @@ def test_another_signature_is_refused(read: Any, at: int) -> None:
         read(bytes(datagram))
 
 
-def test_the_signature_begins_no_text() -> None:
+def test_the_signature_is_not_utf_8() -> None:
     with pytest.raises(UnicodeDecodeError):
         SIGNATURE.decode()
 
 
-@both_sides
-def test_types_that_there_are_not_are_refused(read: Any) -> None:
+@both_halves
+def test_unknown_types_are_refused(read: Any) -> None:
     for kind in set(range(256)) - set(Type):
-        with pytest.raises(WireError, match="not for this side"):
+        with pytest.raises(WireError, match="not for this half"):
             read(head(kind) + bytes(300))
 
 
-@both_sides
-def test_types_of_the_other_side_are_refused(read: Any) -> None:
+@both_halves
+def test_types_of_the_other_half_are_refused(read: Any) -> None:
     for kind in RELAY_TYPES if read is decode_from_client else CLIENT_TYPES:
-        with pytest.raises(WireError, match="not for this side"):
+        with pytest.raises(WireError, match="not for this half"):
             read(head(kind) + bytes(300))
 
 
@@ -164,7 +163,7 @@ def test_types_of_the_other_side_are_refused(read: Any) -> None:
 
 
 @given(any_datagram)
-def test_only_messages_have_flags(datagram: Any) -> None:
+def test_control_datagrams_with_flags_are_refused(datagram: Any) -> None:
     encoded = bytearray(datagram.encode())
     if encoded[4] not in WITH_PAYLOAD:
         for flags in range(1, 256):
@@ -176,7 +175,7 @@ FLAGS = [0, 2, *range(1, 32, 2)]
 
 
 @pytest.mark.parametrize("flags", range(256))
-def test_flags_that_do_not_go_together_are_refused(flags: int) -> None:
+def test_invalid_flags_are_refused(flags: int) -> None:
     private_sequence = bytes((0, 0, 0, 0, 0, 0, 0, flags & 1))
     datagrams = [
         head(Type.DATA_UP, flags) + bytes.fromhex("00000001") + b"text",
@@ -195,11 +194,11 @@ def test_flags_that_do_not_go_together_are_refused(flags: int) -> None:
 
 @settings(max_examples=300)
 @given(any_datagram)
-def test_what_is_cut_short_is_refused_or_has_less_in_it(datagram: Any) -> None:
+def test_a_truncated_datagram_is_refused_or_has_less_content(datagram: Any) -> None:
     encoded = datagram.encode()
     for size in range(len(encoded)):
         short = encoded[:size]
-        if encoded[4] not in OF_ANY_LENGTH or size < HEADER:
+        if encoded[4] not in OF_ANY_LENGTH or size < HEADER_SIZE:
             assert refused(short)
         elif not refused(short):
             assert decode(short).encode() == short
@@ -207,10 +206,10 @@ def test_what_is_cut_short_is_refused_or_has_less_in_it(datagram: Any) -> None:
 
 @settings(max_examples=500)
 @given(any_datagram.filter(lambda datagram: datagram.encode()[4] in EXACT), st.binary(min_size=1))
-def test_more_bytes_are_refused(datagram: Any, more: bytes) -> None:
+def test_bytes_behind_a_datagram_are_refused(datagram: Any, more: bytes) -> None:
     encoded = datagram.encode() + more
     if encoded[4] in OF_ANY_LENGTH and not refused(encoded):
-        # A range more, and a valid one.
+        # The bytes are one more valid range.
         assert decode(encoded).encode() == encoded
     else:
         assert refused(encoded)
@@ -230,8 +229,8 @@ def test_messages_without_a_payload_are_refused(kind: Type) -> None:
 
 
 @pytest.mark.parametrize("kind", WITH_PAYLOAD)
-def test_messages_may_be_as_large_as_udp_allows(kind: Type) -> None:
-    size = 65_507 - HEADER - 20
+def test_messages_of_the_maximum_size_of_udp_are_valid(kind: Type) -> None:
+    size = 65_507 - HEADER_SIZE - 20
     datagram = {
         Type.DATA_UP: DataUp(ID, 0, 1, bytes(size)),
         Type.PRIVATE_UP: PrivateUp(ID, 0, 1, bytes(16), bytes(size)),
@@ -242,9 +241,9 @@ def test_messages_may_be_as_large_as_udp_allows(kind: Type) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Type if kind not in WITH_PAYLOAD])
-def test_all_others_are_refused_when_they_are_large(kind: Type) -> None:
-    with pytest.raises(WireError, match=f"more than {LARGEST_CONTROL}"):
-        decode(head(kind) + bytes(LARGEST_CONTROL - HEADER + 1))
+def test_large_control_datagrams_are_refused(kind: Type) -> None:
+    with pytest.raises(WireError, match=f"more than {MAX_CONTROL}"):
+        decode(head(kind) + bytes(MAX_CONTROL - HEADER_SIZE + 1))
 
 
 # --- fields of fixed size
@@ -277,14 +276,14 @@ def test_all_others_are_refused_when_they_are_large(kind: Type) -> None:
         (Type.VERSIONS, "00" * 17),
     ],
 )
-def test_numbers_beyond_their_bounds_are_refused(kind: Type, rest: str) -> None:
+def test_numbers_out_of_bounds_are_refused(kind: Type, rest: str) -> None:
     flags = int(kind in WITH_PAYLOAD)
     identifier = bytes(8) if kind == Type.VERSIONS else ID
     assert refused(head(kind, flags, identifier) + bytes.fromhex(rest))
 
 
 @pytest.mark.parametrize("flags", [0, 2, 3, 5, 17])
-def test_who_has_no_own_sequence_says_reliable_things_in_the_open(flags: int) -> None:
+def test_data_without_own_sequence_is_reliable_and_nothing_else(flags: int) -> None:
     place = bytes.fromhex("0000000000000001 00000003 00000000")
     assert not refused(head(Type.DATA, 1) + place + b"hello")
     assert refused(head(Type.DATA, flags) + place + b"hello")
@@ -299,7 +298,7 @@ SECRET, COOKIE = b"s" * 16, b"c" * 20
 
 
 def welcome(**changes: Any) -> Welcome:
-    fields = {
+    fields: dict[str, Any] = {
         "nonce": ID,
         "session_id": ID,
         "number": 3,
@@ -371,6 +370,7 @@ def welcome(**changes: Any) -> Welcome:
         Entry(ID, 2**64, 3, None),
         Entry(ID, 9, 3, JoinEntry("ann", MemberKind.PLAIN, SECRET, 0, b"")),
         Entry(ID, 9, 3, JoinEntry("ann", MemberKind.SESSION, b"", 0, b"")),
+        Entry(ID, 9, 3, JoinEntry("ann", MemberKind.TARGET, b"", 0, b"")),
         Entry(ID, 9, 3, NickEntry("", b"")),
         Private(ID, 1, 0, 3, 1, b"text"),
         Private(ID, 0, 1, 3, 1, b"text"),
@@ -394,10 +394,10 @@ def welcome(**changes: Any) -> Welcome:
         Nicked(ID, 1, "ann", sentence="sentence"),
     ],
 )
-def test_what_would_not_be_valid_is_not_encoded(datagram: Any) -> None:
+def test_invalid_datagrams_are_not_encoded(datagram: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         datagram.encode()
 
 
-def test_each_type_has_a_strategy_here() -> None:
+def test_every_type_has_a_strategy() -> None:
     assert set(DATAGRAMS) == set(Type) == {*CLIENT_TYPES, *RELAY_TYPES}

@@ -1,4 +1,4 @@
-"""Each key of each control datagram: what it may be, and nothing else."""
+"""The valid and invalid values of each key of each CBOR body."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from protocol_wire import BODIES, CLASSES, decode, kind_of, with_body, with_cbor
 
 from udprelay.protocol.wire import WireError
-from udprelay.protocol.wire.header import LARGEST_CONTROL, LEAST_HELLO
+from udprelay.protocol.wire.header import MAX_CONTROL, MIN_HELLO
 
 NAMES = list(BODIES)
 EVERYTHING: list[Any] = [
@@ -39,7 +39,7 @@ EVERYTHING: list[Any] = [
     {},
     {"a": 1},
 ]
-"""Of each type something, and of each size that is right somewhere."""
+"""Values of each type and of each valid size."""
 
 OPTIONAL = {
     ("HELLO", "p"),
@@ -171,7 +171,7 @@ BOUNDS: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("NICKED not", "c"): (CODES, NOT_CODES),
     ("NICKED not", "m"): (SENTENCES, NOT_SENTENCES),
 }
-"""By datagram and key: values at the bounds, and values just beyond."""
+"""Values at the bounds and just beyond, by datagram and key."""
 
 each_datagram = pytest.mark.parametrize("name", NAMES)
 each_key = pytest.mark.parametrize(("name", "key"), BOUNDS)
@@ -193,7 +193,7 @@ def test_every_key_has_bounds() -> None:
 
 
 @each_datagram
-def test_each_is_read_as_it_is(name: str) -> None:
+def test_each_datagram_is_decoded_to_its_class(name: str) -> None:
     assert type(decode(with_body(name, BODIES[name]))) is CLASSES[kind_of(name)]
 
 
@@ -210,25 +210,25 @@ def test_the_order_of_keys_does_not_matter(name: str) -> None:
 
 
 @each_key
-def test_a_key_that_is_missing_makes_it_invalid_if_it_is_needed(name: str, key: str) -> None:
+def test_only_optional_keys_may_be_missing(name: str, key: str) -> None:
     body = without(name, key)
     if (name, key) in OPTIONAL:
-        # HELLO needs its size; nothing else needs padding.
+        # HELLO needs its minimum size.
         decode(with_body(name, body | ({"z": bytes(200)} if name == "HELLO" else {})))
     else:
         assert refused(name, body)
 
 
 @pytest.mark.parametrize("pair", ["p b", "t q"])
-def test_keys_that_come_together_may_both_be_missing(pair: str) -> None:
+def test_optional_pairs_of_keys_may_be_missing(pair: str) -> None:
     assert decode(with_body("JOIN", without("JOIN", *pair.split())))
 
 
 @each_key
-def test_values_at_the_bounds_are_taken(name: str, key: str) -> None:
+def test_values_at_the_bounds_are_accepted(name: str, key: str) -> None:
     for value in BOUNDS[name, key][0]:
         body = BODIES[name] | {key: value}
-        if len(with_body(name, body)) <= LARGEST_CONTROL:
+        if len(with_body(name, body)) <= MAX_CONTROL:
             assert decode(with_body(name, body)), value
 
 
@@ -239,7 +239,7 @@ def test_values_beyond_the_bounds_are_refused(name: str, key: str) -> None:
 
 
 def wrong_types(value: Any) -> Iterator[Any]:
-    """Everything that is of another type than ``value``, or of another that is inside it."""
+    """Yield values whose type, or the type of whose first item, is wrong."""
     for other in EVERYTHING:
         if type(other) is not type(value):
             yield other
@@ -255,7 +255,7 @@ def test_values_of_a_wrong_type_are_refused(name: str, key: str) -> None:
 
 
 @each_key
-def test_any_value_at_all_raises_nothing_else(name: str, key: str) -> None:
+def test_other_values_raise_only_wire_error(name: str, key: str) -> None:
     for value in EVERYTHING:
         try:
             decode(with_body(name, BODIES[name] | {key: value}))
@@ -267,9 +267,9 @@ def test_any_value_at_all_raises_nothing_else(name: str, key: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"\x80", b"\xa0\x00", b"\xa1", b"\xff", b"\xd9\xd9\xf7\xa0"]
 )
-def test_what_is_no_map_is_refused(name: str, body: bytes) -> None:
+def test_other_bodies_than_maps_are_refused(name: str, body: bytes) -> None:
     with pytest.raises(WireError):
-        decode(with_cbor(name, body + bytes(LEAST_HELLO) if name == "HELLO" else body))
+        decode(with_cbor(name, body + bytes(MIN_HELLO) if name == "HELLO" else body))
 
 
 @each_datagram
@@ -278,24 +278,24 @@ def test_an_empty_map_is_refused(name: str) -> None:
 
 
 @each_datagram
-def test_a_datagram_may_be_as_large_as_control_datagrams_are_and_no_larger(name: str) -> None:
+def test_the_maximum_size_of_control_datagrams(name: str) -> None:
     bare = len(with_body(name, BODIES[name] | {"z": bytes(256)})) - 256
-    assert decode(with_body(name, BODIES[name] | {"z": bytes(LARGEST_CONTROL - bare)}))
-    assert "more than" in refused(name, BODIES[name] | {"z": bytes(LARGEST_CONTROL - bare + 1)})
+    assert decode(with_body(name, BODIES[name] | {"z": bytes(MAX_CONTROL - bare)}))
+    assert "more than" in refused(name, BODIES[name] | {"z": bytes(MAX_CONTROL - bare + 1)})
 
 
-def test_a_hello_has_at_least_200_bytes() -> None:
+def test_the_minimum_size_of_hello() -> None:
     bare = len(with_body("HELLO", BODIES["HELLO"] | {"p": bytes(100)})) - 100
-    assert decode(with_body("HELLO", BODIES["HELLO"] | {"p": bytes(LEAST_HELLO - bare)}))
-    assert "less than" in refused("HELLO", BODIES["HELLO"] | {"p": bytes(LEAST_HELLO - bare - 1)})
+    assert decode(with_body("HELLO", BODIES["HELLO"] | {"p": bytes(MIN_HELLO - bare)}))
+    assert "less than" in refused("HELLO", BODIES["HELLO"] | {"p": bytes(MIN_HELLO - bare - 1)})
 
 
 @pytest.mark.parametrize("keys", ["p", "b", "t", "q"])
-def test_what_comes_together_does_not_come_alone(keys: str) -> None:
+def test_half_an_optional_pair_is_refused(keys: str) -> None:
     assert "without" in refused("JOIN", without("JOIN", keys))
 
 
-def test_the_first_sequence_to_have_is_at_most_the_next_one() -> None:
+def test_the_first_sequence_is_at_most_the_next_one() -> None:
     assert "beyond" in refused("WELCOME", BODIES["WELCOME"] | {"f": 11})
 
 
@@ -304,16 +304,16 @@ def test_the_first_sequence_to_have_is_at_most_the_next_one() -> None:
     [
         {"r": 1},
         {"r": 1, "c": "nick-taken"},
-        {"r": 1, "m": "Somebody else has it."},
+        {"r": 1, "m": "This nick is in use."},
         {"r": 1, "n": "ann", "c": "nick-taken"},
-        {"r": 1, "n": "ann", "m": "Somebody else has it."},
-        {"r": 1, "n": "ann", "c": "nick-taken", "m": "Somebody else has it."},
+        {"r": 1, "n": "ann", "m": "This nick is in use."},
+        {"r": 1, "n": "ann", "c": "nick-taken", "m": "This nick is in use."},
     ],
 )
-def test_nicked_has_either_a_nick_or_a_code_and_a_sentence(body: dict[str, Any]) -> None:
+def test_nicked_has_a_nick_or_a_code_and_a_sentence(body: dict[str, Any]) -> None:
     assert "neither" in refused("NICKED", body)
 
 
-def test_nothing_of_a_value_is_in_what_is_said_about_it() -> None:
+def test_errors_do_not_quote_values() -> None:
     reason = refused("JOIN", BODIES["JOIN"] | {"s": b"the resume secret"})
-    assert reason == "key 's': no byte string, or one of a wrong length"
+    assert reason == "key 's': not a byte string of a valid length"

@@ -1,4 +1,4 @@
-"""What is encoded is decoded to the same, on the side that it is for and nowhere else."""
+"""Encoded datagrams are decoded to the same, by the half that they are for."""
 
 from __future__ import annotations
 
@@ -10,56 +10,68 @@ from protocol_wire import CLASSES, CLIENT_TYPES, DATAGRAMS, ID, any_control, any
 
 from udprelay.protocol.wire import WireError, decode_from_client, decode_from_relay
 from udprelay.protocol.wire.from_client import DataUp, Ping
-from udprelay.protocol.wire.from_relay import Data, Entry, Notice, PathChallenge, Private
+from udprelay.protocol.wire.from_relay import PathChallenge
 from udprelay.protocol.wire.header import (
-    DOWN_DATA,
-    HEADER,
-    LARGEST_CONTROL,
-    LEAST_HELLO,
+    DOWN_PAYLOAD_OFFSET,
+    HEADER_SIZE,
+    MAX_CONTROL,
+    MIN_HELLO,
     PREFIX,
-    UP_DATA,
+    UP_PAYLOAD_OFFSET,
     Type,
 )
 from udprelay.protocol.wire.joining import Challenge, Hello, Join, Welcome
+from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
 
 
 @settings(max_examples=1000)
 @given(any_datagram)
-def test_what_is_encoded_is_decoded_to_the_same(datagram: Any) -> None:
+def test_datagram_is_decoded_as_it_was_encoded(datagram: Any) -> None:
     assert decode(datagram.encode()) == datagram
 
 
 @given(any_datagram)
-def test_the_same_is_encoded_to_the_same_bytes(datagram: Any) -> None:
+def test_decoded_datagram_is_encoded_to_the_same_bytes(datagram: Any) -> None:
     assert decode(datagram.encode()).encode() == datagram.encode()
 
 
 @given(any_datagram)
-def test_all_have_the_same_header(datagram: Any) -> None:
+def test_every_datagram_begins_with_a_header(datagram: Any) -> None:
     encoded = datagram.encode()
+    first_field = getattr(datagram, datagram.__match_args__[0])
     assert encoded[:4] == PREFIX == b"\xfdUR\x01"
     assert CLASSES[Type(encoded[4])] is type(datagram)
     assert encoded[5] == getattr(datagram, "flags", 0)
-    first_field = getattr(datagram, type(datagram).__match_args__[0])
-    assert encoded[6:HEADER] == first_field
+    assert encoded[6:HEADER_SIZE] == first_field
 
 
 @given(any_datagram)
-def test_the_other_side_takes_none_of_it(datagram: Any) -> None:
+def test_the_other_half_refuses_it(datagram: Any) -> None:
     encoded = datagram.encode()
     other = decode_from_relay if encoded[4] in CLIENT_TYPES else decode_from_client
-    with pytest.raises(WireError, match="not for this side"):
+    with pytest.raises(WireError, match="not for this half"):
         other(encoded)
 
 
 @given(any_control)
-def test_what_is_no_message_is_small(datagram: Any) -> None:
-    assert len(datagram.encode()) <= LARGEST_CONTROL
+def test_control_datagrams_are_small(datagram: Any) -> None:
+    assert len(datagram.encode()) <= MAX_CONTROL
 
 
 @given(DATAGRAMS[Type.HELLO])
-def test_hello_is_padded_to_just_what_it_needs(hello: Hello) -> None:
-    assert len(hello.encode()) == LEAST_HELLO
+def test_hello_is_padded_to_its_minimum_size(hello: Hello) -> None:
+    size = len(hello.encode())
+    assert size >= MIN_HELLO
+    assert size == MIN_HELLO or len(hello.room.encode()) > 100
+
+
+def test_hello_is_valid_for_room_names_of_any_size() -> None:
+    # No padding in CBOR makes these three exactly 200 bytes long.
+    padded = {150: 201, 175: 201, 176: 202}
+    for size in range(24, 256):
+        hello = Hello(ID, "\U00020000" * (size // 4) + ("", "x", "é", "猫")[size % 4])
+        assert decode(hello.encode()) == hello
+        assert len(hello.encode()) == max(padded.get(size, MIN_HELLO), HEADER_SIZE + 9 + size)
 
 
 @given(DATAGRAMS[Type.HELLO], DATAGRAMS[Type.CHALLENGE])
@@ -67,10 +79,10 @@ def test_a_challenge_is_never_larger_than_a_hello(hello: Hello, challenge: Chall
     assert len(challenge.encode()) <= len(hello.encode())
 
 
-def test_payloads_begin_where_the_relay_looks_for_them() -> None:
+def test_payloads_begin_at_their_offsets() -> None:
     up = DataUp(ID, 1, 1, b"hello").encode()
     down = Data(ID, 1, 1, 3, 1, b"hello").encode()
-    assert up[UP_DATA:] == down[DOWN_DATA:] == b"hello"
+    assert up[UP_PAYLOAD_OFFSET:] == down[DOWN_PAYLOAD_OFFSET:] == b"hello"
 
 
 def test_a_datagram_has_the_bytes_of_the_specification() -> None:
@@ -79,7 +91,7 @@ def test_a_datagram_has_the_bytes_of_the_specification() -> None:
     )
 
 
-def test_what_others_must_not_know_is_not_shown() -> None:
+def test_secrets_and_payloads_are_not_in_the_representation() -> None:
     secret = b"MARKED"
     shown = [
         DataUp(secret, 1, 1, secret),
@@ -93,14 +105,14 @@ def test_what_others_must_not_know_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize("e", ["", "later", "JOIN", "missed" * 30])
-def test_an_entry_of_a_later_kind_still_takes_its_place(e: str) -> None:
+def test_an_entry_of_an_unknown_kind_has_its_place(e: str) -> None:
     known = Entry(ID, 9, 3, None).encode()
     later = known.replace(b"\x61e\x60", b"\x61e\x78" + bytes((len(e),)) + e.encode())
     assert decode_from_relay(later) == Entry(ID, 9, 3, None)
 
 
 @pytest.mark.parametrize("e", ["", "later", "MISSED", "join"])
-def test_a_notice_of_a_later_kind_still_takes_its_place(e: str) -> None:
+def test_a_notice_of_an_unknown_kind_has_its_place(e: str) -> None:
     known = Notice(ID, 9, None).encode()
     later = known.replace(b"\x61e\x60", b"\x61e\x78" + bytes((len(e),)) + e.encode())
     assert decode_from_relay(later) == Notice(ID, 9, None)

@@ -1,18 +1,18 @@
-"""Who may become a plain member: the listener's policy, and what no policy admits."""
+"""Admission of plain members: the policies of a listener, and addresses that none admits."""
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from relay_driver import ANNA, STRANGER, Relay, plain_only, with_policy
+from relay_driver import ANNA, UNTRUSTED, Relay, plain_only, with_policy
 
-from udprelay.protocol.endpoint import MAX_PAYLOAD, Endpoint, canonical
+from udprelay.protocol.endpoint import MAX_PAYLOAD, Endpoint, IPAddress, IPNetwork, canonical
 from udprelay.relay.rules import ListenerRules, PlainPolicy, RelayRules
 
-NEIGHBOURS = [
+TRUSTED_SOURCES = [
     "127.0.0.1:1",
     "10.255.255.255:1",
     "172.16.0.1:1",
@@ -26,7 +26,7 @@ NEIGHBOURS = [
     "[fe80::1%2]:1",
     "[::ffff:10.0.0.1]:1",
 ]
-STRANGERS = [
+UNTRUSTED_SOURCES = [
     "11.0.0.0:1",
     "172.15.255.255:1",
     "172.32.0.1:1",
@@ -38,7 +38,7 @@ STRANGERS = [
     "[::ffff:203.0.113.1]:1",
     "[64:ff9b::10.0.0.1]:1",
 ]
-NO_SENDERS = [
+INVALID_SOURCES = [
     "10.0.0.1:0",
     "[fd00::1]:0",
     "0.0.0.0:1",
@@ -56,11 +56,11 @@ LONG = b"long enough for any challenge"
 
 
 @pytest.mark.parametrize("plain", [PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS, PlainPolicy.ANY])
-def test_neighbours_join_at_once(plain: PlainPolicy) -> None:
+def test_addresses_in_plain_networks_join_at_once(plain: PlainPolicy) -> None:
     relay = Relay(with_policy(plain))
-    for source in NEIGHBOURS:
+    for source in TRUSTED_SOURCES:
         relay.receive(source, b"hello")
-    assert relay.members() == set(NEIGHBOURS)
+    assert relay.members() == set(TRUSTED_SOURCES)
     assert relay.replies() == []
 
 
@@ -68,35 +68,35 @@ def test_challenge_is_the_default() -> None:
     assert ListenerRules().plain is PlainPolicy.CHALLENGE
 
 
-def test_strangers_are_challenged_by_challenge() -> None:
+def test_the_policy_challenge_challenges_untrusted_addresses() -> None:
     relay = Relay(with_policy(PlainPolicy.CHALLENGE))
-    for source in STRANGERS:
+    for source in UNTRUSTED_SOURCES:
         relay.receive(source, LONG)
-    assert [source for source, _ in relay.replies()] == STRANGERS
+    assert [source for source, _ in relay.replies()] == UNTRUSTED_SOURCES
     assert relay.members() == set()
-    assert relay.dropped() == {"challenged": len(STRANGERS)}
+    assert relay.dropped() == {"challenged": len(UNTRUSTED_SOURCES)}
 
 
-def test_strangers_are_ignored_by_networks() -> None:
+def test_the_policy_networks_ignores_untrusted_addresses() -> None:
     relay = Relay(with_policy(PlainPolicy.NETWORKS))
-    for source in STRANGERS:
+    for source in UNTRUSTED_SOURCES:
         relay.receive(source, LONG)
     assert relay.replies() == []
     assert relay.members() == set()
-    assert relay.dropped() == {"outside-networks": len(STRANGERS)}
+    assert relay.dropped() == {"outside-networks": len(UNTRUSTED_SOURCES)}
 
 
-def test_strangers_join_at_once_by_any() -> None:
+def test_the_policy_any_admits_all_addresses() -> None:
     relay = Relay(with_policy(PlainPolicy.ANY))
-    for source in STRANGERS:
+    for source in UNTRUSTED_SOURCES:
         relay.receive(source, LONG)
-    assert relay.members() == set(STRANGERS)
+    assert relay.members() == set(UNTRUSTED_SOURCES)
     assert relay.replies() == []
 
 
-def test_off_refuses_everybody() -> None:
+def test_the_policy_off_admits_no_address() -> None:
     relay = Relay(with_policy(PlainPolicy.OFF))
-    for source in [*NEIGHBOURS, *STRANGERS, *NO_SENDERS]:
+    for source in [*TRUSTED_SOURCES, *UNTRUSTED_SOURCES, *INVALID_SOURCES]:
         relay.receive(source, LONG)
     assert relay.members() == set()
     assert relay.replies() == []
@@ -104,19 +104,19 @@ def test_off_refuses_everybody() -> None:
 
 
 @pytest.mark.parametrize("plain", [PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS, PlainPolicy.ANY])
-def test_an_address_that_nobody_sends_from_is_neither_admitted_nor_answered(
+def test_an_invalid_source_is_neither_admitted_nor_answered(
     plain: PlainPolicy,
 ) -> None:
     relay = Relay(with_policy(plain))
-    for source in NO_SENDERS:
+    for source in INVALID_SOURCES:
         relay.receive(source, LONG)
     assert relay.members() == set()
     assert relay.replies() == []
-    assert relay.dropped() == {"invalid-source": len(NO_SENDERS)}
+    assert relay.dropped() == {"invalid-source": len(INVALID_SOURCES)}
 
 
 @pytest.mark.parametrize("plain", [PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS, PlainPolicy.ANY])
-def test_the_relay_does_not_talk_to_itself(plain: PlainPolicy) -> None:
+def test_the_addresses_of_the_relay_are_neither_admitted_nor_answered(plain: PlainPolicy) -> None:
     own = ["127.0.0.1:6000", "[2001:db8::6]:6000"]
     relay = Relay(with_policy(plain), own)
     for source in [*own, "[::ffff:127.0.0.1]:6000"]:
@@ -126,25 +126,25 @@ def test_the_relay_does_not_talk_to_itself(plain: PlainPolicy) -> None:
     assert relay.dropped() == {"own-address": 3}
 
 
-def test_the_networks_are_those_of_the_configuration() -> None:
+def test_the_configuration_sets_the_trusted_networks() -> None:
     networks = (ip_network("203.0.113.0/24"), ip_network("2001:db8::/32"))
     listener = ListenerRules(plain=PlainPolicy.NETWORKS, plain_networks=networks)
     relay = Relay(RelayRules(listeners={"main": listener}))
-    for source in [*NEIGHBOURS, *STRANGERS]:
+    for source in [*TRUSTED_SOURCES, *UNTRUSTED_SOURCES]:
         relay.receive(source, LONG)
     assert relay.members() == {"203.0.113.1:1", "[::ffff:203.0.113.1]:1", "[2001:db8::1]:1"}
 
 
-def test_without_networks_everybody_is_a_stranger() -> None:
+def test_without_plain_networks_all_addresses_are_challenged() -> None:
     relay = Relay(RelayRules(listeners={"main": ListenerRules(plain_networks=())}))
-    for source in NEIGHBOURS:
+    for source in TRUSTED_SOURCES:
         relay.receive(source, LONG)
     assert relay.members() == set()
-    # Two of them are one address, written as IPv4 and as IPv6.
-    assert len(relay.replies()) == len(NEIGHBOURS)
+    # One address is there twice, in IPv4 and in IPv4-mapped form.
+    assert len(relay.replies()) == len(TRUSTED_SOURCES)
 
 
-def test_a_member_is_not_asked_again() -> None:
+def test_a_member_is_not_challenged_again() -> None:
     relay = Relay()
     relay.join(ANNA)
     relay.receive(ANNA, b"x")
@@ -162,17 +162,17 @@ networks = st.one_of(
 
 
 @given(st.lists(networks, max_size=4), st.ip_addresses())
-def test_a_network_has_the_addresses_that_it_has_for_the_standard_library(
-    plain_networks: list[object], ip: object
+def test_networks_contain_the_same_addresses_as_in_the_standard_library(
+    plain_networks: list[IPNetwork], ip: IPAddress
 ) -> None:
     rules = ListenerRules(plain_networks=tuple(plain_networks))
     relay = Relay(RelayRules(listeners={"main": rules}))
-    # What is canonical, as the relay never sees an IPv4-mapped address.
-    ip = canonical(ip_address(str(ip)))
+    # The relay converts IPv4-mapped addresses first.
+    ip = canonical(ip)
     assert relay.listeners["main"].trusts(ip) == any(ip in net for net in plain_networks)
 
 
-ANSWERS = {
+RESULTS = {
     "invalid-source",
     "own-address",
     "from-target",
@@ -194,14 +194,14 @@ ANSWERS = {
         )
     ),
 )
-def test_no_datagram_of_any_address_has_another_result_than_those_documented(
+def test_every_datagram_has_one_of_the_documented_results(
     plain: PlainPolicy, datagrams: list[tuple[Endpoint, bytes]]
 ) -> None:
-    relay = Relay(plain_only(plain), [STRANGER])
+    relay = Relay(plain_only(plain), [UNTRUSTED])
     relay.target("192.0.2.7:2055")
     for source, payload in datagrams:
         relay.receive(str(source), payload)
         for to, reply in relay.replies():
             assert to == str(source)
             assert len(reply) < 3 * len(payload)
-    assert set(relay.dropped()) <= ANSWERS
+    assert set(relay.dropped()) <= RESULTS

@@ -1,4 +1,4 @@
-"""Reading many datagrams in one turn changes nothing but the speed."""
+"""A batch has the same effects as its datagrams one by one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from relay_driver import ANNA, BERT, CARL, STRANGER, Relay
+from relay_driver import ANNA, BERT, CARL, UNTRUSTED, Relay
 
 from udprelay.protocol.endpoint import MAX_PAYLOAD
 from udprelay.relay.rules import Label, RelayRules, RoomRules
 
 TARGET = "10.0.0.7:2055"
 sources = st.sampled_from(
-    [ANNA, BERT, CARL, "[fd00::4]:4000", "10.0.0.5:5000", STRANGER, TARGET, "10.0.0.6:0"]
+    [ANNA, BERT, CARL, "[fd00::4]:4000", "10.0.0.5:5000", UNTRUSTED, TARGET, "10.0.0.6:0"]
 )
 payloads = st.one_of(
     st.sampled_from([b"", b"x", b"a longer one than sixteen bytes", b"y" * MAX_PAYLOAD]),
@@ -33,12 +33,12 @@ relay_rules = st.builds(
 )
 
 
-def seen(
-    rules: RelayRules, batches: list[list[tuple[str, bytes]]], joins: bool = False
+def effects(
+    rules: RelayRules, batches: list[list[tuple[str, bytes]]], segmented: bool = False
 ) -> tuple[object, ...]:
-    """Run batches through a new relay; return all that anybody can see of them."""
+    """Let a new relay receive batches; return all output and counters."""
     relay = Relay(rules)
-    relay.joins = joins
+    relay.segmented = segmented
     relay.target(TARGET)
     relay.hub.add_console("lobby", "terminal", relay.now)
     for batch in batches:
@@ -48,13 +48,12 @@ def seen(
         relay.hub.roster.datagrams,
         relay.hub.roster.payload_bytes,
         relay.hub.roster.deliveries,
-        relay.hub.roster.joined,
+        relay.hub.roster.total_joined,
     )
-    of_the_room = (room.datagrams, room.bytes, room.deliveries)
-    relay.hub.close(relay.now)
-    # Not in order: what a batch was relayed is said at its end, refusals at once.
-    events = Counter(repr(event) for event in relay.hub.take_events()[:-1])
-    return relay.inboxes, replies, counters, of_the_room, relay.dropped(), events
+    room_counters = (room.datagrams, room.bytes, room.deliveries)
+    # Without order: DatagramRelayed comes at the end of a batch, MemberRejected at once.
+    events = Counter(repr(event) for event in relay.hub.drain_events())
+    return relay.inboxes, replies, counters, room_counters, relay.dropped(), events
 
 
 @given(
@@ -63,19 +62,20 @@ def seen(
     st.lists(st.integers(0, 40)),
     st.booleans(),
 )
-def test_how_datagrams_fall_into_batches_makes_no_difference(
-    rules: RelayRules, datagrams: list[tuple[str, bytes]], cuts: list[int], joins: bool
+def test_the_division_into_batches_makes_no_difference(
+    rules: RelayRules, datagrams: list[tuple[str, bytes]], edges_at: list[int], segmented: bool
 ) -> None:
-    edges = [0, *sorted(min(cut, len(datagrams)) for cut in cuts), len(datagrams)]
+    edges = [0, *sorted(min(edge, len(datagrams)) for edge in edges_at), len(datagrams)]
     batches = [datagrams[start:end] for start, end in pairwise(edges)]
-    assert seen(rules, batches, joins) == seen(rules, [[datagram] for datagram in datagrams])
+    assert effects(rules, batches, segmented) == effects(
+        rules, [[datagram] for datagram in datagrams]
+    )
 
 
 @given(st.lists(st.tuples(sources, payloads)))
-def test_what_the_relay_counts_is_what_arrives(datagrams: list[tuple[str, bytes]]) -> None:
+def test_the_counters_agree_with_the_deliveries(datagrams: list[tuple[str, bytes]]) -> None:
     relay = Relay()
     relay.receive_batch(*datagrams)
     assert relay.hub.roster.deliveries == sum(map(len, relay.inboxes.values()))
-    assert relay.hub.roster.datagrams + relay.hub.dropped.total() == sum(
-        1 for source, payload in datagrams if payload or source not in relay.members()
-    )
+    expected = sum(1 for source, payload in datagrams if payload or source not in relay.members())
+    assert relay.hub.roster.datagrams + sum(relay.dropped().values()) == expected

@@ -1,4 +1,4 @@
-"""How often something is done for one source prefix, whatever strangers send."""
+"""Token buckets for source prefixes, in a table of fixed size."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reachable import footprint
 from udprelay.relay.budget import PrefixBudgets, prefix
 
 KEY = b"k" * 32
@@ -19,53 +20,60 @@ SOURCE = ip_address("203.0.113.9")
     st.integers(1, 20),
     st.lists(st.floats(0, 10), max_size=60),
 )
-def test_never_more_than_the_burst_and_the_rate_allow(
+def test_no_interval_has_more_tokens_than_burst_and_rate_allow(
     rate: float, burst: int, pauses: list[float]
 ) -> None:
     budgets = PrefixBudgets(KEY, rate, burst)
-    taken = [now for now in accumulate(pauses, initial=500.0) if budgets.take(SOURCE, now)]
-    for first, begin in enumerate(taken):
-        for last, end in enumerate(taken[first:], first):
+    passed = [now for now in accumulate(pauses, initial=500.0) if budgets.try_consume(SOURCE, now)]
+    for first, begin in enumerate(passed):
+        for last, end in enumerate(passed[first:], first):
             assert last - first + 1 <= burst + rate * (end - begin) + 1e-6
 
 
-def test_a_pause_fills_it_to_the_burst_and_no_further() -> None:
+def test_a_pause_refills_a_bucket_up_to_the_burst() -> None:
     budgets = PrefixBudgets(KEY, 1.0, 3)
-    assert [budgets.take(SOURCE, 0.0) for _ in range(4)] == [True, True, True, False]
-    assert [budgets.take(SOURCE, 1000.0) for _ in range(4)] == [True, True, True, False]
+    assert [budgets.try_consume(SOURCE, 0.0) for _ in range(4)] == [True, True, True, False]
+    assert [budgets.try_consume(SOURCE, 1000.0) for _ in range(4)] == [True, True, True, False]
 
 
-def test_a_refusal_costs_nothing() -> None:
+def test_a_rejected_attempt_consumes_nothing() -> None:
     budgets = PrefixBudgets(KEY, 1.0, 1)
-    assert budgets.take(SOURCE, 0.0)
-    assert not any(budgets.take(SOURCE, tenth / 10) for tenth in range(1, 10))
-    assert budgets.take(SOURCE, 1.0)
+    assert budgets.try_consume(SOURCE, 0.0)
+    assert not any(budgets.try_consume(SOURCE, tenth / 10) for tenth in range(1, 10))
+    assert budgets.try_consume(SOURCE, 1.0)
 
 
-def test_a_clock_that_goes_back_gives_nothing() -> None:
+def test_asking_for_a_token_consumes_nothing() -> None:
     budgets = PrefixBudgets(KEY, 1.0, 1)
-    assert budgets.take(SOURCE, 100.0)
-    assert not budgets.take(SOURCE, 50.0)
+    assert all(budgets.has_token(SOURCE, 0.0) for _ in range(10))
+    budgets.try_consume(SOURCE, 0.0)
+    assert not budgets.has_token(SOURCE, 0.0)
 
 
-def test_memory_does_not_grow_with_strangers() -> None:
+def test_a_clock_that_steps_back_adds_no_tokens() -> None:
     budgets = PrefixBudgets(KEY, 1.0, 1)
-    before = len(budgets._tokens), len(budgets._updated)
+    assert budgets.try_consume(SOURCE, 100.0)
+    assert not budgets.try_consume(SOURCE, 50.0)
+
+
+def test_memory_does_not_grow_with_the_number_of_prefixes() -> None:
+    budgets = PrefixBudgets(KEY, 1.0, 1)
+    before = footprint(budgets)
     for number in range(20_000):
-        budgets.take(ip_address(number + 2**24), 0.0)
-    assert (len(budgets._tokens), len(budgets._updated)) == before
+        budgets.try_consume(ip_address(number + 2**24), 0.0)
+    assert footprint(budgets) == before
 
 
-def test_who_shares_with_whom_hangs_on_the_key() -> None:
-    def refused(key: bytes) -> set[int]:
+def test_the_key_decides_which_prefixes_share_a_bucket() -> None:
+    def rejected(key: bytes) -> set[int]:
         budgets = PrefixBudgets(key, 0.0, 1)
         numbers = range(2**24, 2**24 + 2000)
-        return {number for number in numbers if not budgets.take(ip_address(number), 0.0)}
+        return {number for number in numbers if not budgets.try_consume(ip_address(number), 0.0)}
 
-    assert refused(KEY) != refused(b"another")
+    assert rejected(KEY) != rejected(b"another")
 
 
-def test_prefixes_of_the_two_families_are_never_the_same() -> None:
+def test_prefixes_of_the_two_families_differ() -> None:
     assert prefix(ip_address("32.1.13.184")) != prefix(ip_address("2001:db8::"))
     assert len(prefix(SOURCE)) == 4
     assert len(prefix(ip_address("2001:db8::"))) == 7

@@ -1,60 +1,68 @@
-"""Members keep dense slots, so that a shell may prepare a table of their addresses."""
+"""Rooms and groups: members have dense slots, so that transports can prepare addresses."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.relay.room import Group, Kind, Member, Room
+from udprelay.protocol.wire.members import MemberKind
+from udprelay.relay.room import Group, Member, Room
 from udprelay.relay.rules import Label, RoomRules
 
 
 def joined(room: Room, group: Group, source: object) -> Member:
-    member = Member(room, group, Kind.PLAIN, None, None, source, 0.0)
+    member = Member(room, group, MemberKind.PLAIN, None, None, source, 0.0)
     group.add(member)
     return member
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 1000))))
-def test_slots_are_dense_and_right_after_any_joins_and_leaves(steps: list[int | None]) -> None:
-    """A step is a join, or the leave of some member."""
+def test_slots_are_dense_after_any_joins_and_leaves(steps: list[int | None]) -> None:
+    """A step is a join (None), or a leave of one member."""
     room = Room("lobby", RoomRules())
-    group = room.group("way", Kind.PLAIN)
-    present: list[Member] = []
+    group = room.group("transport", MemberKind.PLAIN)
+    members: list[Member] = []
     for number, step in enumerate(steps):
-        if step is None or not present:
-            present.append(joined(room, group, number))
+        if step is None or not members:
+            members.append(joined(room, group, number))
         else:
-            leaving = present.pop(step % len(present))
+            leaving = members.pop(step % len(members))
             group.remove(leaving)
             assert leaving.slot == -1
-        assert [member.slot for member in group.members] == list(range(len(present)))
-        assert set(group.members) == set(present)
-        assert len(room) == len(present)
+        assert [member.slot for member in group.members] == list(range(len(members)))
+        assert set(group.members) == set(members)
+        assert len(room) == len(members)
 
 
-def test_only_the_last_member_moves_when_one_leaves() -> None:
+def test_only_the_last_member_gets_another_slot_when_one_leaves() -> None:
     room = Room("lobby", RoomRules())
-    group = room.group("way", Kind.PLAIN)
+    group = room.group("transport", MemberKind.PLAIN)
     members = [joined(room, group, number) for number in range(4)]
     group.remove(members[1])
     assert group.members == [members[0], members[3], members[2]]
 
 
-def test_members_reached_the_same_way_are_one_group() -> None:
+def test_members_with_one_transport_and_rendering_are_one_group() -> None:
     room = Room("lobby", RoomRules())
-    assert room.group("way", Kind.PLAIN) is room.group("way", Kind.TARGET)
-    assert room.group("way", Kind.PLAIN) is not room.group("other way", Kind.PLAIN)
+    assert room.group("transport", MemberKind.PLAIN) is room.group("transport", MemberKind.TARGET)
+    assert room.group("transport", MemberKind.PLAIN) is not room.group(
+        "another transport", MemberKind.PLAIN
+    )
 
 
-def test_with_a_label_those_who_see_it_are_a_group_of_their_own() -> None:
+def test_members_that_see_labels_are_a_group_of_their_own() -> None:
     room = Room("lobby", RoomRules(label=Label.NICK))
-    plain, target = room.group("way", Kind.PLAIN), room.group("way", Kind.TARGET)
+    plain, target = (
+        room.group("transport", MemberKind.PLAIN),
+        room.group("transport", MemberKind.TARGET),
+    )
     assert (plain.labelled, target.labelled) == (True, False)
 
 
-def test_a_member_without_a_name_is_a_numbered_guest() -> None:
+def test_a_member_without_a_name_is_a_guest_with_a_number() -> None:
     room = Room("lobby", RoomRules())
-    group = room.group("way", Kind.CONSOLE)
-    names = [Member(room, group, Kind.CONSOLE, n, None, 0, 0.0).name for n in (None, "me", None)]
+    group = room.group("transport", MemberKind.CONSOLE)
+    names = [
+        Member(room, group, MemberKind.CONSOLE, n, None, 0, 0.0).name for n in (None, "me", None)
+    ]
     assert names == ["guest-1", "me", "guest-3"]

@@ -1,4 +1,4 @@
-"""Targets: fixed addresses that get a copy of everything and are never listened to."""
+"""Targets: fixed addresses that get all payloads of a room and may send none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def unreachable(relay: Relay, source: str, listener: str = "main") -> None:
     )
 
 
-def test_a_target_gets_everything_said_in_its_room() -> None:
+def test_a_target_gets_all_payloads_of_its_room() -> None:
     relay = Relay()
     relay.target(COLLECTOR)
     relay.receive(ANNA, b"1")
@@ -26,10 +26,10 @@ def test_a_target_gets_everything_said_in_its_room() -> None:
     assert relay.inboxes == {COLLECTOR: [b"1", b"2"], ANNA: [b"2"]}
 
 
-def test_it_is_a_member_by_the_name_that_the_configuration_gives_it() -> None:
+def test_a_target_is_a_member_with_its_configured_name() -> None:
     relay = Relay()
     relay.target(COLLECTOR)
-    assert relay.hub.take_events() == [
+    assert relay.hub.drain_events() == [
         events.RoomOpened(room="lobby"),
         events.MemberJoined(
             room="lobby",
@@ -43,7 +43,9 @@ def test_it_is_a_member_by_the_name_that_the_configuration_gives_it() -> None:
 
 @pytest.mark.parametrize("payload", [b"", b"hello"])
 @pytest.mark.parametrize("plain", [PlainPolicy.ANY, PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS])
-def test_what_it_sends_is_dropped_at_every_listener(payload: bytes, plain: PlainPolicy) -> None:
+def test_datagrams_of_a_target_are_dropped_at_every_listener(
+    payload: bytes, plain: PlainPolicy
+) -> None:
     one = RelayRules().listeners["main"]
     listeners = {"main": one, "other": type(one)(plain=plain)}
     relay = Relay(RelayRules(listeners=listeners))
@@ -65,18 +67,18 @@ def test_a_plain_member_whose_address_becomes_a_target_is_replaced(where: str) -
     relay.target(COLLECTOR)
     (left,) = relay.events(events.MemberLeft)
     assert (left.member, left.reason) == ("guest-2", "replaced")
-    relay.receive(COLLECTOR, b"may I?", listener=where)
+    relay.receive(COLLECTOR, b"dropped", listener=where)
     relay.receive(ANNA, b"once")
     assert relay.inboxes == {COLLECTOR: [b"once"]}
 
 
-def test_one_that_has_moved_is_no_target_any_more() -> None:
+def test_a_removed_target_may_join_as_a_plain_member() -> None:
     relay = Relay()
     relay.join(ANNA)
     target = relay.target(COLLECTOR)
-    relay.hub.take_events()
+    relay.hub.drain_events()
     relay.hub.remove_target(target, relay.now)
-    (left,) = relay.hub.take_events()
+    (left,) = relay.hub.drain_events()
     assert left == events.MemberLeft(
         room="lobby",
         member=f"target {COLLECTOR}",
@@ -84,12 +86,12 @@ def test_one_that_has_moved_is_no_target_any_more() -> None:
         listener="main",
         reason="replaced",
     )
-    relay.receive(COLLECTOR, b"I am a guest now")
-    assert relay.inboxes == {ANNA: [b"I am a guest now"]}
+    relay.receive(COLLECTOR, b"now a plain member")
+    assert relay.inboxes == {ANNA: [b"now a plain member"]}
 
 
 class TestOneAddressForTwoRooms:
-    def test_gets_what_is_said_in_both(self) -> None:
+    def test_gets_the_payloads_of_both(self) -> None:
         relay = Relay(open_to_all(red=RoomRules(), blue=RoomRules()))
         for room in ("red", "blue"):
             relay.target(COLLECTOR, room, listener="red")
@@ -102,10 +104,11 @@ class TestOneAddressForTwoRooms:
         second = relay.target(COLLECTOR, "blue", listener="red")
         relay.hub.remove_target(first, relay.now)
         relay.receive(COLLECTOR, b"hello", listener="red")
-        assert relay.dropped() == {"from-target": 1}
+        assert relay.members("red") == set()
         relay.hub.remove_target(second, relay.now)
         relay.receive(COLLECTOR, b"hello", listener="red")
         assert relay.members("red") == {COLLECTOR}
+        assert relay.dropped() == {"from-target": 1}
 
     def test_is_unreachable_for_both(self) -> None:
         relay = Relay(open_to_all(red=RoomRules(), blue=RoomRules()))
@@ -118,16 +121,16 @@ class TestOneAddressForTwoRooms:
 
 
 class TestUnreachable:
-    def test_is_said_once_in_each_refresh_and_counted_always(self) -> None:
+    def test_has_one_event_per_target_refresh_and_is_always_counted(self) -> None:
         relay = Relay()
         relay.target(COLLECTOR)
-        relay.hub.take_events()
-        said = []
+        relay.hub.drain_events()
+        counts = []
         for _ in range(4):
             unreachable(relay, COLLECTOR)
-            said.append(len(relay.events(events.TargetUnreachable)))
+            counts.append(len(relay.events(events.TargetUnreachable)))
             relay.now += 100
-        assert said == [1, 0, 0, 1]
+        assert counts == [1, 0, 0, 1]
         assert relay.dropped() == {"unreachable": 4}
 
     def test_names_the_target_its_room_and_the_error(self) -> None:
@@ -140,7 +143,7 @@ class TestUnreachable:
             )
         ]
 
-    def test_ends_no_membership(self) -> None:
+    def test_does_not_remove_the_target(self) -> None:
         relay = Relay()
         relay.target(COLLECTOR)
         unreachable(relay, COLLECTOR)
@@ -148,7 +151,7 @@ class TestUnreachable:
         assert relay.inboxes == {COLLECTOR: [b"still there?"]}
 
 
-def test_only_targets_can_be_removed_as_such() -> None:
+def test_remove_target_removes_only_targets() -> None:
     relay = Relay()
     relay.join(ANNA)
     console = relay.hub.add_console("lobby", "terminal", relay.now)

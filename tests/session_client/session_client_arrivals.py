@@ -1,16 +1,19 @@
-"""What a relay says to a member of a room, made short."""
+"""Short forms of the datagrams that a client receives, and a client with a clock."""
 
 from __future__ import annotations
 
-from udprelay.protocol.wire.entries import JoinEntry, LeaveEntry, NickEntry
+from typing import Any
+
+from udprelay.protocol.wire.entries import EntryBody, JoinEntry, LeaveEntry, NickEntry
 from udprelay.protocol.wire.from_client import RosterRequest
 from udprelay.protocol.wire.from_relay import Gone, Members, Pong
 from udprelay.protocol.wire.header import RELIABLE
 from udprelay.protocol.wire.joining import Welcome
 from udprelay.protocol.wire.members import MemberKind, MemberRecord
 from udprelay.protocol.wire.sequenced import Data, Entry, Private
-from udprelay.session_client.arrivals import Arrivals
-from udprelay.session_client.events import Lost, Received
+from udprelay.session_client.arrivals import Arrival, Arrivals, Request
+from udprelay.session_client.events import Event, Lost, Received
+from udprelay.session_client.sealing import Sealing
 
 TAG, OTHER_TAG = b"the room", b"a second"
 SESSION, OTHER_SESSION = b"session1", b"session2"
@@ -18,26 +21,32 @@ ME = b"m" * 16
 MY_NUMBER = 99
 
 
-def identity(nick):
+def identity(nick: str) -> bytes:
     return nick.encode().ljust(16, b".")
 
 
-def record(number, nick, own=0, kind=MemberKind.SESSION, badge=b""):
+def record(
+    number: int,
+    nick: str,
+    own: int = 0,
+    kind: MemberKind = MemberKind.SESSION,
+    badge: bytes = b"",
+) -> MemberRecord:
     known = identity(nick) if kind is MemberKind.SESSION else b""
     return MemberRecord(number, nick, kind, known, own, badge)
 
 
 def welcome(
-    *members,
-    newest=0,
-    first=None,
-    tag=TAG,
-    session=SESSION,
-    number=MY_NUMBER,
-    nick="me",
-    more_from=None,
-    newest_private=0,
-):
+    *members: MemberRecord,
+    newest: int = 0,
+    first: int | None = None,
+    tag: bytes = TAG,
+    session: bytes = SESSION,
+    number: int = MY_NUMBER,
+    nick: str = "me",
+    more_from: int | None = None,
+    newest_private: int = 0,
+) -> Welcome:
     return Welcome(
         nonce=b"nonce...",
         session_id=session,
@@ -57,100 +66,116 @@ def welcome(
     )
 
 
-def page(*members, newest, first=0, more_from=None):
+def page(
+    *members: MemberRecord, newest: int, first: int = 0, more_from: int | None = None
+) -> Members:
     return Members(SESSION, first, newest, members, more_from)
 
 
-def entry(sequence, number, body):
+def entry(sequence: int, number: int, body: EntryBody | None) -> Entry:
     return Entry(TAG, sequence, number, body)
 
 
-def joins(sequence, number, nick, own=0, kind=MemberKind.SESSION, badge=b""):
+def join_entry(
+    sequence: int,
+    number: int,
+    nick: str,
+    own: int = 0,
+    kind: MemberKind = MemberKind.SESSION,
+    badge: bytes = b"",
+) -> Entry:
     known = identity(nick) if kind is MemberKind.SESSION else b""
     return entry(sequence, number, JoinEntry(nick, kind, known, own, badge))
 
 
-def leaves(sequence, number, reason="left"):
+def leave_entry(sequence: int, number: int, reason: str = "left") -> Entry:
     return entry(sequence, number, LeaveEntry(reason))
 
 
-def renames(sequence, number, nick, badge=b""):
+def nick_entry(sequence: int, number: int, nick: str, badge: bytes = b"") -> Entry:
     return entry(sequence, number, NickEntry(nick, badge))
 
 
-def says(sequence, number, own, payload=b"hello", flags=RELIABLE):
+def message(
+    sequence: int, number: int, own: int, payload: bytes = b"hello", flags: int = RELIABLE
+) -> Data:
     return Data(TAG, flags, sequence, number, own, payload)
 
 
-def whispers(sequence, number, own, payload=b"psst", flags=RELIABLE):
+def private_message(
+    sequence: int, number: int, own: int, payload: bytes = b"psst", flags: int = RELIABLE
+) -> Private:
     return Private(SESSION, flags, sequence, number, own, payload)
 
 
 class Client:
     """The receiving half of a client, with its clock."""
 
-    def __init__(self, *members, recover=True, sealing=None, **keywords):
+    def __init__(
+        self,
+        *members: MemberRecord,
+        recover: bool = True,
+        sealing: Sealing | None = None,
+        **keywords: Any,
+    ) -> None:
         self.now = 0.0
-        self.is_member = False
-        self.arrivals = Arrivals(ME, recover=recover, sealing=sealing, wait=lambda: 0.1)
-        self.joined(*members, **keywords)
+        self.in_session = False
+        self.arrivals = Arrivals(ME, recover=recover, sealing=sealing, timeout=lambda: 0.1)
+        self.start_session(*members, **keywords)
 
-    def joined(self, *members, **keywords):
-        self.arrivals.joined(welcome(*members, **keywords), self.now)
-        self.is_member = True
+    def start_session(self, *members: MemberRecord, **keywords: Any) -> None:
+        self.arrivals.start_session(welcome(*members, **keywords), self.now)
+        self.in_session = True
 
-    def lose_contact(self):
-        self.arrivals.lost_contact(self.now)
-        self.is_member = False
+    def end_session(self) -> None:
+        self.arrivals.end_session()
+        self.in_session = False
 
-    def take(self, *arrivals):
+    def receive(self, *arrivals: Arrival) -> None:
         for arrival in arrivals:
-            self.arrivals.take(arrival, self.now)
+            self.arrivals.receive(arrival, self.now)
 
-    def wait(self, seconds, silent=False):
-        """Let time pass; the relay is heard all the time, if it is not ``silent``."""
+    def wait(self, seconds: float, silent: bool = False) -> None:
+        """Let time pass; the relay sends something every 0.5 s unless ``silent``."""
         end = self.now + seconds
-        while self.is_member and not silent and self.now + 0.5 < end:
+        while self.in_session and not silent and self.now + 0.5 < end:
             self.expire(self.now + 0.5)
-            self.take(Pong(SESSION, bytes(8), 0, 0))
+            self.receive(Pong(SESSION, bytes(8), 0, 0))
         self.expire(end)
 
-    def expire(self, end):
-        """Let time pass, with everything done when it is due."""
+    def expire(self, end: float) -> None:
+        """Let time pass, and call ``expire`` at each deadline."""
         seconds = end - self.now
         times = 0
         while self.arrivals.deadline is not None and self.arrivals.deadline <= end:
             times += 1
-            assert times < 100 * (1 + seconds), "it keeps its owner busy"
+            assert times < 100 * (1 + seconds), "too many deadlines"
             self.now = max(self.now, self.arrivals.deadline)
             self.arrivals.expire(self.now)
         self.now = end
 
-    @property
-    def events(self):
-        return self.arrivals.take_events()
+    def drain_events(self) -> list[Event]:
+        return self.arrivals.drain_events()
 
-    @property
-    def heard(self):
-        """What was said, and what was lost."""
+    def drain_messages(self) -> list[str | Lost]:
+        """Return the messages received and the losses since the last call."""
         return [
             event.payload.decode() if isinstance(event, Received) else event
-            for event in self.events
+            for event in self.drain_events()
             if isinstance(event, Received | Lost)
         ]
 
-    @property
-    def questions(self):
-        return self.arrivals.take_questions()
+    def drain_requests(self) -> list[Request]:
+        return self.arrivals.drain_requests()
 
-    def gone(self, *ranges, stream=0):
-        self.take(Gone(SESSION, stream, ranges))
+    def receive_gone(self, *ranges: tuple[int, int, int], stream: int = 0) -> None:
+        self.receive(Gone(SESSION, stream, ranges))
 
-    def answers(self, *members, newest, **keywords):
-        """Answer a question about the roster."""
-        asked = [q for q in self.questions if isinstance(q, RosterRequest)][-1]
-        self.take(page(*members, newest=newest, first=asked.number, **keywords))
+    def answer_roster(self, *members: MemberRecord, newest: int, **keywords: Any) -> None:
+        """Answer the last request for the roster."""
+        request = [r for r in self.drain_requests() if isinstance(r, RosterRequest)][-1]
+        self.receive(page(*members, newest=newest, first=request.number, **keywords))
 
 
-def with_alice(**keywords):
+def with_alice(**keywords: Any) -> Client:
     return Client(record(1, "Alice"), record(2, "Bob"), **keywords)

@@ -1,4 +1,4 @@
-"""A membership, and the relay's side of it as a test writes it."""
+"""A driver for :class:`SessionClient`, with the relay's answers as a test writes them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from udprelay.protocol.wire.from_client import DataUp, Ping, PrivateUp
 from udprelay.protocol.wire.from_relay import Ack
 from udprelay.protocol.wire.joining import Challenge, Hello, Join, Refused, Welcome
 from udprelay.protocol.wire.members import MemberKind, MemberRecord
+from udprelay.session_client.client import SessionClient
 from udprelay.session_client.events import Event
-from udprelay.session_client.membership import Membership
 from udprelay.session_client.settings import Settings
 
 T = TypeVar("T", bound=FromClient)
@@ -42,80 +42,86 @@ BERT_RECORD = member(BERT, "bert", BERTS_IDENTITY)
 PLAIN_RECORD = member(PLAIN, "guest-9")
 
 
-class Client:
-    """A membership with a clock, and what it has said to the relay and to its user."""
+class ClientDriver:
+    """
+    A client with a clock.
+
+    :ivar events: the events since the last :meth:`drain_events`.
+    :ivar datagrams: the datagrams since the last :meth:`drain`.
+    :ivar log: all datagrams, with the seconds since the start.
+    """
 
     def __init__(self, **settings: Any) -> None:
         settings = {"room": "lobby", "nick": "anna", **settings}
         self.now = START
         self.random_bytes = random_bytes()
-        self.membership = Membership(Settings(**settings), self.random_bytes, self.now)
+        self.session_client = SessionClient(Settings(**settings), self.random_bytes, self.now)
         self.events: list[Event] = []
-        self.said: list[FromClient] = []
-        self.sent: list[tuple[float, FromClient]] = []
+        self.datagrams: list[FromClient] = []
+        self.log: list[tuple[float, FromClient]] = []
         self.collect()
 
     def collect(self) -> None:
-        datagrams = [decode_from_client(raw) for raw in self.membership.take_datagrams()]
-        self.said += datagrams
-        self.sent += [(self.now - START, datagram) for datagram in datagrams]
-        self.events += self.membership.take_events()
+        datagrams = [decode_from_client(raw) for raw in self.session_client.drain_datagrams()]
+        self.datagrams += datagrams
+        self.log += [(self.now - START, datagram) for datagram in datagrams]
+        self.events += self.session_client.drain_events()
 
-    def do(self, method: str, *arguments: Any, **options: Any) -> Any:
-        """Call a method, with the time behind the arguments."""
-        result = getattr(self.membership, method)(*arguments, now=self.now, **options)
+    def call(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method with the time as the last argument."""
+        result = getattr(self.session_client, method)(*arguments, now=self.now, **options)
         self.collect()
         return result
 
-    def hear(self, *datagrams: FromRelay) -> None:
+    def receive(self, *datagrams: FromRelay) -> None:
         for datagram in datagrams:
-            self.membership.receive(datagram.encode(), self.now)
+            self.session_client.receive(datagram.encode(), self.now)
             self.collect()
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass, and do all that gets due."""
+        """Let time pass and handle all timeouts."""
         end = self.now + seconds
         while True:
-            deadline = self.membership.next_deadline()
+            deadline = self.session_client.next_deadline()
             if deadline is None or deadline > end:
                 break
             self.now = max(self.now, deadline)
-            self.do("expire")
-            following = self.membership.next_deadline()
+            self.call("expire")
+            following = self.session_client.next_deadline()
             assert following is None or following > self.now
         self.now = end
 
-    def take(self, kind: type[T]) -> list[T]:
-        """Return the datagrams of a type that it has said; all of them are forgotten."""
-        said, self.said = self.said, []
-        return [datagram for datagram in said if isinstance(datagram, kind)]
+    def drain(self, kind: type[T]) -> list[T]:
+        """Return the datagrams of a type; forget all."""
+        drained, self.datagrams = self.datagrams, []
+        return [datagram for datagram in drained if isinstance(datagram, kind)]
 
-    def told(self, kind: type[E]) -> list[E]:
-        """Return the events of a type; all of them are forgotten."""
+    def drain_events(self, kind: type[E]) -> list[E]:
+        """Return the events of a type; forget all."""
         events, self.events = self.events, []
         return [event for event in events if isinstance(event, kind)]
 
     def times(self, kind: type[FromClient]) -> list[float]:
-        """Return when datagrams of a type were sent, in seconds from the start."""
-        return [round(time, 6) for time, datagram in self.sent if isinstance(datagram, kind)]
+        """Return when datagrams of a type were sent, in seconds since the start."""
+        return [round(time, 6) for time, datagram in self.log if isinstance(datagram, kind)]
 
     # The relay.
 
     @property
     def nonce(self) -> bytes:
         """Of the last HELLO or JOIN."""
-        (*_, last) = [d for _, d in self.sent if isinstance(d, Hello | Join)]
+        (*_, last) = [d for _, d in self.log if isinstance(d, Hello | Join)]
         return last.nonce
 
     def challenge(self, salt: bytes = SALT) -> None:
-        self.hear(Challenge(self.nonce, COOKIE, salt))
+        self.receive(Challenge(self.nonce, COOKIE, salt))
 
     def refuse(self, code: str, retry_after: int = 0) -> None:
-        self.hear(Refused(self.nonce, code, "No.", retry_after))
+        self.receive(Refused(self.nonce, code, "No.", retry_after))
 
     def welcome(self, members: Iterable[MemberRecord] = (), **fields: Any) -> None:
-        """Let it join; the room has nothing in it yet."""
-        join = next(d for _, d in reversed(self.sent) if isinstance(d, Join))
+        """Answer the last JOIN; the room has no entries."""
+        join = next(d for _, d in reversed(self.log) if isinstance(d, Join))
         itself = MemberRecord(
             number=fields.get("number", OWN_NUMBER),
             nick=fields.get("nick", join.nick),
@@ -141,7 +147,7 @@ class Client:
             "members": (itself, *members),
             **fields,
         }
-        self.hear(Welcome(**fields))
+        self.receive(Welcome(**fields))
 
     def join(self, members: Iterable[MemberRecord] = (), **fields: Any) -> None:
         """Go through the handshake."""
@@ -151,31 +157,31 @@ class Client:
     def acknowledge(
         self, following: int, bitmap: int = 0, private: int = 1, private_bitmap: int = 0
     ) -> None:
-        self.hear(Ack(SESSION, following, bitmap, private, private_bitmap))
+        self.receive(Ack(SESSION, following, bitmap, private, private_bitmap))
 
-    def payloads(self) -> list[bytes]:
-        return [datagram.payload for datagram in self.take(DataUp)]
+    def drain_payloads(self) -> list[bytes]:
+        return [datagram.payload for datagram in self.drain(DataUp)]
 
-    def privates(self) -> list[tuple[bytes, bytes]]:
-        return [(datagram.receiver, datagram.payload) for datagram in self.take(PrivateUp)]
+    def drain_private(self) -> list[tuple[bytes, bytes]]:
+        return [(datagram.receiver, datagram.payload) for datagram in self.drain(PrivateUp)]
 
-    def tokens(self) -> list[bytes]:
-        return [datagram.token for datagram in self.take(Ping)]
+    def drain_tokens(self) -> list[bytes]:
+        return [datagram.token for datagram in self.drain(Ping)]
 
 
-def started(**settings: Any) -> Client:
-    client = Client(**settings)
-    client.do("start")
+def started(**settings: Any) -> ClientDriver:
+    client = ClientDriver(**settings)
+    client.call("start")
     return client
 
 
-def joined(*members: MemberRecord, **settings: Any) -> Client:
-    """A client that is a member, with what it took to become one forgotten."""
+def joined(*members: MemberRecord, **settings: Any) -> ClientDriver:
+    """Return a joined client, without the datagrams and events of the handshake."""
     client = started(**settings)
     client.challenge()
     if settings.get("keyed"):
-        client.do("provide_keys", SALT, KEYS)
+        client.call("provide_keys", SALT, KEYS)
     client.welcome(members)
-    client.said.clear()
+    client.datagrams.clear()
     client.events.clear()
     return client

@@ -1,6 +1,9 @@
-"""One sequence against a model of it that is too slow to use."""
+"""One incoming sequence, compared with a simple model."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,111 +13,116 @@ from udprelay.session_client.incoming import ROOM, Incoming
 
 
 class Model:
-    """What is missing and what is held, number by number."""
+    """The missing and the buffered numbers, one by one."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now = 0.0
         self.newest = 0
-        self.missing = set()
-        self.held = set()
-        self.holes = set()
+        self.missing: set[int] = set()
+        self.buffered: set[int] = set()
 
     @property
-    def settled(self):
+    def settled(self) -> int:
         return min(self.missing) - 1 if self.missing else self.newest
 
-    def notice(self, newest):
+    def note_newest(self, newest: int) -> None:
         self.missing |= set(range(self.newest + 1, newest + 1))
         self.newest = max(self.newest, newest)
 
-    def settle(self, numbers):
+    def settle(self, numbers: Iterable[int]) -> set[int]:
         settled = self.missing.intersection(numbers)
         self.missing -= settled
         return settled
 
-    def deliverable(self):
-        due = sorted(number for number in self.held if number <= self.settled)
-        self.held.difference_update(due)
+    def deliverable(self) -> list[int]:
+        due = sorted(number for number in self.buffered if number <= self.settled)
+        self.buffered.difference_update(due)
         return due
 
 
 class Both:
-    """The model, and what is to do the same."""
+    """The model and the sequence, with the same input."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.model = Model()
-        self.sequence = Incoming(ROOM, 1, lambda: 0.1)
+        self.sequence = Incoming[int](ROOM, 1, lambda: 0.1)
         self.now = 0.0
-        self.lost = set()
-        self.ordered = []
+        self.lost: set[int] = set()
+        self.ordered: list[int] = []
 
-    def item(self, number):
-        self.model.notice(number)
-        self.model.held |= self.model.settle([number])
-        self.check(self.sequence.take(number, number, self.now))
+    def item(self, number: int) -> None:
+        self.model.note_newest(number)
+        self.model.buffered |= self.model.settle([number])
+        self.check(self.sequence.receive(number, number, self.now))
 
-    def at_once(self, number):
-        self.model.notice(number)
+    def at_once(self, number: int) -> None:
+        self.model.note_newest(number)
         new = sorted(self.model.settle([number]))
-        taken = self.sequence.take(number, number, self.now, at_once=True)
-        assert taken[: len(new)] == new
-        self.check(taken[len(new) :])
+        items = self.sequence.receive(number, number, self.now, at_once=True)
+        assert items[: len(new)] == new
+        self.check(items[len(new) :])
 
-    def newest(self, number):
-        self.model.notice(number)
-        self.check(self.sequence.newest(number, self.now))
+    def newest(self, number: int) -> None:
+        self.model.note_newest(number)
+        self.check(self.sequence.note_newest(number, self.now))
 
-    def own(self, first, count):
-        self.model.notice(first + count - 1)
+    def own(self, first: int, count: int) -> None:
+        self.model.note_newest(first + count - 1)
         self.model.settle(range(first, first + count))
-        self.check(self.sequence.own(((first, count),), self.now))
+        self.check(self.sequence.settle_own(((first, count),), self.now))
 
-    def gone(self, first, count):
+    def gone(self, first: int, count: int) -> None:
         lost = self.model.settle(range(first, first + count))
-        ranges = ((first, count, Reason.NOT_KEPT),)
-        self.check(self.sequence.gone(ranges, self.now), lost)
+        ranges = ((first, count, Reason.NOT_IN_HISTORY),)
+        self.check(self.sequence.settle_gone(ranges, self.now), lost)
 
-    def unkept(self, first, count):
+    def gone_unreliable(self, first: int, count: int) -> None:
         self.model.settle(range(first, first + count))
-        self.check(self.sequence.gone(((first, count, Reason.UNRELIABLE),), self.now))
+        self.check(self.sequence.settle_gone(((first, count, Reason.UNRELIABLE),), self.now))
 
-    def skip(self, first):
-        self.model.notice(first - 1)
+    def skip(self, first: int) -> None:
+        self.model.note_newest(first - 1)
         lost = self.model.settle(range(first))
         self.check(self.sequence.skip_to(first, self.now), lost)
 
-    def wait(self, seconds):
+    def wait(self, seconds: float) -> None:
         self.now += seconds
-        self.sequence.hear()
+        self.sequence.note_contact()
         items = self.sequence.expire(self.now)
-        holes = self.holes()
-        assert self.model.settle(holes) == holes
+        lost = self.drain_lost()
+        assert self.model.settle(lost) == lost
         self.check_items(items)
 
-    def resume(self):
+    def resume(self) -> None:
         self.sequence.resume(self.now)
         self.check([])
 
-    def holes(self):
-        holes = self.sequence.take_holes()
-        return {number for first, count in holes for number in range(first, first + count)}
+    def drain_lost(self) -> set[int]:
+        ranges = self.sequence.drain_lost()
+        return {number for first, count in ranges for number in range(first, first + count)}
 
-    def check(self, items, lost=frozenset()):
-        assert self.holes() == lost
+    def check(self, items: list[int], lost: Collection[int] = frozenset()) -> None:
+        assert self.drain_lost() == lost
         self.check_items(items)
 
-    def check_items(self, items):
+    def check_items(self, items: list[int]) -> None:
         assert items == self.model.deliverable()
         assert self.sequence.settled == self.model.settled
         assert (self.sequence.deadline is None) == (not self.model.missing)
-        for nack in self.sequence.take_nacks():
-            asked = [number for first, count in nack for number in range(first, first + count)]
-            assert asked == sorted(set(asked))
-            assert self.model.missing.issuperset(asked)
+        for nack in self.sequence.drain_nacks():
+            requested = [number for first, count in nack for number in range(first, first + count)]
+            assert requested == sorted(set(requested))
+            assert self.model.missing.issuperset(requested)
         self.ordered += items
 
 
-def step(method, *arguments):
+Step = tuple[Any, ...]
+"""A method of :class:`Both`, and its arguments."""
+
+
+def step(
+    method: Callable[..., None], *arguments: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Step]:
     return st.tuples(st.just(method), *arguments)
 
 
@@ -126,7 +134,7 @@ steps = st.lists(
         step(Both.newest, numbers),
         step(Both.own, numbers, counts),
         step(Both.gone, numbers, counts),
-        step(Both.unkept, numbers, counts),
+        step(Both.gone_unreliable, numbers, counts),
         step(Both.skip, numbers),
         step(Both.wait, st.floats(0, 3)),
         step(Both.resume),
@@ -136,7 +144,7 @@ steps = st.lists(
 
 
 @given(steps)
-def test_each_number_is_settled_once_and_items_come_in_order(steps):
+def test_a_sequence_behaves_like_its_model(steps: list[Step]) -> None:
     both = Both()
     for method, *arguments in steps:
         method(both, *arguments)

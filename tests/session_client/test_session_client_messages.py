@@ -1,29 +1,31 @@
-"""What members have said is opened, if it is sealed, and never believed otherwise."""
+"""Messages are opened if they are sealed, and dropped if they contradict the passphrase."""
 
 from __future__ import annotations
 
 import pytest
-from session_client_arrivals import says, whispers
+from session_client_arrivals import message, private_message
 
 from udprelay.protocol.keys import RoomKeys
 from udprelay.protocol.seal import PRIVATE, RELIABLE, UNRELIABLE, UNRELIABLE_PRIVATE
 from udprelay.protocol.wire import header
 from udprelay.protocol.wire.members import MemberKind
-from udprelay.session_client.events import Distrusted, Lost, Received
+from udprelay.protocol.wire.ranges import Ranges
+from udprelay.protocol.wire.sequenced import Data, Private
+from udprelay.session_client.events import Distrusted, Event, Lost, Received
 from udprelay.session_client.known_member import KnownMember
 from udprelay.session_client.losses import Losses
-from udprelay.session_client.messages import RESUMPTION, Messages
+from udprelay.session_client.messages import RESUMPTION_PERIOD, Messages
 from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.suspicions import Suspicions
 
 KEYS = RoomKeys(access=b"a" * 32, content=b"c" * 32)
 SEALED = header.RELIABLE | header.SEALED
-LATER = RESUMPTION
+LATER = RESUMPTION_PERIOD
 
 
-def sealing(secret):
+def sealing(secret: bytes) -> Sealing:
     sealing = Sealing("room", secret)
-    sealing.use(KEYS)
+    sealing.set_keys(KEYS)
     return sealing
 
 
@@ -34,233 +36,250 @@ GUEST = KnownMember(2, "guest-2", MemberKind.PLAIN, b"", trusted=False)
 
 
 class Reader:
-    """Takes what Alice says in a room with a passphrase, or without."""
+    """Receives Alice's messages in a room with or without a passphrase."""
 
-    def __init__(self, sealing=OURS, ordered=True):
-        self.events = []
-        tell = self.events.append
-        self.losses = Losses(tell)
-        self.messages = Messages(ordered, sealing, self.losses, Suspicions(tell), tell)
+    def __init__(self, sealing: Sealing | None = OURS, ordered: bool = True) -> None:
+        self.events: list[Event] = []
+        emit = self.events.append
+        self.losses = Losses(emit)
+        self.messages = Messages(ordered, sealing, self.losses, Suspicions(emit), emit)
 
-    def take(self, said, member=ALICE, now=LATER):
-        identity = ALICES.identity if member is ALICE else b"somebody"
-        self.messages.take(said, member, identity, 0.0, now)
+    def receive(
+        self, data: Data | Private, member: KnownMember | None = ALICE, now: float = LATER
+    ) -> None:
+        identity = ALICES.identity if member is ALICE else b"another"
+        self.messages.receive(data, member, identity, 0.0, now)
 
-    def take_all(self):
+    def report(self) -> tuple[int, Ranges]:
+        """Return the number and the ranges of the MISSED to send."""
+        report = self.losses.reports.next_missed({1: ALICE}, 0.0, updating=False)
+        assert report is not None
+        number, ranges, _ = report
+        return number, ranges
+
+    def drain_events(self) -> list[Event]:
         events = self.events.copy()
         self.events.clear()
         return events
 
 
-def sealed(sequence, own, payload=b"hello", flags=SEALED, again=0):
+def sealed(
+    sequence: int, own: int, payload: bytes = b"hello", flags: int = SEALED, resubmitted: int = 0
+) -> Data:
     stream = RELIABLE if flags & header.RELIABLE else UNRELIABLE
-    return says(sequence, 1, own, ALICES.seal(stream, own, flags, payload, b""), flags | again)
+    return message(
+        sequence, 1, own, ALICES.seal(stream, own, flags, payload, b""), flags | resubmitted
+    )
 
 
-def heard(payload=b"hello", reliable=True, private=False):
+def received(payload: bytes = b"hello", reliable: bool = True, private: bool = False) -> Received:
     return Received(1, "Alice", payload, reliable, private, True)
 
 
 @pytest.mark.parametrize("flags", [SEALED, header.SEALED])
-def test_what_is_sealed_is_opened(flags):
+def test_sealed_messages_are_opened(flags: int) -> None:
     reader = Reader()
-    reader.take(sealed(1, 1, flags=flags))
-    assert reader.take_all() == [heard(reliable=bool(flags & header.RELIABLE))]
+    reader.receive(sealed(1, 1, flags=flags))
+    assert reader.drain_events() == [received(reliable=bool(flags & header.RELIABLE))]
 
 
 @pytest.mark.parametrize(
     ("flags", "stream"), [(SEALED, PRIVATE), (header.SEALED, UNRELIABLE_PRIVATE)]
 )
-def test_private_messages_are_opened(flags, stream):
+def test_private_messages_are_opened(flags: int, stream: int) -> None:
     reader = Reader()
     payload = ALICES.seal(stream, 1, flags, b"psst", OURS.identity)
-    reader.take(whispers(1, 1, 1, payload, flags))
-    assert reader.take_all() == [heard(b"psst", bool(flags & header.RELIABLE), private=True)]
+    reader.receive(private_message(1, 1, 1, payload, flags))
+    assert reader.drain_events() == [
+        received(b"psst", bool(flags & header.RELIABLE), private=True)
+    ]
 
 
-def test_a_private_message_for_somebody_else_is_dropped():
+def test_a_private_message_for_another_member_is_dropped() -> None:
     reader = Reader()
     payload = ALICES.seal(PRIVATE, 1, SEALED, b"psst", b"x" * 16)
-    reader.take(whispers(1, 1, 1, payload, SEALED))
-    assert reader.take_all() == [Distrusted("seal", 1, "Alice", 1)]
+    reader.receive(private_message(1, 1, 1, payload, SEALED))
+    assert reader.drain_events() == [Distrusted("seal", 1, "Alice", 1)]
 
 
-def test_what_is_offered_again_is_sealed_as_it_was():
+def test_a_resubmitted_message_is_opened() -> None:
     reader = Reader()
-    reader.take(sealed(1, 1, again=header.AGAIN))
-    assert reader.take_all() == [heard()]
+    reader.receive(sealed(1, 1, resubmitted=header.RESUBMITTED))
+    assert reader.drain_events() == [received()]
 
 
-def test_what_is_not_sealed_is_dropped_in_a_room_with_a_passphrase():
+def test_an_unsealed_message_is_dropped_in_a_room_with_a_passphrase() -> None:
     reader = Reader()
-    reader.take(says(1, 1, 1))
-    reader.take(says(2, 2, 0), GUEST)
-    assert reader.take_all() == [
+    reader.receive(message(1, 1, 1))
+    reader.receive(message(2, 2, 0), GUEST)
+    assert reader.drain_events() == [
         Distrusted("unsealed", 1, "Alice", 1),
         Distrusted("unsealed", 2, None, 1),
     ]
     assert reader.messages.received == 0
 
 
-def test_what_is_sealed_is_dropped_in_a_room_without_a_passphrase():
+def test_a_sealed_message_is_dropped_in_a_room_without_a_passphrase() -> None:
     reader = Reader(sealing=None)
-    reader.take(sealed(1, 1))
-    reader.take(says(2, 1, 2))
-    assert reader.take_all() == [
+    reader.receive(sealed(1, 1))
+    reader.receive(message(2, 1, 2))
+    assert reader.drain_events() == [
         Distrusted("seal", 1, "Alice", 1),
         Received(1, "Alice", b"hello", True, False, False),
     ]
 
 
-def altered(said):
-    return says(said.sequence, said.number, said.own, said.payload[:-1] + b"?", said.flags)
+def altered(data: Data) -> Data:
+    return message(data.sequence, data.number, data.own, data.payload[:-1] + b"?", data.flags)
 
 
-def test_what_cannot_be_opened_is_dropped_and_does_not_count():
+def test_a_forged_message_does_not_make_the_real_one_a_duplicate() -> None:
     reader = Reader()
-    reader.take(altered(sealed(1, 1)))
-    reader.take(sealed(2, 1))
-    assert reader.take_all() == [Distrusted("seal", 1, "Alice", 1), heard()]
+    reader.receive(altered(sealed(1, 1)))
+    reader.receive(sealed(2, 1))
+    assert reader.drain_events() == [Distrusted("seal", 1, "Alice", 1), received()]
 
 
-def test_what_nobody_can_have_sealed_is_dropped():
+def test_a_sealed_message_of_a_plain_member_is_dropped() -> None:
     reader = Reader()
-    reader.take(sealed(1, 1), GUEST)
-    assert reader.take_all() == [Distrusted("seal", 1, None, 1)]
+    reader.receive(sealed(1, 1), GUEST)
+    assert reader.drain_events() == [Distrusted("seal", 1, None, 1)]
 
 
-def test_nobody_is_accused_of_what_nobody_knows_the_sender_of():
+def test_a_sealed_message_of_an_unknown_sender_is_lost() -> None:
     reader = Reader()
-    reader.take(sealed(1, 1), None)
-    assert reader.take_all() == [Lost(1, None)]
+    reader.receive(sealed(1, 1), None)
+    assert reader.drain_events() == [Lost(1, None)]
 
 
-def test_what_may_have_come_before_is_lost_if_nobody_knows_the_sender():
+def test_a_resubmitted_message_of_an_unknown_sender_is_lost() -> None:
     reader = Reader(sealing=None)
-    reader.take(says(1, 1, 1, flags=header.RELIABLE | header.AGAIN), None)
-    assert reader.take_all() == [Lost(1, None)]
+    reader.receive(message(1, 1, 1, flags=header.RELIABLE | header.RESUBMITTED), None)
+    assert reader.drain_events() == [Lost(1, None)]
 
 
-def test_what_comes_a_second_time_is_dropped_and_told():
+def test_a_duplicate_is_dropped_and_reported() -> None:
     reader = Reader()
-    reader.take(sealed(1, 1))
-    reader.take(sealed(2, 1))
-    assert reader.take_all() == [heard(), Distrusted("repeated", 1, "Alice", 1)]
-    assert reader.messages.repeated == 1
+    reader.receive(sealed(1, 1))
+    reader.receive(sealed(2, 1))
+    assert reader.drain_events() == [received(), Distrusted("repeated", 1, "Alice", 1)]
+    assert reader.messages.duplicates == 1
 
 
-def test_what_is_offered_again_may_come_a_second_time():
+def test_a_resubmitted_duplicate_is_not_reported() -> None:
     reader = Reader()
-    reader.take(sealed(1, 1))
-    reader.take(sealed(2, 1, again=header.AGAIN))
-    assert reader.take_all() == [heard()]
+    reader.receive(sealed(1, 1))
+    reader.receive(sealed(2, 1, resubmitted=header.RESUBMITTED))
+    assert reader.drain_events() == [received()]
 
 
-def test_after_a_resumption_some_may_come_a_second_time():
+def test_a_duplicate_soon_after_a_join_is_not_reported() -> None:
     reader = Reader()
-    reader.take(sealed(1, 1))
-    reader.take(sealed(2, 1), now=RESUMPTION - 1)
-    assert reader.take_all() == [heard()]
+    reader.receive(sealed(1, 1))
+    reader.receive(sealed(2, 1), now=RESUMPTION_PERIOD - 1)
+    assert reader.drain_events() == [received()]
 
 
-def test_unreliable_ones_may_come_a_second_time():
+def test_an_unreliable_duplicate_is_not_reported() -> None:
     reader = Reader()
-    reader.take(sealed(1, 1, flags=header.SEALED))
-    reader.take(sealed(2, 1, flags=header.SEALED))
-    assert reader.take_all() == [heard(reliable=False)]
+    reader.receive(sealed(1, 1, flags=header.SEALED))
+    reader.receive(sealed(2, 1, flags=header.SEALED))
+    assert reader.drain_events() == [received(reliable=False)]
 
 
-def test_what_is_too_old_to_tell_is_dropped_and_not_told():
+def test_a_message_older_than_the_replay_window_is_not_reported() -> None:
     reader = Reader()
-    reader.take(sealed(1, 5000, flags=header.SEALED))
-    reader.take(sealed(2, 1, flags=header.SEALED))
-    assert reader.take_all() == [heard(reliable=False)]
-    assert reader.messages.repeated == 1
+    reader.receive(sealed(1, 5000, flags=header.SEALED))
+    reader.receive(sealed(2, 1, flags=header.SEALED))
+    assert reader.drain_events() == [received(reliable=False)]
+    assert reader.messages.duplicates == 1
 
 
-def test_without_a_passphrase_repetitions_are_nobodys_fault():
+def test_without_a_passphrase_a_duplicate_is_not_reported() -> None:
     reader = Reader(sealing=None)
-    reader.take(says(1, 1, 1))
-    reader.take(says(2, 1, 1))
-    assert len(reader.take_all()) == 1
+    reader.receive(message(1, 1, 1))
+    reader.receive(message(2, 1, 1))
+    assert len(reader.drain_events()) == 1
 
 
-def test_what_the_relay_kept_back_is_told():
+def test_withheld_messages_are_reported() -> None:
     reader = Reader()
-    reader.take(sealed(1, 1))
-    reader.take(sealed(2, 4))
-    assert reader.take_all() == [
-        heard(),
+    reader.receive(sealed(1, 1))
+    reader.receive(sealed(2, 4))
+    assert reader.drain_events() == [
+        received(),
         Lost(2, "Alice"),
         Distrusted("withheld", 1, "Alice", 2),
-        heard(),
+        received(),
     ]
 
 
-def test_what_was_lost_on_the_way_was_not_kept_back():
+def test_messages_lost_in_transit_are_not_withheld() -> None:
     reader = Reader()
-    reader.take(sealed(1, 1))
-    reader.losses.hole(3, LATER)
-    reader.take(sealed(5, 4))
-    assert reader.take_all() == [heard(), Lost(2, "Alice"), heard()]
+    reader.receive(sealed(1, 1))
+    reader.losses.add_unattributed(3, LATER)
+    reader.receive(sealed(5, 4))
+    assert reader.drain_events() == [received(), Lost(2, "Alice"), received()]
 
 
-def test_unknown_senders_have_gaps_too():
+def test_gaps_of_unknown_senders_are_reported() -> None:
     reader = Reader(sealing=None)
-    reader.take(says(1, 7, 1), None)
-    reader.take(says(2, 7, 3), None)
-    assert Lost(1, None) in reader.take_all()
+    reader.receive(message(1, 7, 1), None)
+    reader.receive(message(2, 7, 3), None)
+    assert Lost(1, None) in reader.drain_events()
 
 
-def test_out_of_order_each_counts_once():
+def test_without_order_duplicates_are_dropped() -> None:
     reader = Reader(sealing=None, ordered=False)
     for own in (3, 1, 3, 2):
-        reader.take(says(own, 1, own, b"%d" % own))
-    assert [event.payload for event in reader.take_all()] == [b"3", b"1", b"2"]
-    reader.messages.account(ALICE, 9)
-    assert reader.take_all() == []
+        reader.receive(message(own, 1, own, b"%d" % own))
+    assert reader.drain_events() == [
+        Received(1, "Alice", b"%d" % own, True, False, False) for own in (3, 1, 2)
+    ]
+    reader.messages.settle(ALICE, 9)
+    assert reader.drain_events() == []
 
 
-def test_what_the_roster_tells_shows_what_is_missing():
+def test_own_sequences_in_the_roster_reveal_gaps() -> None:
     reader = Reader()
-    reader.messages.account(ALICE, 1)
-    reader.messages.account(ALICE, 3)
-    reader.messages.account(GUEST, 3)
-    assert reader.take_all() == [Lost(2, "Alice")]
-    assert reader.losses.reports.take({1: ALICE}, 0.0)[:2] == (1, ((2, 2),))
+    reader.messages.settle(ALICE, 1)
+    reader.messages.settle(ALICE, 3)
+    reader.messages.settle(GUEST, 3)
+    assert reader.drain_events() == [Lost(2, "Alice")]
+    assert reader.report() == (1, ((2, 2),))
 
 
-def test_pieces_are_lost_if_they_do_not_fit_together():
+def test_an_incomplete_message_is_lost() -> None:
     reader = Reader()
-    reader.take(sealed(1, 1, flags=SEALED | header.MORE))
-    reader.take(sealed(2, 2))
-    assert reader.take_all() == [Lost(1, "Alice"), heard()]
+    reader.receive(sealed(1, 1, flags=SEALED | header.MORE))
+    reader.receive(sealed(2, 2))
+    assert reader.drain_events() == [Lost(1, "Alice"), received()]
 
 
-def test_whoever_leaves_for_good_takes_partial_messages_along():
+def test_incomplete_messages_are_lost_when_their_sender_leaves() -> None:
     reader = Reader()
-    reader.take(sealed(1, 1, flags=SEALED | header.MORE))
+    reader.receive(sealed(1, 1, flags=SEALED | header.MORE))
     payload = ALICES.seal(PRIVATE, 1, SEALED | header.MORE, b"psst", OURS.identity)
-    reader.take(whispers(1, 1, 1, payload, SEALED | header.MORE))
+    reader.receive(private_message(1, 1, 1, payload, SEALED | header.MORE))
     assert reader.messages.deadline is not None
-    reader.messages.gone(ALICE)
-    reader.messages.gone(ALICE)
-    assert reader.take_all() == [Lost(1, "Alice")] * 2
+    reader.messages.member_left(ALICE)
+    reader.messages.member_left(ALICE)
+    assert reader.drain_events() == [Lost(1, "Alice")] * 2
     assert reader.messages.deadline is None
 
 
-def test_partial_messages_expire():
+def test_incomplete_messages_time_out() -> None:
     reader = Reader()
-    reader.take(sealed(1, 1, flags=SEALED | header.MORE))
+    reader.receive(sealed(1, 1, flags=SEALED | header.MORE))
     reader.messages.expire(LATER + 60)
-    assert reader.take_all() == [Lost(1, "Alice")]
-    assert reader.losses.reports.take({1: ALICE}, 0.0)[:2] == (1, ((1, 1),))
+    assert reader.drain_events() == [Lost(1, "Alice")]
+    assert reader.report() == (1, ((1, 1),))
 
 
-def test_of_private_messages_that_expire_nobody_is_told_but_the_reader():
+def test_a_private_message_that_times_out_is_not_reported_to_its_sender() -> None:
     reader = Reader()
     payload = ALICES.seal(PRIVATE, 1, SEALED | header.MORE, b"psst", OURS.identity)
-    reader.take(whispers(1, 1, 1, payload, SEALED | header.MORE))
+    reader.receive(private_message(1, 1, 1, payload, SEALED | header.MORE))
     reader.messages.expire(LATER + 60)
-    assert reader.take_all() == [Lost(1, "Alice")]
-    assert len(reader.losses.reports) == 0
+    assert reader.drain_events() == [Lost(1, "Alice")]
+    assert reader.losses.reports.deadline is None

@@ -1,6 +1,8 @@
-"""Who is in the room: the same for everybody in the end, and told without flapping."""
+"""The members of the room, by WELCOME, entries and pages."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from session_client_arrivals import (
@@ -10,40 +12,43 @@ from session_client_arrivals import (
     OTHER_TAG,
     entry,
     identity,
-    joins,
-    leaves,
+    join_entry,
+    leave_entry,
+    nick_entry,
     page,
     record,
-    renames,
 )
 from session_client_roster import Room
 
-from udprelay.protocol.wire.members import MemberKind
-from udprelay.session_client import numbers as numbers_module
-from udprelay.session_client import returning as returning_module
-from udprelay.session_client import roster as roster_module
+from udprelay.protocol.wire.entries import JoinEntry
+from udprelay.protocol.wire.members import MemberKind, MemberRecord
 from udprelay.session_client.events import (
     Distrusted,
     MemberJoined,
     MemberLeft,
     NickChanged,
 )
-from udprelay.session_client.questions import FIRST_REPEAT
-from udprelay.session_client.returning import GRACE
+from udprelay.session_client.member_tables import (
+    MAX_FORMER_MEMBERS,
+    MAX_RETURNING,
+    RETURN_GRACE_PERIOD,
+)
+from udprelay.session_client.roster import MAX_MEMBERS, MAX_PAGES
+from udprelay.session_client.roster_requests import MIN_RETRY_INTERVAL
 
-SESSION, PLAIN, CONSOLE = MemberKind
+SESSION, PLAIN, CONSOLE = MemberKind.SESSION, MemberKind.PLAIN, MemberKind.CONSOLE
 
 
 # WELCOME and entries.
 
 
-def test_who_is_there_already_is_not_told_as_joining():
+def test_members_in_the_welcome_have_not_joined() -> None:
     room = Room(record(1, "Alice"), record(2, "guest-2", kind=PLAIN), newest=5)
     assert room.others == {1: "Alice", 2: "guest-2"}
-    assert room.take() == []
+    assert room.drain_events() == []
 
 
-def test_the_client_is_among_the_members_whether_the_relay_lists_it_or_not():
+def test_the_client_is_always_among_the_members() -> None:
     for listed in ([], [record(MY_NUMBER, "me")]):
         room = Room(*listed)
         myself = room.roster.members[MY_NUMBER]
@@ -51,269 +56,289 @@ def test_the_client_is_among_the_members_whether_the_relay_lists_it_or_not():
         assert room.roster.is_self(myself)
 
 
-def test_entries_change_who_is_there():
+def test_entries_change_the_members() -> None:
     room = Room(record(1, "Alice"), newest=5)
-    room.entry(joins(6, 2, "Bob"), renames(7, 1, "Anna"), leaves(8, 2, "idle"))
+    room.receive(join_entry(6, 2, "Bob"), nick_entry(7, 1, "Anna"), leave_entry(8, 2, "idle"))
     assert room.others == {1: "Anna"}
-    assert room.take() == [
+    assert room.drain_events() == [
         MemberJoined(2, "Bob", SESSION),
         NickChanged(1, "Alice", "Anna", own=False),
         MemberLeft(2, "Bob", "idle"),
     ]
-    ((bob, reason),) = room.roster.take_gone()
+    ((bob, reason),) = room.roster.drain_departed()
     assert (bob.nick, reason) == ("Bob", "idle")
-    assert room.roster.take_gone() == []
+    assert room.roster.drain_departed() == []
 
 
-def test_entries_about_the_client_itself_are_not_told():
+def test_entries_about_the_client_itself_are_no_events() -> None:
     room = Room(newest=5)
-    room.entry(joins(5, MY_NUMBER, "me"), leaves(6, MY_NUMBER))
+    room.receive(join_entry(5, MY_NUMBER, "me"), leave_entry(6, MY_NUMBER))
     assert MY_NUMBER in room.roster.members
-    assert room.take() == []
+    assert room.drain_events() == []
 
 
-def test_an_entry_of_another_kind_changes_nothing():
+def test_an_entry_of_an_unknown_kind_changes_nothing() -> None:
     room = Room(record(1, "Alice"))
-    room.entry(entry(6, 1, None))
+    room.receive(entry(6, 1, None))
     assert room.others == {1: "Alice"}
 
 
-def test_the_clients_own_nick_changes_by_whatever_comes_first():
+def test_the_clients_own_nick_changes_once_by_nicked_or_entry() -> None:
     room = Room(newest=5)
-    room.roster.renamed("me")
-    room.roster.renamed("I")
-    room.entry(renames(6, MY_NUMBER, "I"), renames(7, MY_NUMBER, "myself"))
-    room.roster.renamed("myself")
+    room.roster.set_own_nick("me")
+    room.roster.set_own_nick("I")
+    room.receive(nick_entry(6, MY_NUMBER, "I"), nick_entry(7, MY_NUMBER, "myself"))
+    room.roster.set_own_nick("myself")
     assert room.roster.members[MY_NUMBER].nick == "myself"
-    assert room.take() == [
+    assert room.drain_events() == [
         NickChanged(MY_NUMBER, "me", "I", own=True),
         NickChanged(MY_NUMBER, "I", "myself", own=True),
     ]
 
 
-# What comes late.
+# Late entries.
 
 
-def test_entries_from_before_the_welcome_only_tell_who_was_there():
+def test_entries_from_before_the_welcome_only_identify_former_members() -> None:
     room = Room(record(1, "Anna"), newest=5)
-    room.entry(joins(1, 1, "Alice"), joins(2, 2, "Bob"), renames(3, 1, "Anna"), leaves(4, 2))
-    room.entry(renames(4, 3, "Carol"), leaves(5, 3))
+    room.receive(
+        join_entry(1, 1, "Alice"),
+        join_entry(2, 2, "Bob"),
+        nick_entry(3, 1, "Anna"),
+        leave_entry(4, 2),
+    )
+    room.receive(nick_entry(4, 3, "Carol"), leave_entry(5, 3))
     assert room.others == {1: "Anna"}
-    assert room.roster.find(2).nick == "Bob"
-    assert room.take() == []
+    assert room.known(2).nick == "Bob"
+    assert room.drain_events() == []
 
 
-def test_a_leave_that_comes_before_its_join_counts():
+def test_a_leave_before_its_join_counts() -> None:
     room = Room()
-    room.entry(leaves(6, 2), joins(5, 2, "Bob"))
+    room.receive(leave_entry(6, 2), join_entry(5, 2, "Bob"))
     assert room.others == {}
-    assert room.roster.find(2).nick == "Bob"
-    assert room.take() == []
+    assert room.known(2).nick == "Bob"
+    assert room.drain_events() == []
 
 
-def test_a_nick_that_comes_before_its_join_counts():
+def test_a_nick_before_its_join_counts() -> None:
     room = Room()
-    room.entry(renames(7, 2, "Bert"), renames(6, 2, "Bill"), joins(5, 2, "Bob"))
+    room.receive(nick_entry(7, 2, "Bert"), nick_entry(6, 2, "Bill"), join_entry(5, 2, "Bob"))
     assert room.others == {2: "Bert"}
-    assert room.take() == [MemberJoined(2, "Bert", SESSION)]
-    room.entry(renames(8, 3, "Carla"), renames(9, 3, "Caro"), leaves(10, 3), joins(5, 3, "Carol"))
+    assert room.drain_events() == [MemberJoined(2, "Bert", SESSION)]
+    room.receive(
+        nick_entry(8, 3, "Carla"),
+        nick_entry(9, 3, "Caro"),
+        leave_entry(10, 3),
+        join_entry(5, 3, "Carol"),
+    )
     assert room.others == {2: "Bert"}
 
 
-def test_a_nick_of_somebody_who_has_left_does_not_count():
+def test_a_nick_of_a_former_member_does_not_count() -> None:
     room = Room(record(1, "Alice"))
-    room.entry(leaves(7, 1), renames(8, 1, "Anna"), leaves(9, 1), leaves(6, 1))
+    room.receive(leave_entry(7, 1), nick_entry(8, 1, "Anna"), leave_entry(9, 1), leave_entry(6, 1))
     assert room.others == {}
-    assert room.roster.find(1).nick == "Alice"
+    assert room.known(1).nick == "Alice"
 
 
-def test_a_page_waits_until_all_before_it_is_settled():
+def test_a_page_is_applied_once_its_sequence_is_settled() -> None:
     room = Room(record(1, "Alice"), newest=5)
-    room.roster.settled(5, 0.0)
-    room.roster.questions.ask_all(6, 0.0)
-    assert room.roster.ask(0.0) == 0
-    room.roster.page(page(record(2, "Bob"), newest=8), 0.0)
-    assert not room.roster.settled(7, 0.0)
+    room.roster.settle(5, 0.0)
+    room.roster.requests.request_all(6, 0.0)
+    assert room.roster.next_request(0.0) == 0
+    room.roster.receive_page(page(record(2, "Bob"), newest=8), 0.0)
+    assert not room.roster.settle(7, 0.0)
     assert room.others == {1: "Alice"}
-    assert room.roster.find(2).nick == "Bob"
-    assert room.roster.in_doubt
-    assert room.roster.settled(8, 0.0)
+    assert room.known(2).nick == "Bob"
+    assert room.roster.updating
+    assert room.roster.settle(8, 0.0)
     assert room.others == {2: "Bob"}
-    assert not room.roster.in_doubt
+    assert not room.roster.updating
 
 
 # Pages.
 
 
-def test_the_rest_of_the_members_comes_quietly():
+def test_the_pages_of_the_first_round_are_no_events() -> None:
     room = Room(record(1, "Alice"), newest=5, more_from=2)
-    assert room.roster.in_doubt
+    assert room.roster.updating
     assert room.answer(record(2, "Bob"), newest=5, more_from=7) == 2
     assert room.answer(record(7, "Carol"), newest=6) == 7
     assert room.others == {1: "Alice", 2: "Bob", 7: "Carol"}
-    assert room.take() == []
-    assert room.roster.take_found() == 0
-    assert not room.roster.in_doubt
+    assert room.drain_events() == []
+    assert room.roster.drain_unseen_changes() == 0
+    assert not room.roster.updating
 
 
-def test_what_was_lost_shows_after_a_hole():
+def test_a_page_shows_the_changes_of_lost_entries() -> None:
     room = Room(record(1, "Alice"), record(2, "Bob"), record(3, "Carol"), newest=5)
-    room.roster.questions.ask_all(8, 0.0)
+    room.roster.requests.request_all(8, 0.0)
     room.answer(record(2, "Bert"), record(3, "Carol"), record(4, "Dave"), newest=9)
-    assert room.take() == [
+    assert room.drain_events() == [
         MemberLeft(1, "Alice", ""),
         NickChanged(2, "Bob", "Bert", own=False),
         MemberJoined(4, "Dave", SESSION),
     ]
-    assert room.roster.take_found() == 3
-    assert room.roster.take_found() == 0
+    assert room.roster.drain_unseen_changes() == 3
+    assert room.roster.drain_unseen_changes() == 0
 
 
-def test_later_entries_overrule_a_page():
+def test_entries_later_than_a_page_count() -> None:
     room = Room(record(1, "Alice"), record(2, "Bob"), newest=5)
-    room.roster.questions.ask_all(6, 0.0)
-    room.entry(joins(8, 3, "Carol"), leaves(9, 1), renames(9, 2, "Bert"))
-    room.entry(renames(9, 4, "Dora"), leaves(9, 5))
+    room.roster.requests.request_all(6, 0.0)
+    room.receive(join_entry(8, 3, "Carol"), leave_entry(9, 1), nick_entry(9, 2, "Bert"))
+    room.receive(nick_entry(9, 4, "Dora"), leave_entry(9, 5))
     room.answer(
         record(1, "Alice"), record(2, "Bob"), record(4, "Dave"), record(5, "Eve"), newest=7
     )
     assert room.others == {2: "Bert", 3: "Carol", 4: "Dora"}
 
 
-def test_a_page_tells_nothing_of_the_numbers_outside_of_it():
+def test_a_page_changes_only_the_numbers_that_it_covers() -> None:
     room = Room(*(record(n, f"nick{n}") for n in (1, 5, 9)), newest=5)
-    room.roster.questions.want(4)
+    room.roster.requests.request(4)
     assert room.answer(record(6, "nick6"), newest=6, more_from=9) == 4
     assert sorted(room.others) == [1, 6, 9]
 
 
-def test_an_answer_to_no_question_is_ignored():
+def test_a_page_without_a_request_is_ignored() -> None:
     room = Room(record(1, "Alice"), newest=5)
-    room.roster.page(page(newest=9), 0.0)
-    room.roster.settled(9, 0.0)
+    room.roster.receive_page(page(newest=9), 0.0)
+    room.roster.settle(9, 0.0)
     assert room.others == {1: "Alice"}
 
 
-def test_members_own_sequences_are_told_once_their_page_counts():
+def test_own_sequences_come_with_the_settled_page() -> None:
     room = Room(record(1, "Alice", own=7), newest=5)
-    assert room.roster.take_owns() == []
-    assert not room.roster.settled(4, 0.0)
-    assert room.roster.settled(5, 0.0)
-    assert [(member.nick, own) for member, own in room.roster.take_owns()] == [("Alice", 7)]
-    assert room.roster.take_owns() == []
+    assert room.roster.drain_last_sequences() == []
+    assert not room.roster.settle(4, 0.0)
+    assert room.roster.settle(5, 0.0)
+    assert [(member.nick, own) for member, own in room.roster.drain_last_sequences()] == [
+        ("Alice", 7)
+    ]
+    assert room.roster.drain_last_sequences() == []
 
 
-def test_so_many_answers_wait_and_no_more():
+def test_the_number_of_waiting_pages_is_limited() -> None:
     room = Room(newest=5)
-    room.roster.settled(5, 0.0)
-    for number in range(10, 10 + roster_module.MOST_PAGES):
-        room.roster.questions.want(number)
-        assert room.roster.ask(0.0) == number
-        room.roster.page(page(newest=9, first=number), 0.0)
-    room.roster.questions.want(50)
-    assert room.roster.ask(0.0) is None
-    assert room.roster.next_question is None
-    room.roster.settled(9, 0.0)
-    assert room.roster.ask(0.0) == 50
-    assert room.roster.next_question == FIRST_REPEAT
+    room.roster.settle(5, 0.0)
+    for number in range(10, 10 + MAX_PAGES):
+        room.roster.requests.request(number)
+        assert room.roster.next_request(0.0) == number
+        room.roster.receive_page(page(newest=9, first=number), 0.0)
+    room.roster.requests.request(50)
+    assert room.roster.next_request(0.0) is None
+    assert room.roster.request_deadline is None
+    room.roster.settle(9, 0.0)
+    assert room.roster.next_request(0.0) == 50
+    assert room.roster.request_deadline == MIN_RETRY_INTERVAL
 
 
-def test_so_many_sessions_without_anything_settled_wait_and_no_more():
+def test_many_sessions_without_a_settled_page_lead_to_a_request() -> None:
     room = Room(record(1, "Alice"), newest=5)
-    room.roster.settled(5, 0.0)
+    room.roster.settle(5, 0.0)
     for newest in range(10, 30):
-        room.welcome(newest=newest, first=6, new_room=False)
-    assert len(room.roster._pages) == roster_module.MOST_PAGES + 1
-    assert room.roster.in_doubt
-    room.roster.settled(29, 0.0)
-    # What was dropped may have told more.
+        room.start_session(newest=newest, first=6, new_room=False)
+    assert room.roster.updating
+    room.roster.settle(29, 0.0)
+    # A dropped page may have had more members.
     assert room.answer(record(2, "Bob"), newest=29) == 0
     assert room.others == {2: "Bob"}
-    assert not room.roster.in_doubt
+    assert not room.roster.updating
 
 
-def test_the_members_are_bounded(monkeypatch):
-    monkeypatch.setattr(roster_module, "MOST_MEMBERS", 3)
-    room = Room(record(1, "Alice"))
-    room.entry(joins(6, 2, "Bob"), joins(7, 3, "Carol"))
-    assert room.others == {1: "Alice", 2: "Bob"}
+def many_members(count: int) -> list[MemberRecord]:
+    first = MY_NUMBER + 1
+    return [record(number, f"nick{number}") for number in range(first, first + count)]
 
 
-def test_those_who_have_left_are_bounded(monkeypatch):
-    monkeypatch.setattr(numbers_module, "MOST_FORMER", 2)
+def test_the_number_of_members_is_limited() -> None:
+    room = Room(*many_members(MAX_MEMBERS - 2))
+    room.receive(join_entry(6, 1, "Bob"), join_entry(7, 2, "Carol"))
+    assert [1 in room.roster.members, 2 in room.roster.members] == [True, False]
+
+
+def test_the_number_of_former_members_is_limited() -> None:
     room = Room()
-    for number in (1, 2, 3):
-        room.entry(joins(number, number, "x"), leaves(number + 10, number))
-    assert [room.roster.find(number) is None for number in (1, 2, 3)] == [True, False, False]
+    first = MY_NUMBER + 1
+    for number in range(first, first + MAX_FORMER_MEMBERS + 1):
+        room.receive(join_entry(2 * number, number, "x"), leave_entry(2 * number + 1, number))
+    assert room.roster.find(first) is None
+    assert room.roster.find(first + 1) is not None
 
 
-# Who said it.
+# Unknown senders.
 
 
-def test_whether_it_may_become_known_who_spoke():
+def test_a_sender_is_unknowable_if_no_report_can_name_it() -> None:
     room = Room(record(1, "Alice"), newest=5, more_from=4)
     roster = room.roster
-    assert roster.is_hopeless(2, 5)
-    assert not roster.is_hopeless(2, 6)
-    assert not roster.is_hopeless(4, 5)
-    room.entry(leaves(6, 7), renames(7, 8, "x"))
-    assert roster.is_hopeless(7, 6)
-    assert not roster.is_hopeless(8, 6)
+    assert roster.is_unknowable(2, 5)
+    assert not roster.is_unknowable(2, 6)
+    assert not roster.is_unknowable(4, 5)
+    room.receive(leave_entry(6, 7), nick_entry(7, 8, "x"))
+    assert roster.is_unknowable(7, 6)
+    assert not roster.is_unknowable(8, 6)
     room.answer(newest=7)
-    roster.settled(7, 0.0)
-    assert roster.is_hopeless(4, 5)
-    assert roster.is_hopeless(5, 5)
-    assert not roster.is_hopeless(9, 9)
+    roster.settle(7, 0.0)
+    assert roster.is_unknowable(4, 5)
+    assert roster.is_unknowable(5, 5)
+    assert not roster.is_unknowable(9, 9)
 
 
-def test_since_when_a_member_is_known():
+def test_the_time_of_the_first_report_is_kept() -> None:
     room = Room(record(1, "Alice"))
     room.now = 7.0
-    room.entry(joins(6, 2, "Bob"), renames(7, 1, "Anna"))
+    room.receive(join_entry(6, 2, "Bob"), nick_entry(7, 1, "Anna"))
     assert room.roster.since(1) == 0.0
     assert room.roster.since(2) == 7.0
     assert room.roster.since(3) == float("inf")
 
 
-# Another session, another room.
+# Sessions and rooms.
 
 
-def test_resuming_in_the_same_room_tells_only_what_has_changed():
+def test_resuming_in_the_same_room_reports_only_changes() -> None:
     room = Room(record(1, "Alice"), newest=5)
-    room.welcome(record(1, "Alice"), record(2, "Bob"), newest=9, first=6, new_room=False)
-    assert room.take() == []
-    room.entry(joins(8, 2, "Bob"))
-    room.roster.settled(9, 0.0)
-    assert room.take() == [MemberJoined(2, "Bob", SESSION)]
+    room.start_session(record(1, "Alice"), record(2, "Bob"), newest=9, first=6, new_room=False)
+    assert room.drain_events() == []
+    room.receive(join_entry(8, 2, "Bob"))
+    room.roster.settle(9, 0.0)
+    assert room.drain_events() == [MemberJoined(2, "Bob", SESSION)]
 
 
-def test_the_client_under_another_number_is_nobody_else():
+def test_the_client_under_another_number_is_no_other_member() -> None:
     room = Room(record(1, "Alice"), newest=5)
-    room.welcome(record(1, "Alice"), newest=9, number=100, session=OTHER_SESSION, new_room=False)
-    room.entry(leaves(8, MY_NUMBER), joins(9, 100, "me"))
+    room.start_session(
+        record(1, "Alice"), newest=9, number=100, session=OTHER_SESSION, new_room=False
+    )
+    room.receive(leave_entry(8, MY_NUMBER), join_entry(9, 100, "me"))
     assert sorted(room.roster.members) == [1, 100]
-    assert room.take() == []
-    assert room.roster.is_self(room.roster.find(MY_NUMBER))
+    assert room.drain_events() == []
+    assert room.roster.is_self(room.known(MY_NUMBER))
 
 
-def test_a_client_that_the_relay_still_lists_twice_is_not_told():
+def test_the_clients_last_session_is_no_other_member() -> None:
     room = Room(newest=5)
-    room.welcome(record(98, "m" * 16), newest=9, number=100, session=OTHER_SESSION, new_room=False)
-    room.roster.settled(9, 0.0)
-    room.entry(leaves(10, 98))
-    assert room.take() == []
+    room.start_session(
+        record(98, "m" * 16), newest=9, number=100, session=OTHER_SESSION, new_room=False
+    )
+    room.roster.settle(9, 0.0)
+    room.receive(leave_entry(10, 98))
+    assert room.drain_events() == []
 
 
-def restarted(*members, **keywords):
+def restarted(*members: MemberRecord, **keywords: Any) -> Room:
     room = Room(record(1, "Alice"), record(2, "Bob"), record(3, "guest-3", kind=PLAIN), newest=50)
     room.now = 100.0
-    room.welcome(*members, tag=OTHER_TAG, number=1, **keywords)
+    room.start_session(*members, tag=OTHER_TAG, number=1, **keywords)
     return room
 
 
-def test_whoever_comes_back_after_a_restart_never_left():
+def test_members_that_come_back_after_a_restart_have_not_left() -> None:
     room = restarted(record(2, "Alice"), newest=4)
-    room.entry(joins(5, 3, "Bob"), joins(6, 4, "guest-3", kind=PLAIN))
+    room.receive(join_entry(5, 3, "Bob"), join_entry(6, 4, "guest-3", kind=PLAIN))
     assert room.roster.deadline is None
     room.roster.expire(200.0)
     assert {member.number: member.nick for member in room.roster.members.values()} == {
@@ -322,85 +347,90 @@ def test_whoever_comes_back_after_a_restart_never_left():
         3: "Bob",
         4: "guest-3",
     }
-    assert room.take() == []
+    assert room.drain_events() == []
 
 
-def test_whoever_does_not_come_back_in_time_has_left():
+def test_members_that_do_not_come_back_in_time_have_left() -> None:
     room = restarted(record(2, "Alice"), newest=4)
-    assert room.roster.deadline == 100.0 + GRACE
-    room.roster.expire(100.0 + GRACE)
-    assert room.take() == [MemberLeft(2, "Bob", ""), MemberLeft(3, "guest-3", "")]
-    assert [member.nick for member, _ in room.roster.take_gone()] == ["Bob", "guest-3"]
+    assert room.roster.deadline == 100.0 + RETURN_GRACE_PERIOD
+    room.roster.expire(100.0 + RETURN_GRACE_PERIOD)
+    assert room.drain_events() == [MemberLeft(2, "Bob", ""), MemberLeft(3, "guest-3", "")]
+    assert [member.nick for member, _ in room.roster.drain_departed()] == ["Bob", "guest-3"]
     room.now = 120.0
-    room.entry(joins(5, 3, "Bob"))
-    assert room.take() == [MemberJoined(3, "Bob", SESSION)]
+    room.receive(join_entry(5, 3, "Bob"))
+    assert room.drain_events() == [MemberJoined(3, "Bob", SESSION)]
 
 
-def test_so_many_are_waited_for_and_no_more(monkeypatch):
-    monkeypatch.setattr(returning_module, "MOST", 3)
-    room = restarted(record(2, "Dora"), record(3, "Emil"), newest=4)
-    assert room.roster.deadline == 100.0 + GRACE
-    room.welcome(newest=4)
+def test_the_number_of_returning_members_is_limited() -> None:
+    room = restarted(*many_members(MAX_RETURNING - 2), newest=4)
+    assert room.roster.deadline == 100.0 + RETURN_GRACE_PERIOD
+    room.start_session(newest=4)
     assert room.roster.deadline == 100.0
+    room.drain_events()
     room.roster.expire(100.0)
-    assert len([event for event in room.take() if isinstance(event, MemberLeft)]) == 5
+    assert {type(event) for event in room.drain_events()} == {MemberLeft}
     assert room.roster.deadline is None
 
 
-def test_whoever_comes_back_with_another_nick_has_a_new_one():
+def test_a_member_may_come_back_with_another_nick() -> None:
     room = restarted(newest=4)
-    body = joins(5, 3, "Bob").body
-    room.entry(entry(5, 3, type(body)("Bert", SESSION, identity("Bob"), 0, b"")))
-    assert room.take() == [NickChanged(3, "Bob", "Bert", own=False)]
+    room.receive(entry(5, 3, JoinEntry("Bert", SESSION, identity("Bob"), 0, b"")))
+    assert room.drain_events() == [NickChanged(3, "Bob", "Bert", own=False)]
 
 
-def test_whoever_is_new_after_a_restart_has_joined():
+def test_a_new_member_after_a_restart_has_joined() -> None:
     room = restarted(record(2, "Dave"), newest=4)
-    assert room.take() == [MemberJoined(2, "Dave", SESSION)]
+    assert room.drain_events() == [MemberJoined(2, "Dave", SESSION)]
 
 
-def test_two_restarts_in_a_row_are_as_one():
+def test_two_restarts_extend_the_grace_period() -> None:
     room = restarted(record(2, "Alice"), newest=4)
     room.now = 105.0
-    room.welcome(record(7, "Bob"), tag=b"another!", number=8, newest=1)
+    room.start_session(record(7, "Bob"), tag=b"another!", number=8, newest=1)
     room.roster.expire(110.0)
-    assert room.take() == []
+    assert room.drain_events() == []
     room.roster.expire(115.0)
-    assert sorted(event.nick for event in room.take()) == ["Alice", "guest-3"]
+    events = room.drain_events()
+    left = [event for event in events if isinstance(event, MemberLeft)]
+    assert left == events
+    assert {event.nick for event in left} == {"Alice", "guest-3"}
+    assert len(left) == 2
 
 
 # Badges.
 
 
-def vouches(identity, nick, badge):
+def check_badge(identity: bytes, nick: str, badge: bytes) -> bool:
     return badge == identity[:4] + nick.encode()[:4]
 
 
-def good(nick):
+def good(nick: str) -> bytes:
     return identity(nick)[:4] + nick.encode()[:4]
 
 
-def test_a_member_is_shown_with_its_nick_if_its_badge_is_right():
+def test_a_nick_is_trusted_if_its_badge_is_right() -> None:
     room = Room(
-        record(1, "Alice", badge=good("Alice")), record(2, "Bob", badge=b"?"), vouches=vouches
+        record(1, "Alice", badge=good("Alice")),
+        record(2, "Bob", badge=b"?"),
+        check_badge=check_badge,
     )
     members = room.roster.members
     assert (members[1].trusted, members[2].trusted) == (True, False)
-    assert (members[1].shown, members[2].shown) == ("Alice", None)
-    assert room.take() == [Distrusted("badge", 2, None, 1)]
+    assert (members[1].trusted_nick, members[2].trusted_nick) == ("Alice", None)
+    assert room.drain_events() == [Distrusted("badge", 2, None, 1)]
 
 
-def test_a_new_nick_needs_a_new_badge():
-    room = Room(record(1, "Alice", badge=good("Alice")), vouches=vouches)
-    room.entry(renames(6, 1, "Anna", good("Alice")))
-    assert room.take() == [
+def test_a_new_nick_needs_a_new_badge() -> None:
+    room = Room(record(1, "Alice", badge=good("Alice")), check_badge=check_badge)
+    room.receive(nick_entry(6, 1, "Anna", good("Alice")))
+    assert room.drain_events() == [
         Distrusted("badge", 1, None, 1),
         NickChanged(1, "Alice", None, own=False),
     ]
 
 
 @pytest.mark.parametrize("kind", [PLAIN, CONSOLE])
-def test_whoever_has_no_badge_is_not_accused_and_not_believed(kind):
-    room = Room(vouches=vouches)
-    room.entry(joins(6, 2, "guest-2", kind=kind))
-    assert room.take() == [MemberJoined(2, None, kind)]
+def test_a_member_without_a_badge_is_neither_trusted_nor_suspicious(kind: MemberKind) -> None:
+    room = Room(check_badge=check_badge)
+    room.receive(join_entry(6, 2, "guest-2", kind=kind))
+    assert room.drain_events() == [MemberJoined(2, None, kind)]

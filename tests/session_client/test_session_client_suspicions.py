@@ -1,32 +1,43 @@
-"""What is distrusted is told at once, and then not too often."""
+"""Suspicions are reported at once, and then at a limited rate."""
 
 from __future__ import annotations
 
 import pytest
 
-from udprelay.session_client.events import Distrusted
-from udprelay.session_client.suspicions import INTERVAL, Suspicions
+from udprelay.session_client.events import Distrusted, Event
+from udprelay.session_client.suspicions import REPORT_INTERVAL, Suspicions
 
 
 @pytest.fixture
-def events():
+def events() -> list[Event]:
     return []
 
 
 @pytest.fixture
-def suspicions(events):
+def suspicions(events: list[Event]) -> Suspicions:
     return Suspicions(events.append)
 
 
-def test_the_first_is_told_at_once(suspicions, events):
-    suspicions.note("seal", 7, "Alice", 0.0)
+def reports(events: list[Event]) -> list[Distrusted]:
+    """Return the events; all have this type."""
+    distrusted = [event for event in events if isinstance(event, Distrusted)]
+    assert distrusted == events
+    return distrusted
+
+
+def test_the_first_suspicion_is_reported_at_once(
+    suspicions: Suspicions, events: list[Event]
+) -> None:
+    suspicions.add("seal", 7, "Alice", 0.0)
     assert events == [Distrusted("seal", 7, "Alice", 1)]
-    assert suspicions.deadline == INTERVAL
+    assert suspicions.deadline == REPORT_INTERVAL
 
 
-def test_more_of_the_same_is_told_with_its_count_when_the_interval_ends(suspicions, events):
+def test_further_suspicions_are_reported_with_their_count_after_the_interval(
+    suspicions: Suspicions, events: list[Event]
+) -> None:
     for at in range(5):
-        suspicions.note("seal", 7, "Alice", at)
+        suspicions.add("seal", 7, "Alice", at)
     suspicions.expire(9.9)
     assert len(events) == 1
     suspicions.expire(10.0)
@@ -37,28 +48,34 @@ def test_more_of_the_same_is_told_with_its_count_when_the_interval_ends(suspicio
     assert suspicions.deadline is None
 
 
-def test_after_an_interval_without_any_it_is_told_at_once_again(suspicions, events):
-    suspicions.note("seal", 7, "Alice", 0.0)
-    suspicions.note("seal", 7, "Alice", 11.0)
-    assert [event.count for event in events] == [1, 1]
+def test_after_a_quiet_interval_a_suspicion_is_reported_at_once(
+    suspicions: Suspicions, events: list[Event]
+) -> None:
+    suspicions.add("seal", 7, "Alice", 0.0)
+    suspicions.add("seal", 7, "Alice", 11.0)
+    assert [event.count for event in reports(events)] == [1, 1]
 
 
-def test_reasons_and_members_are_told_separately(suspicions, events):
-    suspicions.note("seal", 7, "Alice", 0.0)
-    suspicions.note("badge", 7, None, 0.0)
-    suspicions.note("seal", 8, None, 0.0, count=3)
-    assert [(e.reason, e.number, e.count) for e in events] == [
+def test_reasons_and_members_are_reported_separately(
+    suspicions: Suspicions, events: list[Event]
+) -> None:
+    suspicions.add("seal", 7, "Alice", 0.0)
+    suspicions.add("badge", 7, None, 0.0)
+    suspicions.add("seal", 8, None, 0.0, count=3)
+    assert [(e.reason, e.number, e.count) for e in reports(events)] == [
         ("seal", 7, 1),
         ("badge", 7, 1),
         ("seal", 8, 3),
     ]
 
 
-def test_it_is_bounded_and_keeps_no_count_to_itself(suspicions, events):
+def test_the_table_is_limited_and_every_suspicion_is_reported(
+    suspicions: Suspicions, events: list[Event]
+) -> None:
     for _ in range(2):
-        suspicions.note("seal", 0, None, 0.0)
+        suspicions.add("seal", 0, None, 0.0)
     for number in range(1, 2000):
-        suspicions.note("seal", number, None, 0.0)
+        suspicions.add("seal", number, None, 0.0)
     suspicions.expire(100.0)
-    assert sum(event.count for event in events) == 2001
+    assert sum(event.count for event in reports(events)) == 2001
     assert suspicions.deadline is None

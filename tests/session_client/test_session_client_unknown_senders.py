@@ -1,50 +1,51 @@
-"""What members say is kept until it is known who they are, but not for long."""
+"""Messages wait for their senders to become known, with a timeout and a limit."""
 
 from __future__ import annotations
 
-from session_client_arrivals import says
+from session_client_arrivals import message
 
-from udprelay.session_client.unknown_senders import MOST_BYTES, PATIENCE, Strangers
+from udprelay.session_client.unknown_senders import MAX_BYTES, ROSTER_TIMEOUT, UnknownSenders
 
 
-def test_what_a_member_says_is_kept_in_order():
-    strangers = Strangers()
-    first, second, other = says(1, 7, 1), says(2, 7, 2), says(3, 8, 1)
+def test_messages_are_kept_in_order_by_sender() -> None:
+    senders = UnknownSenders()
+    first, second, other = message(1, 7, 1), message(2, 7, 2), message(3, 8, 1)
     for datagram in (first, second, other):
-        strangers.keep(datagram, 0.0)
-    assert strangers.numbers == [7, 8]
-    assert strangers.first(7) is first
-    assert strangers.take(7) == [first, second]
-    assert 7 not in strangers
-    assert 8 in strangers
+        senders.add(datagram, 0.0)
+    assert senders.numbers == [7, 8]
+    assert senders.first(7) is first
+    assert senders.pop(7) == [first, second]
+    assert 7 not in senders
+    assert 8 in senders
 
 
-def test_it_is_due_after_a_while():
-    strangers = Strangers()
-    assert strangers.deadline is None
-    strangers.keep(says(1, 7, 1), 0.0)
-    strangers.keep(says(2, 8, 1), 1.0)
-    strangers.keep(says(3, 7, 2), 1.5)
-    assert strangers.deadline == PATIENCE
-    assert strangers.due(PATIENCE) == [7]
-    assert strangers.due(PATIENCE + 1) == [7, 8]
+def test_a_sender_is_due_after_the_timeout() -> None:
+    senders = UnknownSenders()
+    deadline = senders.deadline
+    assert deadline is None
+    senders.add(message(1, 7, 1), 0.0)
+    senders.add(message(2, 8, 1), 1.0)
+    senders.add(message(3, 7, 2), 1.5)
+    assert senders.deadline == ROSTER_TIMEOUT
+    assert senders.due(ROSTER_TIMEOUT) == [7]
+    assert senders.due(ROSTER_TIMEOUT + 1) == [7, 8]
 
 
-def test_too_much_is_due_at_once_the_oldest_first():
-    strangers = Strangers()
-    payload = bytes(MOST_BYTES // 2)
-    strangers.keep(says(1, 7, 1, payload), 0.0)
-    assert strangers.due(0.0) == []
-    strangers.keep(says(2, 8, 1, payload), 0.0)
-    assert strangers.due(0.0) == [7]
-    strangers.take(7)
-    assert strangers.due(0.0) == []
+def test_above_the_limit_the_oldest_sender_is_due() -> None:
+    senders = UnknownSenders()
+    payload = bytes(MAX_BYTES // 2)
+    senders.add(message(1, 7, 1, payload), 0.0)
+    assert senders.due(0.0) == []
+    senders.add(message(2, 8, 1, payload), 0.0)
+    assert senders.due(0.0) == [7]
+    senders.pop(7)
+    assert senders.due(0.0) == []
 
 
-def test_it_can_be_dropped():
-    strangers = Strangers()
-    strangers.keep(says(1, 7, 1, bytes(MOST_BYTES)), 0.0)
-    strangers.clear()
-    assert strangers.numbers == []
-    strangers.keep(says(1, 7, 1), 0.0)
-    assert strangers.due(0.0) == []
+def test_all_messages_can_be_dropped() -> None:
+    senders = UnknownSenders()
+    senders.add(message(1, 7, 1, bytes(MAX_BYTES)), 0.0)
+    senders.clear()
+    assert senders.numbers == []
+    senders.add(message(1, 7, 1), 0.0)
+    assert senders.due(0.0) == []

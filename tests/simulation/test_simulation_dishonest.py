@@ -1,200 +1,208 @@
-"""A dishonest relay in a room with a passphrase is noticed, and never has a wrong text shown."""
+"""In a room with a passphrase tampering by the relay is noticed, and no forgery is emitted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import pytest
 from attrs import evolve
 from virtual_client import Client
-from virtual_deceit import (
-    Deceit,
-    Deed,
-    Diverts,
-    Exchanges,
-    Replays,
-    alters,
-    is_said,
-    to_each,
-    withholds,
-)
 from virtual_ledger import Stream
 from virtual_stage import KEYED, Stage
+from virtual_tampering import (
+    Change,
+    Diversion,
+    ReplayFirst,
+    SwapPairs,
+    Tampering,
+    flip_bit,
+    is_message,
+    to_each,
+    withhold,
+)
 
 from udprelay.protocol.wire import FromRelay
 from udprelay.protocol.wire.entries import JoinEntry
 from udprelay.protocol.wire.from_client import DataUp
-from udprelay.protocol.wire.header import AGAIN, MORE, RELIABLE, SEALED
+from udprelay.protocol.wire.header import MORE, RELIABLE, RESUBMITTED, SEALED
 from udprelay.protocol.wire.sequenced import Data, Entry, Private
-from udprelay.session_client.events import Distrusted, Lost, MemberJoined
+from udprelay.session_client.events import Distrusted, Event, Lost, MemberJoined
+
+E = TypeVar("E", bound=Event)
 
 LONG = 130.0
-"""Seconds after which nobody has a reason to repeat what it has said."""
+"""Seconds after which no client has a reason to resubmit its messages."""
 
 
-class Vault:
-    """Anna, Bert and Carla in a room with a passphrase; Bert is deceived."""
+class KeyedRoom:
+    """Anna, Bert and Carla in a room with a passphrase; the relay tampers with Bert's part."""
 
     def __init__(self) -> None:
         self.stage = Stage()
         self.anna, self.bert, self.carla = (
-            self.stage.client(nick, KEYED) for nick in ("Anna", "Bert", "Carla")
+            self.stage.add_client(nick, KEYED) for nick in ("Anna", "Bert", "Carla")
         )
         for client in (self.anna, self.bert, self.carla):
-            client.come()
+            client.start()
             self.stage.run(1.0)
-        self.anna.say(40)
+        self.anna.send(40)
         self.stage.run(LONG)
-        self.shown = len(self.bert.visit.received)
-        assert self.shown == 1
+        self.before = len(self.bert.visit.received)
+        assert self.before == 1
 
-    def deceive(self, deed: Deed) -> Deceit:
-        """Let the relay do something to Bert while Anna speaks."""
-        deceit = Deceit(self.stage, self.bert, deed)
-        deceit.begin()
+    def tamper(self, change: Change) -> Tampering:
+        """Let the relay tamper while Anna sends messages."""
+        tampering = Tampering(self.stage, self.bert, change)
+        tampering.start()
         for _ in range(3):
-            self.anna.say(40)
-            self.anna.say(40)
+            self.anna.send(40)
+            self.anna.send(40)
             self.stage.run(0.5)
         self.stage.run(30.0)
-        assert deceit.done
-        # What is shown at all is what was said, once and in order: the ledger sees to that.
+        assert tampering.changed
+        # The ledger checks that each message received was sent, is no duplicate, and is in order.
         assert len(self.carla.visit.received) == 7
         assert not self.carla.visit.distrusted
         assert not self.carla.visit.lost
-        return deceit
+        return tampering
 
     def number(self, client: Client) -> int:
         """Return a client's member number."""
-        assert client.membership.number is not None
-        return client.membership.number
+        assert client.session_client.number is not None
+        return client.session_client.number
 
 
 @pytest.fixture
-def vault() -> Vault:
-    return Vault()
+def keyed() -> KeyedRoom:
+    return KeyedRoom()
 
 
-def events_of(client: Client, kind: type) -> list:
-    return [event for event in client.happened if isinstance(event, kind)]
+def events_of(client: Client, kind: type[E]) -> list[E]:
+    return [event for event in client.events if isinstance(event, kind)]
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        alters,
-        lambda said: evolve(said, own=said.own + 1),
-        lambda said: evolve(said, flags=said.flags | MORE),
-        lambda said: evolve(said, flags=SEALED),
-        lambda said: evolve(said, payload=b"an invention of the relay"),
-        lambda said: evolve(said, payload=said.payload[:-1]),
+        flip_bit,
+        lambda data: evolve(data, own=data.own + 1),
+        lambda data: evolve(data, flags=data.flags | MORE),
+        lambda data: evolve(data, flags=SEALED),
+        lambda data: evolve(data, payload=b"an invention of the relay"),
+        lambda data: evolve(data, payload=data.payload[:-1]),
     ],
-    ids=["alters", "another place", "another piece", "unreliable", "invents", "cuts"],
+    ids=["bit", "own sequence", "piece", "unreliable", "payload", "truncated"],
 )
-def test_what_is_changed_is_not_shown_and_told(vault: Vault, change: Callable[[Data], Data]):
-    vault.deceive(to_each(change))
-    assert len(vault.bert.visit.received) == vault.shown
-    assert "seal" in vault.bert.visit.distrusted
+def test_changed_messages_are_dropped_and_reported(
+    keyed: KeyedRoom, change: Callable[[Data], Data]
+) -> None:
+    keyed.tamper(to_each(change))
+    assert len(keyed.bert.visit.received) == keyed.before
+    assert "seal" in keyed.bert.visit.distrusted
 
 
-def test_what_is_not_sealed_is_not_shown_and_told(vault: Vault):
-    vault.deceive(to_each(lambda said: evolve(said, flags=RELIABLE, payload=b"trust me")))
-    assert len(vault.bert.visit.received) == vault.shown
-    assert vault.bert.visit.distrusted[0] == "unsealed"
+def test_unsealed_messages_are_dropped_and_reported(keyed: KeyedRoom) -> None:
+    keyed.tamper(to_each(lambda data: evolve(data, flags=RELIABLE, payload=b"trust me")))
+    assert len(keyed.bert.visit.received) == keyed.before
+    assert keyed.bert.visit.distrusted[0] == "unsealed"
 
 
-def test_another_sender_is_noticed(vault: Vault):
-    carla = vault.number(vault.carla)
-    vault.deceive(to_each(lambda said: evolve(said, number=carla)))
-    assert len(vault.bert.visit.received) == vault.shown
-    assert vault.bert.visit.distrusted[0] == "seal"
+def test_a_message_in_the_name_of_another_sender_is_dropped_and_reported(keyed: KeyedRoom) -> None:
+    carla = keyed.number(keyed.carla)
+    keyed.tamper(to_each(lambda data: evolve(data, number=carla)))
+    assert len(keyed.bert.visit.received) == keyed.before
+    assert keyed.bert.visit.distrusted[0] == "seal"
 
 
-def test_a_message_to_the_room_is_not_made_private(vault: Vault):
-    def deed(read: FromRelay) -> list[FromRelay]:
-        if not isinstance(read, Data) or not is_said(read):
+def test_a_room_message_forged_as_private_is_dropped_and_reported(keyed: KeyedRoom) -> None:
+    def change(read: FromRelay) -> list[FromRelay]:
+        if not isinstance(read, Data) or not is_message(read):
             return [read]
-        session_id = vault.bert.session_id
+        session_id = keyed.bert.session_id
         return [read, Private(session_id, SEALED, 0, read.number, read.own, read.payload)]
 
-    vault.deceive(deed)
-    assert len(vault.bert.visit.received) == vault.shown + 6
-    assert "seal" in vault.bert.visit.distrusted
+    keyed.tamper(change)
+    assert len(keyed.bert.visit.received) == keyed.before + 6
+    assert "seal" in keyed.bert.visit.distrusted
 
 
-def test_what_is_withheld_is_told(vault: Vault):
-    change = withholds(lambda: vault.bert.session_id)
+def test_a_withheld_message_is_reported(keyed: KeyedRoom) -> None:
+    claim_gone = withhold(lambda: keyed.bert.session_id)
     withheld: list[int] = []
 
-    def deed(read: FromRelay) -> list[FromRelay]:
-        if isinstance(read, Data) and is_said(read) and (withheld == [] or read.own in withheld):
+    def change(read: FromRelay) -> list[FromRelay]:
+        if (
+            isinstance(read, Data)
+            and is_message(read)
+            and (withheld == [] or read.own in withheld)
+        ):
             withheld.append(read.own)
-            return [change(read)]
+            return [claim_gone(read)]
         return [read]
 
-    vault.deceive(deed)
-    assert len(vault.bert.visit.received) == vault.shown + 5
-    assert vault.bert.visit.distrusted == ["withheld"]
-    assert [event.count for event in events_of(vault.bert, Lost)] == [1]
+    keyed.tamper(change)
+    assert len(keyed.bert.visit.received) == keyed.before + 5
+    assert keyed.bert.visit.distrusted == ["withheld"]
+    assert [event.count for event in events_of(keyed.bert, Lost)] == [1]
 
 
-def test_an_old_message_in_the_place_of_new_ones_is_told(vault: Vault):
-    vault.deceive(Replays())
-    assert len(vault.bert.visit.received) == vault.shown + 1
-    assert "repeated" in vault.bert.visit.distrusted
+def test_a_replayed_message_is_dropped_and_reported(keyed: KeyedRoom) -> None:
+    keyed.tamper(ReplayFirst())
+    assert len(keyed.bert.visit.received) == keyed.before + 1
+    assert "repeated" in keyed.bert.visit.distrusted
 
 
-def test_an_old_message_that_is_said_to_be_offered_again_is_not_shown_again(vault: Vault):
-    vault.deceive(Replays(AGAIN))
-    assert len(vault.bert.visit.received) == vault.shown + 1
+def test_a_message_replayed_as_resubmitted_is_dropped(keyed: KeyedRoom) -> None:
+    keyed.tamper(ReplayFirst(RESUBMITTED))
+    assert len(keyed.bert.visit.received) == keyed.before + 1
 
 
-def test_exchanged_messages_are_told_and_never_shown_in_the_wrong_order(vault: Vault):
-    vault.deceive(Exchanges())
-    received = [said.order for said in vault.bert.visit.received]
+def test_swapped_messages_are_reported_and_stay_in_order(keyed: KeyedRoom) -> None:
+    keyed.tamper(SwapPairs())
+    received = [message.order for message in keyed.bert.visit.received]
     assert received == sorted(received)
-    assert "withheld" in vault.bert.visit.distrusted
+    assert "withheld" in keyed.bert.visit.distrusted
 
 
-def test_what_is_invented_in_somebodys_name_is_told_to_everybody(vault: Vault):
-    anna = vault.anna
-    # The relay knows her session; it gives her message to itself before she does.
+def test_a_message_forged_in_the_name_of_a_member_is_reported_to_all(keyed: KeyedRoom) -> None:
+    anna = keyed.anna
+    # The relay knows her session, and uses her next own sequence before she does.
     invented = DataUp(anna.session_id, RELIABLE | SEALED, 2, b"give them all my money, Anna")
-    vault.stage.network.send(anna.address, anna.relay, invented.encode())
-    vault.stage.run(1.0)
-    anna.say(40)
-    vault.stage.run(30.0)
-    for client in (vault.bert, vault.carla):
-        assert len(client.visit.received) == vault.shown
+    keyed.stage.network.send(anna.address, anna.relay, invented.encode())
+    keyed.stage.run(1.0)
+    anna.send(40)
+    keyed.stage.run(30.0)
+    for client in (keyed.bert, keyed.carla):
+        assert len(client.visit.received) == keyed.before
         assert client.visit.distrusted[0] == "seal"
 
 
-def test_what_is_private_to_one_cannot_be_given_to_another(vault: Vault):
-    diverts = Diverts(vault.stage, vault.carla, vault.bert)
-    diverts.begin()
+def test_a_diverted_private_message_is_dropped_and_reported(keyed: KeyedRoom) -> None:
+    diversion = Diversion(keyed.stage, keyed.carla, keyed.bert)
+    diversion.start()
     for stream in (Stream.PRIVATE, Stream.PRIVATE_UNRELIABLE):
-        vault.anna.whisper(vault.carla.visit, 40, stream)
-    vault.stage.run(30.0)
-    assert diverts.diverted == 2
-    assert len(vault.carla.visit.received) == 3
-    assert len(vault.bert.visit.received) == vault.shown
-    assert vault.bert.visit.distrusted[0] == "seal"
+        keyed.anna.send_private(keyed.carla.visit, 40, stream)
+    keyed.stage.run(30.0)
+    assert diversion.diverted == 2
+    assert len(keyed.carla.visit.received) == 3
+    assert len(keyed.bert.visit.received) == keyed.before
+    assert keyed.bert.visit.distrusted[0] == "seal"
 
 
-def test_a_nick_that_the_relay_gives_to_somebody_is_not_shown(vault: Vault):
-    def deed(read: FromRelay) -> list[FromRelay]:
+def test_a_nick_forged_by_the_relay_is_not_emitted(keyed: KeyedRoom) -> None:
+    def change(read: FromRelay) -> list[FromRelay]:
         if isinstance(read, Entry) and isinstance(read.body, JoinEntry):
             return [evolve(read, body=evolve(read.body, nick="Your bank"))]
         return [read]
 
-    deceit = Deceit(vault.stage, vault.bert, deed)
-    deceit.begin()
-    dora = vault.stage.client("Dora", KEYED)
-    dora.come()
-    vault.stage.run(1.0)
-    dora.say(40)
-    vault.stage.run(5.0)
-    assert [event.nick for event in events_of(vault.bert, MemberJoined)][-1] is None
-    assert [event.reason for event in events_of(vault.bert, Distrusted)] == ["badge"]
-    # What she says is sealed by her, whoever she is.
-    assert len(vault.bert.visit.received) == vault.shown + 1
+    Tampering(keyed.stage, keyed.bert, change).start()
+    dora = keyed.stage.add_client("Dora", KEYED)
+    dora.start()
+    keyed.stage.run(1.0)
+    dora.send(40)
+    keyed.stage.run(5.0)
+    assert [event.nick for event in events_of(keyed.bert, MemberJoined)][-1] is None
+    assert [event.reason for event in events_of(keyed.bert, Distrusted)] == ["badge"]
+    # Her message is correctly sealed.
+    assert len(keyed.bert.visit.received) == keyed.before + 1

@@ -1,4 +1,4 @@
-"""Relays and echo services that a forged datagram has pointed at each other fall silent."""
+"""Forged datagrams cause no endless exchange between relays and echo services."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from udprelay.relay.rules import (
     RoomRules,
 )
 
-MOST = 6
-"""Datagrams on the way between two relays until silence, the forged one among them."""
+MAX_DATAGRAMS = 6
+"""Datagrams between two hosts until silence, including the forged one."""
 
 LONG = 3600.0
 TRUSTED = (ip_network("10.0.0.0/8"),)
@@ -39,8 +39,8 @@ TEXTS = [
 ]
 
 
-class Quiet:
-    """A network that says when it has fallen silent, and how many datagrams later."""
+class SilentNetwork:
+    """A network that counts the datagrams after a forged one until silence."""
 
     def __init__(self) -> None:
         self.time = VirtualTime()
@@ -51,7 +51,7 @@ class Quiet:
     def relay(
         self, address: Address, policy: PlainPolicy, label: Label = Label.NONE, others: int = 0
     ) -> VirtualRelay:
-        """Open a relay, with other members present in its room."""
+        """Open a relay with other members in its room."""
         rules = RelayRules(
             listeners={"main": ListenerRules(plain=policy, plain_networks=TRUSTED)},
             room_defaults=RoomRules(label=label, idle_timeout=2 * LONG),
@@ -65,7 +65,7 @@ class Quiet:
         return relay
 
     def after_forging(self, source: Address, destination: Address, payload: bytes) -> int:
-        """Forge one datagram; return how many went between the two until silence."""
+        """Send one forged datagram; return how many the two hosts exchange until silence."""
         del self.network.trace[:]
         self.network.send(source, destination, payload)
         self.time.run(self.time.now + 10)
@@ -81,58 +81,61 @@ class Quiet:
 
 @pytest.mark.parametrize("first", PlainPolicy)
 @pytest.mark.parametrize("second", PlainPolicy)
-def test_two_relays_fall_silent(first, second):
+def test_two_relays_fall_silent(first: PlainPolicy, second: PlainPolicy) -> None:
     for addresses, label, others in product((PRIVATE, PUBLIC), Label, (0, 2)):
         one, other = addresses
-        quiet = Quiet()
+        silent = SilentNetwork()
         for policy, address in ((first, one), (second, other)):
-            quiet.relay(address, policy, label, others)
+            silent.relay(address, policy, label, others)
         for payload in TEXTS:
             for source, destination in ((other, one), (one, other)):
-                count = quiet.after_forging(source, destination, payload)
-                assert count <= MOST, (addresses, label, others, payload)
+                count = silent.after_forging(source, destination, payload)
+                assert count <= MAX_DATAGRAMS, (addresses, label, others, payload)
 
 
 @pytest.mark.parametrize("first", PlainPolicy)
 @pytest.mark.parametrize("second", PlainPolicy)
-def test_the_first_datagram_ever_is_no_different(first, second):
-    # The other test goes on with what the earlier datagrams have left behind.
+def test_two_new_relays_fall_silent(first: PlainPolicy, second: PlainPolicy) -> None:
+    # In the other test, earlier datagrams have left members behind.
     for addresses, payload in product((PRIVATE, PUBLIC), TEXTS):
         one, other = addresses
-        quiet = Quiet()
+        silent = SilentNetwork()
         for policy, address in ((first, one), (second, other)):
-            quiet.relay(address, policy, others=1)
-        assert quiet.after_forging(other, one, payload) <= MOST, (addresses, payload)
+            silent.relay(address, policy, others=1)
+        assert silent.after_forging(other, one, payload) <= MAX_DATAGRAMS, (addresses, payload)
 
 
 @pytest.mark.parametrize("policy", PlainPolicy)
 @pytest.mark.parametrize("label", Label)
-def test_a_relay_and_an_echo_service_fall_silent(policy, label):
+def test_a_relay_and_an_echo_service_fall_silent(policy: PlainPolicy, label: Label) -> None:
     for addresses, others in product((PRIVATE, PUBLIC), (0, 2)):
         address, echo = addresses[0], (addresses[1][0], 7)
-        quiet = Quiet()
-        quiet.relay(address, policy, label, others)
-        Echo(quiet.network, echo)
+        silent = SilentNetwork()
+        silent.relay(address, policy, label, others)
+        Echo(silent.network, echo)
         for payload in TEXTS:
-            assert quiet.after_forging(echo, address, payload) <= MOST, (addresses, payload)
+            assert silent.after_forging(echo, address, payload) <= MAX_DATAGRAMS, (
+                addresses,
+                payload,
+            )
 
 
 @pytest.mark.parametrize("payload", TEXTS, ids=repr)
-def test_a_public_echo_service_never_proves_its_address(payload):
+def test_a_public_echo_service_is_never_admitted(payload: bytes) -> None:
     address, echo = PUBLIC[0], (PUBLIC[1][0], 7)
-    quiet = Quiet()
-    relay = quiet.relay(address, PlainPolicy.CHALLENGE)
-    Echo(quiet.network, echo)
+    silent = SilentNetwork()
+    relay = silent.relay(address, PlainPolicy.CHALLENGE)
+    Echo(silent.network, echo)
     for _ in range(3):
-        assert quiet.after_forging(echo, address, payload) <= MOST
-        assert relay.hub.roster.joined == 0
+        assert silent.after_forging(echo, address, payload) <= MAX_DATAGRAMS
+        assert relay.hub.roster.total_joined == 0
 
 
-def test_a_relay_and_its_own_address():
+def test_a_relay_ignores_datagrams_from_its_own_address() -> None:
     for policy, address in product(PlainPolicy, (PRIVATE[0], PUBLIC[0])):
-        quiet = Quiet()
-        relay = quiet.relay(address, policy, others=2)
-        joined = relay.hub.roster.joined
+        silent = SilentNetwork()
+        relay = silent.relay(address, policy, others=2)
+        joined = relay.hub.roster.total_joined
         for payload in TEXTS:
-            assert quiet.after_forging(address, address, payload) == 1
-        assert relay.hub.roster.joined == joined
+            assert silent.after_forging(address, address, payload) == 1
+        assert relay.hub.roster.total_joined == joined

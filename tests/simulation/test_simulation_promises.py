@@ -1,4 +1,4 @@
-"""What holds on any network, and what holds on a good one."""
+"""Promises to plain members, on perfect and on bad networks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,28 +21,29 @@ BAD = Conditions(loss=0.2, duplication=0.2, delay=(0.001, 2.0), reordering=True)
 
 
 def perfect(seed: int) -> World:
-    """On a network that delays only, everybody gets everything once, and in order."""
+    """Without loss and reordering, all members get all payloads once and in order."""
     world = World(seed, PERFECT)
     world.join()
-    codes = [code for program in world.everybody() for code in program.codes]
+    codes = [code for program in world.all_programs() for code in program.codes]
     assert not any(world.relay.promises.was_delivered(code) for code in codes)
-    world.talk(JOINED, JOINED + END)
+    world.send_payloads(JOINED, JOINED + END)
     world.time.run(JOINED + END + 1)
     for room, programs in world.programs.items():
         for program in programs:
             for other in programs:
-                expected = other.said if other is not program else []
-                assert said_by(other, program.heard) == expected
-        said = sorted(payload for program in programs for payload in program.said)
-        receiver = world.target_heard if room == "attic" else world.relay.console_heard
-        assert sorted(p for p in receiver if not p.startswith(b"console ")) == said
+                expected = other.sent if other is not program else []
+                assert from_program(other, program.received) == expected
+        sent = sorted(payload for program in programs for payload in program.sent)
+        received = world.target_received if room == "attic" else world.relay.console_received
+        assert sorted(p for p in received if not p.startswith(b"console ")) == sent
     world.relay.stop()
-    assert set(world.relay.hub.dropped) <= {"challenged"}
+    assert world.relay.stopped is not None
+    assert set(world.relay.stopped.dropped) <= {"challenged"}
     return world
 
 
-def said_by(program: Program, heard: list[bytes]) -> list[bytes]:
-    return [payload for payload in heard if payload.split()[:1] == [program.name.encode()]]
+def from_program(program: Program, received: list[bytes]) -> list[bytes]:
+    return [payload for payload in received if payload.split()[:1] == [program.name.encode()]]
 
 
 def numbers(payloads: list[bytes]) -> list[int]:
@@ -49,46 +51,48 @@ def numbers(payloads: list[bytes]) -> list[int]:
 
 
 def in_order(seed: int) -> World:
-    """Where nothing overtakes, the relay lets nothing overtake, whatever else goes wrong."""
-    world = World(seed, WITHOUT_REORDERING, idle_timeout=15.0, refusals=0.05)
+    """On a network that keeps the order, the relay keeps it too."""
+    world = World(seed, WITHOUT_REORDERING, idle_timeout=15.0, failures=0.05)
     world.join()
-    world.talk(JOINED, JOINED + END)
-    world.haunt(0, JOINED + END, rate=3)
+    world.send_payloads(JOINED, JOINED + END)
+    world.forge(0, JOINED + END, rate=3)
     world.time.run(JOINED + END + 1)
     for programs in world.programs.values():
         for program in programs:
-            assert said_by(program, program.heard) == []
+            assert from_program(program, program.received) == []
             for other in programs:
-                heard = numbers(said_by(other, program.heard))
-                assert heard == sorted(heard)
+                received = numbers(from_program(other, program.received))
+                assert received == sorted(received)
     world.relay.stop()
     return world
 
 
 def anything_goes(seed: int) -> World:
-    """On a network that does everything that a network can do, the promises hold."""
-    world = World(seed, BAD, idle_timeout=8.0, refusals=0.05, max_members=5)
-    world.talk(0, END)
-    world.haunt(0, END, rate=20)
-    world.trouble(0, END)
+    """The promises hold on a network with loss, duplication, reordering and delays."""
+    world = World(seed, BAD, idle_timeout=8.0, failures=0.05, max_members=5)
+    world.send_payloads(0, END)
+    world.forge(0, END, rate=20)
+    world.disturb(0, END)
     world.time.run(END + 60)
     for room, programs in world.programs.items():
-        said = {payload for program in programs for payload in program.said}
+        sent = {payload for program in programs for payload in program.sent}
         for program in programs:
-            # Strangers may speak; but nobody speaks with a member's words in another room.
-            for other in world.everybody():
-                assert set(said_by(other, program.heard)) <= said, room
-            # What it said from an address that it has lost may come to it at the next one.
+            # Forged payloads may be relayed, but no payload reaches another room.
+            for other in world.all_programs():
+                assert set(from_program(other, program.received)) <= sent, room
+            # A payload sent from an address before a rebinding may return to the next one.
             if program not in world.rebound:
-                assert said_by(program, program.heard) == []
+                assert from_program(program, program.received) == []
     world.relay.stop()
-    # Everybody has been silent for long enough.
+    # All members have timed out.
     assert sum(len(listener.members) for listener in world.relay.listeners.values()) == 0
     return world
 
 
 @pytest.mark.parametrize("simulate", [perfect, in_order, anything_goes])
-def test_promises_hold(for_each_seed, simulate):
+def test_the_promises_hold(
+    for_each_seed: Callable[..., None], simulate: Callable[[int], World]
+) -> None:
     for_each_seed(simulate)
 
 
@@ -96,7 +100,7 @@ def digest(seed: int) -> str:
     return hashlib.sha256(repr(anything_goes(seed).network.trace).encode()).hexdigest()
 
 
-def test_a_seed_says_it_all():
+def test_a_seed_determines_the_whole_simulation() -> None:
     in_another_process = subprocess.run(
         [sys.executable, "-c", "import test_simulation_promises as t; print(t.digest(7))"],
         cwd=Path(__file__).parent,
@@ -108,7 +112,9 @@ def test_a_seed_says_it_all():
     assert in_another_process.stdout.strip() == digest(7) != digest(8)
 
 
-def test_a_failure_names_its_seed(for_each_seed, monkeypatch):
+def test_a_failure_names_its_seed(
+    for_each_seed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("UDPRELAY_SIM_SEED", raising=False)
 
     def simulate(seed: int) -> None:

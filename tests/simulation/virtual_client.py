@@ -1,38 +1,50 @@
-"""A client host: a real membership behind a virtual socket, run after run."""
+"""A client host: a real session client behind a virtual socket, started again and again."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 
+from virtual_deadlines import DeadlineCounter
+from virtual_event_roster import EventRoster
 from virtual_ledger import Ledger, Stream, Visit
 from virtual_network import Address, Network
-from virtual_onlooker import Onlooker
-from virtual_pulse import Pulse
 
 from udprelay.protocol import keys
 from udprelay.protocol.keys import RoomKeys
 from udprelay.protocol.nick import normalise
+from udprelay.protocol.wire import FromRelay, WireError, decode_from_relay
+from udprelay.protocol.wire.from_client import Ping
+from udprelay.protocol.wire.from_relay import Members
+from udprelay.protocol.wire.header import Type
+from udprelay.protocol.wire.joining import Welcome
 from udprelay.session_client import events as e
-from udprelay.session_client.membership import Membership
-from udprelay.session_client.sending import MessageError
-from udprelay.session_client.settings import Settings
-from udprelay.session_client.state import State
+from udprelay.session_client.client import SessionClient
+from udprelay.session_client.message_sender import MessageError
+from udprelay.session_client.settings import Settings, State
 
-SECRET = 16
+SECRET_SIZE = 16
+"""Bytes of a resume secret; a client asks for no other random bytes of this size."""
 TINY = 1e-6
+TYPE = slice(4, 5)
+"""Where a datagram has its type."""
+PING, WELCOME, MEMBERS = (bytes([kind]) for kind in (Type.PING, Type.WELCOME, Type.MEMBERS))
 
 
 class Client:
     """
-    A host on which somebody runs a client, one time after another.
+    A host that starts a client program, several times in turn.
 
-    :param settings: of each run.
-    :param keys: what the passphrase comes to; None if its user has none.
-    :param clock: by how much its clock differs from that of others.
-    :ivar membership: the one that runs, or the last one.
-    :ivar visit: what it has come to.
-    :ivar onlooker: what a user knows of the room, from events alone.
-    :ivar happened: the events of this run, but for messages.
+    :param settings: of each client.
+    :param room_keys: the keys from the passphrase; None if its user has none.
+    :param clock: seconds by which its clock differs from those of others.
+    :ivar session_client: the running one, or the last one.
+    :ivar visit: the results of that one.
+    :ivar event_roster: the roster according to its events.
+    :ivar events: its events except messages.
+    :ivar session_id: of its last session.
+    :ivar settled: the room sequence that it has settled, according to the last PING of the
+        session; None before the first.
     """
 
     def __init__(
@@ -52,11 +64,13 @@ class Client:
         self.relay = relay
         self.settings = settings
         self.clock = clock
-        self.pulse = Pulse(name)
+        self.deadlines = DeadlineCounter(name)
         self.visit: Visit
-        self.membership: Membership
-        self.onlooker: Onlooker
-        self.happened: list[e.Event] = []
+        self.session_client: SessionClient
+        self.event_roster: EventRoster
+        self.events: list[e.Event] = []
+        self.session_id = b""
+        self.settled: int | None = None
         self._network = network
         self._random = random
         self._ledger = ledger
@@ -64,47 +78,37 @@ class Client:
         self._visits = 0
         self._deadline: float | None = None
         self._asleep = False
-        self._last_session_id = b""
+        self._welcome: Welcome
 
     @property
     def now(self) -> float:
-        """The time by its own clock."""
+        """The time of its own clock."""
         return self._network.time.now + self.clock
 
     @property
     def running(self) -> bool:
-        """Whether its program runs."""
+        """Whether its program is running."""
         return self._visits > 0 and self.visit.ended is None
 
     @property
     def asleep(self) -> bool:
-        """Whether its program runs, and gets no time."""
+        """Whether its program is running but suspended."""
         return self.running and self._asleep
 
     @property
     def _awake(self) -> bool:
-        over = (State.LEAVING, State.CLOSED)
-        return self.running and not self._asleep and self.membership.state not in over
+        ending = (State.LEAVING, State.CLOSED)
+        return self.running and not self._asleep and self.session_client.state not in ending
 
     @property
     def joined(self) -> bool:
-        """Whether it is a member, as far as it knows."""
-        return self.running and not self._asleep and self.membership.state is State.JOINED
+        """Whether it is in a session, as far as it knows."""
+        return self.running and not self._asleep and self.session_client.state is State.JOINED
 
-    @property
-    def settled(self) -> int:
-        """The room sequence up to which it has all that it will ever have."""
-        return self.membership._machine.session.arrivals.settled
+    # Actions of its user.
 
-    @property
-    def session_id(self) -> bytes:
-        """What heads all that it sends."""
-        return self.membership._machine.session.id
-
-    # What its user does.
-
-    def come(self) -> None:
-        """Start the program, if it does not run."""
+    def start(self) -> None:
+        """Start the program, if it is not running."""
         if self.running:
             return
         self._visits += 1
@@ -113,85 +117,87 @@ class Client:
             f"{self.name}.{self._visits}", settings.room, settings.keyed, settings.recover
         )
         self._ledger.visits.append(self.visit)
-        self._wants(settings.nick)
-        self.happened = []
+        self._note_nick(settings.nick)
+        self.events = []
         self._deadline = None
         self._asleep = False
-        self._last_session_id = b""
-        self._network.attach(self.address, self._receive, self._refused)
-        self.membership = Membership(settings, self._random_bytes, self.now)
-        self.visit.membership = self.membership
-        self.onlooker = Onlooker(self.membership)
-        self.membership.start(self.now)
+        self.session_id = b""
+        self._network.attach(self.address, self._receive, self._receive_icmp_error)
+        # Not a bound method: the host does not belong to the memory of the client.
+        self.session_client = SessionClient(
+            settings, lambda count: self._random_bytes(count), self.now
+        )
+        self.event_roster = EventRoster(self.session_client)
+        self.session_client.start(self.now)
         self._settle()
 
-    def go(self) -> None:
-        """Leave, as one should."""
+    def leave(self) -> None:
+        """Leave with LEAVE."""
         if self._awake:
-            self.membership.leave(self.now)
+            self.session_client.leave(self.now)
             self._settle()
 
-    def die(self) -> None:
-        """End the program without a word."""
+    def kill(self) -> None:
+        """End the program without LEAVE."""
         if self.running:
             self._end()
 
-    def say(self, size: int, stream: Stream = Stream.ROOM) -> None:
-        """Say something of about so many bytes."""
+    def send(self, size: int, stream: Stream = Stream.ROOM) -> None:
+        """Send a message of about so many bytes to the room."""
         if not self._awake:
             return
-        payload = self._ledger.write(self.visit, stream, size)
-        said = self._ledger.note(
+        payload = self._ledger.new_payload(self.visit, stream, size)
+        message = self._ledger.add(
             self.visit, self.visit.room, stream, payload, self._network.time.now
         )
-        message = self.membership.send(payload, self.now, reliable=stream.reliable)
-        self.visit.said[message] = said
+        number = self.session_client.send(payload, self.now, reliable=stream.reliable)
+        self.visit.sent[number] = message
         self._settle()
 
-    def whisper(self, to: Visit, size: int, stream: Stream = Stream.PRIVATE) -> None:
-        """Say something to one other, if it is known to be there."""
+    def send_private(self, to: Visit, size: int, stream: Stream = Stream.PRIVATE) -> None:
+        """Send a private message, if the receiver is in the roster."""
         if not self._awake:
             return
-        members = self.membership.members.values()
-        number = next((m.number for m in members if m.identity == to.identity), None)
-        if number is None or to is self.visit:
+        members = self.session_client.members.values()
+        receiver = next((m.number for m in members if m.identity == to.identity), None)
+        if receiver is None or to is self.visit:
             return
-        payload = self._ledger.write(self.visit, stream, size)
+        payload = self._ledger.new_payload(self.visit, stream, size)
         try:
-            message = self.membership.send_private(
-                number, payload, self.now, reliable=stream.reliable
+            number = self.session_client.send_private(
+                receiver, payload, self.now, reliable=stream.reliable
             )
         except MessageError:
-            assert number == self.membership.number
+            assert receiver == self.session_client.number
             return
-        self.visit.said[message] = self._ledger.note(
+        self.visit.sent[number] = self._ledger.add(
             self.visit, self.visit.room, stream, payload, self._network.time.now, to
         )
         self._settle()
 
-    def rename(self, nick: str) -> None:
-        """Want another nick."""
+    def change_nick(self, nick: str) -> None:
+        """Ask for another nick."""
         if self._awake:
-            self._wants(nick)
-            self.membership.change_nick(nick, self.now)
+            self._note_nick(nick)
+            self.session_client.change_nick(nick, self.now)
             self._settle()
 
     def ping(self) -> None:
-        """Want to know the round trip."""
+        """Measure the round trip."""
         if self._awake:
-            self.membership.ping(self.now)
+            self.session_client.ping(self.now)
             self._settle()
 
-    def sleep(self, seconds: float, *, stands_still: bool = False) -> None:
+    def sleep(self, seconds: float, *, clock_stops: bool = False) -> None:
         """
-        Close the lid for a while.
+        Suspend the host.
 
-        :param stands_still: its clock does not go meanwhile.
+        :param clock_stops: its clock stops meanwhile.
         """
         if not self.running or self._asleep:
             return
         self._asleep = True
-        if stands_still:
+        if clock_stops:
             self.clock -= seconds
         self._network.time.after(seconds, self._wake, self._visits)
 
@@ -201,7 +207,7 @@ class Client:
             self._deadline = None
             self._expire(visits, None)
 
-    def _wants(self, nick: str) -> None:
+    def _note_nick(self, nick: str) -> None:
         suffixes = range(2, 10)
         self.visit.nicks += [normalise(nick), *(f"{nick}-{number}" for number in suffixes)]
 
@@ -209,19 +215,22 @@ class Client:
 
     def _random_bytes(self, count: int) -> bytes:
         made = self._random.randbytes(count)
-        if count == SECRET:
+        if count == SECRET_SIZE:
             self.visit.identity = keys.identity(made)
         return made
 
     def _receive(self, source: Address, datagram: bytes) -> None:
         if self._asleep or source != self.relay:
             return
-        self.membership.receive(datagram, self.now)
+        if datagram[TYPE] in (WELCOME, MEMBERS):
+            with suppress(WireError):
+                self._note_roster(decode_from_relay(datagram))
+        self.session_client.receive(datagram, self.now)
         self._settle()
 
-    def _refused(self) -> None:
+    def _receive_icmp_error(self) -> None:
         if not self._asleep and self.running:
-            self.membership.unreachable(self.now)
+            self.session_client.receive_icmp_error(self.now)
             self._settle()
 
     def _expire(self, visits: int, due: float | None) -> None:
@@ -230,40 +239,44 @@ class Client:
         self._deadline = None
         if self._asleep:
             return
-        deadline = self.membership.next_deadline()
+        deadline = self.session_client.next_deadline()
         if deadline is not None and deadline <= self.now:
-            self.pulse.beat(self._network.time.now)
-            self.membership.expire(self.now)
+            self.deadlines.count(self._network.time.now)
+            self.session_client.expire(self.now)
         self._settle()
 
     def _settle(self) -> None:
-        membership = self.membership
-        for datagram in membership.take_datagrams():
+        session_client = self.session_client
+        datagrams = session_client.drain_datagrams()
+        for datagram in datagrams:
             self._network.send(self.address, self.relay, datagram)
-        for event in membership.take_events():
-            self._happens(event)
+        for event in session_client.drain_events():
+            self._handle(event)
+        for datagram in datagrams:
+            if datagram[TYPE] == PING:
+                self.settled = Ping.decode(datagram).settled
         if self.joined:
-            self.onlooker.look_round()
+            self.event_roster.update(self.settled)
         if not self.running:
             return
-        deadline = membership.next_deadline()
+        deadline = session_client.next_deadline()
         if deadline is None:
             return
         due = deadline - self.clock
         if due + self.clock < deadline:
-            # Rounding must not make it early: nothing would be due then.
+            # Rounding must not make the call early, when nothing is due.
             due += TINY
         due = max(due, self._network.time.now)
         if self._deadline is None or due < self._deadline:
             self._deadline = due
             self._network.time.at(due, self._expire, self._visits, due)
 
-    def _happens(self, event: e.Event) -> None:
+    def _handle(self, event: e.Event) -> None:
         ledger, visit = self._ledger, self.visit
         if isinstance(event, e.Received):
             ledger.received(visit, event, self._network.time.now)
             return
-        self.happened.append(event)
+        self.events.append(event)
         if isinstance(event, e.Delivered):
             ledger.delivered(visit, event)
         elif isinstance(event, e.Failed):
@@ -276,26 +289,41 @@ class Client:
             visit.distrusted.append(event.reason)
         elif isinstance(event, e.KeysNeeded):
             self._network.time.after(
-                self._random.uniform(0, 0.3), self._derived, self._visits, event.salt
+                self._random.uniform(0, 0.3), self._provide_keys, self._visits, event.salt
             )
         elif isinstance(event, (e.Refused, e.Closed)):
             self._end()
+        elif isinstance(event, e.Joined):
+            self._start_session(self._welcome, self._network.time.now)
         else:
-            if isinstance(event, e.Joined):
-                self._joins(self._network.time.now)
-            self.onlooker.look(event)
+            self._follow_roster(event)
 
-    def _derived(self, visits: int, salt: bytes) -> None:
+    def _provide_keys(self, visits: int, salt: bytes) -> None:
         if visits == self._visits and self.running and self._keys is not None:
-            self.membership.provide_keys(salt, self._keys, self.now)
+            self.session_client.provide_keys(salt, self._keys, self.now)
             self._settle()
 
-    def _joins(self, now: float) -> None:
+    def _start_session(self, welcome: Welcome, now: float) -> None:
         visit = self.visit
         if visit.joined is None:
             visit.joined = now
-        if self.session_id != self._last_session_id:
-            self._last_session_id, visit.since = self.session_id, now
+        if self.session_id != welcome.session_id:
+            self.session_id, visit.since = welcome.session_id, now
+        self.settled = None
+        self.event_roster.start_session(welcome)
+
+    def _note_roster(self, datagram: FromRelay) -> None:
+        if isinstance(datagram, Welcome):
+            self._welcome = datagram
+        elif isinstance(datagram, Members):
+            self.event_roster.receive_page(datagram)
+
+    def _follow_roster(self, event: e.Event) -> None:
+        if isinstance(event, e.MemberJoined):
+            member = self.session_client.members.get(event.number)
+            if member is not None:
+                self.visit.known.add(member.identity)
+        self.event_roster.receive(event)
 
     def _end(self) -> None:
         self.visit.ended = self._network.time.now

@@ -1,23 +1,22 @@
-"""Who lives on the virtual network: a relay round a real hub, plain programs, strangers."""
+"""Hosts of the virtual network: a relay with a hub, plain programs, an echo service."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from random import Random
 
-from virtual_network import Address, Network, endpoint_of
+from virtual_network import Address, Network, Receive, endpoint_of
 from virtual_promises import Promises
 
 from udprelay.protocol.text import without_line_break
-from udprelay.relay.bursts import in_bursts
 from udprelay.relay.challenge import is_challenge
 from udprelay.relay.drops import DropReason
 from udprelay.relay.events import RelayStopped
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
-from udprelay.relay.listener import Listener
-from udprelay.relay.room import Member
+from udprelay.relay.room import Listener, Member
 from udprelay.relay.rules import RelayRules
+from udprelay.segments import runs_by_source
 
 BATCH = 64
 CONSOLE = "console"
@@ -29,7 +28,9 @@ class VirtualRelay:
 
     :param addresses: where each listener is.
     :param targets: fixed receivers of rooms, each through one listener.
-    :param refusals: of 1, how many deliveries the kernel does not take.
+    :param failures: fraction of the deliveries that the kernel rejects.
+    :ivar console_received: the payloads delivered to the console.
+    :ivar stopped: the totals of the last run that has been stopped.
     """
 
     def __init__(
@@ -40,23 +41,24 @@ class VirtualRelay:
         addresses: Mapping[str, Address],
         targets: Mapping[Address, tuple[str, str]] | None = None,
         console: str | None = None,
-        refusals: float = 0.0,
+        failures: float = 0.0,
     ) -> None:
         self.network = network
         self.addresses = addresses
         self.console_room = console
-        self.console_heard: list[bytes] = []
+        self.console_received: list[bytes] = []
+        self.stopped: RelayStopped | None = None
         self._random = random
         self._rules = rules
         self._targets = targets or {}
-        self._refusals = refusals
+        self._failures = failures
         self._deadline: float | None = None
         self._inbox: list[tuple[str, Address, bytes]] = []
         for name, address in addresses.items():
             network.attach(address, self._receiver(name))
-        self._start()
+        self.start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
         own = {endpoint_of(address) for address in self.addresses.values()}
         now = self.network.time.now
         self._deadline = None
@@ -73,38 +75,38 @@ class VirtualRelay:
         self._settle()
 
     def restart(self) -> None:
-        """Stop, and start with no memory of anything."""
+        """Stop, and start without any state."""
         self.stop()
         self._inbox.clear()
-        self._start()
+        self.start()
 
     def stop(self) -> None:
-        """End the hub; its totals must be what was seen of it."""
+        """Close the hub, and check its totals."""
         self.hub.close(self.network.time.now)
-        events = self.hub.take_events()
+        events = self.hub.drain_events()
         self.promises.events(events)
         assert isinstance(events[-1], RelayStopped)
-        self.promises.totals(events[-1])
+        self.stopped = events[-1]
+        self.promises.totals(self.stopped)
 
-    def say(self, payload: bytes) -> None:
-        """Say something at the console."""
+    def send_from_console(self, payload: bytes) -> None:
+        """Send a payload from the console."""
         assert self.console is not None
         now = self.network.time.now
         self.promises.arrived(None, self.console.room.name, CONSOLE, payload)
-        self._carry_out(self.hub.say(self.console, payload, now))
+        self._carry_out(self.hub.send(self.console, payload, now))
 
     def kick(self, number: int) -> None:
-        """Put a plain member out."""
+        """Kick a plain member."""
         members = [m for listener in self.listeners.values() for m in listener.members.values()]
         if members:
-            self.promises.kicks += 1
             self.hub.kick(members[number % len(members)], self.network.time.now)
             self._settle()
 
-    def _receiver(self, name: str):
+    def _receiver(self, name: str) -> Receive:
         def receive(source: Address, payload: bytes) -> None:
             if not self._inbox:
-                # Somewhat later, so that batches come about.
+                # With a delay, so that datagrams form batches.
                 self.network.time.after(self._random.uniform(0, 0.01), self._turn)
             self._inbox.append((name, source, payload))
 
@@ -121,40 +123,41 @@ class VirtualRelay:
 
     def _batch(self, listener: Listener, batch: list[tuple[Address, bytes]]) -> None:
         promises = self.promises
-        before = promises.before(listener)
+        members = promises.before(listener)
         for source, payload in batch:
             promises.arrived(listener, listener.rules.room, source, payload)
-        fan_outs = self.hub.receive(listener, in_bursts(batch), self.network.time.now)
-        promises.nothing_vanished(listener, batch, before)
+        fan_outs = self.hub.receive(listener, runs_by_source(batch), self.network.time.now)
+        promises.after(listener, batch, members)
         self._carry_out(fan_outs)
 
     def _carry_out(self, fan_outs: list[FanOut]) -> None:
         now = self.network.time.now
         for fan_out in fan_outs:
-            for group, count in fan_out.reach:
+            for group, count in fan_out.groups:
                 payloads, senders = fan_out.for_group(group)
                 for payload, sender in zip(payloads, senders, strict=True):
                     for member in group.members[:count]:
                         if member is sender:
                             continue
                         self.promises.delivery(fan_out, group, payload, sender, member)
-                        if self._random.random() < self._refusals:
+                        if self._random.random() < self._failures:
                             reason = DropReason.SEND_BUFFER
-                            self.hub.undelivered(fan_out.room, group.way, reason, now)
-                            self.promises.refused += 1
-                        elif group.way == CONSOLE:
-                            self.console_heard.append(payload)
+                            self.hub.undelivered(fan_out.room, group.transport, reason, now)
+                            self.promises.failed += 1
+                        elif group.transport == CONSOLE:
+                            self.console_received.append(payload)
                         else:
-                            own = self.addresses[group.way.name]
+                            assert isinstance(group.transport, Listener)
+                            own = self.addresses[group.transport.name]
                             self.network.send(own, member.source, payload)
         self._settle()
 
     def _settle(self) -> None:
-        for reply in self.hub.take_replies():
+        for reply in self.hub.drain_replies():
             self.promises.reply(reply)
             own = self.addresses[reply.listener.name]
             self.network.send(own, reply.source, reply.payload)
-        self.promises.events(self.hub.take_events())
+        self.promises.events(self.hub.drain_events())
         self.promises.bounds()
         deadline = self.hub.next_deadline()
         if deadline is not None and (self._deadline is None or deadline < self._deadline):
@@ -171,10 +174,11 @@ class VirtualRelay:
 
 class Program:
     """
-    A plain UDP program: says numbered things, keeps what it hears, sends back codes.
+    A plain UDP program: it sends numbered payloads and sends back codes.
 
-    :ivar heard: payloads in order, without the label.
-    :ivar codes: what it has sent back.
+    :ivar sent: its payloads.
+    :ivar received: payloads in order of arrival, without the label.
+    :ivar codes: the codes that it has sent back.
     """
 
     def __init__(self, network: Network, name: str, address: Address, relay: Address) -> None:
@@ -182,8 +186,8 @@ class Program:
         self.name = name
         self.address = address
         self.relay = relay
-        self.said: list[bytes] = []
-        self.heard: list[bytes] = []
+        self.sent: list[bytes] = []
+        self.received: list[bytes] = []
         self.codes: list[bytes] = []
         self.labelled = False
         network.attach(address, self._receive)
@@ -192,21 +196,21 @@ class Program:
         """Send a datagram to the relay."""
         self.network.send(self.address, self.relay, payload)
 
-    def say(self, padding: int = 0) -> None:
-        """Say the next thing."""
-        payload = f"{self.name} {len(self.said)} {'.' * padding}".encode()
-        self.said.append(payload)
+    def send_next(self, padding: int = 0) -> None:
+        """Send the next numbered payload."""
+        payload = f"{self.name} {len(self.sent)} {'.' * padding}".encode()
+        self.sent.append(payload)
         self.send(payload)
 
     def _receive(self, source: Address, payload: bytes) -> None:
-        assert source == self.relay, f"{self.name} heard {payload!r} from {source}, no relay"
+        assert source == self.relay, f"{self.name} got {payload!r} from {source}, no relay"
         if is_challenge(payload):
             self.codes.append(without_line_break(payload).split()[-1].lower())
             self.send(self.codes[-1])
             return
         if self.labelled:
             payload = payload.partition(b": ")[2]
-        self.heard.append(payload)
+        self.received.append(payload)
 
 
 class Echo:

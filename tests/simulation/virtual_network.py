@@ -1,4 +1,4 @@
-"""A network that exists only in a seed: virtual time, and datagrams that go wrong on their way."""
+"""A virtual network: virtual time, and datagrams with losses, duplicates and delays."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ Receive = Callable[[Address, bytes], None]
 
 @cache
 def endpoint_of(address: Address) -> Endpoint:
-    """Return the endpoint that an address of this network stands for."""
+    """Return the endpoint of an address of this network."""
     return endpoint(*address)
 
 
 class VirtualTime:
-    """A clock that jumps from one thing to do to the next."""
+    """A clock that jumps from one call that is due to the next."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self._serial = 0
-        self._due: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._due: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
 
-    def at(self, when: float, call: Callable[..., None], *arguments: Any) -> None:
-        """Do ``call`` at a time; what is due at the same time is done in the order of asking."""
+    def at(self, when: float, call: Callable[..., object], *arguments: Any) -> None:
+        """Schedule a call; calls at the same time keep their order."""
         self._serial += 1
         heappush(self._due, (max(when, self.now), self._serial, call, arguments))
 
-    def after(self, delay: float, call: Callable[..., None], *arguments: Any) -> None:
-        """Do ``call`` some seconds from now."""
+    def after(self, delay: float, call: Callable[..., object], *arguments: Any) -> None:
+        """Schedule a call in some seconds."""
         self.at(self.now + delay, call, *arguments)
 
     def run(self, until: float) -> None:
-        """Do all that is due until a time."""
+        """Make all calls that are due until a time."""
         due = self._due
         while due and due[0][0] <= until:
             self.now, _, call, arguments = heappop(due)
@@ -51,15 +51,15 @@ class VirtualTime:
 @frozen
 class Conditions:
     """
-    How bad a network is.
+    The conditions of a network; fractions are of all datagrams.
 
-    :param loss: of 1, how many datagrams are lost.
-    :param duplication: of 1, how many arrive twice.
-    :param delay: the least and the most seconds on the way.
-    :param reordering: whether a datagram may overtake an earlier one between the same two.
-    :param late: of 1, how many take up to ``latest`` seconds more.
-    :param echoes: of 1, how many arrive a second time up to ``latest`` seconds later.
-    :param latest: seconds.
+    :param loss: the fraction that is lost.
+    :param duplication: the fraction that arrives twice.
+    :param delay: the minimum and maximum seconds in transit.
+    :param reordering: datagrams between the same addresses may arrive out of order.
+    :param late: the fraction that takes up to ``max_lateness`` seconds more.
+    :param late_duplicates: the fraction that arrives again up to ``max_lateness`` seconds later.
+    :param max_lateness: seconds.
     """
 
     loss: float = 0.0
@@ -67,18 +67,18 @@ class Conditions:
     delay: tuple[float, float] = (0.001, 0.1)
     reordering: bool = False
     late: float = 0.0
-    echoes: float = 0.0
-    latest: float = 0.0
+    late_duplicates: float = 0.0
+    max_lateness: float = 0.0
 
 
 class Network:
     """
-    Carries datagrams between addresses, through address translation, unless cut.
+    Carries datagrams between addresses, through NATs, unless a host is blocked.
 
     :ivar conditions: may be replaced at any time.
-    :ivar trace: every datagram sent: time, source, destination, payload.
-    :ivar busy_until: when the last of those that are under way arrives.
-    :ivar slowest: the most seconds that one was under way.
+    :ivar trace: all datagrams sent, as time, source, destination and payload.
+    :ivar busy_until: when the last datagram in transit arrives.
+    :ivar max_transit: the maximum seconds in transit so far.
     """
 
     def __init__(self, time: VirtualTime, random: Random, conditions: Conditions) -> None:
@@ -86,56 +86,59 @@ class Network:
         self.conditions = conditions
         self.trace: list[tuple[float, Address, Address, bytes]] = []
         self.busy_until = 0.0
-        self.slowest = 0.0
+        self.max_transit = 0.0
         self._random = random
         self._hosts: dict[Address, Receive] = {}
-        self._refused: dict[Address, Callable[[], None]] = {}
+        self._icmp_receivers: dict[Address, Callable[[], None]] = {}
         self._outside: dict[Address, Address] = {}
         self._inside: dict[Address, Address] = {}
-        self._mute: dict[str, None] = {}
-        self._deaf: dict[str, None] = {}
+        self._blocked_outgoing: dict[str, None] = {}
+        self._blocked_incoming: dict[str, None] = {}
         self._latest: dict[tuple[Address, Address], float] = {}
 
     def attach(
-        self, address: Address, receive: Receive, refused: Callable[[], None] | None = None
+        self,
+        address: Address,
+        receive: Receive,
+        receive_icmp_error: Callable[[], None] | None = None,
     ) -> None:
-        """Open a socket at an address; ``refused`` is called for ICMP errors."""
+        """Open a socket at an address."""
         self._hosts[address] = receive
-        if refused is not None:
-            self._refused[address] = refused
+        if receive_icmp_error is not None:
+            self._icmp_receivers[address] = receive_icmp_error
 
     def detach(self, address: Address) -> None:
         """Close the socket at an address."""
         del self._hosts[address]
-        self._refused.pop(address, None)
+        self._icmp_receivers.pop(address, None)
 
     def translate(self, inside: Address, outside: Address) -> None:
-        """Give a host behind a NAT an address outside; the one it had before is dead."""
+        """Map an address behind a NAT to another one outside; its last mapping ends."""
         self._inside.pop(self._outside.get(inside, inside), None)
         self._outside[inside] = outside
         self._inside[outside] = inside
 
     def seen_as(self, inside: Address) -> Address:
-        """Return the address that others see a host at."""
+        """Return the address outside."""
         return self._outside.get(inside, inside)
 
-    def mute(self, host: str) -> None:
-        """Let nothing through from a host."""
-        self._mute[host] = None
+    def block_outgoing(self, host: str) -> None:
+        """Drop the datagrams from a host."""
+        self._blocked_outgoing[host] = None
 
-    def deafen(self, host: str) -> None:
-        """Let nothing through to a host."""
-        self._deaf[host] = None
+    def block_incoming(self, host: str) -> None:
+        """Drop the datagrams to a host."""
+        self._blocked_incoming[host] = None
 
-    def cut_off(self, host: str) -> None:
-        """Let nothing through to a host or from it."""
-        self.mute(host)
-        self.deafen(host)
+    def block(self, host: str) -> None:
+        """Drop the datagrams from and to a host."""
+        self.block_outgoing(host)
+        self.block_incoming(host)
 
-    def heal(self) -> None:
-        """Let everything through again."""
-        self._mute.clear()
-        self._deaf.clear()
+    def unblock(self) -> None:
+        """Drop no more datagrams of any host."""
+        self._blocked_outgoing.clear()
+        self._blocked_incoming.clear()
 
     def send(self, source: Address, destination: Address, payload: bytes) -> None:
         """Send a datagram; ``source`` may be forged."""
@@ -148,24 +151,24 @@ class Network:
                 continue
             arrival = self.time.now + random.uniform(*conditions.delay)
             if conditions.late and random.random() < conditions.late:
-                arrival += random.uniform(0, conditions.latest)
+                arrival += random.uniform(0, conditions.max_lateness)
             if not conditions.reordering:
-                way = (source, destination)
-                arrival = self._latest[way] = max(arrival, self._latest.get(way, 0.0))
+                path = (source, destination)
+                arrival = self._latest[path] = max(arrival, self._latest.get(path, 0.0))
             self._carry(arrival, source, destination, payload)
-        if conditions.echoes and random.random() < conditions.echoes:
-            arrival = self.time.now + random.uniform(0, conditions.latest)
+        if conditions.late_duplicates and random.random() < conditions.late_duplicates:
+            arrival = self.time.now + random.uniform(0, conditions.max_lateness)
             self._carry(arrival, source, destination, payload)
 
     def _carry(
         self, arrival: float, source: Address, destination: Address, payload: bytes
     ) -> None:
         self.busy_until = max(self.busy_until, arrival)
-        self.slowest = max(self.slowest, arrival - self.time.now)
+        self.max_transit = max(self.max_transit, arrival - self.time.now)
         self.time.at(arrival, self._arrive, source, destination, payload)
 
     def _arrive(self, source: Address, destination: Address, payload: bytes) -> None:
-        if source[0] in self._mute or destination[0] in self._deaf:
+        if source[0] in self._blocked_outgoing or destination[0] in self._blocked_incoming:
             return
         inside = self._inside.get(destination, destination)
         if inside in self._outside and self._outside[inside] != destination:
@@ -173,7 +176,7 @@ class Network:
         receive = self._hosts.get(inside)
         if receive is not None:
             receive(source, payload)
-        elif self._refused:
-            refused = self._refused.get(self._inside.get(source, source))
-            if refused is not None:
-                refused()
+        elif self._icmp_receivers:
+            receive_icmp_error = self._icmp_receivers.get(self._inside.get(source, source))
+            if receive_icmp_error is not None:
+                receive_icmp_error()

@@ -1,21 +1,21 @@
-"""A relay host: a real hub behind virtual sockets, which can be killed and started again."""
+"""A relay host: a hub behind virtual sockets that can be killed and restarted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
 
-from virtual_network import Address, Network, endpoint_of
-from virtual_pulse import Pulse
+from virtual_deadlines import DeadlineCounter
+from virtual_network import Address, Network, Receive, endpoint_of
 from virtual_relay_promises import RelayPromises
 
-from udprelay.relay.bursts import in_bursts
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
-from udprelay.relay.listener import Listener
-from udprelay.relay.room import Member
+from udprelay.relay.room import Listener, Member
 from udprelay.relay.rules import RelayRules
-from udprelay.relay.session.member import Session
+from udprelay.relay.session.member import SessionMember
+from udprelay.relay.session.room_log import RoomLog
+from udprelay.segments import runs_by_source
 
 BATCH = 64
 CONSOLE = "console"
@@ -27,10 +27,10 @@ class RelayHost:
 
     :param addresses: where each listener is.
     :param console: the room that the relay's own console is in, if there is one.
-    :param slowness: seconds that it takes at most from a datagram's arrival to its reading.
+    :param slowness: maximum seconds between the arrival of a datagram and its reading.
     :ivar hub: None while it is down.
-    :ivar console_heard: what came to the console.
-    :ivar tamper: a dishonest relay: returns what to send instead of a datagram.
+    :ivar console_received: the payloads delivered to the console.
+    :ivar tamper: makes the relay dishonest: returns the datagrams to send instead of one.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class RelayHost:
         self._opened: dict[str, tuple[bytes, float]] = {}
         self.promises: RelayPromises | None = None
         self.console: Member | None = None
-        self.console_heard: list[bytes] = []
-        self.pulse = Pulse("the relay")
+        self.console_received: list[bytes] = []
+        self.deadlines = DeadlineCounter("the relay")
         self.tamper: Callable[[Address, bytes], list[bytes]] | None = None
         self._random = random
         self._rules = rules
@@ -64,13 +64,13 @@ class RelayHost:
 
     @property
     def awake(self) -> bool:
-        """Whether it runs, and gets time."""
+        """Whether it runs and is not asleep."""
         return self.hub is not None and not self._asleep
 
     # Runs.
 
     def start(self) -> None:
-        """Start with no memory of anything, if it is down."""
+        """Start without any state, if it is down."""
         if self.hub is not None:
             return
         self._run += 1
@@ -91,18 +91,18 @@ class RelayHost:
         self._settle(hub, self.promises)
 
     def kill(self, *, silently: bool = False) -> None:
-        """End it without a word; its host answers with ICMP errors, unless ``silently``."""
+        """End it without BYE; its host answers with ICMP errors, unless ``silently``."""
         if self.hub is None:
             return
         self.hub = self.promises = self.console = None
         for address in self.addresses.values():
             if silently:
-                self.network.attach(address, _nobody)
+                self.network.attach(address, _discard)
             else:
                 self.network.detach(address)
 
     def stop(self) -> None:
-        """End it as an operator does: with farewells, and its totals."""
+        """End it as an operator does: with BYE and totals."""
         hub, promises = self.hub, self.promises
         if hub is None or promises is None or not self.awake:
             self.kill()
@@ -113,13 +113,13 @@ class RelayHost:
         self._send_replies(hub, promises)
         hub.close(now)
         self._send_replies(hub, promises)
-        promises.stopped(hub.take_events())
+        promises.stopped(hub.drain_events())
         self.kill()
 
     def restart(
         self, pause: float = 0.0, *, farewell: bool = False, silently: bool = False
     ) -> None:
-        """End it, and start it again some seconds later."""
+        """End it, and start it after ``pause`` seconds."""
         if farewell:
             self.stop()
         else:
@@ -127,7 +127,7 @@ class RelayHost:
         self.network.time.after(pause, self.start)
 
     def sleep(self, seconds: float) -> None:
-        """Get no time for a while; what comes meanwhile is lost."""
+        """Do nothing for some seconds; datagrams that arrive meanwhile are lost."""
         if self.hub is not None and not self._asleep:
             self._asleep = True
             self.network.time.after(seconds, self._wake, self._run)
@@ -137,17 +137,17 @@ class RelayHost:
             self._asleep = False
             self._expire(run, self._deadline)
 
-    # What its operator does.
+    # Actions of its operator.
 
-    def say(self, payload: bytes) -> None:
-        """Say something at the console, if it is up."""
+    def send_from_console(self, payload: bytes) -> None:
+        """Send a payload from the console, if it is up."""
         hub, promises = self.hub, self.promises
         if self.awake and hub is not None and promises is not None and self.console is not None:
-            self._deliver(hub, promises, hub.say(self.console, payload, self.network.time.now))
+            self._deliver(hub, promises, hub.send(self.console, payload, self.network.time.now))
             self._settle(hub, promises)
 
     def kick(self, number: int) -> None:
-        """Put some session member out."""
+        """Kick a session member."""
         hub, promises = self.hub, self.promises
         if hub is None or promises is None or not self.awake:
             return
@@ -156,34 +156,34 @@ class RelayHost:
             hub.kick(members[number % len(members)], self.network.time.now)
             self._settle(hub, promises)
 
-    def sessions(self) -> list[Session]:
+    def sessions(self) -> list[SessionMember]:
         """Return all session members."""
         return [
             session
             for room in (self.hub.roster.rooms.values() if self.hub else ())
-            if room.sessions is not None
-            for session in room.sessions.by_identity.values()
+            if isinstance(room.log, RoomLog)
+            for session in room.log.by_identity.values()
         ]
 
     def opened(self, room: str) -> float:
-        """Return since when a room has been open as it is: its history reaches no farther."""
+        """Return when the log of a room was opened: its history begins then."""
         return self._opened.get(room, (b"", 0.0))[1]
 
-    def roster(self, room: str) -> dict[int, tuple[str, int]]:
-        """Return nick and kind of each member that others see, by number."""
+    def roster(self, room: str) -> dict[int, tuple[str, str]]:
+        """Return nick and kind of each member in the roster, by number."""
         found = self.hub.roster.rooms.get(room) if self.hub else None
-        if found is None or found.sessions is None:
+        if found is None or not isinstance(found.log, RoomLog):
             return {}
-        return {r.number: (r.nick, int(r.kind)) for r in found.sessions.records(0)}
+        return {r.number: (r.nick, r.kind.value) for r in found.log.records(0)}
 
     # Its loop.
 
-    def _receiver(self, name: str):
+    def _receiver(self, name: str) -> Receive:
         def receive(source: Address, payload: bytes) -> None:
             if self._asleep:
                 return
             if not self._inbox:
-                # Somewhat later, so that batches come about.
+                # With a delay, so that datagrams form batches.
                 delay = self._random.uniform(0, self._slowness)
                 self.network.time.after(delay, self._turn, self._run)
             self._inbox.append((name, source, payload))
@@ -204,28 +204,29 @@ class RelayHost:
         for name, all_read in batches.items():
             for start in range(0, len(all_read), BATCH):
                 batch = all_read[start : start + BATCH]
-                fan_outs = hub.receive(self._listeners[name], in_bursts(batch), now)
+                fan_outs = hub.receive(self._listeners[name], runs_by_source(batch), now)
                 promises.validated()
                 self._deliver(hub, promises, fan_outs)
                 self._settle(hub, promises)
 
     def _deliver(self, hub: Hub, promises: RelayPromises, fan_outs: Iterable[FanOut]) -> None:
         for fan_out in fan_outs:
-            for group, count in fan_out.reach:
+            for group, count in fan_out.groups:
                 payloads, senders = fan_out.for_group(group)
                 for payload, sender in zip(payloads, senders, strict=True):
                     for member in group.members[:count]:
                         if member is sender:
                             continue
                         promises.delivery(fan_out, member)
-                        if group.way == CONSOLE:
-                            self.console_heard.append(payload)
+                        if group.transport == CONSOLE:
+                            self.console_received.append(payload)
                         else:
-                            own = self.addresses[group.way.name]
+                            assert isinstance(group.transport, Listener)
+                            own = self.addresses[group.transport.name]
                             self._send(promises, own, member.source, payload)
 
     def _send_replies(self, hub: Hub, promises: RelayPromises) -> None:
-        for reply in hub.take_replies():
+        for reply in hub.drain_replies():
             own = self.addresses[reply.listener.name]
             self._send(promises, own, reply.source, reply.payload)
 
@@ -248,13 +249,13 @@ class RelayHost:
             self._deliver(hub, promises, fan_outs)
             if not fan_outs:
                 break
-        promises.events(hub.take_events())
-        promises.bounds()
+        promises.events(hub.drain_events())
         for name, room in hub.roster.rooms.items():
-            tag = room.sessions.tag if room.sessions is not None else b""
+            tag = room.log.tag if isinstance(room.log, RoomLog) else b""
             if self._opened.get(name, (b"", 0.0))[0] != tag:
                 self._opened[name] = tag, now
         deadline = hub.next_deadline()
+        promises.bounds()
         if deadline is not None and (self._deadline is None or deadline < self._deadline):
             self._deadline = deadline
             self.network.time.at(deadline, self._expire, self._run, deadline)
@@ -269,14 +270,14 @@ class RelayHost:
         now = self.network.time.now
         deadline = hub.next_deadline()
         if deadline is not None and deadline <= now:
-            self.pulse.beat(now)
+            self.deadlines.count(now)
             self._deliver(hub, promises, hub.expire(now))
         self._settle(hub, promises)
 
     def _members_at_the_end(self, hub: Hub) -> None:
         for room in hub.roster.rooms.values():
-            assert len(room), f"{room.name} is open, and empty"
+            assert len(room), f"{room.name} is open and empty"
 
 
-def _nobody(source: Address, payload: bytes) -> None:
-    """Take what is sent to a host that is down."""
+def _discard(source: Address, payload: bytes) -> None:
+    """Discard a datagram to a host that is down."""

@@ -1,4 +1,4 @@
-"""What a relay promises when there are session members, checked from outside the hub."""
+"""The promises of a relay to session members, checked from outside the hub."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from udprelay.protocol.wire.ranges import RANGE
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.challenge import is_challenge
 from udprelay.relay.events import Event, MemberJoined, MemberLeft, RelayStopped
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
-from udprelay.relay.listener import Listener
-from udprelay.relay.room import Kind, Member, Room
-from udprelay.relay.session.departed import REMEMBERED
-from udprelay.relay.session.private_stream import KEPT
+from udprelay.relay.room import Listener, Member, Room
+from udprelay.relay.session.private_stream import MAX_DATAGRAMS
 from udprelay.relay.session.receive_window import WINDOW
+from udprelay.relay.session.room_log import RoomLog
 
-MOST_TOLD = 512
-MOST_IN_QUIET_HEAP = 48
-"""Deadlines of a room that are kept although later talk has moved them: 4 s, 0.1 s apart."""
+MAX_BUFFERED = 16 * 1024 * 1024
+"""Bytes of early datagrams of all members."""
 
-EVERY = 16
+CHECK_INTERVAL = 16
+"""Calls of :meth:`RelayPromises.bounds` for one check, which takes long."""
 
 
 class RelayPromises:
@@ -38,14 +37,14 @@ class RelayPromises:
         self._deliveries = 0
         self._settled = 0
 
-    # Nothing for strangers beyond what they have sent.
+    # No unverified source gets more than it has sent.
 
     def received(self, source: Any, size: int) -> None:
-        """Note that so many bytes came from an address."""
+        """Note that the relay has received bytes from an address."""
         self._received[source] += size
 
     def validated(self) -> None:
-        """Note the addresses of all members: those have been proved."""
+        """Note the addresses of all members: they are verified."""
         for listener in self._listeners.values():
             for session in listener.sessions.values():
                 self._valid[session.source] = None
@@ -53,18 +52,18 @@ class RelayPromises:
                 self._valid[source] = None
 
     def sent(self, source: Any, payload: bytes) -> None:
-        """Check what goes to an address."""
+        """Check a datagram to an address."""
         if source in self._valid:
             return
-        # Codes for those who may become plain members have a rule of their own.
-        most = 3 if is_challenge(payload) else 1
-        sent = self._sent[most]
+        # Challenges for plain members may be larger.
+        factor = 3 if is_challenge(payload) else 1
+        sent = self._sent[factor]
         sent[source] += len(payload)
-        assert sent[source] <= most * self._received[source], (
-            f"{source}, no member, sent {self._received[source]} bytes, got {sent[source]}"
+        assert sent[source] <= factor * self._received[source], (
+            f"{source}, unverified, sent {self._received[source]} bytes, got {sent[source]}"
         )
 
-    # What is delivered, and told.
+    # Deliveries and events.
 
     def delivery(self, fan_out: FanOut, member: Member) -> None:
         """Check one delivery."""
@@ -73,70 +72,59 @@ class RelayPromises:
         assert member.slot >= 0, f"{member.name} has left {fan_out.room.name}"
 
     def events(self, events: Iterable[Event]) -> None:
-        """Add up what the hub says of itself."""
+        """Count the joins and leaves."""
         for event in events:
             self._joined += isinstance(event, MemberJoined)
             self._left += isinstance(event, MemberLeft)
 
     def stopped(self, events: list[Event]) -> None:
-        """Compare the totals with what was seen."""
+        """Compare the totals with the counts."""
         stopped = events[-1]
         assert isinstance(stopped, RelayStopped)
         assert stopped.members == self._joined
         assert stopped.deliveries == self._deliveries
 
-    # What is kept.
+    # Tables.
 
     def bounds(self) -> None:
-        """Check that no table outgrows what it may have; not each time, as that takes long."""
+        """Run :meth:`check`, but not each time."""
         self._settled += 1
-        if not self._settled % EVERY:
+        if not self._settled % CHECK_INTERVAL:
             self.check()
 
     def check(self) -> None:
-        """Check that no table outgrows what it may have, and that tables agree."""
+        """Check that tables agree and are within their bounds."""
         hub, roster = self._hub, self._hub.roster
-        assert not hub._session_intake.waiting
-        assert not hub._session_intake.moved
-        assert not roster.with_entries
+        assert not hub.unsettled
         assert roster.member_count == self._joined - self._left <= hub.rules.max_members
         assert len(roster.rooms) <= hub.rules.max_rooms
-        sessions = held = 0
+        sessions = buffered = 0
         for room in roster.rooms.values():
             members = list(room.members())
             assert len(members) == len(room) > 0
             assert len(room) <= room.rules.max_members + sum(m.listener is None for m in members)
-            if room.sessions is not None:
-                sessions += len(room.sessions.by_identity)
-                held += self._room(room)
-        assert hub._sessions._held == held
+            if isinstance(room.log, RoomLog):
+                sessions += len(room.log.by_identity)
+                buffered += self._check_log(room, room.log)
+        assert buffered <= MAX_BUFFERED
         assert sessions == sum(len(listener.sessions) for listener in self._listeners.values())
-        assert len(hub._expiry._heap) <= 2 * self._joined
-        assert len(hub._sessions.rooms._heap) <= MOST_IN_QUIET_HEAP * max(1, len(roster.rooms))
-        assert len(hub._sessions.private._silences) <= sessions
-        assert len(hub._sessions._later) <= self._joined
-        assert not hub._sessions.acks
 
-    def _room(self, room: Room) -> int:
-        """Check one room; return the bytes that wait in its members' windows."""
-        sessions, rules = room.sessions, room.rules
-        assert sessions is not None
-        history = sessions.history
-        assert len(history) <= rules.history
-        assert history.size <= rules.history_size
-        assert len(sessions.departed) <= REMEMBERED
-        seen = [m for m in room.members() if m.kind is not Kind.TARGET]
-        assert list(sessions._members) == sessions._numbers == sorted(m.number for m in seen)
-        of_room = [m for m in seen if m.kind is Kind.SESSION]
-        assert {id(m) for m in of_room} == {id(m) for m in sessions.by_identity.values()}
-        held = 0
-        for session in sessions.by_identity.values():
+    def _check_log(self, room: Room, log: RoomLog) -> int:
+        """Check one room; return the bytes that its members have buffered."""
+        history, rules = log.history, room.rules
+        stored = [datagram for _, datagram in history.stored(1, history.newest)]
+        assert len(stored) <= rules.history
+        assert sum(map(len, stored)) <= rules.history_size
+        visible = [m for m in room.members() if m.kind is not MemberKind.TARGET]
+        numbers = sorted(member.number for member in visible)
+        assert [record.number for record in log.records(0)] == numbers
+        of_room = [m for m in visible if m.kind is MemberKind.SESSION]
+        assert {id(m) for m in of_room} == {id(m) for m in log.by_identity.values()}
+        for session in log.by_identity.values():
             for window in (session.window, session.private_window):
-                assert len(window._early) <= WINDOW
-                assert all(own > window.next for own in window._early)
-            held += session.held_bytes
-            assert len(session.private._datagrams) <= KEPT
-            assert len(session.own._told) <= MOST_TOLD * RANGE.size
-            assert session.listener is not None
+                assert window.bitmap < 1 << WINDOW
+                assert bool(window.bitmap) == bool(window.buffered_bytes)
+            stream = session.private
+            assert len([*stream.stored(1, stream.newest)]) <= MAX_DATAGRAMS
             assert session.listener.sessions[session.id] is session
-        return held
+        return sum(session.buffered_bytes for session in log.by_identity.values())

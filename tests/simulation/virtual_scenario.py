@@ -1,4 +1,4 @@
-"""A whole virtual world made from one seed."""
+"""A relay with plain members on a virtual network, made from one seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RELAY_HOST = "203.0.113.1"
 TRUSTED = ip_network("10.0.0.0/8")
 ADMITTING = [PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS, PlainPolicy.ANY]
 JOINED = 10.0
-"""When everybody has had the time to join, on a network that loses nothing."""
+"""Seconds after which all programs have joined, on a network without loss."""
 
 
 class World:
@@ -36,7 +36,7 @@ class World:
         seed: int,
         conditions: Conditions,
         idle_timeout: float = 300.0,
-        refusals: float = 0.0,
+        failures: float = 0.0,
         max_members: int = 1000,
     ) -> None:
         self.random = random = Random(seed)
@@ -60,9 +60,9 @@ class World:
             },
             limits=Limits(kick_time=5.0, drop_window=3.0),
         )
-        self.target_heard: list[bytes] = []
+        self.target_received: list[bytes] = []
         target = ("198.51.100.9", 2055)
-        self.network.attach(target, lambda _, payload: self.target_heard.append(payload))
+        self.network.attach(target, lambda _, payload: self.target_received.append(payload))
         self.relay = VirtualRelay(
             self.network,
             random,
@@ -70,7 +70,7 @@ class World:
             addresses,
             targets={target: ("attic", "a")},
             console="cellar",
-            refusals=refusals,
+            failures=failures,
         )
         self.rebound: list[Program] = []
         self.programs: dict[str, list[Program]] = {"attic": [], "cellar": []}
@@ -82,39 +82,39 @@ class World:
             program.labelled = labels[room] is Label.NICK
             self.programs[room].append(program)
 
-    def everybody(self) -> list[Program]:
+    def all_programs(self) -> list[Program]:
         """Return all programs."""
         return [program for room in self.programs.values() for program in room]
 
     def join(self) -> None:
-        """Let everybody join in the first seconds, and wait until they have."""
-        for program in self.everybody():
-            self.time.at(self.random.uniform(0, 5), lambda p=program: p.send(b"is it me?"))
+        """Let all programs join in the first seconds, and wait for them."""
+        for program in self.all_programs():
+            self.time.at(self.random.uniform(0, 5), lambda p=program: p.send(b"hello?"))
         self.time.run(JOINED)
-        for program in self.everybody():
-            program.heard.clear()
-        self.target_heard.clear()
-        self.relay.console_heard.clear()
+        for program in self.all_programs():
+            program.received.clear()
+        self.target_received.clear()
+        self.relay.console_received.clear()
 
-    def talk(self, start: float, end: float) -> None:
-        """Let everybody say something now and then."""
+    def send_payloads(self, start: float, end: float) -> None:
+        """Let programs and console send payloads at random times."""
         random = self.random
-        for program in self.everybody():
+        for program in self.all_programs():
             when = start
             while (when := when + random.expovariate(1.0)) < end:
                 padding = random.randint(0, 60)
-                self.time.at(when, lambda p=program, n=padding: p.say(n))
+                self.time.at(when, lambda p=program, n=padding: p.send_next(n))
         when = start
         while (when := when + random.expovariate(0.2)) < end:
-            self.time.at(when, lambda n=when: self.relay.say(b"console %r" % n))
+            self.time.at(when, lambda n=when: self.relay.send_from_console(b"console %r" % n))
 
-    def haunt(self, start: float, end: float, rate: float) -> None:
-        """Let strangers send what they like from where they like."""
+    def forge(self, start: float, end: float, rate: float) -> None:
+        """Send forged datagrams at random times from random addresses."""
         when = start
         while (when := when + self.random.expovariate(rate)) < end:
-            self.time.at(when, self._stranger)
+            self.time.at(when, self._forge)
 
-    def _stranger(self) -> None:
+    def _forge(self) -> None:
         random = self.random
         forged: list[Address] = [
             (f"198.51.100.{random.randrange(256)}", random.randrange(65536)),
@@ -138,29 +138,29 @@ class World:
             ]
         )
         if random.random() < 0.1:
-            program = random.choice(self.everybody())
+            program = random.choice(self.all_programs())
             self.network.send(program.address, program.relay, payload)
         else:
             to = random.choice(list(self.relay.addresses.values()))
             self.network.send(random.choice(forged), to, payload)
 
-    def trouble(self, start: float, end: float) -> None:
-        """Rebind NATs, cut hosts off, restart the relay, put members out."""
+    def disturb(self, start: float, end: float) -> None:
+        """Rebind NATs, cut hosts off, restart the relay, kick members."""
         random = self.random
         when = start
         while (when := when + random.expovariate(0.3)) < end:
             self.time.at(when, random.choice([self._rebind, self._cut, self._restart, self._kick]))
 
     def _rebind(self) -> None:
-        program = self.random.choice(self.everybody())
+        program = self.random.choice(self.all_programs())
         self.rebound.append(program)
         host = self.network.seen_as(program.address)[0]
         self.network.translate(program.address, (host, self.random.randrange(20_000, 60_000)))
 
     def _cut(self) -> None:
-        program = self.random.choice(self.everybody())
-        self.network.cut_off(self.network.seen_as(program.address)[0])
-        self.time.after(self.random.uniform(0, 20), self.network.heal)
+        program = self.random.choice(self.all_programs())
+        self.network.block(self.network.seen_as(program.address)[0])
+        self.time.after(self.random.uniform(0, 20), self.network.unblock)
 
     def _restart(self) -> None:
         self.relay.restart()

@@ -1,4 +1,4 @@
-"""A relay, clients and programs on one virtual network, with all that they are held to."""
+"""A relay, clients and programs on one virtual network."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from udprelay.relay.rules import (
     RelayRules,
     RoomRules,
 )
+from udprelay.relay.session.room_log import log_of
 from udprelay.session_client.settings import Settings
 
 ADDRESSES = {"a": ("203.0.113.1", 6000), "b": ("203.0.113.1", 6001)}
@@ -32,9 +33,9 @@ OPEN, KEYED = "attic", "vault"
 CALM = Conditions(delay=(0.001, 0.02))
 
 SETTLING = 15.0
-"""Seconds after which everybody has been told who is not back after a restart of the relay."""
+"""Seconds after a restart of the relay until all clients have reported who is not back."""
 
-LONGEST = 300.0
+MAX_SETTLING = 300.0
 
 
 def rules_for(
@@ -55,10 +56,10 @@ def rules_for(
 
 class Stage:
     """
-    Everything that there is.
+    The whole virtual world.
 
-    :param console: the room that the relay's own console is in, if there is one.
-    :ivar calm: nothing is lost for good, and nobody goes away.
+    :param console: the room of the relay's console, if there is one.
+    :ivar calm: nothing is lost for good, and no client leaves.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Stage:
         rules: RelayRules | None = None,
         console: str | None = None,
     ) -> None:
-        # Each its own, so that what one of them does differently changes nothing for the others.
+        # Each part has its own generator, so that a change of one part does not affect others.
         self._seed = seed
         self.calm = True
         self.time = VirtualTime()
@@ -80,12 +81,12 @@ class Stage:
         self.clients: list[Client] = []
         self.programs: list[Program] = []
 
-    # Who is there.
+    # Hosts.
 
-    def client(
+    def add_client(
         self, nick: str, room: str = OPEN, listener: str = "a", clock: float = 0.0, **settings: Any
     ) -> Client:
-        """Add a host with a client, behind a NAT; it does not come by itself."""
+        """Add a host with a client that is not started, behind a NAT."""
         number = len(self.clients)
         inside = (f"10.0.{number}.1", 5000)
         self.network.translate(inside, (f"198.51.100.{number + 1}", 5000))
@@ -103,7 +104,7 @@ class Stage:
         self.clients.append(client)
         return client
 
-    def program(self, listener: str = "a") -> Program:
+    def add_program(self, listener: str = "a") -> Program:
         """Add a host with a plain program."""
         number = len(self.programs)
         address = (f"10.1.0.{number}", 4000)
@@ -112,31 +113,31 @@ class Stage:
         self.programs.append(program)
         return program
 
-    def host(self, client: Client) -> str:
-        """Return the host that others see a client at."""
+    def host_of(self, client: Client) -> str:
+        """Return the host of a client's address outside."""
         return self.network.seen_as(client.address)[0]
 
     def rebind(self, client: Client, port: int) -> None:
-        """Let a client's NAT use another port from now on."""
-        self.network.translate(client.address, (self.host(client), port))
+        """Let the NAT of a client use another port."""
+        self.network.translate(client.address, (self.host_of(client), port))
 
-    # What they say besides clients.
+    # Messages of plain members.
 
-    def say_plainly(self, program: Program) -> bytes:
-        """Let a plain program say something."""
-        payload = self._plainly()
+    def send_from_program(self, program: Program) -> bytes:
+        """Send a message from a plain program."""
+        payload = self._add_plain()
         program.send(payload)
         return payload
 
-    def say_at_console(self) -> bytes:
-        """Let the relay's operator say something."""
-        payload = self._plainly()
-        self.relay.say(payload)
+    def send_from_console(self) -> bytes:
+        """Send a message from the relay's console."""
+        payload = self._add_plain()
+        self.relay.send_from_console(payload)
         return payload
 
-    def _plainly(self) -> bytes:
-        payload = self.ledger.write(None, Stream.PLAIN, 30)
-        self.ledger.note(None, OPEN, Stream.PLAIN, payload, self.time.now)
+    def _add_plain(self) -> bytes:
+        payload = self.ledger.new_payload(None, Stream.PLAIN, 30)
+        self.ledger.add(None, OPEN, Stream.PLAIN, payload, self.time.now)
         return payload
 
     # Time.
@@ -146,10 +147,10 @@ class Stage:
         self.time.run(self.time.now + seconds)
 
     def settle(self) -> None:
-        """Heal everything, and wait until all that is to be told is told."""
+        """Unblock all hosts, and wait until all clients are settled for some time."""
         self.network.conditions = CALM
-        self.network.heal()
-        settled_since, until = self.time.now, self.time.now + LONGEST
+        self.network.unblock()
+        settled_since, until = self.time.now, self.time.now + MAX_SETTLING
         while self.time.now < min(until, settled_since + SETTLING):
             self.run(5.0)
             if not self.settled:
@@ -157,25 +158,21 @@ class Stage:
 
     @property
     def settled(self) -> bool:
-        """Whether everybody who can be a member is one, and has all that there is to have."""
+        """Whether each client that can be a member is one, and has settled its whole room."""
         if not self.relay.awake:
             return False
-        newest = {
-            session.identity: session.room.sessions.newest
-            for session in self.relay.sessions()
-            if session.room.sessions is not None
-        }
+        newest = {session.identity: log_of(session).newest for session in self.relay.sessions()}
         for client in self.clients:
-            if not client.running or (not client.joined and self._is_shut_out(client)):
+            if not client.running or (not client.joined and self._waits_for_place(client)):
                 continue
-            if not client.joined or client.membership.outstanding:
+            if not client.joined or client.session_client.outstanding:
                 return False
             if client.settled != newest.get(client.visit.identity):
                 return False
         return True
 
-    def _is_shut_out(self, client: Client) -> bool:
-        """Return whether a client has to wait until there is a place."""
+    def _waits_for_place(self, client: Client) -> bool:
+        """Return whether the client waits as its room is full."""
         visit = client.visit
         if client.asleep or visit.joined is None:
             return False

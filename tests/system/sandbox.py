@@ -1,9 +1,9 @@
-"""Run a program as a systemd unit would restrict it, as far as that needs no systemd.
+"""Run a program under some restrictions of a systemd unit, without systemd.
 
     python sandbox.py UNIT COMMAND ARGUMENT...
 
-It applies the unit's SystemCallFilter=, RestrictAddressFamilies= and
-MemoryDenyWriteExecute=, the ones that a program of its own can fall foul of.
+It applies SystemCallFilter=, RestrictAddressFamilies= and MemoryDenyWriteExecute= of the unit:
+those that a program can violate by itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ALLOW = 0x7FFF0000
 REFUSE = 0x00050000  # with an errno in the lower half
 EQUAL, MASKED_EQUAL = 4, 7
 
-# <sys/socket.h> has numbers for these; anything above is younger than the unit.
+# From <sys/socket.h>.
 FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10}
 ALL_FAMILIES = range(64)
 
@@ -46,7 +46,7 @@ class Filter:
 
     def add(self, action: int, call: str, *conditions: Comparison) -> None:
         number = self._library.seccomp_syscall_resolve_name(call.encode())
-        if number < 0:  # of another architecture, or younger than the library
+        if number < 0:  # of another architecture, or newer than the library
             return
         array = (Comparison * len(conditions))(*conditions)
         self._check(
@@ -65,13 +65,13 @@ class Filter:
 
 
 def settings(unit: Path, name: str) -> list[str]:
-    """Every value that a unit gives to a setting."""
+    """Return the values of a setting in a unit."""
     lines = unit.read_text().splitlines()
     return [line.split("=", 1)[1] for line in lines if line.startswith(f"{name}=")]
 
 
 def system_calls(group: str) -> set[str]:
-    """What a group like ``@system-service`` stands for, all the way down."""
+    """Return all system calls of a group like ``@system-service``."""
     if not group.startswith("@"):
         return {group}
     command = ("systemd-analyze", "--no-pager", "syscall-filter", group)
@@ -89,7 +89,7 @@ def allowed_system_calls(unit: Path) -> set[str]:
 
 
 def restrict(unit: Path) -> None:
-    """Restrict this process for good."""
+    """Restrict this process permanently."""
     allowed = allowed_system_calls(unit)
 
     (families,) = settings(unit, "RestrictAddressFamilies")
@@ -112,7 +112,7 @@ def restrict(unit: Path) -> None:
     for call in sorted(allowed):
         calls.add(ALLOW, call)
 
-    # The last one may refuse to load another.
+    # The last one may forbid loading another.
     for restriction in (sockets, memory, calls):
         restriction.load()
 

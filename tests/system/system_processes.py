@@ -1,8 +1,7 @@
 """
-Programs as processes: started, listened to, and ended in any case.
+Programs as processes; all are ended after the test.
 
-Nothing here sleeps: who waits, waits for a line of output, an event of the relay, a datagram or
-an end.
+Nothing here sleeps: tests wait for output, an event of the relay, a datagram or an exit.
 """
 
 from __future__ import annotations
@@ -20,19 +19,18 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Condition, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from conftest import Installation
+    from installation import Installation
 
-PATIENCE = 30.0
+TIMEOUT = 60.0
+"""Seconds for anything to happen; generous, as the machine may be loaded."""
 PROGRAMS = Path(__file__).with_name("programs")
-WITHIN = 5.0
-"""Seconds within which a relay has stopped."""
 
 
 class Output:
-    """What comes out of a process, read by a thread so that the process never waits."""
+    """The output of a process, read by a thread so that the process never blocks."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -48,28 +46,32 @@ class Output:
         while chunk:
             try:
                 chunk = os.read(self._descriptor, 65_536)
-            except OSError:  # of a terminal that nobody has open any more
+            except OSError:  # no process has the terminal open
                 chunk = b""
             with self._changed:
-                # One character for each byte.
+                # One character per byte.
                 self._text += chunk.decode("latin-1")
                 self._ended = not chunk
                 self._changed.notify_all()
         os.close(self._descriptor)
 
-    def wait_until(self, fits: Callable[[str, bool], Any]) -> Any:
-        """Wait until ``fits``, given the text so far and whether it has ended, returns truth."""
-        deadline = time.monotonic() + PATIENCE
+    def wait_until(self, condition: Callable[[str, bool], Any]) -> Any:
+        """
+        Wait until a condition returns a true value, and return it.
+
+        :param condition: gets the text so far, and whether it has ended.
+        """
+        deadline = time.monotonic() + TIMEOUT
         with self._changed:
-            while not (result := fits(self._text, self._ended)):
+            while not (result := condition(self._text, self._ended)):
                 left = deadline - time.monotonic()
-                assert not self._ended, f"ended without what was expected:\n{self._text}"
-                assert left > 0, f"waited in vain; the output is:\n{self._text}"
+                assert not self._ended, f"ended; the output is:\n{self._text}"
+                assert left > 0, f"timed out; the output is:\n{self._text}"
                 self._changed.wait(left)
         return result
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """Wait for a match after the last one that was waited for."""
+        """Wait for a match after the last one."""
 
         def search(text: str, _: bool) -> re.Match[str] | None:
             return re.compile(pattern, re.MULTILINE).search(text, self._seen)
@@ -79,23 +81,23 @@ class Output:
         return found
 
     def wait_for_line(self, line: str) -> None:
-        """Wait for one whole line after the last match."""
+        """Wait for a whole line after the last match."""
         encoded = line.encode().decode("latin-1")
         self.wait_for(rf"^{re.escape(encoded)}\r?\n")
 
     def next_line(self) -> str:
-        """Return the line after the last match, whatever it is."""
+        """Return the next line after the last match."""
         return self.wait_for(r"(?<![^\n])(.*)\n")[1]
 
     @property
     def so_far(self) -> str:
-        """What has been read until now."""
+        """The text read so far."""
         with self._changed:
             return self._text
 
     @property
     def all(self) -> str:
-        """Everything, once the process has ended."""
+        """The whole text, once the process has ended."""
         text: list[str] = self.wait_until(lambda text, ended: ended and [text])
         return text[0].encode("latin-1").decode("utf-8", "backslashreplace")
 
@@ -111,13 +113,13 @@ class Process:
     def __init__(
         self,
         *command: str | Path,
-        place: Path | None = None,
+        cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
         stdin: int = subprocess.PIPE,
     ) -> None:
         self._process = subprocess.Popen(
             [str(part) for part in command],
-            cwd=place,
+            cwd=cwd,
             env={**os.environ, **(environment or {})},
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -142,20 +144,20 @@ class Process:
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
-    def status(self, within: float = PATIENCE) -> int:
+    def status(self, timeout: float = TIMEOUT) -> int:
         """Wait for the end; return the exit status."""
         try:
-            return self._process.wait(within)
-        except subprocess.TimeoutExpired as timeout:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
             lines = len(self.stdout.so_far.splitlines())
-            told = f"{lines} lines of output, and:\n{self.stderr.so_far}"
-            raise AssertionError(f"{timeout}; {told}") from None
+            output = f"{lines} lines of output, and:\n{self.stderr.so_far}"
+            raise AssertionError(f"{error}; {output}") from None
 
     def end(self) -> None:
-        """End it, if it still runs: gently, so that it can save its coverage."""
+        """End it with SIGTERM, so that it can save its coverage."""
         self._process.terminate()
         try:
-            self._process.wait(WITHIN)
+            self._process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -165,14 +167,14 @@ class Process:
 
 
 class Terminal:
-    """A program that has a terminal to itself, as lent by a shell."""
+    """A program with a terminal of its own."""
 
-    def __init__(self, *command: str | Path, place: Path) -> None:
+    def __init__(self, *command: str | Path, cwd: Path) -> None:
         self._master, self._slave = os.openpty()
         self.screen = Output(os.dup(self._master))
         self._process = subprocess.Popen(
             ("setsid", "--ctty", *command),
-            cwd=place,
+            cwd=cwd,
             stdin=self._slave,
             stdout=self._slave,
             stderr=self._slave,
@@ -180,7 +182,7 @@ class Terminal:
 
     @property
     def blocks(self) -> bool:
-        """Whether who reads from it waits for something to be typed, as a shell expects."""
+        """Whether reading from it blocks, as a shell expects."""
         return os.get_blocking(self._slave)
 
     def type(self, text: str) -> None:
@@ -189,13 +191,13 @@ class Terminal:
     def press_control_c(self) -> None:
         self.type("\x03")
 
-    def status(self, within: float = PATIENCE) -> int:
-        return self._process.wait(within)
+    def status(self) -> int:
+        return self._process.wait(TIMEOUT)
 
     def end(self) -> None:
         self._process.terminate()
         try:
-            self._process.wait(WITHIN)
+            self._process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -204,12 +206,12 @@ class Terminal:
 
 
 class Relay(Process):
-    """A relay with a JSON log; every line of its standard output has to be an event."""
+    """A relay with a JSON log: each line of its standard output is an event."""
 
     port: int
 
     def opened(self) -> Relay:
-        """Wait until it can be sent to."""
+        """Wait until its listener is open."""
         self.port = self.event("listener.opened")["port"]
         return self
 
@@ -219,7 +221,7 @@ class Relay(Process):
         return [json.loads(line) for line in self.stdout.lines]
 
     def event(self, name: str, **fields: Any) -> dict[str, Any]:
-        """Return the first event with these fields, as soon as there is one."""
+        """Wait for an event with these fields; return the first one."""
 
         def search(text: str, _: bool) -> dict[str, Any] | None:
             for line in text.splitlines(keepends=True):
@@ -236,28 +238,28 @@ class Relay(Process):
         """
         Stop it; return the totals.
 
-        It has to have done something before: twistd knows signals only once its reactor runs,
-        which is a moment after the listeners are open.
+        Only after a member has joined: twistd handles signals once its reactor runs, shortly
+        after the listeners are open.
         """
         self.signal(number)
-        self.status(WITHIN)
+        self.status()
         return self.events[-1]
 
 
 class Endpoint:
-    """The socket of a UDP program that knows nothing of relays."""
+    """The socket of a plain UDP program."""
 
     def __init__(self, host: str, peer: int | None = None) -> None:
         """
         Open the socket.
 
         :param host: its own address.
-        :param peer: the port to send to, at the loopback address of the same version.
+        :param peer: the port to send to, at the loopback address of the same IP version.
         """
         version6 = ":" in host
         family = socket.AF_INET6 if version6 else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(TIMEOUT)
         self._socket.bind((host, 0))
         if peer is not None:
             self._socket.connect(("::1" if version6 else "127.0.0.1", peer))
@@ -272,16 +274,19 @@ class Endpoint:
         return self._socket.recv(70_000)
 
     @property
-    def has_mail(self) -> bool:
-        """Whether a datagram waits to be received."""
+    def readable(self) -> bool:
+        """Whether a datagram can be received."""
         return bool(select.select([self._socket], [], [], 0)[0])
 
     def close(self) -> None:
         self._socket.close()
 
 
+P = TypeVar("P", "Process", "Relay", "Terminal")
+
+
 class Start:
-    """Starts programs for one test and ends them after it."""
+    """Starts programs for one test, in one directory, and ends them after it."""
 
     def __init__(self, installation: Installation, place: Path, stack: ExitStack) -> None:
         self._installation = installation
@@ -291,7 +296,7 @@ class Start:
     def twistd(self, *arguments: str | Path, before: tuple[str, ...] = ()) -> Process:
         """Start ``twistd`` with these arguments."""
         return self._started(
-            Process(*before, self._installation.twistd, *arguments, place=self.place)
+            Process(*before, self._installation.twistd, *arguments, cwd=self.place)
         )
 
     def relay(
@@ -302,7 +307,7 @@ class Start:
         environment: Mapping[str, str] | None = None,
         stdin: int = subprocess.PIPE,
     ) -> Relay:
-        """Start a relay on a free port; return it when it can be sent to."""
+        """Start a relay on a free port; return it once its listener is open."""
         relay = Relay(
             *before,
             self._installation.twistd,
@@ -311,22 +316,22 @@ class Start:
             *self.config(config),
             *("--port", "0", "--log-format", "json"),
             *flags,
-            place=self.place,
+            cwd=self.place,
             environment=environment,
             stdin=stdin,
         )
         return self._started(relay).opened()
 
     def config(self, text: str) -> list[str | Path]:
-        """Write a configuration file; return the flag for it."""
+        """Write a configuration file; return its flag."""
         path = self.place / "udprelay.ini"
         path.write_text(text)
         return ["--config", path]
 
     def terminal(self, *flags: str) -> Terminal:
-        """Start a relay under a terminal, with the text log that it has by default."""
-        command = (self._installation.twistd, "-n", "udprelay", "--port", "0", *flags)
-        return self._started(Terminal(*command, place=self.place))
+        """Start a relay under a terminal, with the default text log."""
+        command = (self._installation.twistd, "-n", "udprelay", "--port", "0")
+        return self._started(Terminal(*command, *flags, cwd=self.place))
 
     def client(self, *arguments: str) -> Process:
         """Start ``udprelay-client --plain``."""
@@ -335,39 +340,39 @@ class Start:
     def session(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Process:
         """Start ``udprelay-client``."""
         client = Process(
-            self._installation.client, *arguments, place=self.place, environment=environment
+            self._installation.client, *arguments, cwd=self.place, environment=environment
         )
         return self._started(client)
 
     def bad_network(
-        self, relay: int, loss: float, doubled: float, overtaken: float, seed: int
+        self, relay: int, loss: float, duplication: float, reordering: float, seed: int
     ) -> int:
-        """Put a bad network in front of a relay's port; return the port to use instead."""
-        network = self.program("bad_network", relay, loss, doubled, overtaken, seed)
+        """Start a bad network in front of a relay's port; return the port to use instead."""
+        network = self.program("bad_network", relay, loss, duplication, reordering, seed)
         return int(network.stdout.next_line())
 
     def program(self, name: str, *arguments: object) -> Process:
-        """Start one of the programs beside these tests, which use nothing but ``socket``."""
+        """Start one of the programs of these tests, which need the standard library only."""
         path = PROGRAMS / f"{name}.py"
         return self.command(sys.executable, "-I", "-S", path, *map(str, arguments))
 
     def command(self, *command: str | Path) -> Process:
         """Start any program."""
-        return self._started(Process(*command, place=self.place))
+        return self._started(Process(*command, cwd=self.place))
 
     def endpoint(self, relay: int | None = None, host: str = "127.0.0.1") -> Endpoint:
-        """Return a socket of ``host``, connected to a relay's port, but not known there."""
+        """Return a socket of ``host``, connected to a relay's port, but no member."""
         endpoint = Endpoint(host, relay)
         self._stack.callback(endpoint.close)
         return endpoint
 
     def member(self, relay: Relay, host: str = "127.0.0.1") -> Endpoint:
-        """Return a socket that the relay has made a member of the room."""
+        """Return a socket that is a member of the room."""
         member = self.endpoint(relay.port, host)
         member.send(b"")
         relay.event("member.joined", address=member.address)
         return member
 
-    def _started(self, process: Any) -> Any:
+    def _started(self, process: P) -> P:
         self._stack.callback(process.end)
         return process

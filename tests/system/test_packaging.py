@@ -1,4 +1,4 @@
-"""What is released is complete, and works from nothing but itself."""
+"""The distributions are complete and need nothing but their declared dependencies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import udprelay
 
 if TYPE_CHECKING:
-    from conftest import Installation
+    from installation import Installation
 
 IMPORT_EVERYTHING = """
 import importlib, pkgutil, udprelay
@@ -47,16 +47,16 @@ def test_wheel_has_the_plugin_of_twistd(wheel: Path) -> None:
     assert "twisted/plugins/udprelay_plugin.py" in content(wheel)
 
 
-def test_wheel_says_that_it_is_typed(wheel: Path) -> None:
+def test_wheel_is_marked_as_typed(wheel: Path) -> None:
     assert "udprelay/py.typed" in content(wheel)
 
 
-def test_wheel_leaves_the_packages_of_twisted_to_twisted(wheel: Path) -> None:
-    of_twisted = {name for name in content(wheel) if name.startswith("twisted/")}
-    assert of_twisted == {"twisted/plugins/udprelay_plugin.py"}
+def test_wheel_adds_only_the_plugin_to_the_packages_of_twisted(wheel: Path) -> None:
+    in_twisted = {name for name in content(wheel) if name.startswith("twisted/")}
+    assert in_twisted == {"twisted/plugins/udprelay_plugin.py"}
 
 
-def test_wheel_has_nothing_else(wheel: Path) -> None:
+def test_wheel_has_no_other_packages(wheel: Path) -> None:
     metadata = f"udprelay-{udprelay.__version__}.dist-info"
     tops = {PurePosixPath(name).parts[0] for name in content(wheel)}
     assert tops == {"udprelay", "twisted", metadata}
@@ -103,14 +103,14 @@ def test_declared_dependencies_are_enough_for_every_module(
     output(installation.python, "-m", "pip", "check")
 
 
-def test_client_tells_the_version_of_the_package(installation: Installation) -> None:
+def test_client_prints_the_version_of_the_package(installation: Installation) -> None:
     assert output(installation.client, "--version").split()[-1] == udprelay.__version__
 
 
-def test_metadata_tells_the_version_of_the_package(installation: Installation) -> None:
+def test_metadata_has_the_version_of_the_package(installation: Installation) -> None:
     code = "from importlib.metadata import version; print(version('udprelay'))"
     assert output(installation.python, "-c", code).strip() == udprelay.__version__
 
 
-def test_client_is_executable_by_everyone(installation: Installation) -> None:
+def test_client_is_executable_for_all_users(installation: Installation) -> None:
     assert installation.client.stat().st_mode & stat.S_IXOTH

@@ -1,4 +1,4 @@
-"""Nothing that is typed, configured or sent by mistake does harm, and each mistake is told."""
+"""Mistakes on the command line, in the configuration and in datagrams are reported."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def used_port() -> Iterator[int]:
 
 
 def assert_refused(process: Process, *errors: str) -> None:
-    """Nothing but these lines is told on standard error, and the status is 1."""
+    """Assert that standard error has exactly these errors, and the status is 1."""
     assert process.status() == 1
     assert process.stderr.lines == [f"udprelay: {error}" for error in errors]
     assert "Traceback" not in process.stdout.all
 
 
-# What cannot be bound
+# Ports that cannot be bound
 
 
 @pytest.fixture(params=[(), ("--log-format", "json")], ids=["text", "json"])
@@ -43,51 +43,51 @@ def log_format(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 def test_port_in_use(start: Start, used_port: int, log_format: tuple[str, ...]) -> None:
     process = start.twistd("-n", "udprelay", "--port", str(used_port), *log_format)
-    why = f"[listener:main] cannot bind :: port {used_port}: Address already in use"
-    assert_refused(process, why)
-    assert list(start.place.iterdir()) == []  # no pid file is left
+    error = f"[listener:main] cannot bind :: port {used_port}: Address already in use"
+    assert_refused(process, error)
+    assert list(start.place.iterdir()) == []  # no pid file
 
 
-def test_interface_that_this_machine_does_not_have(start: Start) -> None:
+def test_interface_of_another_machine(start: Start) -> None:
     process = start.twistd("-n", "udprelay", "--interface", "192.0.2.1", "--port", "0")
-    why = "[listener:main] cannot bind 192.0.2.1 port 0: Cannot assign requested address"
-    assert_refused(process, why)
+    error = "[listener:main] cannot bind 192.0.2.1 port 0: Cannot assign requested address"
+    assert_refused(process, error)
 
 
 needs_privileged_ports = pytest.mark.skipif(
     int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) < 2,
-    reason="here every user may bind every port",
+    reason="all users may bind all ports here",
 )
 
 
 @needs_privileged_ports
-def test_privileged_port_without_the_privilege(
-    start: Start, unprivileged: tuple[str, ...]
-) -> None:
+def test_privileged_port_without_privileges(start: Start, unprivileged: tuple[str, ...]) -> None:
     process = start.twistd("-n", "udprelay", "--port", "1", before=unprivileged)
     assert_refused(process, "[listener:main] cannot bind :: port 1: Permission denied")
     assert list(start.place.iterdir()) == []
 
 
-def test_second_listener_that_cannot_be_bound_ends_the_relay(start: Start, used_port: int) -> None:
+def test_a_second_listener_that_cannot_be_bound_stops_the_relay(
+    start: Start, used_port: int
+) -> None:
     config = f"[listener:main]\nport = 0\n[listener:second]\nport = {used_port}\n"
     process = start.twistd("-n", "udprelay", *start.config(config))
-    why = f"[listener:second] cannot bind :: port {used_port}: Address already in use"
-    assert_refused(process, why)
+    error = f"[listener:second] cannot bind :: port {used_port}: Address already in use"
+    assert_refused(process, error)
 
 
-def test_failure_is_in_the_log_file_of_twistd_too(start: Start, used_port: int) -> None:
+def test_the_failure_is_also_in_the_log_file_of_twistd(start: Start, used_port: int) -> None:
     process = start.twistd("-n", "--logfile", "log", "udprelay", "--port", str(used_port))
-    why = f"[listener:main] cannot bind :: port {used_port}: Address already in use"
-    assert_refused(process, why)
+    error = f"[listener:main] cannot bind :: port {used_port}: Address already in use"
+    assert_refused(process, error)
     log = (start.place / "log").read_text()
-    assert f"listener.failed: {why}" in log
+    assert f"listener.failed: {error}" in log
     assert "Traceback" not in log
 
 
 @pytest.fixture(params=["log", "udprelay.log"], ids=["twistd's log", "udprelay's log"])
 def daemon(request: pytest.FixtureRequest, start: Start, used_port: int) -> tuple[Process, str]:
-    """A relay in the background that cannot bind its port, and what is in its log."""
+    """A relay in the background that cannot bind its port, and its log."""
     own = request.param == "udprelay.log"
     config = f"[log]\nfile = {start.place / 'udprelay.log'}\n" if own else ""
     flags = () if own else ("--logfile", "log")
@@ -99,14 +99,14 @@ def daemon(request: pytest.FixtureRequest, start: Start, used_port: int) -> tupl
     return process, (start.place / request.param).read_text()
 
 
-def test_daemon_that_cannot_bind_says_so_where_it_was_started(
+def test_daemon_that_cannot_bind_reports_it_on_standard_error(
     daemon: tuple[Process, str], used_port: int
 ) -> None:
-    # twistd's own line around it cuts what is longer than 100 bytes.
+    # twistd truncates the message to 100 bytes.
     assert f"[listener:main] cannot bind :: port {used_port}: Addr" in daemon[0].stderr.all
 
 
-def test_daemon_that_cannot_bind_leaves_no_pid_file(
+def test_daemon_that_cannot_bind_removes_its_pid_file(
     start: Start, daemon: tuple[Process, str]
 ) -> None:
     assert not (start.place / "pid").exists()
@@ -116,7 +116,7 @@ def test_daemon_that_cannot_bind_logs_no_traceback(daemon: tuple[Process, str]) 
     assert "Traceback" not in daemon[1]
 
 
-# What is not configured well
+# Configuration
 
 TEN_ERRORS = """\
 [udprelay]
@@ -138,15 +138,15 @@ payloads = maybe
 """
 
 
-def told(file: Path) -> list[str]:
+def expected_errors(file: Path) -> list[str]:
     return [
         f"{file}:2: [udprelay] max_members = many: must be a whole number",
         f"{file}:4: [listener:main] port = 65536: must be a whole number from 0 to 65535",
-        f"{file}:5: [listener:main] room = loby: there is no section [room:loby]; did you mean",
+        f"{file}:5: [listener:main] room = loby: section [room:loby] is missing; did you mean",
         f"{file}:6: [listener:main] interface = localhost: must be an IP address",
         f"{file}:7: [listener:main] plain = maybe: must be one of challenge, networks, any, off",
         f"{file}:10: [listener:second] plains = any: unknown option; did you mean plain?",
-        f"{file}:11: [listener:second] plain_networks = 10.0.0.0/33: '10.0.0.0/33' is no network",
+        f"{file}:11: [listener:second] plain_networks = 10.0.0.0/33: '10.0.0.0/33' is not a",
         f"{file}:13: [room:lobby] idle_timeout = soon: must be a duration",
         f"{file}:14: [room:lobby] targets = example.org: 'example.org' has no port",
         f"{file}:15: [lists]: unknown section; did you mean limits?",
@@ -154,16 +154,16 @@ def told(file: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("check", [("--check",), ()], ids=["check", "start"])
-def test_all_of_ten_errors_are_told_at_once(start: Start, check: tuple[str, ...]) -> None:
+def test_all_of_ten_errors_are_reported_at_once(start: Start, check: tuple[str, ...]) -> None:
     config = start.config(TEN_ERRORS)
     process = start.twistd("-n", "udprelay", *config, *check)
     assert process.status() == 1
     lines = [line.removeprefix("udprelay: ") for line in process.stderr.lines]
-    expected = told(start.place / "udprelay.ini")
+    expected = expected_errors(start.place / "udprelay.ini")
     assert [line[: len(begin)] for line, begin in zip(lines, expected, strict=True)] == expected
 
 
-def test_check_of_a_good_configuration_tells_what_would_be_run(start: Start) -> None:
+def test_check_of_a_valid_configuration_prints_a_summary(start: Start) -> None:
     config = start.config("[listener:main]\nport = 6001\n[room:lobby]\ntargets = [::1]:2055\n")
     process = start.twistd("-n", "udprelay", *config, "--check")
     assert process.status() == 0
@@ -186,7 +186,7 @@ def test_unknown_flag(start: Start) -> None:
     )
 
 
-def test_bad_values_of_flags(start: Start) -> None:
+def test_invalid_values_of_flags(start: Start) -> None:
     process = start.twistd("-n", "udprelay", "--port", "seven", "--interface", "example.org")
     assert process.status() == 1
     expected = (
@@ -199,16 +199,16 @@ def test_bad_values_of_flags(start: Start) -> None:
 
 def test_room_name_with_spaces(start: Start) -> None:
     process = start.twistd("-n", "udprelay", "--room", "the lobby")
-    why = "--room the lobby: must be 1 to 64 letters, digits, '-', '_' and '.'"
-    assert_refused(process, why)
+    error = "--room the lobby: must be 1 to 64 letters, digits, '-', '_' and '.'"
+    assert_refused(process, error)
 
 
-def test_configuration_that_does_not_exist(start: Start) -> None:
+def test_missing_configuration(start: Start) -> None:
     process = start.twistd("-n", "udprelay", "--config", "none.ini")
     assert_refused(process, "none.ini: cannot be read: No such file or directory")
 
 
-def test_configuration_that_may_not_be_read(start: Start, unprivileged: tuple[str, ...]) -> None:
+def test_unreadable_configuration(start: Start, unprivileged: tuple[str, ...]) -> None:
     _, path = start.config("")
     os.chmod(path, 0)
     process = start.twistd("-n", "udprelay", "--config", path, before=unprivileged)
@@ -218,11 +218,11 @@ def test_configuration_that_may_not_be_read(start: Start, unprivileged: tuple[st
 def test_log_file_that_cannot_be_opened(start: Start) -> None:
     config = start.config("[log]\nfile = nowhere/udprelay.log\n")
     process = start.twistd("-n", "udprelay", *config, "--port", "0")
-    why = "[log] file = nowhere/udprelay.log: cannot be opened: No such file or directory"
-    assert_refused(process, why)
+    error = "[log] file = nowhere/udprelay.log: cannot be opened: No such file or directory"
+    assert_refused(process, error)
 
 
-# What is sent
+# Datagrams
 
 
 @pytest.fixture
@@ -253,26 +253,28 @@ def test_largest_datagram_arrives_both_ways(start: Start, relay: Relay, host: st
         assert receiver.receive() == payload
 
 
-def test_datagram_that_is_too_long_for_others_is_dropped_whole(start: Start, relay: Relay) -> None:
-    # IPv6 can carry more than IPv4.
+def test_a_datagram_that_is_too_long_for_ipv4_is_dropped(start: Start, relay: Relay) -> None:
+    # IPv6 allows more bytes than IPv4.
     one, other = start.member(relay, "::1"), start.member(relay, "::1")
     one.send(bytes(65_508), b"after")
     assert other.receive() == b"after"
     assert relay.stop()["dropped"] == {"too-long": 1}
 
 
-STRANGERS, ROOM = 10_000, 100
+SOURCES, MAX_MEMBERS = 10_000, 100
 
 
-def test_ten_thousand_new_addresses_are_bounded_and_disturb_nobody(start: Start) -> None:
-    relay = start.relay(config=f"[room:*]\nmax_members = {ROOM}\n[limits]\ndrop_window = 1s\n")
+def test_ten_thousand_sources_are_bounded_and_do_not_affect_members(start: Start) -> None:
+    relay = start.relay(
+        config=f"[room:*]\nmax_members = {MAX_MEMBERS}\n[limits]\ndrop_window = 1s\n"
+    )
     one, other = start.member(relay), start.member(relay)
     addresses = (f"127.1.{high}.{low}" for high, low in itertools.product(range(256), repeat=2))
-    for number, address in enumerate(itertools.islice(addresses, STRANGERS)):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-            stranger.bind((address, 0))
-            stranger.sendto(b"", ("127.0.0.1", relay.port))
-        # So many fit into the relay's receive buffer, and they have been dealt with then.
+    for number, address in enumerate(itertools.islice(addresses, SOURCES)):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
+            source.bind((address, 0))
+            source.sendto(b"", ("127.0.0.1", relay.port))
+        # 50 datagrams fit into the relay's receive buffer; the answer shows that it has read them.
         if number % 50 == 0:
             one.send(b"question %d" % number)
             assert other.receive() == b"question %d" % number
@@ -281,14 +283,14 @@ def test_ten_thousand_new_addresses_are_bounded_and_disturb_nobody(start: Start)
     one.send(b"the end")
     assert other.receive() == b"the end"
     totals = relay.stop()
-    refused = STRANGERS + 2 - ROOM
-    assert totals["members"] == ROOM
-    assert totals["dropped"]["room-full"] == refused
-    dropped = [
+    dropped = SOURCES + 2 - MAX_MEMBERS
+    assert totals["members"] == MAX_MEMBERS
+    assert totals["dropped"]["room-full"] == dropped
+    counts = [
         event["count"]
         for event in relay.events
         if event["event"] == "datagrams.dropped" and event["reason"] == "room-full"
     ]
-    assert sum(dropped) == refused
+    assert sum(counts) == dropped
     rejected = [event for event in relay.events if event["event"] == "member.rejected"]
-    assert len(rejected) == len(dropped)
+    assert len(rejected) == len(counts)

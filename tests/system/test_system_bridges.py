@@ -1,4 +1,4 @@
-"""Three games that know nothing but UDP peers, each behind a bridge of its own."""
+"""Three games with plain UDP peers, each behind its own bridge."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = ("red", "green", "blue")
 
 
 class Bridge:
-    """A bridge, and where its sockets are."""
+    """A bridge and its ports."""
 
     def __init__(self, start: Start, relay: int, name: str, *options: str) -> None:
         arguments = ("--nick", name, "--json", *options, f"127.0.0.1:{relay}")
@@ -27,13 +27,13 @@ class Bridge:
         self.event("session.joined")
 
     def event(self, name: str, **fields: Any) -> dict[str, Any]:
-        """Return the first notice with these fields, as soon as there is one."""
+        """Wait for a notice with these fields; return the first one."""
 
         def search(text: str, _: bool) -> dict[str, Any] | None:
             for line in re.findall(r".+\n", text):
-                told = json.loads(line)
-                if told["event"] == name and fields.items() <= told.items():
-                    return dict(told)
+                notice = json.loads(line)
+                if notice["event"] == name and fields.items() <= notice.items():
+                    return dict(notice)
             return None
 
         found: dict[str, Any] = self.process.stdout.wait_until(search)
@@ -48,27 +48,27 @@ def _port(address: str) -> int:
 
 
 class Game:
-    """A game that says its name, and then whatever it is told to say."""
+    """A game that sends its name and a text."""
 
     def __init__(self, start: Start, name: str, *peers: int, port: int = 0) -> None:
         self.name = name
         self._process: Process = start.program("game_peer", port, *peers)
         self.port = int(self._process.stdout.next_line())
 
-    def say(self, what: str) -> None:
-        self._process.type(f"{self.name}-{what}\n")
+    def send(self, text: str) -> None:
+        self._process.type(f"{self.name}-{text}\n")
 
-    def hears(self, who: Game, what: str, port: int) -> None:
-        """Wait until it has heard somebody from a port."""
+    def wait_for(self, sender: Game, text: str, port: int) -> None:
+        """Wait until it has received a text of another game from a port."""
 
-        def search(text: str, _: bool) -> bool:
-            return f"{port} {who.name}-{what}\n" in text
+        def search(output: str, _: bool) -> bool:
+            return f"{port} {sender.name}-{text}\n" in output
 
         self._process.stdout.wait_until(search)
 
     @property
-    def heard(self) -> list[tuple[int, str]]:
-        """From which ports it has heard whom, so far."""
+    def senders(self) -> list[tuple[int, str]]:
+        """The senders so far: ports and names."""
 
         def found(text: str, _: bool) -> list[Any]:
             return [re.findall(r"^(\d+) (\w+)-", text, re.MULTILINE)]
@@ -81,47 +81,47 @@ class Game:
         self._process.end()
 
 
-def assert_all_hear_all(games: list[Game], bridges: list[Bridge], what: str) -> None:
+def assert_all_receive_all(games: list[Game], bridges: list[Bridge], text: str) -> None:
     for game, bridge in zip(games, bridges, strict=True):
         for other in games:
             if other is not game:
-                game.hears(other, what, bridge.port)
+                game.wait_for(other, text, bridge.port)
 
 
-def test_three_games_that_know_one_peer_talk_through_three_bridges(start: Start) -> None:
+def test_three_games_with_one_peer_each_communicate_through_bridges(start: Start) -> None:
     relay = start.relay()
     bridges = [Bridge(start, relay.port, name) for name in NAMES]
-    # The last one starts late, when the others have long been talking.
+    # The last one starts late.
     games = [
         Game(start, name, bridge.port) for name, bridge in zip(NAMES[:2], bridges[:2], strict=True)
     ]
     for game in games:
-        game.say("here")
-    assert_all_hear_all(games, bridges[:2], "here")
+        game.send("here")
+    assert_all_receive_all(games, bridges[:2], "here")
     games.append(Game(start, NAMES[2], bridges[2].port))
-    games[2].say("here")
-    assert_all_hear_all(games, bridges, "here")
+    games[2].send("here")
+    assert_all_receive_all(games, bridges, "here")
     for game, bridge in zip(games, bridges, strict=True):
         others = [(bridge.port, name) for name in sorted(NAMES) if name != game.name]
-        assert game.heard == others
+        assert game.senders == others
 
 
-def test_a_game_that_is_started_again_is_the_same_player(start: Start) -> None:
+def test_a_restarted_game_is_the_same_player(start: Start) -> None:
     relay = start.relay()
     bridges = [Bridge(start, relay.port, name) for name in NAMES[:2]]
     games = [Game(start, name, bridge.port) for name, bridge in zip(NAMES, bridges, strict=False)]
     for game in games:
-        game.say("here")
-    assert_all_hear_all(games, bridges, "here")
+        game.send("here")
+    assert_all_receive_all(games, bridges, "here")
     games[0].end()
     games[0] = Game(start, NAMES[0], bridges[0].port)
-    games[0].say("again")
-    games[1].say("again")
-    assert_all_hear_all(games, bridges, "again")
+    games[0].send("again")
+    games[1].send("again")
+    assert_all_receive_all(games, bridges, "again")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_games_go_on_after_a_restart_of_the_relay(start: Start, number: signal.Signals) -> None:
+def test_games_continue_after_a_restart_of_the_relay(start: Start, number: signal.Signals) -> None:
     relay = start.relay("--port", str(free_port()))
     bridges = [Bridge(start, relay.port, name, "--bridge-per-member") for name in NAMES]
     games = [
@@ -129,44 +129,43 @@ def test_games_go_on_after_a_restart_of_the_relay(start: Start, number: signal.S
         for name, bridge in zip(NAMES, bridges, strict=True)
     ]
     for game in games:
-        game.say("before")
-    assert_all_hear_each(games, bridges, "before")
+        game.send("before")
+    assert_all_receive_from_ports(games, bridges, "before")
     relay.signal(number)
     relay.status()
-    again = start.relay("--port", str(relay.port))
+    restarted = start.relay("--port", str(relay.port))
     for name in NAMES:
-        again.event("member.joined", member=name)
+        restarted.event("member.joined", member=name)
     for game in games:
-        game.say("after")
-    assert_all_hear_each(games, bridges, "after")
+        game.send("after")
+    assert_all_receive_from_ports(games, bridges, "after")
 
 
-def assert_all_hear_each(games: list[Game], bridges: list[Bridge], what: str) -> None:
-    """Assert that each hears each other one from that one's port, and nothing else."""
+def assert_all_receive_from_ports(games: list[Game], bridges: list[Bridge], text: str) -> None:
+    """Assert that each game receives from each other one's port, and from no other."""
     for game, bridge in zip(games, bridges, strict=True):
         others = [other for other in games if other is not game]
         for other in others:
-            game.hears(other, what, bridge.port_of(other.name))
-        assert game.heard == sorted((bridge.port_of(one.name), one.name) for one in others)
+            game.wait_for(other, text, bridge.port_of(other.name))
+        assert game.senders == sorted((bridge.port_of(one.name), one.name) for one in others)
 
 
-def test_two_players_and_a_server_that_tells_them_apart(start: Start) -> None:
+def test_a_server_distinguishes_two_players(start: Start) -> None:
     relay = start.relay()
     server = Game(start, "server")
-    # Its address is known: it only answers.
+    # It only answers, so the bridge needs its address.
     to = ("--bridge-to", f"127.0.0.1:{server.port}")
     serving = Bridge(start, relay.port, "server", "--bridge-per-member", *to)
     playing = [Bridge(start, relay.port, name, "--bridge-per-member") for name in NAMES[:2]]
-    # Whoever was there first has the first port after the bridge's own.
     players = [
         Game(start, name, bridge.port_of("server"))
         for name, bridge in zip(NAMES, playing, strict=False)
     ]
     for player in players:
-        player.say("hello")
+        player.send("hello")
     for player in players:
-        server.hears(player, "hello", serving.port_of(player.name))
-    server.say("state")
+        server.wait_for(player, "hello", serving.port_of(player.name))
+    server.send("state")
     for player, bridge in zip(players, playing, strict=True):
-        player.hears(server, "state", bridge.port_of("server"))
-        assert player.heard == [(bridge.port_of("server"), "server")]
+        player.wait_for(server, "state", bridge.port_of("server"))
+        assert player.senders == [(bridge.port_of("server"), "server")]

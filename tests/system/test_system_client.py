@@ -1,4 +1,4 @@
-"""``udprelay-client`` as it is installed."""
+"""``udprelay-client`` as installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 pytest_plugins = ("system_fixtures",)
 
 
-def test_line_of_a_pipe_is_received_by_a_member_of_the_room(start: Start, host: str) -> None:
+def test_a_line_from_a_pipe_reaches_a_member(start: Start, host: str) -> None:
     relay = start.relay()
     member = start.member(relay)
     peer = f"[{host}]:{relay.port}" if ":" in host else f"{host}:{relay.port}"
@@ -25,7 +25,7 @@ def test_line_of_a_pipe_is_received_by_a_member_of_the_room(start: Start, host: 
     assert member.receive() == b"hello"
 
 
-def test_two_clients_talk_through_the_relay(start: Start) -> None:
+def test_two_clients_communicate_through_the_relay(start: Start) -> None:
     relay = start.relay()
     one, other = (
         start.client("--keepalive", "60", peer)
@@ -38,7 +38,7 @@ def test_two_clients_talk_through_the_relay(start: Start) -> None:
     one.stdout.wait_for_line("Grüß Gott")
 
 
-def test_client_leaves_after_so_many_messages(start: Start) -> None:
+def test_client_leaves_after_the_count_of_messages(start: Start) -> None:
     relay = start.relay()
     client = start.client("--keepalive", "60", "--count", "2", f"127.0.0.1:{relay.port}")
     relay.event("member.joined", member="guest-1")
@@ -47,7 +47,7 @@ def test_client_leaves_after_so_many_messages(start: Start) -> None:
     assert client.stdout.lines == ["one", "two"]
 
 
-def test_nobody_listening_is_status_2(start: Start) -> None:
+def test_if_no_program_listens_the_status_is_2(start: Start) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -55,16 +55,16 @@ def test_nobody_listening_is_status_2(start: Start) -> None:
     client.type("hello\n")
     client.close_input()
     assert client.status() == 2
-    assert client.stderr.lines == [f"udprelay-client: nobody listens at 127.0.0.1:{port}"]
+    assert client.stderr.lines == [f"udprelay-client: no program listens at 127.0.0.1:{port}"]
 
 
-def test_client_stays_while_the_relay_is_started_again(start: Start) -> None:
+def test_client_continues_after_a_restart_of_the_relay(start: Start) -> None:
     first = start.relay("--port", str(free_port()))
     client = start.client("--keepalive", "0.1", f"127.0.0.1:{first.port}")
     first.event("member.joined", member="guest-1")
     first.stop()
-    client.stderr.wait_for("nobody listens at")
+    client.stderr.wait_for("no program listens at")
     second = start.relay("--port", str(first.port))
     second.event("member.joined", member="guest-1")
-    start.member(second).send(b"here I am again")
-    assert client.stdout.next_line() == "here I am again"
+    start.member(second).send(b"after the restart")
+    assert client.stdout.next_line() == "after the restart"

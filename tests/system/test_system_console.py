@@ -1,4 +1,4 @@
-"""The terminal of the relay, as the person who sits at it sees it."""
+"""The relay's console in a terminal and in a pipe."""
 
 from __future__ import annotations
 
@@ -15,172 +15,170 @@ if TYPE_CHECKING:
 pytest_plugins = ("system_fixtures",)
 
 
-class Person:
-    """Whoever sits at the terminal of a relay."""
+class Operator:
+    """The user of a relay's terminal."""
 
     def __init__(self, terminal: Terminal) -> None:
         self.terminal = terminal
         self.port = int(terminal.screen.wait_for(r"listener main opened on :: port (\d+)")[1])
         self.sees("joined lobby")
 
-    def types(self, text: str) -> None:
+    def type(self, text: str) -> None:
         self.terminal.type(text)
 
     def sees(self, text: str) -> None:
-        """Wait for something that is not what was typed."""
+        """Wait for a text."""
         self.terminal.screen.wait_for(re.escape(text.encode().decode("latin-1")))
 
 
 @pytest.fixture
-def person(start: Start) -> Person:
-    return Person(start.terminal("--console"))
+def operator(start: Start) -> Operator:
+    return Operator(start.terminal("--console"))
 
 
-def test_console_prints_what_is_said_and_who_said_it(
-    start: Start, person: Person, host: str
+def test_console_prints_messages_with_their_senders(
+    start: Start, operator: Operator, host: str
 ) -> None:
-    program = start.endpoint(person.port, host)
+    program = start.endpoint(operator.port, host)
     program.send(b"hello server")
-    person.sees(f"\n[{program.address}] hello server\r\n")
+    operator.sees(f"\n[{program.address}] hello server\r\n")
 
 
-def test_typed_text_goes_to_the_room(start: Start, person: Person) -> None:
-    one, other = start.endpoint(person.port), start.endpoint(person.port, "::1")
+def test_a_typed_line_is_sent_to_the_room(start: Start, operator: Operator) -> None:
+    one, other = start.endpoint(operator.port), start.endpoint(operator.port, "::1")
     for program in (one, other):
         program.send(b"I am here")
-        person.sees(f"[{program.address}] I am here")
+        operator.sees(f"[{program.address}] I am here")
     assert one.receive() == b"I am here"
-    person.types("hello everybody\n")
+    operator.type("hello everybody\n")
     assert (one.receive(), other.receive()) == (b"hello everybody", b"hello everybody")
 
 
-def test_two_slashes_say_one(start: Start, person: Person) -> None:
-    program = start.endpoint(person.port)
+def test_two_slashes_send_one(start: Start, operator: Operator) -> None:
+    program = start.endpoint(operator.port)
     program.send(b"hello")
-    person.sees("] hello")
-    person.types("//who\n")
+    operator.sees("] hello")
+    operator.type("//who\n")
     assert program.receive() == b"/who"
 
 
-def test_reply_answers_the_last_speaker_alone(start: Start, person: Person) -> None:
-    first, last = start.endpoint(person.port), start.endpoint(person.port)
+def test_reply_is_sent_to_the_last_sender_only(start: Start, operator: Operator) -> None:
+    first, last = start.endpoint(operator.port), start.endpoint(operator.port)
     first.send(b"first")
-    person.sees("] first")
+    operator.sees("] first")
     last.send(b"last")
-    person.sees("] last")
-    person.types("/reply for you alone\nfor everybody\n")
-    assert [last.receive(), last.receive()] == [b"for you alone", b"for everybody"]
-    assert [first.receive(), first.receive()] == [b"last", b"for everybody"]
+    operator.sees("] last")
+    operator.type("/reply private\npublic\n")
+    assert [last.receive(), last.receive()] == [b"private", b"public"]
+    assert [first.receive(), first.receive()] == [b"last", b"public"]
 
 
-def test_reply_to_nobody_says_so(person: Person) -> None:
-    person.types("/reply hello\n")
-    person.sees("nobody to reply to")
+def test_reply_without_a_message_prints_an_error(operator: Operator) -> None:
+    operator.type("/reply hello\n")
+    operator.sees("no member to reply to")
 
 
 @pytest.mark.parametrize("by_address", [False, True], ids=["name", "address"])
-def test_msg_says_something_to_one_member_alone(
-    start: Start, person: Person, by_address: bool
+def test_msg_is_sent_to_one_member_only(
+    start: Start, operator: Operator, by_address: bool
 ) -> None:
-    first, last = start.endpoint(person.port), start.endpoint(person.port)
+    first, last = start.endpoint(operator.port), start.endpoint(operator.port)
     first.send(b"first")
-    person.sees("] first")
+    operator.sees("] first")
     last.send(b"last")
-    person.sees("] last")
-    who = first.address if by_address else "guest-2"  # The console is number 1.
-    person.types(f"/msg {who} for you alone\nfor everybody\n")
-    assert [first.receive() for _ in range(3)] == [b"last", b"for you alone", b"for everybody"]
-    assert last.receive() == b"for everybody"
+    operator.sees("] last")
+    receiver = first.address if by_address else "guest-2"  # The console is number 1.
+    operator.type(f"/msg {receiver} private\npublic\n")
+    assert [first.receive() for _ in range(3)] == [b"last", b"private", b"public"]
+    assert last.receive() == b"public"
 
 
-def test_msg_to_an_unknown_member_says_so(person: Person) -> None:
-    person.types("/msg guest-9 hello\n")
-    person.sees("guest-9: no such member; /who lists them")
+def test_msg_to_an_unknown_member_prints_an_error(operator: Operator) -> None:
+    operator.type("/msg guest-9 hello\n")
+    operator.sees("guest-9: no such member; /who lists them")
 
 
-def test_who_lists_the_members_with_their_addresses(start: Start, person: Person) -> None:
-    program = start.endpoint(person.port, "::1")
+def test_who_lists_the_members_with_their_addresses(start: Start, operator: Operator) -> None:
+    program = start.endpoint(operator.port, "::1")
     program.send(b"hello")
-    person.sees("] hello")
-    person.types("/who\n")
-    person.sees("console      console")
-    person.sees(f"guest-2      plain    {program.address}  silent for 0 s")
+    operator.sees("] hello")
+    operator.type("/who\n")
+    operator.sees("console      console")
+    operator.sees(f"guest-2      plain    {program.address}  silent for 0 s")
 
 
-def test_kick_puts_a_member_out_of_the_room_for_some_time(start: Start, person: Person) -> None:
-    staying, going = start.endpoint(person.port), start.endpoint(person.port)
-    for program in (staying, going):
+def test_a_kicked_member_is_rejected(start: Start, operator: Operator) -> None:
+    staying, kicked = start.endpoint(operator.port), start.endpoint(operator.port)
+    for program in (staying, kicked):
         program.send(b"hello")
-        person.sees(f"[{program.address}] hello")
-    person.types("/kick guest-3\n")
-    person.sees("guest-3 has been put out")
-    going.send(b"still here?")
-    person.sees(f"{going.address} rejected from lobby")
-    person.types("good bye\n")
+        operator.sees(f"[{program.address}] hello")
+    operator.type("/kick guest-3\n")
+    operator.sees("kicked guest-3")
+    kicked.send(b"still here?")
+    operator.sees(f"{kicked.address} rejected from lobby")
+    operator.type("good bye\n")
     assert [staying.receive(), staying.receive()] == [b"hello", b"good bye"]
 
 
-def test_unknown_command_is_not_sent_to_the_room(start: Start, person: Person) -> None:
-    program = start.endpoint(person.port)
+def test_an_unknown_command_is_not_sent_to_the_room(start: Start, operator: Operator) -> None:
+    program = start.endpoint(operator.port)
     program.send(b"hello")
-    person.sees("] hello")
-    person.types("/exit\nwell, then\n")
-    person.sees("/exit: no such command; /help lists them")
-    assert program.receive() == b"well, then"
+    operator.sees("] hello")
+    operator.type("/exit\nhello\n")
+    operator.sees("/exit: no such command; /help lists them")
+    assert program.receive() == b"hello"
 
 
-def test_control_characters_and_broken_text_are_shown_escaped(
-    start: Start, person: Person
-) -> None:
-    program = start.endpoint(person.port)
+def test_control_characters_and_invalid_text_are_escaped(start: Start, operator: Operator) -> None:
+    program = start.endpoint(operator.port)
     program.send(b"\x1b[2J \x07 \x9b \xff \r \n \x00 \xc3\xa9 \xe2\x80\xae")
     shown = r"\x1b[2J \x07 \x9b \xff \r \n \x00 é \u202e"
-    person.sees(f"[{program.address}] {shown}\r\n")
+    operator.sees(f"[{program.address}] {shown}\r\n")
 
 
-def test_half_typed_line_does_not_hold_up_the_relay(start: Start, person: Person) -> None:
-    one, other = start.endpoint(person.port), start.endpoint(person.port)
+def test_an_incomplete_line_does_not_block_the_relay(start: Start, operator: Operator) -> None:
+    one, other = start.endpoint(operator.port), start.endpoint(operator.port)
     one.send(b"one")
-    person.sees("] one")
-    person.types("I was about to ")
+    operator.sees("] one")
+    operator.type("half a ")
     other.send(b"other")
-    person.sees("] other")
+    operator.sees("] other")
     assert one.receive() == b"other"
     for number in range(100):
         one.send(b"question %d" % number)
         assert other.receive() == b"question %d" % number
         other.send(b"answer %d" % number)
         assert one.receive() == b"answer %d" % number
-    person.types("say so\n")
-    assert one.receive() == other.receive() == b"I was about to say so"
+    operator.type("line\n")
+    assert one.receive() == other.receive() == b"half a line"
 
 
-def test_control_c_ends_the_relay_with_its_totals(start: Start, person: Person) -> None:
-    program = start.endpoint(person.port)
+def test_control_c_stops_the_relay_with_its_totals(start: Start, operator: Operator) -> None:
+    program = start.endpoint(operator.port)
     program.send(b"hello")
-    person.sees("] hello")
-    person.terminal.press_control_c()
-    assert person.terminal.status(within=5) == -signal.SIGINT
-    person.sees("relay.stopping")
-    person.sees("relay.stopped: udprelay stopped after")
-    person.sees("2 members, 1 datagrams (5 bytes) in, 1 deliveries out, dropped: none\r\n")
+    operator.sees("] hello")
+    operator.terminal.press_control_c()
+    assert operator.terminal.status() == -signal.SIGINT
+    operator.sees("relay.stopping")
+    operator.sees("relay.stopped: udprelay stopped after")
+    operator.sees("2 members, 1 datagrams (5 bytes) in, 1 deliveries out, dropped: none\r\n")
 
 
 @pytest.mark.parametrize("flags", [(), ("--log-format", "json")], ids=["text", "json"])
-def test_terminal_is_given_back_as_it_was(start: Start, flags: tuple[str, ...]) -> None:
-    # It has been open in the shell all the time, which must not find it non-blocking.
+def test_the_terminal_stays_blocking(start: Start, flags: tuple[str, ...]) -> None:
+    # The shell uses the same open file, which must not become non-blocking.
     terminal = start.terminal("--console", *flags)
     terminal.type("/who\n")
     terminal.screen.wait_for("console      console")
     terminal.press_control_c()
-    terminal.status(within=5)
+    terminal.status()
     assert terminal.blocks
 
 
 # Without a terminal
 
 
-def test_json_log_keeps_the_console_out_of_standard_output(start: Start) -> None:
+def test_with_a_json_log_the_console_prints_to_standard_error(start: Start) -> None:
     relay = start.relay("--console")
     program = start.endpoint(relay.port)
     program.send(b"hello")
@@ -192,26 +190,28 @@ def test_json_log_keeps_the_console_out_of_standard_output(start: Start) -> None
 
 
 @pytest.fixture
-def deaf(start: Start) -> Relay:
+def without_input(start: Start) -> Relay:
     """A relay with a console and ``</dev/null``."""
     return start.relay("--console", stdin=subprocess.DEVNULL)
 
 
-def test_console_prints_on_after_the_end_of_its_input(start: Start, deaf: Relay) -> None:
-    deaf.event("console.input-closed", room="lobby")
-    program = start.member(deaf)
+def test_console_continues_to_print_after_the_end_of_its_input(
+    start: Start, without_input: Relay
+) -> None:
+    without_input.event("console.input-closed", room="lobby")
+    program = start.member(without_input)
     program.send(b"hello")
-    deaf.stderr.wait_for_line(f"[{program.address}] hello")
+    without_input.stderr.wait_for_line(f"[{program.address}] hello")
 
 
-def test_relay_relays_on_after_the_end_of_its_input(start: Start, deaf: Relay) -> None:
-    deaf.event("console.input-closed", room="lobby")
-    one, other = start.member(deaf), start.member(deaf)
+def test_relay_continues_after_the_end_of_its_input(start: Start, without_input: Relay) -> None:
+    without_input.event("console.input-closed", room="lobby")
+    one, other = start.member(without_input), start.member(without_input)
     one.send(b"hello")
     assert other.receive() == b"hello"
 
 
-def test_half_a_line_in_a_pipe_waits_for_its_rest(start: Start) -> None:
+def test_half_a_line_in_a_pipe_is_buffered(start: Start) -> None:
     relay = start.relay("--console")
     one, other = start.member(relay), start.member(relay)
     relay.type("half a ")
@@ -221,7 +221,7 @@ def test_half_a_line_in_a_pipe_waits_for_its_rest(start: Start) -> None:
     assert one.receive() == other.receive() == b"half a line"
 
 
-def test_last_line_needs_no_line_break(start: Start) -> None:
+def test_the_last_line_needs_no_line_break(start: Start) -> None:
     relay = start.relay("--console")
     program = start.member(relay)
     relay.type("good bye")
@@ -229,7 +229,7 @@ def test_last_line_needs_no_line_break(start: Start) -> None:
     assert program.receive() == b"good bye"
 
 
-def test_totals_come_last_with_a_console_too(start: Start) -> None:
+def test_with_a_console_the_totals_are_last(start: Start) -> None:
     relay = start.relay("--console")
     start.member(relay)
     relay.stop()

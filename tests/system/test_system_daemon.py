@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from system_processes import TIMEOUT
 
 if TYPE_CHECKING:
     from system_processes import Start
@@ -19,7 +20,7 @@ pytest_plugins = ("system_fixtures",)
 
 
 class Daemon:
-    """A process that is nobody's child."""
+    """A relay in the background, no child of the tests."""
 
     def __init__(self, place: Path) -> None:
         self.pid_file = place / "pid"
@@ -37,7 +38,7 @@ class Daemon:
 
     def stop(self) -> None:
         signal.pidfd_send_signal(self._handle, signal.SIGTERM)
-        assert select.select([self._handle], [], [], 5)[0], "it still runs"
+        assert select.select([self._handle], [], [], TIMEOUT)[0], "it is still running"
 
     def close(self) -> None:
         if not select.select([self._handle], [], [], 0)[0]:
@@ -56,14 +57,14 @@ def daemon(start: Start, tmp_path: Path) -> Iterator[Daemon]:
     daemon.close()
 
 
-def test_daemon_relays_as_soon_as_its_parent_has_ended(start: Start, daemon: Daemon) -> None:
+def test_daemon_relays_once_its_parent_has_ended(start: Start, daemon: Daemon) -> None:
     one, other = start.endpoint(daemon.port), start.endpoint(daemon.port)
     one.send(b"I am here")
     other.send(b"hello")
     assert one.receive() == b"hello"
 
 
-def test_daemon_stops_with_its_totals_and_leaves_no_pid_file(start: Start, daemon: Daemon) -> None:
+def test_daemon_logs_its_totals_and_removes_its_pid_file(start: Start, daemon: Daemon) -> None:
     one, other = start.endpoint(daemon.port), start.endpoint(daemon.port)
     one.send(b"I am here")
     other.send(b"hello")

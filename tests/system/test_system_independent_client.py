@@ -1,8 +1,7 @@
 """
-Clients of the session protocol that were written from its specification alone, among others.
+Clients written from ``docs/protocol.rst`` alone, together with those of udprelay.
 
-They know nothing of udprelay's own code: what they need and do not find in ``docs/protocol.rst``
-is missing there.
+They use no code of udprelay: anything that they need has to be in that document.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ OWN = [f"u{number}" for number in range(2)]
 NICKS = INDEPENDENT + OWN
 LINES = 16
 OTHERS = (len(NICKS) - 1) * LINES
-LOSS, DOUBLED, OVERTAKEN = 0.2, 0.02, 0.05
+LOSS, DUPLICATION, REORDERING = 0.2, 0.02, 0.05
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def crowd(start: Start, port: int, *flags: str) -> dict[str, Process]:
-    """Clients of both kinds, by nick, that leave when their input ends."""
+    """Start clients of both kinds, which leave when their input ends; return them by nick."""
     clients = {}
     for nick in INDEPENDENT:
         place = ("127.0.0.1", str(port), "lobby", nick)
@@ -43,15 +42,15 @@ def crowd(start: Start, port: int, *flags: str) -> dict[str, Process]:
 
 
 def bad_network(start: Start, relay: Relay, seed: int) -> int:
-    return start.bad_network(relay.port, LOSS, DOUBLED, OVERTAKEN, seed)
+    return start.bad_network(relay.port, LOSS, DUPLICATION, REORDERING, seed)
 
 
-def wait_until_all_are_in(relay: Relay) -> None:
+def wait_until_all_have_joined(relay: Relay) -> None:
     for nick in NICKS:
         relay.event("member.joined", member=nick)
 
 
-def say(clients: dict[str, Process], numbers: range) -> None:
+def send_lines(clients: dict[str, Process], numbers: range) -> None:
     for client in clients.values():
         client.type("".join(f"line {number}\n" for number in numbers))
 
@@ -60,22 +59,22 @@ def has_all_lines(text: str, _: bool) -> bool:
     return text.count("\n") >= OTHERS
 
 
-def assert_all_hear_all(clients: dict[str, Process]) -> None:
+def assert_all_receive_all(clients: dict[str, Process]) -> None:
     for client in clients.values():
         client.stdout.wait_until(has_all_lines)
     for client in clients.values():
         client.close_input()
     for me, client in clients.items():
         assert client.status() == 0, client.stderr.all
-        heard = client.stdout.lines
-        assert len(heard) == OTHERS
+        received = client.stdout.lines
+        assert len(received) == OTHERS
         for other in NICKS:
-            said = [line for line in heard if line.startswith(f"{other}: ")]
+            sent = [line for line in received if line.startswith(f"{other}: ")]
             expected = [] if other == me else [f"{other}: line {i}" for i in range(LINES)]
-            assert said == expected
+            assert sent == expected
 
 
-def test_it_imports_nothing_of_udprelay() -> None:
+def test_it_does_not_import_udprelay() -> None:
     imports = [
         node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
         for node in ast.walk(ast.parse(PROGRAM.read_text()))
@@ -85,17 +84,19 @@ def test_it_imports_nothing_of_udprelay() -> None:
     assert not [name for name in imports if name is None or name.startswith("udprelay")]
 
 
-def test_clients_of_both_kinds_hear_every_line_once_and_in_order_through_a_bad_network(
+def test_clients_of_both_kinds_receive_each_line_once_and_in_order_over_a_bad_network(
     start: Start,
 ) -> None:
     relay = start.relay()
     clients = crowd(start, bad_network(start, relay, seed=3))
-    wait_until_all_are_in(relay)
-    say(clients, range(LINES))
-    assert_all_hear_all(clients)
+    wait_until_all_have_joined(relay)
+    send_lines(clients, range(LINES))
+    assert_all_receive_all(clients)
 
 
-def test_clients_of_both_kinds_read_each_other_in_a_room_with_a_passphrase(start: Start) -> None:
+def test_clients_of_both_kinds_can_read_each_other_in_a_room_with_a_passphrase(
+    start: Start,
+) -> None:
     file = start.place / "passphrase"
     file.write_text("correct horse battery staple\n")
     file.chmod(0o600)
@@ -104,23 +105,23 @@ def test_clients_of_both_kinds_read_each_other_in_a_room_with_a_passphrase(start
     assert key.status() == 0, key.stderr.all
     relay = start.relay(config=f"[room:lobby]\n{key.stdout.all}")
     clients = crowd(start, bad_network(start, relay, seed=4), *flags)
-    wait_until_all_are_in(relay)
-    say(clients, range(LINES))
-    assert_all_hear_all(clients)
+    wait_until_all_have_joined(relay)
+    send_lines(clients, range(LINES))
+    assert_all_receive_all(clients)
 
 
-def test_clients_of_both_kinds_lose_nothing_although_the_relay_is_killed_in_the_middle(
+def test_clients_of_both_kinds_lose_nothing_when_the_relay_is_killed(
     start: Start,
 ) -> None:
     first = start.relay("--port", str(free_port()))
     clients = crowd(start, bad_network(start, first, seed=5))
-    wait_until_all_are_in(first)
-    say(clients, range(LINES // 2))
-    for client in clients.values():  # nobody is new to the second relay
+    wait_until_all_have_joined(first)
+    send_lines(clients, range(LINES // 2))
+    for client in clients.values():  # each resumes at the second relay
         client.stdout.wait_for(rf"line {LINES // 4}\n")
     first.signal(signal.SIGKILL)
     first.status()
-    say(clients, range(LINES // 2, LINES))
+    send_lines(clients, range(LINES // 2, LINES))
     second = start.relay("--port", str(first.port))
-    wait_until_all_are_in(second)
-    assert_all_hear_all(clients)
+    wait_until_all_have_joined(second)
+    assert_all_receive_all(clients)

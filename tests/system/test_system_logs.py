@@ -1,4 +1,4 @@
-"""What is logged, and what is not."""
+"""The events in the log, and the secrecy of payloads and keys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_line_of_the_json_log_has_time_level_and_event(start: Start) -> No
     assert relay.stderr.all == ""
 
 
-def test_json_log_tells_of_a_life(start: Start) -> None:
+def test_json_log_has_all_events_of_a_run(start: Start) -> None:
     relay = start.relay()
     start.member(relay)
     relay.stop()
@@ -50,7 +50,7 @@ def test_json_log_tells_of_a_life(start: Start) -> None:
     ]
 
 
-def test_text_log_is_one_line_for_each_event(start: Start) -> None:
+def test_text_log_has_one_line_per_event(start: Start) -> None:
     process = start.twistd("-n", "udprelay", "--port", "0")
     port = process.stdout.wait_for(r"listener\.opened: .* port (\d+), room lobby")[1]
     chat = start.program("chat", "127.0.0.1", port)
@@ -62,12 +62,12 @@ def test_text_log_is_one_line_for_each_event(start: Start) -> None:
     assert process.stderr.all == ""
 
 
-def test_twistds_own_log_file_tells_the_same(start: Start) -> None:
+def test_log_file_of_twistd_has_the_events(start: Start) -> None:
     process = start.twistd("-n", "--logfile", "-", "udprelay", "--port", "0")
     process.stdout.wait_for(r"listener\.opened: listener main opened on :: port \d+, room lobby")
 
 
-def test_address_in_the_log_is_written_as_people_write_it(start: Start, host: str) -> None:
+def test_addresses_in_the_log_are_readable(start: Start, host: str) -> None:
     relay = start.relay()
     joined = relay.event("member.joined", address=start.member(relay, host).address)
     assert joined["kind"] == "plain"
@@ -78,8 +78,8 @@ def test_address_in_the_log_is_written_as_people_write_it(start: Start, host: st
 # Payloads
 
 
-def say(start: Start, relay: Relay, text: str) -> str:
-    """Let one member say a text to another; return everything that the relay has written."""
+def send(start: Start, relay: Relay, text: str) -> str:
+    """Send a text from one member to another; return all output of the relay."""
     one, other = start.member(relay), start.member(relay)
     one.send(text.encode())
     assert other.receive() == text.encode()
@@ -88,10 +88,10 @@ def say(start: Start, relay: Relay, text: str) -> str:
 
 
 def test_payloads_are_not_logged(start: Start) -> None:
-    assert "swordfish" not in say(start, start.relay(), SECRET)
+    assert "swordfish" not in send(start, start.relay(), SECRET)
 
 
-def test_payloads_of_the_refused_are_not_logged(start: Start) -> None:
+def test_payloads_of_rejected_sources_are_not_logged(start: Start) -> None:
     relay = start.relay(config="[listener:main]\nplain = off\n")
     program = start.endpoint(relay.port)
     program.send(SECRET.encode())
@@ -100,9 +100,9 @@ def test_payloads_of_the_refused_are_not_logged(start: Start) -> None:
     assert "swordfish" not in relay.stdout.all + relay.stderr.all
 
 
-def test_payloads_are_logged_if_that_is_wanted(start: Start) -> None:
+def test_payloads_are_logged_if_configured(start: Start) -> None:
     relay = start.relay(config="[log]\npayloads = yes\n")
-    say(start, relay, SECRET)
+    send(start, relay, SECRET)
     (relayed,) = (event for event in relay.events if event["event"] == "datagram.relayed")
     assert (relayed["payload"], relayed["bytes"]) == (SECRET, len(SECRET))
 
@@ -110,18 +110,18 @@ def test_payloads_are_logged_if_that_is_wanted(start: Start) -> None:
 # Access keys
 
 
-def test_access_key_that_every_user_can_read_is_warned_of_and_not_logged(start: Start) -> None:
+def test_a_readable_access_key_causes_a_warning_and_is_not_logged(start: Start) -> None:
     salt, key = "5a" * 16, "c3" * 32
     relay = start.relay(config=f"[room:lobby]\naccess_key = {salt}:{key}\n")
     file = str(start.place / "udprelay.ini")
     relay.event("config.exposed", level="warn", file=file)
     relay.stop()
-    said = relay.stdout.all + relay.stderr.all
-    assert salt not in said
-    assert key not in said
+    output = relay.stdout.all + relay.stderr.all
+    assert salt not in output
+    assert key not in output
 
 
-def test_access_key_that_others_cannot_read_is_fine(start: Start) -> None:
+def test_an_access_key_that_others_cannot_read_causes_no_warning(start: Start) -> None:
     _, file = start.config(f"[room:lobby]\naccess_key = {'5a' * 16}:{'c3' * 32}\n")
     Path(file).chmod(0o600)
     process = start.twistd("-n", "udprelay", "--config", file, "--port", "0")
@@ -133,7 +133,7 @@ def test_access_key_that_others_cannot_read_is_fine(start: Start) -> None:
 # Files
 
 
-def test_log_goes_to_the_configured_file_alone(start: Start, tmp_path: Path) -> None:
+def test_log_is_in_the_configured_file_only(start: Start, tmp_path: Path) -> None:
     log = tmp_path / "relay.log"
     config = start.config(f"[log]\nfile = {log}\nformat = json\n")
     process = start.twistd("-n", "udprelay", *config, "--port", "0", "--console")
@@ -171,13 +171,13 @@ def test_log_files_are_rotated_and_the_oldest_removed(start: Start, tmp_path: Pa
 
 @pytest.fixture
 def targeted(start: Start) -> tuple[Relay, Any]:
-    """A relay, and a collector that gets a copy of what is said in its lobby."""
+    """A relay, and a target of its lobby."""
     collector = start.endpoint()
     config = f"[room:lobby]\ntargets = {collector.address}, nowhere.invalid:2055\n"
     return start.relay(config=config), collector
 
 
-def test_target_gets_a_copy_of_everything(start: Start, targeted: tuple[Relay, Any]) -> None:
+def test_target_receives_all_datagrams(start: Start, targeted: tuple[Relay, Any]) -> None:
     relay, collector = targeted
     relay.event("target.resolved", target=collector.address)
     one = start.member(relay)
@@ -186,7 +186,7 @@ def test_target_gets_a_copy_of_everything(start: Start, targeted: tuple[Relay, A
         assert collector.receive() == payload
 
 
-def test_name_of_a_target_that_is_unknown_is_told_and_hurts_nobody(
+def test_an_unknown_target_name_is_reported_and_does_not_affect_members(
     start: Start, targeted: tuple[Relay, Any]
 ) -> None:
     relay, _ = targeted
@@ -196,7 +196,7 @@ def test_name_of_a_target_that_is_unknown_is_told_and_hurts_nobody(
     assert other.receive() == b"hello"
 
 
-def test_target_that_does_not_listen_is_told_and_hurts_nobody(
+def test_an_unreachable_target_is_reported_and_does_not_affect_members(
     start: Start, targeted: tuple[Relay, Any]
 ) -> None:
     relay, collector = targeted

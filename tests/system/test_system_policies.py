@@ -1,4 +1,4 @@
-"""Who may become a plain member, tried with addresses that the relay does not trust."""
+"""The policies for plain members, with trusted and untrusted addresses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ("system_fixtures",)
 
-# 127.0.0.2 is trusted; 127.0.0.1 and ::1 come from far away.
+# 127.0.0.2 is trusted; 127.0.0.1 and ::1 are not.
 POLICY = "[listener:main]\nplain = {}\nplain_networks = 127.0.0.2/32\n"
 CODE = r"[0-9][a-z][0-9a-z]{6}"
 
@@ -33,9 +33,7 @@ def test_trusted_network_needs_no_challenge(start: Start, challenging: Relay) ->
 
 
 @pytest.mark.skipif(not shutil.which("nc.openbsd"), reason="needs the nc of OpenBSD")
-def test_person_with_nc_types_the_code_and_is_in(
-    start: Start, challenging: Relay, host: str
-) -> None:
+def test_a_user_of_nc_joins_with_the_code(start: Start, challenging: Relay, host: str) -> None:
     inside = start.member(challenging, "127.0.0.2")
     nc = start.command("nc.openbsd", "-u", host, str(challenging.port))
     nc.type("hello\n")
@@ -43,39 +41,39 @@ def test_person_with_nc_types_the_code_and_is_in(
     nc.type(f"{code}\n")
     challenging.event("member.joined", member="guest-2")
     nc.type("here I am\n")
-    assert inside.receive() == b"here I am\n"  # neither the first hello nor the code
+    assert inside.receive() == b"here I am\n"  # neither the first line nor the code
     inside.send(b"welcome\n")
     nc.stdout.wait_for_line("welcome")
 
 
-def test_longer_text_is_answered_with_an_explanation(start: Start, challenging: Relay) -> None:
-    stranger = start.endpoint(challenging.port)
-    stranger.send(b"hello everybody\n")
-    assert stranger.receive().startswith(b"udprelay: to join, send this code: ")
+def test_a_longer_text_is_answered_with_an_explanation(start: Start, challenging: Relay) -> None:
+    source = start.endpoint(challenging.port)
+    source.send(b"hello everybody\n")
+    assert source.receive().startswith(b"udprelay: to join, send this code: ")
 
 
 def code_in(challenge: bytes) -> bytes:
-    """Return what a program finds in a challenge: the last word."""
+    """Return the last word of a challenge: the code."""
     return challenge.split()[-1]
 
 
-def test_program_gets_in_with_the_last_word(start: Start, challenging: Relay, host: str) -> None:
-    stranger = start.endpoint(challenging.port, host)
-    stranger.send(b"hello everybody")
-    stranger.send(code_in(stranger.receive()))
-    challenging.event("member.joined", address=stranger.address)
+def test_a_program_joins_with_the_last_word(start: Start, challenging: Relay, host: str) -> None:
+    source = start.endpoint(challenging.port, host)
+    source.send(b"hello everybody")
+    source.send(code_in(source.receive()))
+    challenging.event("member.joined", address=source.address)
 
 
-def test_challenge_sent_back_whole_is_not_good(start: Start, challenging: Relay) -> None:
-    # Or every echo service on the Internet could be made to receive a room.
-    stranger = start.endpoint(challenging.port)
-    stranger.send(b"hello everybody")
-    stranger.send(stranger.receive())
-    challenging.event("member.rejected", address=stranger.address, reason="challenge-echo")
+def test_a_challenge_that_is_echoed_is_not_accepted(start: Start, challenging: Relay) -> None:
+    # Otherwise a forged datagram could make any echo service a member.
+    source = start.endpoint(challenging.port)
+    source.send(b"hello everybody")
+    source.send(source.receive())
+    challenging.event("member.rejected", address=source.address, reason="challenge-echo")
     assert challenging.stop()["members"] == 0
 
 
-def test_code_of_another_address_is_not_good(start: Start, challenging: Relay) -> None:
+def test_the_code_of_another_address_is_not_accepted(start: Start, challenging: Relay) -> None:
     one, other = start.endpoint(challenging.port), start.endpoint(challenging.port)
     one.send(b"hello everybody")
     code = code_in(one.receive())
@@ -85,32 +83,32 @@ def test_code_of_another_address_is_not_good(start: Start, challenging: Relay) -
     assert (totals["members"], totals["dropped"]) == (0, {"challenged": 2})
 
 
-def test_stranger_neither_hears_nor_is_heard(start: Start, challenging: Relay) -> None:
+def test_an_unverified_source_neither_receives_nor_sends(start: Start, challenging: Relay) -> None:
     one, other = (start.member(challenging, "127.0.0.2") for _ in range(2))
-    stranger = start.endpoint(challenging.port)
-    stranger.send(b"please let me in")
-    assert b"code" in stranger.receive()
+    source = start.endpoint(challenging.port)
+    source.send(b"please let me in")
+    assert b"code" in source.receive()
     one.send(b"among us")
     assert other.receive() == b"among us"
-    stranger.send(b"please let me in")
-    assert b"code" in stranger.receive()
+    source.send(b"please let me in")
+    assert b"code" in source.receive()
     one.send(b"still among us")
     assert other.receive() == b"still among us"
 
 
-def test_networks_ignores_strangers_silently(start: Start) -> None:
+def test_networks_does_not_answer_untrusted_sources(start: Start) -> None:
     relay = start.relay(config=policy("networks"))
-    stranger, member = start.endpoint(relay.port), start.endpoint(relay.port, "127.0.0.2")
-    stranger.send(b"hello")
-    relay.event("member.rejected", address=stranger.address, reason="outside-networks")
+    source, member = start.endpoint(relay.port), start.endpoint(relay.port, "127.0.0.2")
+    source.send(b"hello")
+    relay.event("member.rejected", address=source.address, reason="outside-networks")
     member.send(b"hello")
     relay.event("member.joined", address=member.address)
     totals = relay.stop()
     assert (totals["members"], totals["dropped"]) == (1, {"outside-networks": 1})
-    assert not stranger.has_mail
+    assert not source.readable
 
 
-def test_any_admits_everybody_and_warns_of_it(start: Start, host: str) -> None:
+def test_any_admits_all_sources_and_logs_a_warning(start: Start, host: str) -> None:
     relay = start.relay(config=policy("any"))
     warning = relay.event("listener.unprotected", listener="main")
     assert warning["level"] == "warn"
@@ -118,10 +116,10 @@ def test_any_admits_everybody_and_warns_of_it(start: Start, host: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
-def test_off_refuses_everybody(start: Start, address: str) -> None:
+def test_off_rejects_all_sources(start: Start, address: str) -> None:
     relay = start.relay(config=policy("off"))
     program = start.endpoint(relay.port, address)
     program.send(b"hello")
     relay.event("member.rejected", address=program.address, reason="plain-off")
     assert relay.stop()["members"] == 0
-    assert not program.has_mail
+    assert not program.readable

@@ -1,4 +1,4 @@
-"""``nc``, ``ncat`` and ``socat``: what people have at hand."""
+"""``nc``, ``ncat`` and ``socat`` with the relay and the client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NC = "nc.openbsd"
 # Through the relay
 
 
-def test_two_nc_talk(start: Start, host: str) -> None:
+def test_two_nc_communicate(start: Start, host: str) -> None:
     relay = start.relay()
     one = start.command(NC, "-u", host, str(relay.port))
     one.type("is anybody there?\n")
@@ -65,7 +65,7 @@ def test_all_kinds_of_programs_share_a_room(start: Start) -> None:
 # The client without a relay
 
 
-def test_client_talks_with_a_listening_nc(start: Start) -> None:
+def test_client_communicates_with_a_listening_nc(start: Start) -> None:
     nc = start.command(NC, "-v", "-u", "-l", "127.0.0.1", "0")
     port = nc.stderr.wait_for(r"^Bound on \S+ (\d+)\n")[1]
     client = start.client("--newline", f"127.0.0.1:{port}")
@@ -77,7 +77,7 @@ def test_client_talks_with_a_listening_nc(start: Start) -> None:
     nc.stdout.wait_for_line("good bye")
 
 
-def test_client_talks_with_a_listening_socat(start: Start) -> None:
+def test_client_communicates_with_a_listening_socat(start: Start) -> None:
     socat = start.command("socat", "-d", "-d", "-", "UDP4-LISTEN:0,bind=127.0.0.1")
     port = socat.stderr.wait_for(r"listening on UDP AF=2 127\.0\.0\.1:(\d+)")[1]
     client = start.client("--newline", f"127.0.0.1:{port}")

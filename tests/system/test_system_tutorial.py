@@ -1,4 +1,4 @@
-"""The programs of a UDP tutorial find in the relay the other side that they were written for."""
+"""The programs of a UDP tutorial, with the relay or the client as their peer."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 pytest_plugins = ("system_fixtures",)
 
 
-def written(host: str) -> str:
-    """An address as it stands in a URL, for a pattern."""
+def pattern_of(host: str) -> str:
+    """Return a pattern for an address as in a URL."""
     return re.escape(f"[{host}]" if ":" in host else host)
 
 
 # The client of ten lines
 
 
-def test_ten_line_client_is_answered_by_who_types_at_the_relay(start: Start, host: str) -> None:
+def test_ten_line_client_gets_an_answer_from_the_console(start: Start, host: str) -> None:
     relay = start.relay("--console")
     client = start.program("ten_lines", host, relay.port)
-    relay.stderr.wait_for(rf"^\[{written(host)}:\d+\] hello server\n")
+    relay.stderr.wait_for(rf"^\[{pattern_of(host)}:\d+\] hello server\n")
     relay.type("/reply hello client\n")
     assert client.status() == 0
     assert client.stdout.lines == [f"[{host}:{relay.port}] hello client"]
 
 
-def test_ten_line_client_is_answered_by_another_program(start: Start, host: str) -> None:
+def test_ten_line_client_gets_an_answer_from_another_program(start: Start, host: str) -> None:
     relay = start.relay()
     other = start.member(relay)
     client = start.program("ten_lines", host, relay.port)
@@ -50,7 +50,7 @@ def server(start: Start) -> tuple[Process, str]:
     return process, f"127.0.0.1:{process.stdout.next_line()}"
 
 
-def test_client_talks_with_a_server_that_waits_for_each_answer_to_be_typed(
+def test_client_communicates_with_a_server_that_blocks(
     start: Start, server: tuple[Process, str]
 ) -> None:
     process, address = server
@@ -62,7 +62,7 @@ def test_client_talks_with_a_server_that_waits_for_each_answer_to_be_typed(
         assert client.stdout.next_line() == f"{word} is fine"
 
 
-def test_what_is_sent_while_the_server_waits_is_answered_in_order(
+def test_messages_to_a_blocked_server_are_answered_in_order(
     start: Start, server: tuple[Process, str]
 ) -> None:
     process, address = server
@@ -87,7 +87,7 @@ def test_two_chat(start: Start, host: str) -> None:
     assert other.stdout.next_line() == "there you are"
 
 
-def test_chatting_person_talks_with_the_client(start: Start) -> None:
+def test_a_chat_program_communicates_with_the_client(start: Start) -> None:
     relay = start.relay()
     client = start.client("--keepalive", "60", f"127.0.0.1:{relay.port}")
     relay.event("member.joined", member="guest-1")
@@ -105,7 +105,7 @@ GROUP = 5
 
 @pytest.fixture
 def group(start: Start) -> tuple[Relay, list[Process]]:
-    """Programs that are all in the room, because each has sent an empty datagram."""
+    """Programs that have joined with an empty datagram."""
     relay = start.relay()
     programs = []
     for number in range(GROUP):
@@ -115,33 +115,33 @@ def group(start: Start) -> tuple[Relay, list[Process]]:
     return relay, programs
 
 
-def assert_all_others_hear(programs: list[Process], *payloads: bytes) -> None:
-    """Let each program say the payloads; nobody may hear anything else."""
-    for speaker in programs:
+def assert_all_others_receive(programs: list[Process], *payloads: bytes) -> None:
+    """Send the payloads from each program; assert that the others receive nothing else."""
+    for sender in programs:
         for payload in payloads:
-            speaker.type(f"{payload.hex()}\n")
-        for listener in programs:
-            if listener is not speaker:
+            sender.type(f"{payload.hex()}\n")
+        for receiver in programs:
+            if receiver is not sender:
                 for payload in payloads:
-                    assert bytes.fromhex(listener.stdout.next_line()) == payload
+                    assert bytes.fromhex(receiver.stdout.next_line()) == payload
 
 
-def test_group_hears_text(group: tuple[Relay, list[Process]]) -> None:
-    assert_all_others_hear(group[1], b"hello everybody\n", "Schöne Grüße 👋".encode(), b" ")
+def test_group_receives_text(group: tuple[Relay, list[Process]]) -> None:
+    assert_all_others_receive(group[1], b"hello everybody\n", "Schöne Grüße 👋".encode(), b" ")
 
 
-def test_group_hears_binary_data(group: tuple[Relay, list[Process]]) -> None:
+def test_group_receives_binary_data(group: tuple[Relay, list[Process]]) -> None:
     chance = random.Random(1)
     payloads = [chance.randbytes(length) for length in (1, 2, 100, 1472, 1473, 8193, 20_000)]
-    assert_all_others_hear(group[1], bytes(range(256)), *payloads)
+    assert_all_others_receive(group[1], bytes(range(256)), *payloads)
 
 
-def test_nobody_in_the_group_hears_himself(
+def test_no_program_of_the_group_receives_its_own_payloads(
     start: Start, group: tuple[Relay, list[Process]]
 ) -> None:
     relay, programs = group
     programs[0].type(f"{b'from me'.hex()}\n")
     assert bytes.fromhex(programs[1].stdout.next_line()) == b"from me"
-    # An echo would have come before this.
+    # An echo would arrive before this.
     start.member(relay).send(b"from another")
     assert bytes.fromhex(programs[0].stdout.next_line()) == b"from another"

@@ -1,4 +1,4 @@
-"""The systemd unit: clean, tight, and the relay can live in it."""
+"""The systemd unit is valid and restrictive, and the relay works in it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from system_processes import TIMEOUT
 
 if TYPE_CHECKING:
-    from conftest import Installation
+    from installation import Installation
 
 ETC = Path(__file__).parents[2] / "etc"
 UNIT = ETC / "udprelay.service"
@@ -67,7 +68,7 @@ def systemd_analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def verifiable(tmp_path: Path) -> Path:
-    """The unit with a program that exists here, which is the only thing changed."""
+    """The unit with another program, one that exists here."""
     unit = tmp_path / UNIT.name
     unit.write_text(UNIT.read_text().replace(f"={INSTALLED} ", f"={shutil.which('true')} "))
     return unit
@@ -79,7 +80,7 @@ def assert_clean(unit: Path) -> None:
 
 
 @needs_systemd
-def test_unit_is_clean(verifiable: Path) -> None:
+def test_unit_is_valid(verifiable: Path) -> None:
     assert_clean(verifiable)
 
 
@@ -91,7 +92,7 @@ def test_exposure_of_the_unit_is_at_most_one_and_a_half() -> None:
 
 @pytest.fixture
 def low_port(verifiable: Path) -> Path:
-    """The unit with the drop-in that its comment gives for ports below 1024."""
+    """The unit with the drop-in from its comment for ports below 1024."""
     (comment,) = re.findall(r"(?m)^#\n#   \[Service\]\n(?:#   .*\n)+", UNIT.read_text())
     drop_in = verifiable.with_name(f"{UNIT.name}.d") / "low-port.conf"
     drop_in.parent.mkdir()
@@ -100,7 +101,7 @@ def low_port(verifiable: Path) -> Path:
 
 
 @needs_systemd
-def test_drop_in_for_a_low_port_is_clean(low_port: Path) -> None:
+def test_drop_in_for_a_low_port_is_valid(low_port: Path) -> None:
     assert_clean(low_port)
 
 
@@ -112,7 +113,7 @@ def test_fixed_user_can_be_created(tmp_path: Path) -> None:
     assert "udprelay:" in (tmp_path / "etc/passwd").read_text()
 
 
-# Run as systemd would run it
+# Run as by systemd
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def configuration(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def without_plugin_cache(installation: Installation) -> Iterator[None]:
-    """As it is where the user of the service cannot write and nobody else has, yet."""
+    """Remove the plugin cache, and make its directory unwritable."""
     plugins = installation.site_packages / "twisted" / "plugins"
     (plugins / "dropin.cache").unlink(missing_ok=True)
     mode = plugins.stat().st_mode
@@ -134,7 +135,7 @@ def without_plugin_cache(installation: Installation) -> Iterator[None]:
 
 
 def command(name: str, installation: Installation, configuration: Path) -> list[str]:
-    """A command line of the unit, for this installation and configuration."""
+    """Return a command line of the unit for this installation and configuration."""
     line = setting(name)
     replaced = line.replace(INSTALLED, str(installation.twistd))
     return shlex.split(replaced.replace(CONFIGURED, str(configuration)))
@@ -151,7 +152,7 @@ def service(
     without_plugin_cache: None,
     unprivileged: tuple[str, ...],
 ) -> Iterator[subprocess.Popen[str]]:
-    """The relay, as restricted as in the unit."""
+    """The relay under the restrictions of the unit."""
     start = command("ExecStart", installation, configuration)
     process = subprocess.Popen(
         (*unprivileged, *sandboxed(*start)),
@@ -164,7 +165,7 @@ def service(
     with process:
         yield process
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(TIMEOUT)
 
 
 def wait_for(event: str, service: subprocess.Popen[str]) -> dict[str, Any]:
@@ -180,16 +181,16 @@ def wait_for(event: str, service: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def member(port: int) -> socket.socket:
-    """A UDP program that has sent an empty datagram, which makes it a member."""
+    """Return the socket of a plain member."""
     program = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    program.settimeout(10)
+    program.settimeout(TIMEOUT)
     program.connect(("127.0.0.1", port))
     program.send(b"")
     return program
 
 
 @needs_systemd
-def test_sandbox_of_these_tests_forbids_what_the_unit_forbids() -> None:
+def test_sandbox_of_these_tests_applies_the_restrictions_of_the_unit() -> None:
     refused = subprocess.check_output(sandboxed(sys.executable, "-c", FORBIDDEN), text=True)
     expected = [os.strerror(97), os.strerror(1), os.strerror(1)]
     assert refused.splitlines() == expected
@@ -205,44 +206,42 @@ def test_names_are_resolved_in_the_unit() -> None:
 @needs_systemd
 def test_relay_relays_in_the_unit(service: subprocess.Popen[str]) -> None:
     port = wait_for("listener.opened", service)["port"]
-    with member(port) as listening:
+    with member(port) as receiver:
         wait_for("member.joined", service)
-        with member(port) as speaking:
-            speaking.send(b"hello")
-            assert listening.recv(100) == b"hello"
+        with member(port) as sender:
+            sender.send(b"hello")
+            assert receiver.recv(100) == b"hello"
 
 
 @needs_systemd
-def test_relay_stops_before_systemd_loses_patience(service: subprocess.Popen[str]) -> None:
+def test_relay_stops_on_the_signal_of_the_unit(service: subprocess.Popen[str]) -> None:
     wait_for("listener.opened", service)
     service.send_signal(getattr(signal, setting("KillSignal")))
-    service.communicate(timeout=int(setting("TimeoutStopSec").removesuffix("s")))
-    # twistd ends by the signal that it got; systemd calls both clean.
+    service.communicate(timeout=TIMEOUT)
+    # twistd ends itself by the signal that it received; for systemd both are clean exits.
     assert service.returncode in {0, -signal.SIGTERM}
 
 
 @needs_systemd
-def test_plugin_cache_that_cannot_be_written_is_no_news(service: subprocess.Popen[str]) -> None:
+def test_an_unwritable_plugin_cache_is_not_logged(service: subprocess.Popen[str]) -> None:
     wait_for("listener.opened", service)
     service.terminate()
-    output, errors = service.communicate(timeout=30)
+    output, errors = service.communicate(timeout=TIMEOUT)
     assert "plugin cache" not in output + errors
 
 
-def test_unit_checks_exactly_the_configuration_that_it_runs() -> None:
+def test_unit_checks_the_configuration_that_it_runs() -> None:
     assert setting("ExecStartPre") == f"{setting('ExecStart')} --check"
 
 
-def test_check_of_the_unit_accepts_a_good_configuration(
+def test_check_of_the_unit_accepts_a_valid_configuration(
     installation: Installation, configuration: Path
 ) -> None:
     check = command("ExecStartPre", installation, configuration)
     assert subprocess.run(check, cwd="/", capture_output=True, check=False).returncode == 0
 
 
-def test_check_of_the_unit_tells_what_is_bad(
-    installation: Installation, configuration: Path
-) -> None:
+def test_check_of_the_unit_reports_errors(installation: Installation, configuration: Path) -> None:
     configuration.write_text("[listener:main]\nport = seven\n")
     check = command("ExecStartPre", installation, configuration)
     checked = subprocess.run(check, cwd="/", capture_output=True, text=True, check=False)

@@ -1,7 +1,7 @@
-"""Makes ``twistd udprelay`` known; imports nothing of udprelay until it is chosen."""
+"""Registers ``twistd udprelay``; udprelay is imported only if it is used."""
 
 from twisted.application.service import ServiceMaker
 
 udprelay = ServiceMaker(
-    "udprelay", "udprelay.tap", "A relay that makes a group of UDP programs.", "udprelay"
+    "udprelay", "udprelay.tap", "A relay that makes UDP programs a group.", "udprelay"
 )

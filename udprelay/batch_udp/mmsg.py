@@ -1,9 +1,9 @@
 """
 The Linux system calls that move many datagrams at once, through cffi without a compiler.
 
-``recvmmsg(2)``, ``sendmmsg(2)``; ``UDP_SEGMENT`` (``udp(7)``) lets one message carry many
-datagrams of one size. The structures are written and read through memory views over their bytes,
-so that whole columns of them change in one operation.
+They are ``recvmmsg(2)`` and ``sendmmsg(2)``; with ``UDP_SEGMENT`` (``udp(7)``) one message carries
+many datagrams of one size. Memory views over the structures' bytes change one field of all of them
+in one operation.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import socket
 import struct
 import sys
 from functools import cache
-from typing import Any
+from typing import Any, Protocol, cast
 
 import cffi
 
 SOL_UDP = 17
 UDP_SEGMENT = 103
 MSG_DONTWAIT = 0x40
-MOST_SEGMENTS = 64
-"""Segments that every kernel with ``UDP_SEGMENT`` takes in one message."""
-MOST_MESSAGES = 1024
-"""Messages that one call takes (``UIO_MAXIOV``)."""
+MAX_SEGMENTS = 64
+"""Segments of one message, in every kernel with ``UDP_SEGMENT``."""
+MAX_MESSAGES = 1024
+"""Messages of one call (``UIO_MAXIOV``)."""
 
 ffi = cffi.FFI()
 ffi.cdef(
@@ -55,21 +55,31 @@ def segment_size(size: int) -> bytes:
     return _SEGMENT_SIZE.pack(18, SOL_UDP, UDP_SEGMENT, size)
 
 
+class SystemCalls(Protocol):
+    """The two system calls: they return -1 and set ``ffi.errno`` on failure."""
+
+    def recvmmsg(self, fd: int, headers: Any, count: int, flags: int, timeout: Any, /) -> int:
+        """Read up to ``count`` datagrams; return their number."""
+
+    def sendmmsg(self, fd: int, headers: Any, count: int, flags: int, /) -> int:
+        """Send messages up to the first that fails; return the number of those sent."""
+
+
 class UnavailableError(Exception):
-    """The system calls can't be used here; the text says why."""
+    """The system calls cannot be used here; the text says why."""
 
 
 @cache
-def load() -> Any:
+def load() -> SystemCalls:
     """
-    Return the C library, once both calls have been tried on a socket of their own.
+    Return the calls of the C library after a trial of both.
 
-    :raises UnavailableError: without Linux, 64 bits or the calls, or where they are forbidden.
+    :raises UnavailableError: without Linux, 64 bits or the calls, or if they are forbidden.
     """
     if not sys.platform.startswith("linux"):
         raise UnavailableError(f"{sys.platform} has no recvmmsg and sendmmsg")
     if ffi.sizeof("struct mmsghdr") != 8 * WORDS:
-        raise UnavailableError("this is no 64-bit system")
+        raise UnavailableError("not a 64-bit system")
     try:
         library: Any = ffi.dlopen(None)
         calls = library.recvmmsg, library.sendmmsg
@@ -82,13 +92,13 @@ def load() -> Any:
             if result < 0 and ffi.errno not in (errno.EAGAIN, errno.EWOULDBLOCK):
                 # ENOSYS of an old kernel, EPERM of a seccomp filter.
                 raise UnavailableError(os.strerror(ffi.errno))
-    return library
+    return cast(SystemCalls, library)
 
 
-def has_segments(descriptor: socket.socket) -> bool:
+def has_segments(opened: socket.socket) -> bool:
     """Return whether the kernel knows ``UDP_SEGMENT`` (Linux 4.18)."""
     try:
-        descriptor.getsockopt(SOL_UDP, UDP_SEGMENT)
+        opened.getsockopt(SOL_UDP, UDP_SEGMENT)
     except OSError:
         return False
     return True
@@ -99,8 +109,8 @@ class Memory:
     Zeroed memory that the kernel reads or writes, with its address.
 
     :ivar view: its bytes.
-    :ivar words: the same as 8-byte numbers.
-    :ivar halves: the same as 4-byte numbers.
+    :ivar words: the same bytes as 8-byte integers.
+    :ivar halves: the same bytes as 4-byte integers.
     """
 
     __slots__ = ("_memory", "address", "halves", "view", "words")

@@ -1,78 +1,78 @@
 """
-Twisted's UDP port, made fit for a relay.
+Twisted's UDP port with whole batches, whole addresses and errors that concern one destination.
 
-What is different from :class:`twisted.internet.udp.Port`: datagrams are handed over in batches
-with their whole source address (IPv6 scope included), none is ever cut, ICMP errors are read from
-the socket's error queue instead of ending it or costing a datagram (``ip(7)``, ``IP_RECVERR``),
-and an error of one destination is returned, not raised.
+Differences from :class:`twisted.internet.udp.Port`: datagrams are handed over in batches with
+their whole source address (IPv6 scope included), and never truncated. ICMP errors are read from
+the socket's error queue (``ip(7)``, ``IP_RECVERR``): they neither close the socket nor cost a
+datagram. A send error is returned as an errno, not raised.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-import struct
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet import udp
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.protocol import AbstractDatagramProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from udprelay.batch_udp.batch_sizes import BATCH, BatchSizes
-from udprelay.protocol.endpoint import MAX_PAYLOAD, Endpoint, endpoint
-from udprelay.relay.bursts import Burst, in_bursts
-from udprelay.relay.drops import DropReason
-from udprelay.relay.listener import Source
-from udprelay.relay.room import Group, Member
+from udprelay.batch_udp import linux_socket
+from udprelay.batch_udp.interfaces import (
+    MAX_BATCH,
+    MAX_PAYLOAD,
+    BatchProtocol,
+    Recipient,
+    RecipientGroup,
+    SocketAddress,
+)
+from udprelay.segments import Source, SourceRun, runs_by_source
 
-SocketAddress = tuple[Any, ...]
-"""``(host, port)`` of an IPv4 socket, ``(host, port, flow, scope)`` of an IPv6 one."""
+MAX_TRIES = 4
+"""Attempts at one system call: each pending ICMP error fails one."""
 
-_MOST_ERRORS = 4096
-
-# Not in the socket module before Python 3.14; from linux/in.h, in6.h, socket.h, errqueue.h.
-_IP_RECVERR = 11
-_IPV6_RECVERR = 25
-_SO_SNDBUFFORCE = 32
-_SO_RCVBUFFORCE = 33
-_SO_MEMINFO = 55
-_MEMINFO_DROPS = 8
-_EXTENDED_ERROR = struct.Struct("=IBBBBII")
-# SO_EE_ORIGIN_ICMP and _ICMP6; local errors are returned by the call that makes them.
-_FROM_NETWORK = (2, 3)
-
-AGAIN = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM))
-REASONS = {
-    errno.EMSGSIZE: DropReason.PATH_MTU,
-    errno.ENETUNREACH: DropReason.UNREACHABLE,
-    errno.EHOSTUNREACH: DropReason.UNREACHABLE,
-    errno.ECONNREFUSED: DropReason.UNREACHABLE,
-}
-"""What an errno of a send, or of an ICMP error, says about a delivery."""
+WOULD_BLOCK = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM))
+"""What a send reports while the send buffer is full."""
 
 
-class BatchProtocol(Protocol):
-    """What the port hands its datagrams and errors to."""
+class BatchSizes:
+    """Counts batches of 1, of 2 to 3, of 4 to 7, and so on up to :data:`MAX_BATCH` datagrams."""
 
-    def batch_received(self, batch: list[Burst], too_long: int) -> None:
-        """Take up to :data:`BATCH` datagrams; ``too_long`` others were dropped."""
+    __slots__ = ("_counts",)
 
-    def errors_received(self, errors: list[tuple[Source, int]]) -> None:
-        """Take ICMP errors: the address that a datagram was sent to, and the errno."""
+    def __init__(self) -> None:
+        self._counts = [0] * MAX_BATCH.bit_length()
+
+    def count(self, size: int) -> None:
+        """Count one batch of ``size`` datagrams, at least one."""
+        self._counts[size.bit_length() - 1] += 1
+
+    def as_fields(self) -> dict[str, int]:
+        """Return the counts by range: ``{"1": 12, "2-3": 4, ...}``, without the empty ones."""
+        fields = {}
+        for power, count in enumerate(self._counts):
+            first = 1 << power
+            last = min(2 * first - 1, MAX_BATCH)
+            if count:
+                fields[str(first) if first == last else f"{first}-{last}"] = count
+        return fields
 
 
-class RelayPort(udp.Port):
+class DatagramPort(udp.Port):
     """
-    A bound UDP socket; ``::`` as the interface is IPv4 and IPv6 at once.
+    A bound UDP socket that makes one system call for each datagram.
 
+    :param protocol: gets each datagram by itself unless it is a
+        :class:`~udprelay.batch_udp.interfaces.BatchProtocol`.
+    :param interface: a numeric address; ``::`` is every address, IPv4 included.
+    :param buffers: bytes of the receive and send buffers to ask for; 0 keeps the system's.
     :ivar batched: whether many datagrams move in one system call.
     :ivar batch_sizes: how many datagrams were read at once.
-    :ivar segmented: deliveries that left as parts of larger messages.
+    :ivar segmented: number of deliveries that left as parts of larger messages.
     """
 
     protocol: Any
@@ -84,78 +84,57 @@ class RelayPort(udp.Port):
     def __init__(
         self,
         port: int,
-        protocol: BatchProtocol,
+        protocol: AbstractDatagramProtocol,
         interface: str,
         reactor: IReactorFDSet,
         buffers: tuple[int, int] = (0, 0),
     ) -> None:
+        # One byte more than the maximum tells what is too long.
         super().__init__(port, protocol, interface, MAX_PAYLOAD + 1, reactor)
         self._buffers = buffers
         self.batch_sizes = BatchSizes()
         self.segmented = 0
         self._stopping = False
-        self._take_batch = getattr(protocol, "batch_received", self._one_by_one)
-        self._take_errors = getattr(protocol, "errors_received", lambda errors: None)
         self._reading = False
         self._errors: list[tuple[Source, int]] = []
+        self._has_unread_errors = False
+        if isinstance(protocol, BatchProtocol):
+            self._batch_received = protocol.batch_received
+            self._errors_received = protocol.errors_received
+        else:
+            self._batch_received = self._receive_each
+            self._errors_received = lambda errors: None
 
     def createInternetSocket(self) -> socket.socket:
         """Make the socket, with an error queue and, for ``::``, open to IPv4 (RFC 3493, 5.3)."""
-        made: socket.socket = super().createInternetSocket()
+        opened: socket.socket = super().createInternetSocket()
         if self.addressFamily == socket.AF_INET6:
-            dual = self.interface == "::"
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual)
-            made.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
-        made.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
-        receive, send = self._buffers
-        _ask_for_buffer(made, socket.SO_RCVBUF, _SO_RCVBUFFORCE, receive)
-        _ask_for_buffer(made, socket.SO_SNDBUF, _SO_SNDBUFFORCE, send)
-        return made
-
-    def granted_buffers(self) -> tuple[int, int]:
-        """Return the sizes of the receive and send buffers that the kernel has granted, bytes."""
-        # The kernel doubles what it is asked for, for its own bookkeeping (socket(7)).
-        return (
-            self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2,
-            self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2,
-        )
-
-    def kernel_drops(self) -> int:
-        """
-        Return how many datagrams the kernel has dropped because the receive buffer was full.
-
-        It is the counter behind ``SO_RXQ_OVFL``, read in one call instead of with each datagram
-        (``SO_MEMINFO``, Linux 4.12).
-        """
-        try:
-            info = self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
-        except OSError:
-            return 0
-        drops = info[4 * _MEMINFO_DROPS : 4 * _MEMINFO_DROPS + 4]
-        return int.from_bytes(drops, sys.byteorder)
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, self.interface != "::")
+        linux_socket.open_error_queue(opened)
+        linux_socket.request_buffers(opened, *self._buffers)
+        return opened
 
     def startListening(self) -> None:
         """
-        Bind the socket and begin to read.
+        Bind the socket and start to read.
 
-        Twisted alone would bind no link-local address, and leave the socket open on failure.
-
-        :raises CannotListenError: if the system does not give it.
+        :raises CannotListenError: if the system refuses the socket or the address.
         """
+        # Twisted's own method binds no link-local address, and leaves the socket open on failure.
         try:
-            made = self.createInternetSocket()
+            opened = self.createInternetSocket()
             try:
-                # Where an address has a scope, only this keeps it.
+                # Unlike bind((host, port)), this keeps the scope of an address.
                 address = socket.getaddrinfo(
                     self.interface, self.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
                 )[0][4]
-                made.bind(address)
+                opened.bind(address)
             except OSError:
-                made.close()
+                opened.close()
                 raise
         except OSError as error:
             raise CannotListenError(self.interface, self.port, error) from error
-        self._preexistingSocket = made
+        self._preexistingSocket = opened
         super().startListening()
 
     def doRead(self) -> None:
@@ -165,26 +144,26 @@ class RelayPort(udp.Port):
             batch, too_long, count = self._read()
             if count:
                 self.batch_sizes.count(count)
-                self._take_batch(batch, too_long)
-            else:
+                self._batch_received(batch, too_long)
+            if not count or self._has_unread_errors:
                 self._collect_errors()
             if self._errors:
-                self._hand_over_errors()
+                self._report_errors()
         except Exception:
-            # To let it out would make the reactor close the socket.
+            # An exception that escapes makes the reactor close the socket.
             self._log.failure("a batch of datagrams failed")
         finally:
             self._reading = False
 
-    def _read(self) -> tuple[list[Burst], int, int]:
-        """Return a batch, how many other datagrams were too long, and how many came in all."""
+    def _read(self) -> tuple[list[SourceRun], int, int]:
+        """Return a batch, the number of datagrams that were too long, and the number of all."""
         datagrams: list[tuple[Source, bytes]] = []
         too_long = 0
-        for _ in range(BATCH):
+        for _ in range(MAX_BATCH):
             try:
                 datagram, source = self.socket.recvfrom(self.maxPacketSize)
             except OSError as error:
-                if error.errno in AGAIN:
+                if error.errno in WOULD_BLOCK:
                     break
                 self._collect_errors()
                 continue
@@ -192,14 +171,19 @@ class RelayPort(udp.Port):
                 too_long += 1
             else:
                 datagrams.append((source, datagram))
-        return in_bursts(datagrams), too_long, len(datagrams) + too_long
+        return runs_by_source(datagrams), too_long, len(datagrams) + too_long
+
+    def _receive_each(self, batch: list[SourceRun], too_long: int) -> None:
+        for source, datagrams in batch:
+            address = self.socket_address(source)[:2]
+            for datagram in datagrams:
+                self.protocol.datagramReceived(datagram, address)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """
-        Close the socket, if that was wanted.
+        Close the socket after :meth:`stopListening`; otherwise read its errors and go on.
 
-        Reactors built on ``epoll`` and ``poll`` take an ICMP error for a lost connection. A
-        relay's socket has none to lose, so it goes on reading.
+        Reactors built on ``epoll`` and ``poll`` report a pending ICMP error as a lost connection.
         """
         if self._stopping or reason is None:
             super().connectionLost(reason)
@@ -207,10 +191,10 @@ class RelayPort(udp.Port):
         self.startReading()
         self._collect_errors()
         if self._errors:
-            self._hand_over_errors()
+            self._report_errors()
 
     def stopListening(self) -> Any:
-        """Close the socket; return a Deferred that fires when it is done."""
+        """Close the socket; return a Deferred that fires when it is closed."""
         self._stopping = True
         return super().stopListening()
 
@@ -218,67 +202,86 @@ class RelayPort(udp.Port):
         """
         Empty the error queue.
 
-        It shares the receive buffer's space: left to fill while there is much to read, it would
-        cost datagrams.
+        The queue shares the space of the receive buffer: unread errors would cost datagrams.
         """
-        for _ in range(_MOST_ERRORS):
-            try:
-                _, control, _, destination = self.socket.recvmsg(
-                    0, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
-                )
-            except OSError:
-                break
-            for _, _, data in control:
-                if len(data) >= _EXTENDED_ERROR.size:
-                    code, origin = _EXTENDED_ERROR.unpack_from(data)[:2]
-                    if origin in _FROM_NETWORK:
-                        self._errors.append((self._source(destination), code))
+        self._has_unread_errors = False
+        for destination, code in linux_socket.read_errors(self.socket):
+            self._errors.append((self._source(destination), code))
 
-    def _hand_over_errors(self) -> None:
+    def _report_errors(self) -> None:
         errors, self._errors = self._errors, []
-        self._take_errors(errors)
+        self._errors_received(errors)
 
-    def _one_by_one(self, batch: list[Burst], too_long: int) -> None:
-        """Hand a batch to a :class:`~twisted.internet.protocol.DatagramProtocol`."""
-        for source, datagrams in batch:
-            for datagram in datagrams:
-                self.protocol.datagramReceived(datagram, self._socket_address(source)[:2])
+    # Addresses.
 
-    def _socket_address(self, source: Source) -> SocketAddress:
-        """Return a source as the ``socket`` module has it."""
+    def source_of(self, host: str, port: int) -> Source | None:
+        """
+        Return the source of datagrams from an address, for sending to it.
+
+        :param host: a numeric address, with its scope if it has one.
+        :return: None if this socket cannot send there.
+        """
+        # Only a socket on every address sends to IPv4 addresses in their IPv6 form.
+        mapped = socket.AI_V4MAPPED if self.interface == "::" else 0
+        try:
+            found = socket.getaddrinfo(
+                host,
+                port,
+                self.addressFamily,
+                socket.SOCK_DGRAM,
+                0,
+                socket.AI_NUMERICHOST | mapped,
+            )
+        except socket.gaierror:
+            return None
+        return self._source(found[0][4])
+
+    def socket_address(self, source: Source) -> SocketAddress:
+        """Return the address of a source in the form of the ``socket`` module."""
         address: SocketAddress = source
         return address
 
     def _source(self, address: SocketAddress) -> Source:
-        """Return a socket address in the form in which sources are handed over."""
         return address
 
-    def send(self, payload: bytes, destination: Source) -> DropReason | None:
-        """Send one datagram; return why the kernel did not take it, or None."""
-        code, address = 0, self._socket_address(destination)
-        # An ICMP error for an earlier datagram is reported here, in place of sending this one.
-        for _ in range(4):
+    # Sending.
+
+    def send(self, payload: bytes, destination: Source) -> int:
+        """Send one datagram; return 0, or the errno if it was not sent."""
+        code, address = 0, self.socket_address(destination)
+        # The kernel reports an ICMP error for an earlier datagram instead of sending this one.
+        for _ in range(MAX_TRIES):
             try:
                 self.socket.sendto(payload, address)
             except OSError as error:
-                code = error.errno or 0
-                if code in AGAIN:
-                    return DropReason.SEND_BUFFER
+                code = error.errno or errno.EIO
+                if code in WOULD_BLOCK:
+                    return code
                 if self._reading:
                     self._collect_errors()
             else:
-                return None
-        return REASONS.get(code, DropReason.SEND_FAILED)
+                return 0
+        return code
 
-    def send_each(self, datagrams: Sequence[tuple[Source, bytes]]) -> list[DropReason]:
-        """Send datagrams, each to its own address; return why any were not sent."""
-        reasons = [self.send(payload, destination) for destination, payload in datagrams]
-        return [reason for reason in reasons if reason is not None]
+    def send_each(self, datagrams: Sequence[tuple[Source, bytes]]) -> list[int]:
+        """Send datagrams, each to its own address; return an errno for each that was not sent."""
+        codes = [self.send(payload, destination) for destination, payload in datagrams]
+        return [code for code in codes if code]
 
     def deliver(
-        self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
-    ) -> list[DropReason]:
-        """Send each payload to each member but its sender; return why any were not sent."""
+        self,
+        payloads: Sequence[bytes],
+        senders: Sequence[Recipient],
+        group: RecipientGroup,
+        count: int,
+    ) -> list[int]:
+        """
+        Send each payload to each of a group's first ``count`` members but its sender.
+
+        :param payloads: each of at most :data:`~udprelay.batch_udp.interfaces.MAX_PAYLOAD` bytes.
+        :param senders: one for each payload.
+        :return: an errno for each datagram that was not sent.
+        """
         failed = []
         sendto = self.socket.sendto
         members = group.members[:count]
@@ -292,42 +295,7 @@ class RelayPort(udp.Port):
                 except OSError:
                     if self._reading:
                         self._collect_errors()
-                    reason = self.send(payload, member.source)
-                    if reason is not None:
-                        failed.append(reason)
+                    code = self.send(payload, member.source)
+                    if code:
+                        failed.append(code)
         return failed
-
-    def read_endpoint(self, source: Source) -> Endpoint:
-        """Return the endpoint that a source stands for."""
-        return self._endpoint(self._socket_address(source))
-
-    def own_endpoint(self) -> Endpoint:
-        """Return the endpoint that the socket is bound to."""
-        return self._endpoint(self.socket.getsockname())
-
-    @staticmethod
-    def _endpoint(address: SocketAddress) -> Endpoint:
-        host, port, *flow_and_scope = address
-        if flow_and_scope and flow_and_scope[1]:
-            host = f"{host}%{flow_and_scope[1]}"
-        return endpoint(host, port)
-
-    def address_of(self, target: Endpoint) -> Source | None:
-        """Return the source address that stands for an endpoint; None if it can't be reached."""
-        if self.addressFamily == socket.AF_INET:
-            return (str(target.ip), target.port) if target.ip.version == 4 else None
-        if target.ip.version == 4:
-            return (f"::ffff:{target.ip}", target.port, 0, 0) if self.interface == "::" else None
-        host, _, scope = str(target.ip).partition("%")
-        return (host, target.port, 0, int(scope) if scope.isdigit() else 0)
-
-
-def _ask_for_buffer(made: socket.socket, option: int, forced: int, size: int) -> None:
-    if size == 0:
-        return
-    try:
-        # Beyond net.core.rmem_max and wmem_max; needs CAP_NET_ADMIN.
-        made.setsockopt(socket.SOL_SOCKET, forced, size)
-    except OSError:
-        with suppress(OSError):
-            made.setsockopt(socket.SOL_SOCKET, option, size)

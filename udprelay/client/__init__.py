@@ -1,7 +1,7 @@
 """
-The client: ``udprelay-client``, and :func:`join` for programs that want to be in a room.
+The client: ``udprelay-client``, and :func:`join` for programs.
 
-The events that :func:`join` tells are those of :mod:`udprelay.session_client.events`.
+The callbacks of :func:`join` get the events of :mod:`udprelay.session_client.events`.
 """
 
 from udprelay.client.errors import (
@@ -13,7 +13,7 @@ from udprelay.client.errors import (
 from udprelay.client.joining import join
 from udprelay.client.member import Member
 from udprelay.session_client.events import MemberJoined, MemberLeft, NickChanged, Received
-from udprelay.session_client.sending import MessageError
+from udprelay.session_client.message_sender import MessageError
 
 __all__ = [
     "JoinError",

@@ -1,38 +1,42 @@
-"""A bridge: the front end of a program that knows nothing but a UDP peer."""
+"""A bridge: the front end for a program that knows nothing but a UDP peer."""
 
 from __future__ import annotations
 
 from errno import errorcode
+from ipaddress import ip_address
 from os import strerror
+from socket import AI_NUMERICHOST, SOCK_DGRAM, getaddrinfo
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from udprelay.client import bridge_notices, notices
-from udprelay.client.bridge_address import BridgeAddressError, is_exposed, look_up
-from udprelay.client.bridge_passage import BridgePassage
-from udprelay.client.bridge_port import SocketAddress, written
+from udprelay.client import bridge_notices
+from udprelay.client.bridge_forwarder import BridgeForwarder
+from udprelay.client.bridge_socket import SocketAddress, format_address
+from udprelay.client.channel import Channel, IncomingMessage
 from udprelay.client.client import Client
-from udprelay.client.descriptors import STDERR, STDOUT, reader_may_leave, write_unless_full
+from udprelay.client.descriptors import STDERR, STDOUT, write_unless_full
 from udprelay.client.formats import Format
 from udprelay.client.member import Member
 from udprelay.client.notices import Notice
 from udprelay.client.option_values import Address
-from udprelay.client.talk import DONE, FAILED, Heard, Talk
+from udprelay.client.pipe import leave_without_output
+from udprelay.look_up import look_up_name
+from udprelay.protocol.endpoint import host_port
 
 
 class Bridge:
     """
-    Stands between a room and a program; only notices come out of it otherwise.
+    Forwards datagrams between a room and a program, and writes notices.
 
-    :param form: how notices look.
-    :param address: where to be for the program; port 0 is any.
-    :param program: where the program is; ``None``: wherever something comes from.
+    :param form: the format of notices.
+    :param address: the bridge's local address; port 0 is any.
+    :param program: the program's address; ``None``: the source of the first datagram.
     :param per_member: whether each other member has a port of its own, besides the room's.
     :ivar resolving: whether a name is being looked up, in a thread.
     """
 
-    company = True
+    shows_presence = True
 
     def __init__(
         self,
@@ -49,78 +53,118 @@ class Bridge:
         self._program = program
         self._per_member = per_member
         self._client: Client | None = None
-        self._passage: BridgePassage | None = None
+        self._forwarder: BridgeForwarder | None = None
         self._output_lost = False
         self._closed = False
 
     async def open(self, client: Client) -> bool:
-        """Open the socket for the program; return whether that could be done, after telling."""
+        """Open the room's socket; if that fails, notify the client and return ``False``."""
         self._client = client
         try:
             self.resolving = True
-            found = await look_up(self._reactor.nameResolver, self._address, self._program)
+            found = await _look_up(self._reactor.nameResolver, self._address, self._program)
             self.resolving = False
             if not self._closed:
                 self._open(client, *found)
-        except BridgeAddressError as error:
+        except _AddressError as error:
             self.resolving = False
             client.notice(bridge_notices.unusable(error.address, error.reason, str(error)))
-        return self._passage is not None
+        return self._forwarder is not None
 
-    def _open(self, client: Client, bound: SocketAddress, program: SocketAddress | None) -> None:
+    def _open(self, client: Client, local: SocketAddress, program: SocketAddress | None) -> None:
         try:
-            passage = BridgePassage(self._reactor, bound, program, self._per_member, client.notice)
+            forwarder = BridgeForwarder(
+                self._reactor, local, program, self._per_member, client.notice
+            )
         except OSError as error:
             number = error.errno or 0
             reason = errorcode.get(number, "EUNKNOWN")
-            raise BridgeAddressError(self._address, reason, strerror(number)) from error
-        self._passage = passage
-        at = None if program is None else written(program)
-        client.notice(bridge_notices.opened(passage.address, at))
-        if is_exposed(bound):
-            client.notice(bridge_notices.exposed(passage.address))
+            raise _AddressError(self._address, reason, strerror(number)) from error
+        self._forwarder = forwarder
+        at = None if program is None else format_address(program)
+        client.notice(bridge_notices.opened(forwarder.address, at))
+        if not ip_address(local[0].partition("%")[0]).is_loopback:
+            client.notice(bridge_notices.exposed(forwarder.address))
 
-    def begin(self, client: Client, talk: Talk) -> None:
-        if self._passage is not None:
-            self._passage.begin(talk)
+    def begin(self, client: Client, channel: Channel) -> None:
+        if self._forwarder is not None:
+            self._forwarder.start(channel)
 
-    def company_changed(self, member: Member) -> None:
-        """Take note of who is in the room with oneself, ``member``."""
-        if self._passage is not None:
-            self._passage.take_company(member)
+    def roster_changed(self, member: Member) -> None:
+        """:param member: the client's own membership, which has the roster."""
+        if self._forwarder is not None:
+            self._forwarder.roster_changed(member)
 
-    def show(self, message: Heard) -> None:
-        if self._passage is not None:
-            self._passage.show(message)
+    def show(self, message: IncomingMessage) -> None:
+        if self._forwarder is not None:
+            self._forwarder.to_program(message)
 
     def notice(self, notice: Notice) -> None:
-        if notice.event == "messages.lost" and self._passage is not None:
-            # Daily bread where nothing is repeated: counted, not told one by one.
-            self._passage.counts.drop("lost", int(notice.fields["count"] or 0))
+        if notice.id == "messages.lost" and self._forwarder is not None:
+            # Losses are usual for unreliable messages: counted, not reported one by one.
+            self._forwarder.counters.drop("lost", int(notice.fields["count"] or 0))
             return
         line = self._format.notice(notice)
         if not self._format.notices_in_output:
             write_unless_full(STDERR, line)
         elif not write_unless_full(STDOUT, line) and not self._output_lost:
             self._output_lost = True
-            self._leave()
+            if self._client is not None:
+                leave_without_output(self._client)
 
-    def drained(self) -> None:
-        """Nothing waits here."""
+    def resume_input(self) -> None:
+        """Do nothing: a bridge does not pause its input."""
 
     def close(self) -> Deferred[None]:
         self._closed = True
-        if self._passage is not None:
-            self._passage.close()
-            self._passage = None
+        if self._forwarder is not None:
+            self._forwarder.close()
+            self._forwarder = None
         return succeed(None)
 
-    def _leave(self) -> None:
-        """Leave, as nobody reads the notices that were asked for."""
-        if self._client is None:
-            return
-        if reader_may_leave(STDOUT):
-            self._client.leave(DONE)
-        else:
-            self._client.notice(notices.output_failed())
-            self._client.leave(FAILED)
+
+class _AddressError(Exception):
+    """
+    An address that cannot be used.
+
+    :param reason: the name of an error.
+    :param cause: the same for people.
+    """
+
+    def __init__(self, address: Address, reason: str, cause: str) -> None:
+        super().__init__(cause)
+        self.address = host_port(*address)
+        self.reason = reason
+
+
+async def _look_up(
+    resolver: Any, local: Address, program: Address | None
+) -> tuple[SocketAddress, SocketAddress | None]:
+    """
+    Return the addresses of the bridge and of its program, both of the same IP version.
+
+    IPv4 is preferred: most programs mean ``127.0.0.1`` by ``localhost``.
+
+    :raises _AddressError: if there are none.
+    """
+    local_addresses = await _addresses(resolver, local)
+    if program is None:
+        return local_addresses[0], None
+    program_addresses = await _addresses(resolver, program)
+    for bound in local_addresses:
+        for other in program_addresses:
+            if len(bound) == len(other):
+                return bound, other
+    raise _AddressError(program, "EAFNOSUPPORT", f"{local[0]} has another IP version")
+
+
+async def _addresses(resolver: Any, address: Address) -> list[SocketAddress]:
+    host, port = address
+    hosts = await look_up_name(resolver, host)
+    if not hosts:
+        raise _AddressError(address, "ENOENT", "unknown host name")
+    found = [
+        getaddrinfo(numeric, port, type=SOCK_DGRAM, flags=AI_NUMERICHOST)[0][4]
+        for numeric in hosts
+    ]
+    return sorted(found, key=len)

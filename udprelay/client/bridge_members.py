@@ -10,191 +10,195 @@ from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall
 
 from udprelay.client import bridge_notices
-from udprelay.client.bridge_port import BridgePort
+from udprelay.client.bridge_socket import BridgeSocket
 from udprelay.client.notices import Notice
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.session_client.known_member import KnownMember
 
-MOST = 256
-"""Sockets at once; the members beyond that share the room's."""
-GRACE = 30.0
+MAX_MEMBER_SOCKETS = 256
+"""Sockets that are open at once; further members share the room's socket."""
+GRACE_PERIOD = 30.0
 """Seconds for which the socket of a member that has left stays open."""
-# Members that have left, whose ports are kept for them as long as there are others.
-_MOST_REMEMBERED = 1024
-# Ports that are tried for one socket.
-_ATTEMPTS = 512
+MAX_REMEMBERED_PORTS = 1024
+"""Identities and nicks of members that have left, each with the port of its closed socket."""
+# Ports that are tried for one socket before the kernel chooses one.
+_MAX_PORT_ATTEMPTS = 512
 _FIRST_PORT, _LAST_PORT = 1024, 65_535
 
-Received = Callable[[bytes], object]
-"""Takes what the program says."""
+Receive = Callable[[bytes], object]
+"""Is called with each payload that the program sends to a socket."""
 
 
 @define(eq=False)
-class MemberPort:
+class _MemberSocket:
     """
     The socket of one member.
 
-    :ivar number: the member's; ``None`` while it is not there.
+    :ivar number: the member's number; ``None`` while it is not in the room.
+    :ivar closing: closes the socket at the end of the grace period.
     """
 
-    port: BridgePort = field(init=False)
+    socket: BridgeSocket = field(init=False)
     identity: bytes | None = None
     nick: str | None = None
     number: int | None = None
     closing: IDelayedCall | None = None
 
 
-class BridgeMembers:
+class MemberSockets:
     """
-    Opens sockets for members that come, and closes those of members that have left.
+    Opens sockets for members that join, and closes those of members that have left.
 
-    Who comes back, in another session or under the same nick, has the same port as before.
+    A member that comes back, with its old identity or its old nick, gets its old port.
 
-    :param room_port: what those share who have no socket; the ports after its are tried first.
-    :param open_port: opens a socket at a port; raises OSError.
-    :param send: takes what the program says to the member with a number, if it is there.
-    :param tell: takes notices.
+    :param room_socket: shared by members without a socket; the ports after its are tried first.
+    :param open_socket: opens a socket at a port; raises OSError.
+    :param send: called with each payload from the program and the number of the member that it
+        is for; ``None`` if that member has left.
+    :param notify: called with each notice.
     """
 
     def __init__(
         self,
         clock: Any,
-        room_port: BridgePort,
-        open_port: Callable[[int, Received], BridgePort],
+        room_socket: BridgeSocket,
+        open_socket: Callable[[int, Receive], BridgeSocket],
         send: Callable[[bytes, int | None], object],
-        tell: Callable[[Notice], None],
+        notify: Callable[[Notice], None],
     ) -> None:
         self._clock = clock
-        self._room_port = room_port
-        self._open_port = open_port
+        self._room_socket = room_socket
+        self._open_socket = open_socket
         self._send = send
-        self._tell = tell
-        self._next = room_port.address[1] + 1
-        self._ports: list[MemberPort] = []
-        self._by_number: dict[int, BridgePort] = {}
-        self._remembered: OrderedDict[bytes | str, int] = OrderedDict()
-        self._without: set[int] = set()
+        self._notify = notify
+        self._next_port = room_socket.address[1] + 1
+        self._sockets: list[_MemberSocket] = []
+        self._by_number: dict[int, BridgeSocket] = {}
+        self._ports: OrderedDict[bytes | str, int] = OrderedDict()
+        self._sharing: set[int] = set()
 
-    def find(self, number: int) -> BridgePort | None:
-        """Return the socket for a member, if that is settled."""
+    def get(self, number: int) -> BridgeSocket | None:
+        """Return the socket assigned to a member, if there is one."""
         return self._by_number.get(number)
 
-    def settle(self, others: Iterable[KnownMember]) -> None:
+    def update(self, others: Iterable[KnownMember]) -> None:
         """
-        Take who is in the room now.
+        Assign sockets to the other members that are in the room now.
 
-        Only sessions get a socket before they have said something, as only they can be
-        answered alone.
+        New sockets are opened for sessions only, as only they can be answered alone. Plain
+        members get one with :meth:`add`, when they first send something.
         """
-        by_identity = {made.identity: made for made in self._ports if made.identity}
-        unplaced = []
+        by_identity = {known.identity: known for known in self._sockets if known.identity}
+        unassigned = []
         others = list(others)
-        self._without.intersection_update(member.number for member in others)
+        self._sharing.intersection_update(member.number for member in others)
         self._by_number.clear()
-        for made in self._ports:
-            made.number = None
+        for known in self._sockets:
+            known.number = None
         for member in others:
-            known = by_identity.get(member.identity)
-            if known is None:
-                unplaced.append(member)
+            same = by_identity.get(member.identity)
+            if same is None:
+                unassigned.append(member)
             else:
-                self._place(known, member)
-        unplaced = [member for member in unplaced if not self._follow(member)]
-        for made in self._ports:
-            if made.number is None and made.closing is None:
-                made.closing = self._clock.callLater(GRACE, self._close, made)
-        for member in unplaced:
+                self._assign(same, member)
+        unassigned = [member for member in unassigned if not self._assign_by_nick(member)]
+        for known in self._sockets:
+            if known.number is None and known.closing is None:
+                known.closing = self._clock.callLater(GRACE_PERIOD, self._close, known)
+        for member in unassigned:
             if member.kind is MemberKind.SESSION:
-                self._provide(member)
+                self._assign_new(member)
 
     def add(self, member: KnownMember) -> None:
-        """Settle which socket is for a member that has none yet."""
-        if not self._follow(member):
-            self._provide(member)
+        """Assign a socket to a member that has none."""
+        if not self._assign_by_nick(member):
+            self._assign_new(member)
 
     def close(self) -> None:
-        for made in self._ports:
-            if made.closing is not None:
-                made.closing.cancel()
-            made.port.close()
-        self._ports.clear()
+        for known in self._sockets:
+            if known.closing is not None:
+                known.closing.cancel()
+            known.socket.close()
+        self._sockets.clear()
         self._by_number.clear()
 
-    def _follow(self, member: KnownMember) -> bool:
-        """Give a member the socket of one that had its nick and has left, if there is one."""
-        for made in self._ports:
-            if made.number is None and made.nick is not None and made.nick == member.shown:
-                self._place(made, member)
+    def _assign_by_nick(self, member: KnownMember) -> bool:
+        """Assign the socket of a member that had the same nick and has left, if any."""
+        nick = member.trusted_nick
+        for known in self._sockets:
+            if known.number is None and known.nick is not None and known.nick == nick:
+                self._assign(known, member)
                 return True
         return False
 
-    def _provide(self, member: KnownMember) -> None:
+    def _assign_new(self, member: KnownMember) -> None:
         opened = self._open(member)
         if opened is not None:
-            self._ports.append(opened)
-            self._place(opened, member)
+            self._sockets.append(opened)
+            self._assign(opened, member)
             return
-        self._by_number[member.number] = self._room_port
-        if member.number not in self._without:
-            self._without.add(member.number)
-            local = str(self._room_port)
-            self._tell(bridge_notices.full(member.number, member.shown, local))
+        self._by_number[member.number] = self._room_socket
+        if member.number not in self._sharing:
+            self._sharing.add(member.number)
+            local = str(self._room_socket)
+            self._notify(bridge_notices.full(member.number, member.trusted_nick, local))
 
-    def _place(self, made: MemberPort, member: KnownMember) -> None:
-        back = made.closing is not None or made.identity != member.identity
-        if made.closing is not None:
-            made.closing.cancel()
-            made.closing = None
-        made.identity, made.nick, made.number = member.identity, member.shown, member.number
-        self._by_number[member.number] = made.port
-        if back:
-            self._tell(bridge_notices.member(member.number, member.shown, str(made.port)))
+    def _assign(self, known: _MemberSocket, member: KnownMember) -> None:
+        changed = known.closing is not None or known.identity != member.identity
+        if known.closing is not None:
+            known.closing.cancel()
+            known.closing = None
+        number, nick = member.number, member.trusted_nick
+        known.identity, known.nick, known.number = member.identity, nick, number
+        self._by_number[number] = known.socket
+        if changed:
+            self._notify(bridge_notices.member(number, nick, str(known.socket)))
 
-    def _open(self, member: KnownMember) -> MemberPort | None:
-        if len(self._ports) >= MOST and not self._close_one():
+    def _open(self, member: KnownMember) -> _MemberSocket | None:
+        if len(self._sockets) >= MAX_MEMBER_SOCKETS and not self._close_unused():
             return None
-        made = MemberPort()
+        opened = _MemberSocket()
 
-        def received(payload: bytes) -> None:
-            self._send(payload, made.number)
+        def receive(payload: bytes) -> None:
+            self._send(payload, opened.number)
 
-        for number in self._candidates(member):
+        for port in self._candidate_ports(member):
             try:
-                made.port = self._open_port(number, received)
+                opened.socket = self._open_socket(port, receive)
             except OSError:
                 continue
-            return made
+            return opened
         return None
 
-    def _candidates(self, member: KnownMember) -> Iterator[int]:
-        """Yield ports: those that the member had, the ones after the last one, any."""
-        for name in (member.identity, member.shown):
-            if name and name in self._remembered:
-                yield self._remembered[name]
-        taken = set(self._remembered.values())
-        for _ in range(_ATTEMPTS):
-            number = self._next if self._next <= _LAST_PORT else _FIRST_PORT
-            self._next = number + 1
-            if number not in taken:
-                yield number
+    def _candidate_ports(self, member: KnownMember) -> Iterator[int]:
+        """Yield the member's old ports, the ports after the last one assigned, then 0: any."""
+        for name in (member.identity, member.trusted_nick):
+            if name and name in self._ports:
+                yield self._ports[name]
+        reserved = set(self._ports.values())
+        for _ in range(_MAX_PORT_ATTEMPTS):
+            port = self._next_port if self._next_port <= _LAST_PORT else _FIRST_PORT
+            self._next_port = port + 1
+            if port not in reserved:
+                yield port
         yield 0
 
-    def _close_one(self) -> bool:
-        """Close a socket whose member has left; return whether there was one."""
-        for made in self._ports:
-            if made.closing is not None:
-                made.closing.cancel()
-                self._close(made)
+    def _close_unused(self) -> bool:
+        """Close a socket in its grace period; return whether there was one."""
+        for known in self._sockets:
+            if known.closing is not None:
+                known.closing.cancel()
+                self._close(known)
                 return True
         return False
 
-    def _close(self, made: MemberPort) -> None:
-        self._ports.remove(made)
-        made.port.close()
-        for name in (made.identity, made.nick):
+    def _close(self, known: _MemberSocket) -> None:
+        self._sockets.remove(known)
+        known.socket.close()
+        for name in (known.identity, known.nick):
             if name:
-                self._remembered[name] = made.port.address[1]
-                self._remembered.move_to_end(name)
-        while len(self._remembered) > _MOST_REMEMBERED:
-            self._remembered.popitem(last=False)
-        self._tell(bridge_notices.closed(made.nick, str(made.port)))
+                self._ports[name] = known.socket.address[1]
+                self._ports.move_to_end(name)
+        while len(self._ports) > MAX_REMEMBERED_PORTS:
+            self._ports.popitem(last=False)
+        self._notify(bridge_notices.closed(known.nick, str(known.socket)))

@@ -1,34 +1,44 @@
 """
-What a bridge has to say of itself.
+The notices of a bridge, and its counters.
 
 Like the notices of :mod:`udprelay.client.notices`; ``docs/bridge.rst`` has the fields of all.
 """
 
 from __future__ import annotations
 
-from udprelay.client.notices import Fields, Notice, Volume
-from udprelay.client.talk import named
+from collections import Counter
+from collections.abc import Callable
 
-# Why a datagram did not pass, for people, and how much one must want to hear it.
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from udprelay.client.channel import member_name
+from udprelay.client.notices import Fields, Level, Notice
+
+DROPPED_INTERVAL = 10.0
+"""Seconds between two ``bridge.dropped`` notices with the same reason."""
+TRAFFIC_INTERVAL = 60.0
+"""Seconds between two ``bridge.traffic`` notices."""
+
+# Why a datagram was dropped, for people, and the level of the notice.
 _DROPPED = {
-    "empty": ("it has no content", Volume.DETAIL),
-    "too-large": ("larger than a datagram can be", Volume.NORMAL),
-    "stranger": ("from another program than the one that talks", Volume.NORMAL),
-    "no-program": ("no program has sent anything yet", Volume.DETAIL),
-    "no-contact": ("no contact with the relay", Volume.DETAIL),
-    "absent": ("for a member that is not there, or gets nothing alone", Volume.NORMAL),
-    "unsent": ("the kernel did not take it", Volume.NORMAL),
-    "lost": ("lost on the way here", Volume.DETAIL),
+    "empty": ("an empty datagram is no message", Level.DETAIL),
+    "too-large": ("larger than a datagram can be", Level.NORMAL),
+    "stranger": ("not from the bridge's program", Level.NORMAL),
+    "no-program": ("the program's address is not known yet", Level.DETAIL),
+    "no-contact": ("no contact with the relay", Level.DETAIL),
+    "absent": ("to a member that has left, or a plain one", Level.NORMAL),
+    "unsent": ("the kernel could not send it", Level.NORMAL),
+    "lost": ("lost in transit from the relay", Level.DETAIL),
 }
-REASONS = tuple(_DROPPED)
-"""Why a datagram may not pass."""
+DROP_REASONS = tuple(_DROPPED)
+"""All values of ``reason`` in ``bridge.dropped``."""
 
 
 def opened(local: str, program: str | None) -> Notice:
-    """:param program: where what the room says goes; ``None``: to who sends first."""
-    whom = "" if program is None else f", the program is at {program}"
+    """:param program: the program's address; ``None``: the source of the first datagram."""
+    suffix = "" if program is None else f", the program is at {program}"
     fields: Fields = {"local": local, "program": program}
-    return Notice("bridge.opened", f"the bridge is open at {local}{whom}", fields)
+    return Notice("bridge.opened", f"the bridge is open at {local}{suffix}", fields)
 
 
 def exposed(local: str) -> Notice:
@@ -38,12 +48,12 @@ def exposed(local: str) -> Notice:
 
 def unusable(address: str, reason: str, cause: str) -> Notice:
     """:param reason: the name of an error."""
-    text = f"{address} can't be used for the bridge: {cause}"
-    return Notice("bridge.unusable", text, {"local": address, "reason": reason}, Volume.ERROR)
+    text = f"cannot use {address} for the bridge: {cause}"
+    return Notice("bridge.unusable", text, {"local": address, "reason": reason}, Level.ERROR)
 
 
 def member(number: int, nick: str | None, local: str) -> Notice:
-    text = f"{named(nick, number)} is at {local}"
+    text = f"{member_name(nick, number)} is at {local}"
     fields: Fields = {"member": number, "nick": nick, "local": local}
     return Notice("bridge.member", text, fields)
 
@@ -55,24 +65,80 @@ def closed(nick: str | None, local: str) -> Notice:
 
 
 def full(number: int, nick: str | None, local: str) -> Notice:
-    text = f"no more sockets for members: {named(nick, number)} is at {local}, with the room"
+    text = f"no more sockets for members: {member_name(nick, number)} shares {local} with the room"
     fields: Fields = {"member": number, "nick": nick, "local": local}
     return Notice("bridge.full", text, fields)
 
 
 def dropped(reason: str, count: int) -> Notice:
     """
-    :param reason: one of :data:`REASONS`.
-    :param count: since it was told last.
+    :param reason: one of :data:`DROP_REASONS`.
+    :param count: datagrams since the last notice with this reason.
     """
-    cause, volume = _DROPPED[reason]
+    cause, level = _DROPPED[reason]
     datagrams = "a datagram" if count == 1 else f"{count} datagrams"
     fields: Fields = {"reason": reason, "count": count}
-    return Notice("bridge.dropped", f"{datagrams} dropped: {cause}", fields, volume)
+    return Notice("bridge.dropped", f"{datagrams} dropped: {cause}", fields, level)
 
 
 def traffic(to_room: int, to_program: int, lost: int) -> Notice:
-    """:param lost: all that was dropped."""
+    """:param lost: datagrams dropped for any reason."""
     text = f"datagrams to the room: {to_room}, to the program: {to_program}, dropped: {lost}"
     fields: Fields = {"to_room": to_room, "to_program": to_program, "dropped": lost}
-    return Notice("bridge.traffic", text, fields, Volume.DETAIL)
+    return Notice("bridge.traffic", text, fields, Level.DETAIL)
+
+
+class BridgeCounters:
+    """
+    Counts datagrams and reports the counts.
+
+    The first drop for a reason is reported at once, later ones every :data:`DROPPED_INTERVAL`.
+
+    :ivar to_room: datagrams sent to the relay.
+    :ivar to_program: datagrams sent to the program.
+    """
+
+    def __init__(self, clock: IReactorTime, notify: Callable[[Notice], None]) -> None:
+        self.to_room = 0
+        self.to_program = 0
+        self._clock = clock
+        self._notify = notify
+        self._dropped: Counter[str] = Counter()
+        self._reported: Counter[str] = Counter()
+        self._last_traffic = (0, 0, 0)
+        self._reports: dict[str, IDelayedCall] = {}
+        self._traffic_report = clock.callLater(TRAFFIC_INTERVAL, self._report_traffic)
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """:param reason: one of :data:`DROP_REASONS`."""
+        self._dropped[reason] += count
+        if reason not in self._reports:
+            self._report_dropped(reason)
+
+    def close(self) -> None:
+        """Report all counts."""
+        self._traffic_report.cancel()
+        for report in self._reports.values():
+            report.cancel()
+        for reason in tuple(self._reports):
+            self._report_dropped(reason, last=True)
+        self._report_traffic(last=True)
+
+    def _report_dropped(self, reason: str, last: bool = False) -> None:
+        self._reports.pop(reason, None)
+        count = self._dropped[reason] - self._reported[reason]
+        if count:
+            self._reported[reason] += count
+            if not last:
+                self._reports[reason] = self._clock.callLater(
+                    DROPPED_INTERVAL, self._report_dropped, reason
+                )
+            self._notify(dropped(reason, count))
+
+    def _report_traffic(self, last: bool = False) -> None:
+        counts = (self.to_room, self.to_program, sum(self._dropped.values()))
+        if counts != self._last_traffic:
+            self._last_traffic = counts
+            self._notify(traffic(*counts))
+        if not last:
+            self._traffic_report = self._clock.callLater(TRAFFIC_INTERVAL, self._report_traffic)

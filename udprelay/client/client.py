@@ -1,4 +1,4 @@
-"""One run of the client: what joins a conversation to the terminal or pipe."""
+"""One run of the client: a channel and a front end, and when to leave."""
 
 from __future__ import annotations
 
@@ -9,45 +9,51 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from udprelay.client import notices
-from udprelay.client.notices import Notice, Volume
+from udprelay.client.channel import (
+    DONE,
+    Channel,
+    ChannelObserver,
+    IncomingMessage,
+    OutgoingMessage,
+)
+from udprelay.client.notices import Level, Notice
 from udprelay.client.options import Options
-from udprelay.client.talk import DONE, Heard, Listening, Said, Talk
 
-# Seconds after which it is told what takes so long.
-PROGRESS = 1.0
+PROGRESS_DELAY = 1.0
+"""Seconds until it is reported that undelivered messages keep the client from leaving."""
 
 
 class FrontEnd(Protocol):
     """
-    Where messages come from and go to: the terminal or the pipe.
+    The source of outgoing messages and the sink of incoming ones: terminal, pipe or bridge.
 
-    :param company: whether it wants to hear who comes and goes.
+    :ivar shows_presence: whether it shows who comes and goes.
     """
 
-    company: bool
+    shows_presence: bool
 
-    def begin(self, client: Client, talk: Talk) -> None:
-        """Start reading: what is said can be sent now."""
+    def begin(self, client: Client, channel: Channel) -> None:
+        """Start to read input: messages can be sent now."""
         ...
 
-    def show(self, message: Heard) -> None: ...
+    def show(self, message: IncomingMessage) -> None: ...
 
     def notice(self, notice: Notice) -> None: ...
 
-    def drained(self) -> None:
-        """Little that was said still waits to be sent: more may be said."""
+    def resume_input(self) -> None:
+        """Read input again if it was paused: the channel is not busy."""
         ...
 
     def close(self) -> Deferred[None]:
-        """Stop reading, and fire when all that was shown has been written."""
+        """Stop reading; fire when all output has been written."""
         ...
 
 
 class Client:
     """
-    Counts, waits, and leaves with an exit status.
+    Connects a channel to a front end, and leaves with an exit status.
 
-    :param talk: makes the conversation, given whom to tell what happens.
+    :param channel: makes the channel for an observer.
     :ivar finished: fires with the exit status, once.
     """
 
@@ -56,114 +62,114 @@ class Client:
         options: Options,
         clock: IReactorTime,
         front: FrontEnd,
-        talk: Callable[[Listening], Talk],
+        channel: Callable[[ChannelObserver], Channel],
     ) -> None:
         self.finished: Deferred[int] = Deferred()
         self._options = options
         self._clock = clock
         self._front = front
-        self._talk = talk(self)
-        self._count = 0
-        self._sated = False
+        self._channel = channel(self)
+        self._received = 0
+        self._count_reached = False
+        self._input_ended = False
         self._wait: float | None = None
-        self._ended = False
-        self._waiting: IDelayedCall | None = None
-        self._staying = False
+        self._timer: IDelayedCall | None = None
+        self._waiting = False
         self._leaving = False
 
     async def start(self) -> None:
-        """Open the conversation, and let the front end begin."""
-        await self._talk.open()
+        """Open the channel; the front end begins when it is open."""
+        await self._channel.open()
 
     @property
     def resolving(self) -> bool:
         """Whether a name is being looked up, in a thread."""
-        return self._talk.resolving
+        return self._channel.resolving
 
     @property
     def busy(self) -> bool:
-        """Whether so much waits to be sent that no more should be said."""
-        return self._talk.busy
+        """Whether the backlog is so large that no more should be sent."""
+        return self._channel.busy
 
-    def say(self, said: Said) -> None:
+    def send(self, message: OutgoingMessage) -> None:
         """
-        Send a message as soon as may be.
+        Send a message, or queue it.
 
-        :raises RejectedError: if it can't be one.
+        :raises RejectedError: if it cannot be a message.
         """
-        if not self._sated:
-            self._talk.say(said)
+        if not self._count_reached:
+            self._channel.send(message)
 
     def input_ended(self, wait: float | None) -> None:
         """
-        Nothing more will be said: leave when nothing that was said is pending.
+        No more input follows: leave when no message is pending.
 
-        :param wait: seconds to stay after that; ``None``: whoever talked has left, and
-            knows already how things are.
+        :param wait: seconds to stay after that; ``None``: a person left, and status 0 it is.
         """
-        self._ended = True
+        self._input_ended = True
         self._wait = wait
         self.progressed()
 
     def leave(self, status: int) -> None:
-        """Close everything, then fire :attr:`finished`."""
+        """Close the channel and the front end, then fire :attr:`finished`."""
         if self._leaving:
             return
         self._leaving = True
-        if self._waiting is not None and self._waiting.active():
-            self._waiting.cancel()
-        closed = gatherResults([self._talk.close(), self._front.close()], consumeErrors=True)
+        self._cancel_timer()
+        closed = gatherResults([self._channel.close(), self._front.close()], consumeErrors=True)
         closed.addCallback(lambda _: status).chainDeferred(self.finished)
 
-    # What the conversation tells.
+    # ChannelObserver
 
     def opened(self) -> None:
-        self._front.begin(self, self._talk)
+        self._front.begin(self, self._channel)
 
-    def heard(self, message: Heard) -> None:
-        if self._leaving or self._sated:
+    def received(self, message: IncomingMessage) -> None:
+        if self._leaving or self._count_reached:
             return
         self._front.show(message)
-        self._count += 1
-        if self._count == self._options.count:
-            self._sated = True
+        self._received += 1
+        if self._received == self._options.count:
+            self._count_reached = True
             self.progressed()
 
     def notice(self, notice: Notice) -> None:
-        if notice.volume is Volume.DETAIL and not self._options.verbose:
-            return
-        if notice.volume is Volume.COMPANY and not (self._front.company or self._options.verbose):
-            return
-        if notice.volume is not Volume.ERROR and self._options.quiet:
-            return
-        self._front.notice(notice)
+        shown = {
+            Level.DETAIL: self._options.verbose,
+            Level.PRESENCE: self._options.verbose or self._front.shows_presence,
+            Level.NORMAL: True,
+        }
+        if notice.level is Level.ERROR or (shown[notice.level] and not self._options.quiet):
+            self._front.notice(notice)
 
     def progressed(self) -> None:
         if self._leaving:
             return
-        if not self._talk.busy:
-            self._front.drained()
-        if not (self._ended or self._sated):
+        if not self._channel.busy:
+            self._front.resume_input()
+        if not (self._input_ended or self._count_reached):
             return
-        if self._talk.pending:
-            if self._waiting is None:
-                self._waiting = self._clock.callLater(PROGRESS, self._tell_pending)
-        elif self._sated:
-            self.leave(self._talk.outcome())
+        if self._channel.pending:
+            if self._timer is None:
+                self._timer = self._clock.callLater(PROGRESS_DELAY, self._report_pending)
+        elif self._count_reached:
+            self.leave(self._channel.exit_status())
         elif self._wait is None:
-            # A person knows how things are.
             self.leave(DONE)
-        elif not self._staying:
-            self._staying = True
-            if self._waiting is not None and self._waiting.active():
-                self._waiting.cancel()
-            self._waiting = self._clock.callLater(self._wait, self._waited)
+        elif not self._waiting:
+            self._waiting = True
+            self._cancel_timer()
+            self._timer = self._clock.callLater(self._wait, self._waited)
 
     def ended(self, status: int) -> None:
         self.leave(status)
 
-    def _tell_pending(self) -> None:
-        self.notice(notices.messages_pending(self._talk.pending))
+    def _cancel_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def _report_pending(self) -> None:
+        self.notice(notices.messages_pending(self._channel.pending))
 
     def _waited(self) -> None:
-        self.leave(self._talk.outcome())
+        self.leave(self._channel.exit_status())

@@ -1,17 +1,36 @@
-"""What a line typed on the terminal asks for."""
+"""Parses and completes the lines typed on the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import frozen
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
 
-from udprelay.client.talk import same_nick
+from udprelay.client.channel import same_nick
+
+HELP = {
+    "/help": "list the commands",
+    "/quit": "leave (or press Ctrl-D or Ctrl-C)",
+    "//text": "send /text",
+}
+"""The commands of all channels, and their descriptions."""
+
+ROOM_HELP = {
+    "/who": "list the members of the room",
+    "/msg NICK TEXT": "send TEXT to NICK only",
+    "/nick NICK": "change your nick",
+    "/join ROOM": "leave this room for another one",
+    "/ping": "show the round-trip time and what was lost",
+    **HELP,
+}
+"""The same in a room."""
 
 
 @frozen
-class Say:
-    """Send this text."""
+class Text:
+    """Text to send as a message."""
 
     text: str
 
@@ -19,10 +38,10 @@ class Say:
 @frozen
 class Command:
     """
-    Do what the word says.
+    A command.
 
     :param name: without its slash.
-    :param argument: what stands behind it, without the spaces around it.
+    :param argument: the rest of the line, stripped.
     """
 
     name: str
@@ -30,55 +49,36 @@ class Command:
 
 
 @frozen
-class Unknown:
-    """A command that there is not."""
+class UnknownCommand:
+    """:param word: with its slash."""
 
     word: str
 
 
-HELP = {
-    "/help": "show this",
-    "/quit": "leave (so do Ctrl-D and Ctrl-C)",
-    "//text": "send /text",
-}
-"""The commands of every conversation, and what they do."""
-
-ROOM_HELP = {
-    "/who": "show who is in the room",
-    "/msg NICK TEXT": "send TEXT to NICK alone",
-    "/nick NICK": "take another nick",
-    "/join ROOM": "leave this room for another one",
-    "/ping": "ask how far away the relay is, and what got lost",
-    **HELP,
-}
-"""The same for those in a room."""
-
-
-def words(usage: Mapping[str, str]) -> list[str]:
-    """Return the words that commands begin with."""
+def command_words(usage: Mapping[str, str]) -> list[str]:
+    """Return the commands with their slashes, without their arguments."""
     return [command.split()[0] for command in usage if not command.startswith("//")]
 
 
-def understand(line: str, known: Sequence[str]) -> Say | Command | Unknown:
+def parse_line(line: str, commands: Sequence[str]) -> Text | Command | UnknownCommand:
     """
-    Tell text from commands: those begin with one slash.
+    Parse a line: commands begin with one slash.
 
-    :param known: the commands that there are, with their slashes.
+    :param commands: with their slashes.
     """
     if line.startswith("//"):
-        return Say(line[1:])
+        return Text(line[1:])
     if not line.startswith("/"):
-        return Say(line)
+        return Text(line)
     word, _, argument = line.partition(" ")
-    return Command(word[1:], argument.strip()) if word in known else Unknown(word)
+    return Command(word[1:], argument.strip()) if word in commands else UnknownCommand(word)
 
 
-def addressed(argument: str, nicks: Sequence[str]) -> tuple[str, str] | None:
+def split_nick(argument: str, nicks: Sequence[str]) -> tuple[str, str] | None:
     """
-    Return the nick that an argument begins with, and the text behind it.
+    Split an argument into a nick and the text after it; ``None`` if there is no text.
 
-    Nicks may have spaces in them, so the longest that fits counts; if nobody has it, the first
-    word. ``None`` if there is no text.
+    Nicks may have spaces: the longest nick that fits is chosen, else the first word.
     """
     parts = argument.split(" ")
     for count in range(len(parts) - 1, 0, -1):
@@ -86,3 +86,44 @@ def addressed(argument: str, nicks: Sequence[str]) -> tuple[str, str] | None:
         if text and (count == 1 or any(same_nick(known, nick) for known in nicks)):
             return nick, text
     return None
+
+
+class LineCompleter(Completer):
+    """
+    Completes commands, rooms and nicks.
+
+    :param commands: with their slashes.
+    :param rooms: returns the rooms to complete after ``/join``.
+    :param nicks: returns the nicks to complete after ``/msg`` and in text.
+    """
+
+    def __init__(
+        self,
+        commands: Sequence[str],
+        rooms: Callable[[], Iterable[str]] = tuple,
+        nicks: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self._commands = commands
+        self._rooms = rooms
+        self._nicks = nicks
+
+    def get_completions(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> Iterable[Completion]:
+        typed, choices, suffix = self._choices(document.current_line_before_cursor)
+        for choice in sorted(choices):
+            if choice.casefold().startswith(typed.casefold()):
+                yield Completion(choice + suffix, -len(typed), display=choice)
+
+    def _choices(self, line: str) -> tuple[str, Iterable[str], str]:
+        """Return the beginning that was typed, its possible completions, and their suffix."""
+        command, space, argument = line.partition(" ")
+        if not line.startswith("/"):
+            # Nicks may have spaces, but one completes their first word.
+            word = line.rpartition(" ")[2]
+            return word, self._nicks() if word else (), ": " if word == line else " "
+        if not space:
+            return command, self._commands, " "
+        if command == "/join":
+            return argument, self._rooms(), ""
+        return argument, self._nicks() if command == "/msg" else (), " "

@@ -1,4 +1,4 @@
-"""Standard input, output and error as descriptors that others share."""
+"""Standard input, output and error as descriptors shared with other processes."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from contextlib import contextmanager, suppress
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
-# Milliseconds; a notice is not worth more.
-_STDERR_PATIENCE = 1000
+# Milliseconds until a notice is given up.
+_STDERR_TIMEOUT = 1000
 
 
 def open_missing() -> None:
-    """Open those that the caller closed, lest the socket take their numbers."""
+    """Open the standard streams that are closed, so that no socket gets their numbers."""
     for descriptor in (STDIN, STDOUT, STDERR):
         try:
             os.fstat(descriptor)
         except OSError:
-            # Gets the lowest free number: this one.
+            # The lowest free number, which is this one.
             os.open(os.devnull, os.O_RDWR)
 
 
 @contextmanager
 def blocking_restored() -> Iterator[None]:
     """
-    Leave each as blocking as it was.
+    Restore whether each standard stream blocks.
 
-    Twisted makes them non-blocking, and with them those of the shell and of every program
-    that shares the terminal or pipe.
+    Twisted makes them non-blocking, also for the shell and for every program that shares the
+    terminal or pipe.
     """
-    before = [(fd, os.get_blocking(fd)) for fd in (STDIN, STDOUT, STDERR)]
+    before = [(number, os.get_blocking(number)) for number in (STDIN, STDOUT, STDERR)]
     try:
         yield
     finally:
@@ -42,7 +42,7 @@ def blocking_restored() -> Iterator[None]:
 
 
 def write_stderr(line: bytes) -> None:
-    """Write a line to standard error, which may be non-blocking, full or gone."""
+    """Write a line to standard error; wait at most 1 s for space, and ignore errors."""
     rest = line + b"\n"
     while rest:
         try:
@@ -50,7 +50,7 @@ def write_stderr(line: bytes) -> None:
         except BlockingIOError:
             writable = select.poll()
             writable.register(STDERR, select.POLLOUT)
-            if not writable.poll(_STDERR_PATIENCE):
+            if not writable.poll(_STDERR_TIMEOUT):
                 return
         except OSError:
             return
@@ -58,9 +58,9 @@ def write_stderr(line: bytes) -> None:
 
 def write_unless_full(descriptor: int, line: bytes) -> bool:
     """
-    Write a line, unless its reader does not keep up: nothing may wait for that.
+    Write a line, or drop it if that would block.
 
-    :returns: whether there is a reader.
+    :returns: ``False`` if the descriptor can't be written any more.
     """
     writable = select.poll()
     writable.register(descriptor, select.POLLOUT)
@@ -75,6 +75,6 @@ def write_unless_full(descriptor: int, line: bytes) -> bool:
 
 
 def reader_may_leave(descriptor: int) -> bool:
-    """Whether a write that fails means only that whoever read has read enough."""
+    """Return whether a failed write means only that the reader has stopped reading."""
     mode = os.fstat(descriptor).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)

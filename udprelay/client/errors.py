@@ -1,10 +1,10 @@
-"""What can go wrong when one is, or wants to be, a member of a room."""
+"""The errors of membership in a room."""
 
 from __future__ import annotations
 
 
 class JoinError(Exception):
-    """The room could not be joined; the text says why."""
+    """A room was not joined; the text says why."""
 
 
 class UnreachableError(JoinError):
@@ -13,9 +13,9 @@ class UnreachableError(JoinError):
 
 class RefusedError(JoinError):
     """
-    The relay does not want this member, or not any more.
+    The relay refused or ended the membership.
 
-    :ivar code: why, as in ``REFUSED`` and ``BYE`` of the protocol.
+    :ivar code: the reason, as in ``REFUSED`` and ``BYE`` of the protocol.
     """
 
     def __init__(self, code: str, sentence: str) -> None:
@@ -25,10 +25,10 @@ class RefusedError(JoinError):
 
 class UndeliveredError(Exception):
     """
-    A message did not reach the relay; parts of it may have.
+    A message was not delivered to the relay, or only parts of it.
 
-    :ivar reason: ``unacknowledged``, ``not-joined`` (and not reliable), ``absent`` or ``plain``
-        (so is the receiver), or ``closed`` (the membership is over).
+    :ivar reason: ``unacknowledged``; ``not-joined``, for an unreliable one; ``absent`` or
+        ``plain``, for its receiver; or ``closed``: the membership is over.
     """
 
     def __init__(self, reason: str) -> None:

@@ -1,22 +1,22 @@
 """
-How messages and notices look in a pipe: as lines of text, or with ``--json`` as objects.
+The formats of messages and notices in a pipe: lines of text, or ``--json`` objects.
 
 With ``--json`` each line of standard output is one object in ASCII. Each has ``time``
 (RFC 3339, UTC, microseconds) and ``event``:
 
 ``message``
-    A message was received. In a room: ``room``, ``member`` (its number), ``nick`` (null if
-    nobody vouches for it), ``private``, ``reliable``, ``sealed``. ``text``: all of its payload
+    A message was received. In a room: ``room``, ``member`` (its number), ``nick`` (null if it
+    is not authenticated), ``private``, ``reliable``, ``sealed``. ``text``: the whole payload
     as text, a final line break included. ``bytes``: the length of the payload. ``base64``: the
-    exact payload, only if it is not UTF-8; ``text`` has ``\\xNN`` for the bytes that are not.
+    exact payload, only if it is not UTF-8; ``text`` has ``\\xNN`` for invalid bytes.
 any other
     A notice (see :mod:`udprelay.client.notices`, :mod:`udprelay.client.room_notices`), with
     its fields, and ``detail``: the line for people.
 
-Each line of standard input is an object with ``text`` or ``base64`` (which wins), so that
-a received ``message`` sent on has the same payload. In a room, ``to`` is the nick of the only
-member to get it, and ``reliable`` says whether it is repeated until it has arrived. Other keys
-are ignored, but what is ``private`` is not sent to everybody.
+Each line of standard input is an object with ``text`` or ``base64`` (which takes precedence):
+a received ``message`` can be forwarded unchanged. In a room, ``to`` is the nick of the only
+member to get it, and ``reliable`` says whether it is retransmitted until it is acknowledged.
+Other keys are ignored, but an object that is ``private`` needs ``to``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Protocol, TypeVar
 
-from udprelay.client.notices import Fields, Notice, RejectedError
-from udprelay.client.talk import Heard, Said
-from udprelay.protocol.text import printable, shown, without_line_break
-from udprelay.session_client.sending import LARGEST_MESSAGE
+from udprelay.client.channel import IncomingMessage, OutgoingMessage, RejectedError
+from udprelay.client.notices import Fields, Notice
+from udprelay.protocol.text import printable, printable_payload, without_line_break
+from udprelay.session_client.pieces import MAX_MESSAGE
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -40,25 +40,25 @@ _KINDS = {str: "a string", bool: "true or false"}
 
 class Format(Protocol):
     """
-    The two ways of a pipe.
+    How input is parsed, and output is formatted.
 
-    :param longest_line: bytes in the longest line of input that could be a message.
-    :param notices_in_output: whether notices are part of standard output.
+    :ivar max_line: bytes in the longest line of input that can be a message.
+    :ivar notices_in_output: whether notices go to standard output.
     """
 
-    longest_line: int
+    max_line: int
     notices_in_output: bool
 
-    def said(self, line: bytes) -> Said:
+    def parse(self, line: bytes) -> OutgoingMessage:
         """
-        Return what a line of input says.
+        Return the message in a line of input.
 
-        :raises RejectedError: if that can't be told.
+        :raises RejectedError: if the line is invalid.
         """
         ...
 
-    def message(self, message: Heard) -> bytes:
-        """Return the line of output, without its line break, for a received message."""
+    def message(self, message: IncomingMessage) -> bytes:
+        """Return the line of output for a received message, without a line break."""
         ...
 
     def notice(self, notice: Notice) -> bytes: ...
@@ -66,26 +66,26 @@ class Format(Protocol):
 
 class TextFormat:
     """
-    A message is a line of the same bytes, behind the sender's name if that is known.
+    A message is a line of the same bytes, after the sender's name if that is known.
 
-    :param escape: whether what could steer a terminal is written as escapes. If not, only
-        line breaks are, so that one message is always one line.
-    :param longest: bytes in the longest message that can be sent.
+    :param escape: whether control characters are escaped. If not, only line breaks are, so
+        that a message is always one line.
+    :param max_message: bytes in the longest message that can be sent.
     """
 
     notices_in_output = False
 
-    def __init__(self, escape: bool, longest: int = LARGEST_MESSAGE) -> None:
-        self.longest_line = longest
+    def __init__(self, escape: bool, max_message: int = MAX_MESSAGE) -> None:
+        self.max_line = max_message
         self._escape = escape
 
-    def said(self, line: bytes) -> Said:
-        return Said(line)
+    def parse(self, line: bytes) -> OutgoingMessage:
+        return OutgoingMessage(line)
 
-    def message(self, message: Heard) -> bytes:
-        return self._behind_name(message) + self._text(message.payload)
+    def message(self, message: IncomingMessage) -> bytes:
+        return self._name_prefix(message) + self._text(message.payload)
 
-    def _behind_name(self, message: Heard) -> bytes:
+    def _name_prefix(self, message: IncomingMessage) -> bytes:
         if message.sender is None:
             return b""
         private = " (private)" if message.sender.private else ""
@@ -93,7 +93,7 @@ class TextFormat:
 
     def _text(self, payload: bytes) -> bytes:
         if self._escape:
-            return shown(payload).encode()
+            return printable_payload(payload).encode()
         return without_line_break(payload).replace(b"\r", b"\\r").replace(b"\n", b"\\n")
 
     def notice(self, notice: Notice) -> bytes:
@@ -107,22 +107,22 @@ def _now() -> datetime:
 class JSONFormat:
     """A message is a JSON object; so is a notice."""
 
-    # Each byte of the largest message as an escape of six, and room for the rest.
-    longest_line = 6 * LARGEST_MESSAGE + 4096
+    # Each byte of the largest message as an escape of six bytes, and 4 KiB for the rest.
+    max_line = 6 * MAX_MESSAGE + 4096
     notices_in_output = True
 
     def __init__(self, now: Callable[[], datetime] = _now) -> None:
         self._now = now
 
-    def said(self, line: bytes) -> Said:
+    def parse(self, line: bytes) -> OutgoingMessage:
         if not line.strip():
-            return Said(b"")
+            return OutgoingMessage(b"")
         try:
-            return _said(json.loads(line.decode()))
+            return _parse(json.loads(line.decode()))
         except (ValueError, RecursionError) as error:
-            raise RejectedError("invalid", _in_one_line(error), len(line)) from None
+            raise RejectedError("invalid", _explanation(error), len(line)) from None
 
-    def message(self, message: Heard) -> bytes:
+    def message(self, message: IncomingMessage) -> bytes:
         payload, sender = message.payload, message.sender
         fields: dict[str, str | int | float | None] = {}
         if sender is not None:
@@ -141,34 +141,35 @@ class JSONFormat:
         return self._object("message", fields)
 
     def notice(self, notice: Notice) -> bytes:
-        return self._object(notice.event, {**notice.fields, "detail": notice.text})
+        return self._object(notice.id, {**notice.fields, "detail": notice.text})
 
     def _object(self, event: str, fields: Fields) -> bytes:
         time = self._now().isoformat(timespec="microseconds").replace("+00:00", "Z")
-        # In ASCII: C1 controls and bidirectional overrides don't reach a terminal as they are.
+        # ASCII, so that C1 controls and bidirectional overrides reach a terminal escaped.
         return json.dumps({"time": time, "event": event, **fields}).encode()
 
 
-def _said(value: object) -> Said:
+def _parse(value: object) -> OutgoingMessage:
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
-    to = _typed(value, "to", str, None)
-    if to is None and _typed(value, "private", bool, False):
+    to = _get(value, "to", str, None)
+    if to is None and _get(value, "private", bool, False):
         raise ValueError("'private' without 'to'")
-    return Said(_payload(value), to, _typed(value, "reliable", bool, True))
+    return OutgoingMessage(_payload(value), to, _get(value, "reliable", bool, True))
 
 
 def _payload(value: dict[str, object]) -> bytes:
-    encoded = _typed(value, "base64", str, None)
+    encoded = _get(value, "base64", str, None)
     if encoded is not None:
         return _decode_base64(encoded)
-    text = _typed(value, "text", str, None)
+    text = _get(value, "text", str, None)
     if text is None:
         raise ValueError("neither 'text' nor 'base64'")
     return _encode_text(text)
 
 
-def _typed(value: dict[str, object], key: str, kind: type[T], default: D) -> T | D:
+def _get(value: dict[str, object], key: str, kind: type[T], default: D) -> T | D:
+    """Return the value of a key, checked; the default if the key is missing."""
     if key not in value:
         return default
     found = value[key]
@@ -191,7 +192,7 @@ def _encode_text(text: str) -> bytes:
         raise ValueError(f"'text': {error}") from None
 
 
-def _in_one_line(error: Exception) -> str:
+def _explanation(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8"
     if isinstance(error, json.JSONDecodeError | RecursionError):

@@ -1,4 +1,4 @@
-"""Becoming a member of a room, for programs."""
+"""Joins a room, for programs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from udprelay.client.errors import UnreachableError
 from udprelay.client.member import Member
+from udprelay.client.option_values import DEFAULT_PORT, DEFAULT_ROOM
 from udprelay.protocol.endpoint import host_port
 from udprelay.session_client.events import (
     Closed,
@@ -25,10 +26,8 @@ from udprelay.session_client.events import (
 )
 from udprelay.session_client.settings import Settings
 
-DEFAULT_PORT = 6000
-DEFAULT_ROOM = "lobby"
-PATIENCE = 10.0
-"""Seconds in which a relay that can be reached admits a member, also if much gets lost."""
+JOIN_TIMEOUT = 10.0
+"""Seconds in which a reachable relay admits a member, even on a lossy network."""
 
 
 def join(
@@ -41,7 +40,7 @@ def join(
     passphrase: str | None = None,
     other_nicks: bool = False,
     recover: bool = True,
-    patience: float | None = PATIENCE,
+    patience: float | None = JOIN_TIMEOUT,
     received: Callable[[Member, Received], object] | None = None,
     roster_changed: Callable[[Member, MemberJoined | MemberLeft | NickChanged], object]
     | None = None,
@@ -50,31 +49,30 @@ def join(
     observe: Callable[[Member, Event], object] | None = None,
 ) -> Deferred[Member]:
     """
-    Become a member of a room.
+    Join a room.
 
-    Each callback is given the member and an event of
-    :mod:`udprelay.session_client.events`, and may be called before this has fired.
+    Each callback is called with the member and an event of
+    :mod:`udprelay.session_client.events`, perhaps before the Deferred fires.
 
-    :param reactor: any of Twisted's that has sockets and threads.
+    :param reactor: any reactor of Twisted's with sockets and threads.
     :param host: the relay's name or address.
-    :param passphrase: the room's, if it has a key: proves membership, and seals what is said.
-    :param other_nicks: if the nick is taken, take it with ``-2`` to ``-9`` behind.
-    :param recover: ask for what got lost, and wait for it, so that messages come in order.
-    :param patience: seconds until it is given up; ``None``: never.
-    :param received: is told what others say.
-    :param roster_changed: is told who comes, goes, or changes its nick.
-    :param lost: is told what will never arrive: here, or from here at others.
-    :param closed: is told that the membership is over, and why.
-    :param observe: is told everything.
-    :returns: fires with the member. Cancelling it gives up.
-    :raises UnreachableError: if the name is unknown, or the relay does not answer.
-    :raises RefusedError: if the relay does not want this member.
-    :raises ValueError: at once, if no host, room or passphrase can be like this.
+    :param passphrase: the room's, if it has one: it admits the member and encrypts messages.
+    :param other_nicks: if the nick is taken, use it with a suffix, ``-2`` to ``-9``.
+    :param recover: request lost messages again, and deliver in order.
+    :param patience: the timeout in seconds; ``None``: no timeout.
+    :param received: called for messages.
+    :param roster_changed: called when another member joins or leaves, or a nick changes.
+    :param lost: called for messages that were lost, in either direction.
+    :param closed: called when the membership is over.
+    :param observe: called for each event.
+    :returns: fires with the member; cancel it to give up. Fails with :exc:`UnreachableError` if
+        the name is unknown or the relay does not answer, and with :exc:`RefusedError`.
+    :raises ValueError: if the host, room or passphrase is invalid.
     """
-    # What a resolver would fail on in its thread, where nobody hears of it.
+    # Otherwise the resolver's thread would fail, and its error be lost.
     host.encode("idna")
 
-    def tell(member: Member, event: Event) -> None:
+    def dispatch(member: Member, event: Event) -> None:
         match event:
             case Received() if received:
                 received(member, event)
@@ -88,12 +86,14 @@ def join(
             observe(member, event)
 
     settings = Settings(room, nick, passphrase is not None, recover, other_nicks)
-    member = Member(reactor, host, port, settings, passphrase, tell)
-    joining = member.join()
+    member = Member(reactor, host, port, settings, passphrase, dispatch)
+    joined = member.join()
     if patience is not None:
-        joining.addTimeout(patience, reactor, lambda *_: _no_answer(host, port, patience))
-    return joining
+        joined.addTimeout(patience, reactor, lambda *_: _no_answer(host, port, patience))
+    return joined
 
 
 def _no_answer(host: str, port: int, patience: float) -> Failure:
-    return Failure(UnreachableError(f"no answer from {host_port(host, port)} in {patience:g} s"))
+    return Failure(
+        UnreachableError(f"no answer from {host_port(host, port)} within {patience:g} s")
+    )

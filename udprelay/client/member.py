@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from errno import ECONNREFUSED
-from time import monotonic
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from udprelay.client.errors import JoinError, RefusedError, UndeliveredError, UnreachableError
-from udprelay.client.recent import Recent
-from udprelay.client.session_driver import Session
+from udprelay.client.session_driver import SessionDriver
 from udprelay.session_client.events import Closed, Delivered, Event, Failed, Joined, Refused
 from udprelay.session_client.known_member import KnownMember
-from udprelay.session_client.sending import (
-    LARGEST_UNRELIABLE,
-    LARGEST_UNRELIABLE_PRIVATE,
+from udprelay.session_client.message_sender import (
+    MAX_UNRELIABLE,
+    MAX_UNRELIABLE_PRIVATE,
     MessageError,
 )
-from udprelay.session_client.settings import Settings
-from udprelay.session_client.state import State, Statistics
+from udprelay.session_client.settings import Settings, State, Statistics
+
+MAX_RECENT_MESSAGES = 1024
+MAX_RECENT_BYTES = 1 << 20
 
 
 class Member:
     """
-    One's own membership of one room.
+    The client's membership of one room.
 
-    It keeps itself up: it repeats what gets lost, finds the relay again after a restart, and
-    changes sockets when the network does.
+    It retransmits, reconnects after a restart of the relay, and follows changes of addresses.
 
-    :param settings: what is wanted.
     :param passphrase: the room's; ``None`` if ``settings.keyed`` is false.
-    :param tell: called with this and each event of :mod:`udprelay.session_client.events`.
-    :raises PassphraseError: if it can be no passphrase.
-    :ivar over: fires with the reason when nothing more will come.
+    :param observe: called with this and each event of :mod:`udprelay.session_client.events`.
+    :raises PassphraseError: if the passphrase is invalid.
+    :ivar over: fires with the last event.
     """
 
     _log = Logger()
@@ -47,24 +46,25 @@ class Member:
         port: int,
         settings: Settings,
         passphrase: str | None,
-        tell: Callable[[Member, Event], None],
-        clock: Callable[[], float] = monotonic,
+        observe: Callable[[Member, Event], None],
     ) -> None:
         self.over: Deferred[Refused | Closed] = Deferred()
         self._room = settings.room
         self._sealed = settings.keyed
-        self._tell = tell
-        self._session = Session(reactor, host, port, settings, passphrase, self._told, clock)
-        self._membership = self._session.membership
-        self._recent = Recent()
-        self._joining: Deferred[Member] | None = None
-        self._leaving: list[Deferred[None]] = []
-        self._waiting: dict[int, tuple[bytes, Deferred[None]]] = {}
+        self._observe = observe
+        self._driver = SessionDriver(reactor, host, port, settings, passphrase, self._handle_event)
+        self._session = self._driver.session
+        self._joined: Deferred[Member] | None = None
+        self._left: list[Deferred[None]] = []
+        # By message number; those that are settled only up to some number and size.
+        self._unsettled: dict[int, tuple[bytes, Deferred[None]]] = {}
+        self._recent: OrderedDict[int, bytes] = OrderedDict()
+        self._recent_bytes = 0
 
     @property
     def relay(self) -> str:
-        """The relay's address as ``host:port``; with its name until that has been looked up."""
-        return self._session.route.peer
+        """The relay's address as ``host:port``; its host name until that is looked up."""
+        return self._driver.route.peer
 
     @property
     def room(self) -> str:
@@ -72,196 +72,198 @@ class Member:
 
     @property
     def sealed(self) -> bool:
-        """Whether all that is said is encrypted with the room's passphrase."""
+        """Whether all messages are encrypted with the room's passphrase."""
         return self._sealed
 
     @property
     def nick(self) -> str:
-        """One's own nick, as the relay has it."""
-        return self._membership.nick
+        """The client's nick, as the relay has it."""
+        return self._session.nick
 
     @property
     def number(self) -> int:
-        """One's own member number; 0 before one was a member."""
-        return self._membership.number or 0
+        """The client's member number; 0 before it joins."""
+        return self._session.number or 0
 
     @property
     def joined(self) -> bool:
-        """Whether one is in contact with the relay, as a member."""
-        return self._membership.state is State.JOINED
+        """Whether the relay regards the client as a member now."""
+        return self._session.state is State.JOINED
 
     @property
     def members(self) -> Mapping[int, KnownMember]:
-        """All members of the room by their numbers, oneself among them."""
-        return self._membership.members
+        """All members of the room by number, the client included."""
+        return self._session.members
 
     @property
     def statistics(self) -> Statistics:
-        """What has been counted so far, and the round-trip time."""
-        return self._membership.statistics
+        """Counters, and the round-trip time."""
+        return self._session.statistics
 
     @property
     def outstanding(self) -> int:
-        """Messages that neither have reached the relay nor have failed."""
-        return self._membership.outstanding
+        """Reliable messages that the relay has not acknowledged, and that have not failed."""
+        return self._session.outstanding
 
     @property
     def backlog(self) -> int:
-        """Datagrams that wait until earlier ones have reached the relay."""
-        return self._membership.backlog
+        """Datagrams that are queued until earlier ones are acknowledged."""
+        return self._session.backlog
 
     @property
     def trouble(self) -> OSError | None:
-        """What the network has reported since the relay was last heard."""
-        return self._session.trouble
+        """The last error that the network reported since the relay's last datagram."""
+        return self._driver.trouble
 
     @property
     def nobody_listens(self) -> bool:
-        """Whether the network has reported that since the relay was last heard."""
+        """Whether the last error says that no program listens at the relay's address."""
         return self.trouble is not None and self.trouble.errno == ECONNREFUSED
 
     @property
     def resolving(self) -> bool:
         """Whether the relay's name is being looked up, in a thread."""
-        return self._session.route.resolving
+        return self._driver.route.resolving
 
     def join(self) -> Deferred[Member]:
         """
         Join the room; to be called once. Cancelling it leaves.
 
-        :returns: fires when that is done. Until then it goes on trying.
-        :raises UnreachableError: if the relay's name is unknown.
-        :raises RefusedError: if the relay does not want this member.
+        :returns: fires when the room is joined. Until then it retries, without end. Fails with
+            :exc:`UnreachableError` if the relay's name is unknown, and :exc:`RefusedError`.
         """
-        joining: Deferred[Member] = Deferred(lambda _: self._cancelled())
-        self._joining = joining
-        Deferred.fromCoroutine(self._session.start()).addCallback(self._started)
-        return joining
+        joined: Deferred[Member] = Deferred(lambda _: self._cancelled())
+        self._joined = joined
+        Deferred.fromCoroutine(self._driver.start()).addCallback(self._started)
+        return joined
 
     def send(self, payload: bytes, reliable: bool = True) -> Deferred[None]:
         """
-        Send a message to everybody else in the room.
+        Send a message to all other members of the room.
 
         :param payload: 1 to 65,536 bytes; if not reliable, at most what one datagram holds.
-        :param reliable: repeat it until it has arrived.
-        :returns: fires when the relay has it; if it is not reliable, at once. Fails with
+        :param reliable: retransmit it until it is acknowledged.
+        :returns: fires when the relay has all of it; at once if it is not reliable. Fails with
             :exc:`UndeliveredError`.
-        :raises MessageError: if it can't be a message, or the membership is over.
+        :raises MessageError: if the size is wrong, or the membership is over.
         """
-        message = self._membership.send(payload, self._session.now(), reliable)
-        return self._given(message, payload, reliable)
+        message = self._session.send(payload, self._driver.now(), reliable)
+        return self._sent(message, payload, reliable)
 
     def send_private(self, number: int, payload: bytes, reliable: bool = True) -> Deferred[None]:
         """
         Send a message to one member.
 
-        :param number: of the member.
-        :returns: as :meth:`send`. That the member has gone is told as a ``Failed`` event, even
-            after that.
+        :param number: the member's.
+        :returns: as :meth:`send`. A ``Failed`` event can still follow, if the member left.
         :raises MessageError: as :meth:`send`, and if no session member has that number.
         """
-        now = self._session.now()
-        message = self._membership.send_private(number, payload, now, reliable)
-        return self._given(message, payload, reliable)
+        now = self._driver.now()
+        message = self._session.send_private(number, payload, now, reliable)
+        return self._sent(message, payload, reliable)
 
     def throw(self, payload: bytes, number: int | None = None) -> str | None:
         """
-        Send a message once and now, and hear no more of it: less work than :meth:`send`.
+        Send an unreliable message without tracking it: less work than :meth:`send`.
 
-        :param number: of the only member to get it; ``None``: everybody else in the room.
-        :returns: why it could not be sent: ``empty``, ``too-large``, ``no-contact``, or
-            ``absent``: nobody who could get it has this number.
+        :param number: of the only receiver; ``None``: all other members of the room.
+        :returns: ``None``, or why it was not sent: ``empty``, ``too-large``, ``no-contact``, or
+            ``absent`` (no session member has this number).
         """
         if not payload:
             return "empty"
-        if len(payload) > (LARGEST_UNRELIABLE if number is None else LARGEST_UNRELIABLE_PRIVATE):
+        if len(payload) > (MAX_UNRELIABLE if number is None else MAX_UNRELIABLE_PRIVATE):
             return "too-large"
         if not self.joined:
             return "no-contact"
-        now = self._session.now()
+        now = self._driver.now()
         try:
             if number is None:
-                self._membership.send(payload, now, reliable=False)
+                self._session.send(payload, now, reliable=False)
             else:
-                self._membership.send_private(number, payload, now, reliable=False)
+                self._session.send_private(number, payload, now, reliable=False)
         except MessageError:
             return "absent"
-        self._session.turn()
+        self._driver.run()
         return None
 
     def payload(self, message: int) -> bytes | None:
-        """Return what a message of one's own said, if it was not long ago."""
-        waiting = self._waiting.get(message)
-        return self._recent.get(message) if waiting is None else waiting[0]
+        """Return the payload of a message sent recently."""
+        unsettled = self._unsettled.get(message)
+        return self._recent.get(message) if unsettled is None else unsettled[0]
 
     def change_nick(self, nick: str) -> None:
-        """Ask for another nick: ``NickChanged`` or ``NickRefused`` follows."""
-        self._membership.change_nick(nick, self._session.now())
-        self._session.turn()
+        """Request another nick: ``NickChanged`` or ``NickRefused`` follows."""
+        self._session.change_nick(nick, self._driver.now())
+        self._driver.run()
 
     def ping(self) -> None:
-        """Ask whether the relay is there: ``Ponged`` or ``ContactLost`` follows."""
-        self._membership.ping(self._session.now())
-        self._session.turn()
+        """Ping the relay: ``Ponged`` or ``ContactLost`` follows."""
+        self._session.ping(self._driver.now())
+        self._driver.run()
 
     def leave(self) -> Deferred[None]:
         """
-        Leave the room. What has not reached the relay fails.
+        Leave the room. Messages that are not acknowledged fail.
 
-        :returns: fires when the relay knows, or after a second.
+        :returns: fires when the relay confirms it, or after a second.
         """
-        if self._session.ended:
+        if self._driver.ended:
             return succeed(None)
         left: Deferred[None] = Deferred()
-        self._leaving.append(left)
-        self._membership.leave(self._session.now())
-        self._session.turn()
+        self._left.append(left)
+        self._session.leave(self._driver.now())
+        self._driver.run()
         return left
 
     def pause(self) -> None:
-        """Read nothing for a while. What the kernel can't hold meanwhile is asked for later."""
-        self._session.route.pause()
+        """Stop reading. What the kernel's buffer cannot hold is requested again later."""
+        self._driver.route.pause()
 
     def resume(self) -> None:
-        """Read on."""
-        self._session.route.resume()
+        """Read again."""
+        self._driver.route.resume()
 
     def _cancelled(self) -> None:
-        self._joining = None
+        self._joined = None
         self.leave()
 
     def _started(self, found: bool) -> None:
-        if not found and not self._session.ended:
-            self._session.end()
-            sentence = f"the name in {self.relay} is unknown"
+        if not found and not self._driver.ended:
+            self._driver.end()
+            sentence = f"unknown host name in {self.relay}"
             self._finish(Closed("unresolved", sentence), UnreachableError(sentence))
 
-    def _given(self, message: int, payload: bytes, reliable: bool) -> Deferred[None]:
-        given: Deferred[None] = Deferred()
-        self._waiting[message] = payload, given
-        self._session.turn()
+    def _sent(self, message: int, payload: bytes, reliable: bool) -> Deferred[None]:
+        delivered: Deferred[None] = Deferred()
+        self._unsettled[message] = payload, delivered
+        self._driver.run()
         if not reliable:
             self._settle(message, None)
-        return given
+        return delivered
 
     def _settle(self, message: int, error: UndeliveredError | None) -> None:
-        if message in self._waiting:
-            payload, given = self._waiting.pop(message)
-            self._recent.add(message, payload)
-            if error is None:
-                given.callback(None)
-            else:
-                given.errback(error)
+        if message not in self._unsettled:
+            return
+        payload, delivered = self._unsettled.pop(message)
+        self._recent[message] = payload
+        self._recent_bytes += len(payload)
+        while len(self._recent) > MAX_RECENT_MESSAGES or self._recent_bytes > MAX_RECENT_BYTES:
+            self._recent_bytes -= len(self._recent.popitem(last=False)[1])
+        if error is None:
+            delivered.callback(None)
+        else:
+            delivered.errback(error)
 
-    def _told(self, event: Event) -> None:
+    def _handle_event(self, event: Event) -> None:
         try:
-            self._tell(self, event)
+            self._observe(self, event)
         except Exception:
-            # A mistake of whoever listens must not cost the membership.
-            self._log.failure("an event was not taken")
-        if isinstance(event, Joined) and self._joining is not None:
-            joining, self._joining = self._joining, None
-            joining.callback(self)
+            # An error of an observer must not end the membership.
+            self._log.failure("an observer raised an error")
+        if isinstance(event, Joined) and self._joined is not None:
+            joined, self._joined = self._joined, None
+            joined.callback(self)
         elif isinstance(event, Delivered):
             self._settle(event.message, None)
         elif isinstance(event, Failed):
@@ -270,12 +272,12 @@ class Member:
             self._finish(event, RefusedError(event.code, event.sentence))
 
     def _finish(self, reason: Refused | Closed, error: JoinError) -> None:
-        for message in tuple(self._waiting):
+        for message in tuple(self._unsettled):
             self._settle(message, UndeliveredError("closed"))
         self.over.callback(reason)
-        if self._joining is not None:
-            joining, self._joining = self._joining, None
-            joining.errback(error)
-        leaving, self._leaving = self._leaving, []
-        for left in leaving:
+        if self._joined is not None:
+            joined, self._joined = self._joined, None
+            joined.errback(error)
+        waiting, self._left = self._left, []
+        for left in waiting:
             left.callback(None)

@@ -1,23 +1,9 @@
 """
-What the client has to say besides the messages themselves.
+What the client reports besides the messages themselves.
 
-Each notice has a stable id, typed fields, and one line for people. These are all of them:
-
-====================  ====================================================================
-``link.opened``       ``peer``, ``local`` (addresses as ``host:port``) [only with ``-v``]
-``peer.unreachable``  ``peer``, ``reason`` (an errno name such as ``ECONNREFUSED``): said
-                      once, not for each datagram
-``peer.reachable``    ``peer``: something arrived after it was unreachable
-``peer.unresolved``   ``host``: its name is unknown; the client leaves
-``datagram.empty``    ``peer``: it sent an empty datagram, which is no message [``-v``]
-``message.unsent``    ``peer``, ``reason`` (an errno name), ``bytes`` (its length)
-``line.rejected``     ``line`` (its number from 1), ``reason`` (``empty``, ``too-long``,
-                      ``invalid``, ``absent``), ``bytes`` (the length of what was rejected)
-``terminal.ready``    ``peer`` [only on a terminal]
-``history.unusable``  ``path``, ``reason`` (an errno name) [``-v``, on a terminal]
-``output.failed``     standard output can't be written; the client leaves
-``passphrase.exposed``  ``path``: others may read the file with the passphrase
-====================  ====================================================================
+Each function gives one notice: its stable id, its typed fields, and one line for people.
+:mod:`udprelay.client.room_notices` and :mod:`udprelay.client.bridge_notices` have more of them;
+``docs/client.rst`` and ``docs/bridge.rst`` list all.
 """
 
 from __future__ import annotations
@@ -32,12 +18,12 @@ from attrs import Factory, frozen
 Fields = Mapping[str, str | int | float | None]
 
 
-class Volume(Enum):
-    """How much one must want to hear to hear a notice."""
+class Level(Enum):
+    """When a notice is shown."""
 
-    DETAIL = "only with --verbose"
-    COMPANY = "where the front end wants it, else only with --verbose"
-    NORMAL = "not with --quiet"
+    DETAIL = "with --verbose"
+    PRESENCE = "where the front end shows who comes and goes, or with --verbose"
+    NORMAL = "without --quiet"
     ERROR = "always"
 
 
@@ -46,33 +32,14 @@ class Notice:
     """
     Something that happened.
 
-    :param event: its stable id.
-    :param text: one line for people.
+    :param id: the stable name of this kind of notice.
+    :param text: one line for people; it may have control characters from others.
     """
 
-    event: str
+    id: str
     text: str
     fields: Fields = Factory(dict)
-    volume: Volume = Volume.NORMAL
-
-
-class RejectedError(Exception):
-    """
-    A line that can't be sent as a message.
-
-    :param reason: ``empty``, ``too-long``, ``invalid`` or ``absent`` (the receiver).
-    :param explanation: the same for people.
-    :param length: bytes in what was rejected.
-    """
-
-    def __init__(self, reason: str, explanation: str, length: int) -> None:
-        super().__init__(explanation)
-        self.reason = reason
-        self.length = length
-
-
-def too_long(length: int, limit: int, what: str = "message") -> RejectedError:
-    return RejectedError("too-long", f"a {what} of {length} bytes (at most {limit})", length)
+    level: Level = Level.NORMAL
 
 
 def errno_name(error: OSError) -> str:
@@ -81,15 +48,15 @@ def errno_name(error: OSError) -> str:
 
 def link_opened(peer: str, local: str) -> Notice:
     fields = {"peer": peer, "local": local}
-    return Notice("link.opened", f"talking to {peer} from {local}", fields, Volume.DETAIL)
+    return Notice("link.opened", f"sending to {peer} from {local}", fields, Level.DETAIL)
 
 
-def peer_unreachable(peer: str, error: OSError, volume: Volume = Volume.NORMAL) -> Notice:
+def peer_unreachable(peer: str, error: OSError, level: Level = Level.NORMAL) -> Notice:
     if error.errno == ECONNREFUSED:
-        text = f"nobody listens at {peer}"
+        text = f"no program listens at {peer}"
     else:
         text = f"{peer} is unreachable: {_cause(error)}"
-    return Notice("peer.unreachable", text, {"peer": peer, "reason": errno_name(error)}, volume)
+    return Notice("peer.unreachable", text, {"peer": peer, "reason": errno_name(error)}, level)
 
 
 def peer_reachable(peer: str) -> Notice:
@@ -97,24 +64,26 @@ def peer_reachable(peer: str) -> Notice:
 
 
 def peer_unresolved(host: str) -> Notice:
-    text = f"the name {host} is unknown"
-    return Notice("peer.unresolved", text, {"host": host}, Volume.ERROR)
+    return Notice("peer.unresolved", f"unknown host name {host}", {"host": host}, Level.ERROR)
 
 
 def datagram_empty(peer: str) -> Notice:
-    text = f"an empty datagram from {peer}"
-    return Notice("datagram.empty", text, {"peer": peer}, Volume.DETAIL)
+    text = f"empty datagram from {peer}"
+    return Notice("datagram.empty", text, {"peer": peer}, Level.DETAIL)
 
 
 def message_unsent(peer: str, error: OSError, length: int) -> Notice:
     fields: Fields = {"peer": peer, "reason": errno_name(error), "bytes": length}
-    return Notice("message.unsent", f"not sent ({length} bytes): {_cause(error)}", fields)
+    return Notice("message.unsent", f"{length} bytes not sent: {_cause(error)}", fields)
 
 
-def line_rejected(rejected: RejectedError, number: int) -> Notice:
-    """:param number: of the line of input, from 1."""
-    fields: Fields = {"line": number, "reason": rejected.reason, "bytes": rejected.length}
-    return Notice("line.rejected", f"line {number} not sent: {rejected}", fields)
+def line_rejected(line: int, reason: str, explanation: str, length: int) -> Notice:
+    """
+    :param line: its number, from 1.
+    :param reason: as in :exc:`~udprelay.client.channel.RejectedError`; likewise the others.
+    """
+    fields: Fields = {"line": line, "reason": reason, "bytes": length}
+    return Notice("line.rejected", f"line {line} not sent: {explanation}", fields)
 
 
 def terminal_ready(peer: str) -> Notice:
@@ -123,22 +92,21 @@ def terminal_ready(peer: str) -> Notice:
 
 def history_unusable(path: str, error: OSError) -> Notice:
     fields = {"path": path, "reason": errno_name(error)}
-    text = f"no history is kept in {path}: {_cause(error)}"
-    return Notice("history.unusable", text, fields, Volume.DETAIL)
+    text = f"cannot save the history in {path}: {_cause(error)}"
+    return Notice("history.unusable", text, fields, Level.DETAIL)
 
 
 def output_failed() -> Notice:
-    return Notice("output.failed", "standard output can't be written", volume=Volume.ERROR)
+    return Notice("output.failed", "cannot write to standard output", level=Level.ERROR)
 
 
 def messages_pending(count: int) -> Notice:
-    messages = "1 message has" if count == 1 else f"{count} messages have"
-    text = f"leaving as soon as {messages} arrived"
-    return Notice("messages.pending", text, {"count": count})
+    messages = "1 message is" if count == 1 else f"{count} messages are"
+    return Notice("messages.pending", f"leaving when {messages} delivered", {"count": count})
 
 
 def passphrase_exposed(path: str) -> Notice:
-    text = f"others may read the passphrase in {path}: chmod go= {path}"
+    text = f"other users can read the passphrase in {path}; run: chmod go= {path}"
     return Notice("passphrase.exposed", text, {"path": path})
 
 

@@ -1,19 +1,24 @@
-"""What can be given with an option, read and checked."""
+"""The values of options, parsed and checked."""
 
 from __future__ import annotations
 
+import getpass
 import math
 from argparse import ArgumentTypeError
 
 from udprelay.protocol.endpoint import parse_host_port
-from udprelay.protocol.nick import NickError, normalise
+from udprelay.protocol.nick import NickError, is_reserved, normalise
 from udprelay.protocol.wire import fields
 
 Address = tuple[str, int]
 """A host, by name or address, and a UDP port."""
 
 DEFAULT_PORT = 6000
-SHORTEST_KEEPALIVE = 0.1
+DEFAULT_ROOM = "lobby"
+DEFAULT_NICK = "somebody"
+"""The nick if the login name cannot be one."""
+MIN_KEEPALIVE = 0.1
+"""Seconds."""
 
 
 def peer(text: str) -> Address:
@@ -33,7 +38,7 @@ def program(text: str) -> Address:
 def local(text: str) -> Address:
     host, colon, port = text.rpartition(":")
     if port == "0":
-        # Nobody's port: any will do.
+        # The parser rejects port 0, here any free port.
         return program(f"{host}{colon}1")[0], 0
     return program(text)
 
@@ -43,7 +48,7 @@ def room(text: str) -> str:
         return fields.room(text)
     except ValueError:
         raise ArgumentTypeError(
-            f"{text!r} is no name of a room (1 to 64 letters, digits, '-', '_' and '.')"
+            f"invalid room name {text!r} (1 to 64 letters, digits, '-', '_' and '.')"
         ) from None
 
 
@@ -52,6 +57,17 @@ def nick(text: str) -> str:
         return normalise(text)
     except NickError as error:
         raise ArgumentTypeError(f"{text!r}: {error}") from None
+
+
+def login_nick() -> str:
+    """Return the login name if it can be a nick, else :data:`DEFAULT_NICK`."""
+    try:
+        login = normalise(getpass.getuser())
+    except (KeyError, OSError, NickError):
+        # The user has no name, as in a container with an arbitrary user id (before 3.13:
+        # KeyError).
+        return DEFAULT_NICK
+    return DEFAULT_NICK if is_reserved(login) else login
 
 
 def wait(text: str) -> float:
@@ -63,10 +79,8 @@ def wait(text: str) -> float:
 
 def interval(text: str) -> float:
     seconds = _number(text)
-    if not SHORTEST_KEEPALIVE <= seconds < math.inf:
-        raise ArgumentTypeError(
-            f"{text!r} is not a number of seconds ({SHORTEST_KEEPALIVE} or more)"
-        )
+    if not MIN_KEEPALIVE <= seconds < math.inf:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds ({MIN_KEEPALIVE} or more)")
     return seconds
 
 

@@ -10,61 +10,58 @@ from attrs import frozen
 
 from udprelay import __version__
 from udprelay.client import option_values
-from udprelay.client.option_values import DEFAULT_PORT, Address
+from udprelay.client.option_values import DEFAULT_PORT, DEFAULT_ROOM, Address
 
 DEFAULT_HOST = "127.0.0.1"
-DEFAULT_ROOM = "lobby"
 
 _EPILOG = """\
-On a terminal there is a prompt: /help shows its commands. In a pipe one line is
-one message each way; notices go to standard error.
+On a terminal there is a prompt; /help lists its commands. In a pipe, each line of
+input and output is one message, and notices go to standard error.
 
-The passphrase of a room is in a file, or in the environment variable
-UDPRELAY_PASSPHRASE. It is never on the command line, where others could see it.
+The passphrase of a room comes from a file or from the environment variable
+UDPRELAY_PASSPHRASE. It is not an option, as other users can see command lines.
 
 exit status:
   0    done
-  1    usage, standard output could not be written, or a message was not delivered
-  2    the relay is unreachable, or was when last heard of; with --plain, the peer
-  3    the relay has refused or ended the membership; the reason is told
-  70   a mistake in this program
+  1    usage error, cannot write to standard output, or a message was not delivered
+  2    the relay is unreachable; with --plain: the peer is
+  3    the relay has refused or ended the membership; a notice gives the reason
+  70   internal error
   130  interrupted (SIGINT); 143: terminated (SIGTERM); 129: hung up (SIGHUP)
 
 examples:
   echo hello | udprelay-client relay.example
   udprelay-client --room games --nick ada relay.example
-  udprelay-client --wait inf < /dev/null > heard.txt
+  udprelay-client --wait inf < /dev/null > received.txt
   udprelay-client --plain --newline '[::1]:6000'
   udprelay-client --bridge 127.0.0.1:7000 --room games relay.example
 """
 
-# Those that mean nothing without a session, and those that mean nothing with one.
+# Options that need a session, and options that need plain datagrams.
 _OF_SESSIONS = ("room", "nick", "passphrase_file", "access_key", "bridge_per_member")
 _OF_PLAIN = ("newline", "keepalive")
 
 
 class UsageError(Exception):
-    """The command line says something that can't be done; the text says what."""
+    """The command line, or a value it refers to, is wrong; the text says how."""
 
 
 @frozen
 class Options:
     """
-    What the command line asks for.
+    The options of one run.
 
-    :param host: a name or an address of the relay, or peer; not looked up yet.
-    :param plain: whether to talk in plain datagrams instead of a session.
-    :param room: which room to join.
-    :param nick: the wanted nick, normalised; ``None``: any, like the login name.
-    :param passphrase_file: where the room's passphrase is.
-    :param access_key: whether only to make an access key.
+    :param host: the name or address of the relay or peer.
+    :param plain: whether to send plain datagrams, without a session.
+    :param nick: the nick, normalised; ``None``: the login name, or a similar nick.
+    :param access_key: whether to print an access key and exit.
     :param wait: seconds to stay after the end of standard input; may be infinite.
-    :param count: messages to receive before leaving; ``None``: any number.
-    :param newline: whether each message sent ends with ``\\n``.
+    :param count: messages to receive before leaving; ``None``: no limit.
+    :param newline: whether ``\\n`` is appended to each message.
     :param keepalive: seconds between empty datagrams; ``None``: none are sent.
-    :param bridge: where to be for a program that only knows a UDP peer; port 0 is any.
-    :param bridge_to: where that program is; ``None``: wherever it sends from.
-    :param bridge_per_member: whether each other member is at a port of its own.
+    :param bridge: the bridge's local address; port 0 is any.
+    :param bridge_to: the program's address; ``None``: the source of the first datagram.
+    :param bridge_per_member: whether each other member has a local port of its own.
     """
 
     host: str = DEFAULT_HOST
@@ -88,9 +85,9 @@ class Options:
 
 def parse(arguments: Sequence[str]) -> Options:
     """
-    Read a command line (without the program's name).
+    Parse a command line (without the program's name).
 
-    :raises UsageError: if it is wrong.
+    :raises UsageError: if it is invalid.
     :raises SystemExit: after ``--help`` or ``--version``.
     """
     values = vars(_parser().parse_args(arguments))
@@ -105,7 +102,7 @@ def parse(arguments: Sequence[str]) -> Options:
         if given.get(name) and "bridge" not in given:
             raise UsageError(f"--{name.replace('_', '-')} needs --bridge")
     if "bridge" in given and given["newline"]:
-        raise UsageError("--newline is not for a bridge, which alters nothing")
+        raise UsageError("--newline cannot be used with --bridge: it does not change payloads")
     return Options(host=host, port=port, **given)
 
 
@@ -117,10 +114,10 @@ class _Parser(ArgumentParser):
 def _parser() -> ArgumentParser:
     parser = _Parser(
         prog="udprelay-client",
-        # Written out, as argparse trips over the brackets in HOST[:PORT].
+        # Spelt out, as argparse cannot wrap the brackets in HOST[:PORT].
         usage="udprelay-client [options] [HOST[:PORT]]",
-        description="Talk in a room of a UDP relay, or with any UDP peer, from a terminal or a"
-        " pipe.",
+        description="Send and receive messages in a room of a UDP relay, or with any UDP peer,"
+        " on a terminal or in a pipe.",
         epilog=_EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -131,7 +128,7 @@ def _parser() -> ArgumentParser:
         nargs="?",
         type=option_values.peer,
         default=(DEFAULT_HOST, DEFAULT_PORT),
-        help=f"whom to talk to (default: {DEFAULT_HOST}:{DEFAULT_PORT}; IPv6: [::1]:6000)",
+        help=f"the relay, or the peer (default: {DEFAULT_HOST}:{DEFAULT_PORT}; IPv6: [::1]:6000)",
     )
     _add_session(parser)
     _add_bridge(parser)
@@ -155,13 +152,14 @@ def _add_session(parser: ArgumentParser) -> None:
         "--nick",
         metavar="NICK",
         type=option_values.nick,
-        help="take this name, or none (default: the login name, with a number if it is taken)",
+        help="use this nick; fail if it is taken (default: the login name, with a number if"
+        " it is taken)",
     )
     parser.add_argument(
         "--passphrase-file",
         metavar="FILE",
-        help="prove to know the room's passphrase, which is in FILE, and encrypt what is"
-        " said (default: $UDPRELAY_PASSPHRASE)",
+        help="encrypt messages with the room's passphrase, which is in FILE (default:"
+        " $UDPRELAY_PASSPHRASE)",
     )
     parser.add_argument(
         "--access-key",
@@ -175,20 +173,20 @@ def _add_plain(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--plain",
         action="store_true",
-        help="raw datagrams, no session: works with any UDP peer, such as nc -lu",
+        help="send plain datagrams, without a session: for any UDP peer, such as nc -lu",
     )
     parser.add_argument(
         "--newline",
         action="store_true",
-        help="with --plain: end each message sent with a newline, for peers that print raw bytes",
+        help="with --plain: append a newline to each message, for peers that print raw bytes",
     )
     parser.add_argument(
         "--keepalive",
         metavar="SECONDS",
         type=option_values.interval,
-        help="with --plain: send an empty datagram at once and every SECONDS, to be and stay a"
-        " member of the relay's room while saying nothing (an empty datagram ends some"
-        " programs, such as OpenBSD's nc -lu)",
+        help="with --plain: send an empty datagram at once and every SECONDS, to join and stay"
+        " in the relay's room without sending messages (it ends some peers, such as"
+        " OpenBSD's nc -lu)",
     )
 
 
@@ -197,19 +195,19 @@ def _add_bridge(parser: ArgumentParser) -> None:
         "--bridge",
         metavar="HOST:PORT",
         type=option_values.local,
-        help="be a UDP peer at this local address for a program that knows nothing of rooms:"
-        " what it sends goes to the room, what the room says goes to it (port 0: any)",
+        help="open a UDP socket at this local address for a program that does not support"
+        " rooms, and forward datagrams between it and the room (port 0: any)",
     )
     parser.add_argument(
         "--bridge-to",
         metavar="HOST:PORT",
         type=option_values.program,
-        help="with --bridge: where the program is (default: where it sends from)",
+        help="with --bridge: the program's address (default: the source of its first datagram)",
     )
     parser.add_argument(
         "--bridge-per-member",
         action="store_true",
-        help="with --bridge: each other member is a peer at a port of its own, too",
+        help="with --bridge: open a port for each other member, too",
     )
 
 
@@ -220,7 +218,7 @@ def _add_leaving(parser: ArgumentParser) -> None:
         metavar="SECONDS",
         type=option_values.wait,
         default=1.0,
-        help="after the end of standard input stay, and print what arrives, for so long"
+        help="after the end of standard input, print received messages for SECONDS"
         " (default: 1; inf: until interrupted)",
     )
     parser.add_argument(
@@ -236,8 +234,8 @@ def _add_output(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help='one JSON object a line, in ({"text": ..., "to": NICK}) and out',
+        help='one JSON object a line, in input ({"text": ..., "to": NICK}) and output',
     )
-    volume = parser.add_mutually_exclusive_group()
-    volume.add_argument("-q", "--quiet", action="store_true", help="no notices, only errors")
-    volume.add_argument("-v", "--verbose", action="store_true", help="more notices")
+    level = parser.add_mutually_exclusive_group()
+    level.add_argument("-q", "--quiet", action="store_true", help="show only errors")
+    level.add_argument("-v", "--verbose", action="store_true", help="show more notices")

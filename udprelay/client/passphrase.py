@@ -1,4 +1,4 @@
-"""The passphrase of a room: where it comes from, and what the relay gets of it."""
+"""Finds the passphrase of a room, and derives the access key for the relay."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from udprelay.protocol.access_key import AccessKey
 from udprelay.protocol.keys import PassphraseError, prepare_passphrase
 
 VARIABLE = "UDPRELAY_PASSPHRASE"
-# More is a wrong file, not a passphrase.
-MOST_BYTES = 4096
+MAX_FILE_BYTES = 4096
+"""A larger file cannot be a passphrase file."""
 
 
 @frozen
 class Passphrase:
     """
-    A passphrase that has been found.
+    A passphrase.
 
-    :param warning: what is wrong with the place where it was.
+    :param warning: about the file that it comes from.
     """
 
     text: str = field(repr=False)
@@ -36,9 +36,9 @@ class Passphrase:
 
 def find(file: str | None, environ: Mapping[str, str]) -> Passphrase | None:
     """
-    Return the passphrase from a file or, without one, from the environment; if there is any.
+    Return the passphrase from a file or else from the environment; ``None`` without either.
 
-    :raises UsageError: if it can't be read, or can't be a passphrase.
+    :raises UsageError: if the file cannot be read, or the passphrase is invalid.
     """
     if file is not None:
         return _from_file(file)
@@ -51,26 +51,26 @@ def access_key(
     file: str | None, environ: Mapping[str, str], ask: Callable[[str], str] = getpass.getpass
 ) -> str:
     """
-    Return the line for the configuration of a room with this passphrase, and a salt of its own.
+    Return the line for the relay's configuration, with a new salt.
 
     :param ask: asks for a passphrase on a terminal, if there is none elsewhere.
-    :raises UsageError: as :func:`find`, and if two answers differ.
+    :raises UsageError: as :func:`find`, and if the two answers differ.
     """
     found = find(file, environ)
     if found is None:
-        found = Passphrase(_checked(_asked(ask), "the answer"))
+        found = Passphrase(_checked(_ask_twice(ask), "the answer"))
     return f"access_key = {AccessKey.make(found.text, secrets.token_bytes(16))}"
 
 
 def _from_file(path: str) -> Passphrase:
     try:
         with open(path, "rb") as opened:
-            content = opened.read(MOST_BYTES + 1)
+            content = opened.read(MAX_FILE_BYTES + 1)
             mode = os.fstat(opened.fileno()).st_mode
     except OSError as error:
         raise UsageError(f"--passphrase-file: {path!r}: {error.strerror}") from None
-    if len(content) > MOST_BYTES:
-        raise UsageError(f"--passphrase-file: {path!r} has more than {MOST_BYTES} bytes")
+    if len(content) > MAX_FILE_BYTES:
+        raise UsageError(f"--passphrase-file: {path!r} has more than {MAX_FILE_BYTES} bytes")
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -87,17 +87,17 @@ def _checked(text: str, where: str) -> str:
         raise UsageError(f"{where}: {error}") from None
 
 
-def _asked(ask: Callable[[str], str]) -> str:
+def _ask_twice(ask: Callable[[str], str]) -> str:
     try:
         with warnings.catch_warnings():
-            # Without a terminal it would be echoed.
+            # Without a terminal, it would be echoed.
             warnings.simplefilter("error", getpass.GetPassWarning)
-            text = ask("Passphrase of the room: ")
-            again = ask("The same again: ")
+            text = ask("Room passphrase: ")
+            repeated = ask("Repeat the passphrase: ")
     except (EOFError, OSError, getpass.GetPassWarning):
         raise UsageError(
             f"no passphrase: give --passphrase-file or {VARIABLE}, or use a terminal"
         ) from None
-    if text != again:
+    if text != repeated:
         raise UsageError("the two passphrases differ")
     return text

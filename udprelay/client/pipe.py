@@ -1,4 +1,4 @@
-"""Standard input and output, one line a message."""
+"""Standard input and output in a pipe, one message a line."""
 
 from __future__ import annotations
 
@@ -10,55 +10,63 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from udprelay.client import notices
+from udprelay.client.channel import (
+    DONE,
+    FAILED,
+    Channel,
+    IncomingMessage,
+    OutgoingMessage,
+    RejectedError,
+    too_long,
+)
 from udprelay.client.client import Client
 from udprelay.client.descriptors import STDOUT, reader_may_leave, write_stderr
 from udprelay.client.formats import Format
-from udprelay.client.notices import Notice, RejectedError, too_long
-from udprelay.client.talk import DONE, FAILED, Heard, Said, Talk
+from udprelay.client.notices import Notice
 from udprelay.protocol.lines import Line, LineSplitter
 
 
 @implementer(interfaces.IHalfCloseableProtocol, interfaces.IPushProducer)
 class Pipe(Protocol):
     """
-    The front end of a pipe.
+    The front end of a pipe, with back-pressure in both directions.
 
-    While messages wait to be sent, standard input is not read; while more output than
-    ``slack`` waits for its reader, the socket is not read.
+    Standard input is not read while the channel is busy. The socket is not read while the
+    output buffer exceeds ``max_buffered``.
 
     :param wait: seconds to stay after the end of standard input.
-    :param slack: bytes that may wait for the reader besides those that Twisted holds anyway.
+    :param max_buffered: bytes of output that are buffered beyond Twisted's own buffer.
     """
 
     transport: StandardIO
 
-    def __init__(self, form: Format, wait: float, slack: int = 0) -> None:
-        self.company = form.notices_in_output
+    def __init__(self, form: Format, wait: float, max_buffered: int) -> None:
+        self.shows_presence = form.notices_in_output
         self._format = form
         self._wait = wait
-        self._slack = slack
-        self._talk: Talk | None = None
-        self._full = False
-        self._waiting = 0
-        self._lines = LineSplitter(form.longest_line)
+        self._max_buffered = max_buffered
+        self._channel: Channel | None = None
+        self._output_full = False
+        self._buffered = 0
+        self._lines = LineSplitter(form.max_line)
         self._client: Client | None = None
         self._output_lost = False
         self._closed: Deferred[None] | None = None
 
     def open(self, reactor: interfaces.IReactorFDSet) -> None:
-        """Take standard input and output; read nothing before :meth:`begin`."""
+        """Open standard input and output; read nothing before :meth:`begin`."""
         StandardIO(self, reactor=reactor)
 
-    def begin(self, client: Client, talk: Talk) -> None:
+    def begin(self, client: Client, channel: Channel) -> None:
         self._client = client
-        self._talk = talk
+        self._channel = channel
         if self._output_lost:
-            self._leave()
+            leave_without_output(client)
             return
         self.transport.registerProducer(self, True)
         self.transport.resumeProducing()
 
-    def show(self, message: Heard) -> None:
+    def show(self, message: IncomingMessage) -> None:
         self._write(self._format.message(message))
 
     def notice(self, notice: Notice) -> None:
@@ -70,32 +78,32 @@ class Pipe(Protocol):
 
     def _write(self, line: bytes) -> None:
         self.transport.write(line + b"\n")
-        if self._full and self._talk is not None:
-            self._waiting += len(line)
-            if self._waiting > self._slack:
-                self._talk.pause()
+        if self._output_full and self._channel is not None:
+            self._buffered += len(line)
+            if self._buffered > self._max_buffered:
+                self._channel.pause()
 
     def pauseProducing(self) -> None:
-        """Whoever reads standard output does not keep up."""
-        self._full = True
+        """Start counting output, as Twisted's buffer is full."""
+        self._output_full = True
 
     def resumeProducing(self) -> None:
-        """All output has been written."""
-        self._full = False
-        self._waiting = 0
-        if self._talk is not None:
-            self._talk.resume()
+        """Read the socket again, as all output has been written."""
+        self._output_full = False
+        self._buffered = 0
+        if self._channel is not None:
+            self._channel.resume()
 
     def stopProducing(self) -> None:
-        """Standard output is lost, which :meth:`writeConnectionLost` takes care of."""
+        """Do nothing: :meth:`writeConnectionLost` follows."""
 
-    def drained(self) -> None:
+    def resume_input(self) -> None:
         self.transport.resumeProducing()
 
     def close(self) -> Deferred[None]:
         if self._closed is None:
             self._closed = Deferred()
-            # With a producer the transport would wait for it, not for its own buffer.
+            # With a producer, the transport would not close when its buffer is empty.
             self.transport.unregisterProducer()
             self.transport.loseConnection()
             if self._output_lost:
@@ -106,42 +114,45 @@ class Pipe(Protocol):
         self.transport.pauseProducing()
 
     def dataReceived(self, data: bytes) -> None:
-        self._say(self._lines.feed(data))
+        self._send_lines(self._lines.feed(data))
 
     def readConnectionLost(self) -> None:
-        self._say(self._lines.end())
+        self._send_lines(self._lines.end())
         if self._client is not None:
             self._client.input_ended(self._wait)
 
     def writeConnectionLost(self) -> None:
         self._output_lost = True
-        self._leave()
+        if self._client is not None:
+            leave_without_output(self._client)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         if self._closed is not None and not self._closed.called:
             self._closed.callback(None)
 
-    def _leave(self) -> None:
-        if self._client is None:
-            return
-        if reader_may_leave(STDOUT):
-            self._client.leave(DONE)
-        else:
-            self._client.notice(notices.output_failed())
-            self._client.leave(FAILED)
-
-    def _say(self, lines: list[Line]) -> None:
+    def _send_lines(self, lines: list[Line]) -> None:
         if self._client is None:
             return
         for line in lines:
             try:
-                self._client.say(self._said(line))
+                self._client.send(self._parse(line))
             except RejectedError as rejected:
-                self._client.notice(notices.line_rejected(rejected, line.number))
+                reason, length = rejected.reason, rejected.length
+                notice = notices.line_rejected(line.number, reason, str(rejected), length)
+                self._client.notice(notice)
         if self._client.busy:
             self.transport.pauseProducing()
 
-    def _said(self, line: Line) -> Said:
+    def _parse(self, line: Line) -> OutgoingMessage:
         if line.content is None:
-            raise too_long(line.length, self._format.longest_line, "line")
-        return self._format.said(line.content)
+            raise too_long(line.length, self._format.max_line, "line")
+        return self._format.parse(line.content)
+
+
+def leave_without_output(client: Client) -> None:
+    """Leave because standard output can't be written; that is an error unless it is a pipe."""
+    if reader_may_leave(STDOUT):
+        client.leave(DONE)
+    else:
+        client.notice(notices.output_failed())
+        client.leave(FAILED)

@@ -1,27 +1,46 @@
-"""A conversation in plain datagrams, with a relay or any other UDP peer."""
+"""A channel of plain datagrams, to a relay or any other UDP peer."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from errno import EMSGSIZE
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 
 from udprelay.client import notices
-from udprelay.client.link import NO_ROOM, Link
-from udprelay.client.notices import RejectedError, Volume, too_long
-from udprelay.client.outbox import Outbox
-from udprelay.client.resolve import resolve
-from udprelay.client.talk import DONE, UNREACHABLE, Heard, Listening, Said
+from udprelay.client.channel import (
+    DONE,
+    UNREACHABLE,
+    ChannelObserver,
+    IncomingMessage,
+    OutgoingMessage,
+    RejectedError,
+    too_long,
+)
+from udprelay.client.notices import Level
+from udprelay.client.peer_socket import SEND_BUFFER_FULL, PeerSocket
+from udprelay.look_up import look_up_name
 from udprelay.protocol.endpoint import MAX_PAYLOAD, host_port
 
+# Limits of one turn of the reactor: what arrives is read in between, and the peer's receive
+# buffer (208 KiB by default on Linux) does not fill faster than the peer can read.
+MAX_BATCH = 64
+MAX_BATCH_BYTES = 65_536
+BATCH_INTERVAL = 0.001
+"""Seconds between two batches."""
+RETRY_DELAY = 0.005
+"""Seconds until the next attempt after the kernel's send buffer was full."""
 
-class PlainTalk:
+
+class PlainChannel:
     """
-    Sends payloads as they are.
+    Sends payloads unchanged.
 
-    :param newline: whether each message sent ends with ``\\n``.
+    :param newline: whether ``\\n`` is appended to each message.
     :param keepalive: seconds between empty datagrams; ``None``: none are sent.
     :ivar resolving: whether the peer's name is being looked up, in a thread.
     """
@@ -31,7 +50,7 @@ class PlainTalk:
         reactor: Any,
         host: str,
         port: int,
-        owner: Listening,
+        observer: ChannelObserver,
         newline: bool = False,
         keepalive: float | None = None,
     ) -> None:
@@ -40,59 +59,59 @@ class PlainTalk:
         self._reactor = reactor
         self._host = host
         self._port = port
-        self._owner = owner
+        self._observer = observer
         self._newline = newline
         self._interval = keepalive
-        self._link = Link(self._received, self._troubled)
-        self._outbox = Outbox(reactor, self._transmit, owner.progressed)
+        self._socket = PeerSocket(self._received, self._troubled)
+        self._queue = SendQueue(reactor, self._transmit, observer.progressed)
         self._keepalive = LoopingCall(self._transmit, b"")
         self._closed = False
-        self._peer_troubled = False
+        self._peer_unreachable = False
         self._last_unsent = False
 
     @property
     def busy(self) -> bool:
-        return bool(self._outbox)
+        return bool(self._queue)
 
     @property
     def pending(self) -> int:
-        return len(self._outbox)
+        return len(self._queue)
 
     async def open(self) -> None:
         self.resolving = True
-        hosts = await resolve(self._reactor.nameResolver, self._host)
+        hosts = await look_up_name(self._reactor.nameResolver, self._host)
         self.resolving = False
         if self._closed:
             return
         if not hosts:
-            self._owner.notice(notices.peer_unresolved(self._host))
+            self._observer.notice(notices.peer_unresolved(self._host))
         elif self._connect(hosts):
             self._begin()
             return
-        self._owner.ended(UNREACHABLE)
+        self._observer.ended(UNREACHABLE)
 
     def _connect(self, hosts: list[str]) -> bool:
         for host in hosts:
             try:
-                self._link.connect(host, self._port, self._reactor)
+                self._socket.connect(host, self._port, self._reactor)
             except OSError as error:
                 failure = error
             else:
                 self.peer = host_port(host, self._port)
                 return True
-        self._owner.notice(notices.peer_unreachable(self.peer, failure, Volume.ERROR))
+        self._observer.notice(notices.peer_unreachable(self.peer, failure, Level.ERROR))
         return False
 
     def _begin(self) -> None:
-        self._owner.notice(notices.link_opened(self.peer, self._link.local))
+        self._observer.notice(notices.link_opened(self.peer, self._socket.local))
         if self._interval is not None:
             self._keepalive.clock = self._reactor
             self._keepalive.start(self._interval)
-        self._owner.opened()
+        self._observer.opened()
 
-    def say(self, said: Said) -> None:
-        payload = said.payload
-        if said.to is not None:
+    def send(self, message: OutgoingMessage) -> None:
+        payload = message.payload
+        if message.to is not None:
             raise RejectedError("invalid", "'to' needs a session", len(payload))
         if not payload:
             raise RejectedError("empty", "an empty datagram is no message", 0)
@@ -100,55 +119,105 @@ class PlainTalk:
             payload += b"\n"
         if len(payload) > MAX_PAYLOAD:
             raise too_long(len(payload), MAX_PAYLOAD)
-        self._outbox.put(payload)
+        self._queue.add(payload)
 
-    def throw(self, payload: bytes, number: int | None = None) -> str | None:
+    def send_now(self, payload: bytes, number: int | None = None) -> str | None:
         if not payload:
             return "empty"
         if len(payload) > MAX_PAYLOAD:
             return "too-large"
-        return None if self._link.send(payload) is None else "unsent"
+        return None if self._socket.send(payload) is None else "unsent"
 
     def _transmit(self, payload: bytes) -> bool:
-        error = self._link.send(payload)
+        """Send a datagram; return ``False`` if it has to be sent again later."""
+        error = self._socket.send(payload)
         if error is None:
             self._last_unsent = False
             return True
-        if error.errno in NO_ROOM:
+        if error.errno in SEND_BUFFER_FULL:
             return False
         self._last_unsent = error.errno != EMSGSIZE
         if payload:
-            self._owner.notice(notices.message_unsent(self.peer, error, len(payload)))
+            self._observer.notice(notices.message_unsent(self.peer, error, len(payload)))
         return True
 
     def _troubled(self, error: OSError) -> None:
-        if not self._peer_troubled:
-            self._peer_troubled = True
-            self._owner.notice(notices.peer_unreachable(self.peer, error))
+        if not self._peer_unreachable:
+            self._peer_unreachable = True
+            self._observer.notice(notices.peer_unreachable(self.peer, error))
 
     def _received(self, payload: bytes) -> None:
-        if self._peer_troubled:
-            self._peer_troubled = False
-            self._owner.notice(notices.peer_reachable(self.peer))
+        if self._peer_unreachable:
+            self._peer_unreachable = False
+            self._observer.notice(notices.peer_reachable(self.peer))
         if payload:
-            self._owner.heard(Heard(payload))
+            self._observer.received(IncomingMessage(payload))
         else:
-            self._owner.notice(notices.datagram_empty(self.peer))
+            self._observer.notice(notices.datagram_empty(self.peer))
 
-    def outcome(self) -> int:
-        self._link.check()
-        return UNREACHABLE if self._peer_troubled or self._last_unsent else DONE
+    def exit_status(self) -> int:
+        self._socket.check()
+        return UNREACHABLE if self._peer_unreachable or self._last_unsent else DONE
 
     def pause(self) -> None:
-        self._link.pause()
+        self._socket.pause()
 
     def resume(self) -> None:
-        self._link.resume()
+        self._socket.resume()
 
     def close(self) -> Deferred[None]:
         self._closed = True
-        self._outbox.discard()
+        self._queue.clear()
         if self._keepalive.running:
             self._keepalive.stop()
-        self._link.close()
+        self._socket.close()
         return succeed(None)
+
+
+class SendQueue:
+    """
+    Sends payloads in order, in batches that :data:`MAX_BATCH` and :data:`MAX_BATCH_BYTES` end.
+
+    :param transmit: sends a payload; returns ``False`` if the send buffer is full.
+    :param drained: called when the queue has become empty.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        transmit: Callable[[bytes], bool],
+        drained: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        self._transmit = transmit
+        self._drained = drained
+        self._payloads: deque[bytes] = deque()
+        self._next_batch: IDelayedCall | None = None
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+    def add(self, payload: bytes) -> None:
+        self._payloads.append(payload)
+        if self._next_batch is None:
+            self._next_batch = self._clock.callLater(0, self._send_batch)
+
+    def clear(self) -> None:
+        self._payloads.clear()
+        if self._next_batch is not None:
+            self._next_batch.cancel()
+            self._next_batch = None
+
+    def _send_batch(self) -> None:
+        self._next_batch = None
+        count = size = 0
+        while self._payloads and count < MAX_BATCH and size < MAX_BATCH_BYTES:
+            if not self._transmit(self._payloads[0]):
+                self._next_batch = self._clock.callLater(RETRY_DELAY, self._send_batch)
+                return
+            count += 1
+            size += len(self._payloads.popleft())
+        if self._payloads:
+            self._next_batch = self._clock.callLater(BATCH_INTERVAL, self._send_batch)
+        else:
+            self._drained()

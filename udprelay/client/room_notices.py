@@ -1,194 +1,244 @@
-"""
-What the client has to say of a session besides the messages themselves.
-
-Like those in :mod:`udprelay.client.notices`, which has the others; ``docs/client.rst`` has the
-fields of all of them.
-"""
+"""The notices of rooms, most of them of the events of a membership."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import singledispatch
 
-from udprelay.client.notices import Fields, Notice, Volume
-from udprelay.client.talk import named
-from udprelay.protocol.text import shown
+from udprelay.client.channel import member_name
+from udprelay.client.member import Member
+from udprelay.client.notices import Fields, Level, Notice
+from udprelay.protocol.text import printable_payload
+from udprelay.session_client import events
+from udprelay.session_client.events import Event
 
-# Characters of one's own message that are enough to recognise it.
-EXCERPT = 60
-MOST_NAMES = 8
+MAX_EXCERPT = 60
+"""Characters of a message of the client in a line for people."""
+MAX_NAMES = 8
+"""Members that ``session.joined`` names in its line for people."""
 
-_LEFT = {
-    "idle": "was silent for too long",
-    "kicked": "was put out",
-    "replaced": "is here anew",
-    "stopping": "has left, as the relay stops",
-}
-_LOST = {
-    "silent": "it does not answer",
+_SESSION_LOST = {
+    "silent": "no answer",
     "unreachable": "it is unreachable",
-    "unknown": "it has started anew",
-    "stuck": "it does not take messages",
-    "stopping": "it stops",
-    "idle": "it has not heard of us for too long",
-    "renewed": "so much was said that it takes a new session",
-}
-_FAILED = {
-    "unacknowledged": "the relay did not confirm it",
-    "not-joined": "there was no contact with the relay",
-    "absent": "its receiver has left",
-    "plain": "its receiver takes no private messages",
-    "closed": "the room was left",
-}
-_DISTRUSTED = {
-    "unsealed": "not encrypted",
-    "seal": "not to be decrypted",
-    "repeated": "repeated by somebody",
-    "withheld": "kept back by the relay, or given up",
+    "unknown": "it was restarted",
+    "stuck": "it did not acknowledge a message",
+    "stopping": "it is stopping",
+    "idle": "this client timed out",
+    "renewed": "this session has reached its limit of messages",
 }
 _HINTS = {
     "key-required": "give --passphrase-file or UDPRELAY_PASSPHRASE",
     "no-key-here": "use no passphrase with this room",
     "nick-taken": "choose another with --nick",
 }
+_MEMBER_LEFT = {
+    "idle": "timed out",
+    "kicked": "was kicked",
+    "replaced": "was replaced",
+    "stopping": "has left, as the relay is stopping",
+}
+_MESSAGE_FAILED = {
+    "unacknowledged": "the relay did not acknowledge it",
+    "not-joined": "no contact with the relay",
+    "absent": "its receiver has left",
+    "plain": "its receiver cannot get private messages",
+    "closed": "this client has left the room",
+}
+_DISTRUSTED = {
+    "badge": "the nick of {name} is not authenticated",
+    "unsealed": "dropped {messages} from {name}: not encrypted",
+    "seal": "dropped {messages} from {name}: decryption failed",
+    "repeated": "dropped {messages} from {name}: replayed",
+    "withheld": "not received: {messages} from {name}, withheld by the relay or given up",
+}
 
 
 def connecting(peer: str, room: str) -> Notice:
-    text = f"connecting to {peer} ..."
-    return Notice("session.connecting", text, {"peer": peer, "room": room})
+    fields = {"peer": peer, "room": room}
+    return Notice("session.connecting", f"connecting to {peer} ...", fields)
 
 
 def deriving(room: str) -> Notice:
-    text = "computing the key from the passphrase ..."
+    text = "deriving the key from the passphrase ..."
     return Notice("session.deriving", text, {"room": room})
 
 
-def joined(
-    peer: str, room: str, nick: str, number: int, others: Sequence[str], sealed: bool
-) -> Notice:
-    """:param others: the names of who is there."""
-    encrypted = " (encrypted)" if sealed else ""
-    text = f"in {room}{encrypted} as {nick}, {_with(others)}"
+def joined(member: Member, others: Sequence[str]) -> Notice:
+    """:param others: the names of the other members."""
+    encrypted = " (encrypted)" if member.sealed else ""
+    text = f"in {member.room}{encrypted} as {member.nick}, {_with(others)}"
     fields: Fields = {
-        "peer": peer,
-        "room": room,
-        "nick": nick,
-        "member": number,
+        "peer": member.relay,
+        "room": member.room,
+        "nick": member.nick,
+        "member": member.number,
         "others": len(others),
-        "sealed": sealed,
+        "sealed": member.sealed,
     }
-    return Notice("session.joined", text, fields, Volume.COMPANY)
-
-
-def resumed(peer: str, room: str, nick: str, number: int) -> Notice:
-    fields: Fields = {"peer": peer, "room": room, "nick": nick, "member": number}
-    return Notice("session.resumed", f"in contact with {peer} again", fields)
+    return Notice("session.joined", text, fields, Level.PRESENCE)
 
 
 def silent(peer: str, seconds: int, refused: bool) -> Notice:
-    """:param refused: an ICMP error has come back."""
-    told = f"nobody listens at {peer}" if refused else f"no answer from {peer} for {seconds} s"
+    """:param refused: an ICMP error came back."""
+    cause = f"no program listens at {peer}"
+    if not refused:
+        cause = f"no answer from {peer} for {seconds} s"
     fields: Fields = {"peer": peer, "seconds": seconds}
-    return Notice("session.silent", f"{told}; trying on", fields)
-
-
-def contact_lost(peer: str, reason: str) -> Notice:
-    text = f"no contact with {peer}: {_LOST.get(reason, reason)}; trying to find it again"
-    return Notice("session.lost", text, {"peer": peer, "reason": reason})
+    return Notice("session.silent", f"{cause}; still trying", fields)
 
 
 def no_answer(peer: str, seconds: float) -> Notice:
-    text = f"no answer from {peer} in {seconds:g} s"
-    return Notice("peer.unreachable", text, {"peer": peer, "reason": "ETIMEDOUT"}, Volume.ERROR)
+    text = f"no answer from {peer} within {seconds:g} s"
+    return Notice("peer.unreachable", text, {"peer": peer, "reason": "ETIMEDOUT"}, Level.ERROR)
 
 
 def refused(room: str, code: str, sentence: str) -> Notice:
-    text = f"not admitted to {room}: {_said_by_relay(sentence, code)}"
-    if code in _HINTS:
-        text = f"{text}; {_HINTS[code]}"
-    return Notice("session.refused", text, {"room": room, "reason": code}, Volume.ERROR)
-
-
-def closed(room: str, code: str, sentence: str) -> Notice:
-    text = f"no longer in {room}: {_said_by_relay(sentence, code)}"
-    return Notice("session.closed", text, {"room": room, "reason": code}, Volume.ERROR)
+    """:param sentence: the relay's explanation."""
+    hint = f"; {_HINTS[code]}" if code in _HINTS else ""
+    text = f"not admitted to {room}: {_explanation(sentence, code)}{hint}"
+    return Notice("session.refused", text, {"room": room, "reason": code}, Level.ERROR)
 
 
 def left(room: str) -> Notice:
-    return Notice("session.left", f"left {room}", {"room": room}, Volume.COMPANY)
-
-
-def member_joined(number: int, nick: str | None) -> Notice:
-    text = f"{named(nick, number)} has joined"
-    return Notice("member.joined", text, _member(number, nick), Volume.COMPANY)
-
-
-def member_left(number: int, nick: str | None, reason: str) -> Notice:
-    text = f"{named(nick, number)} {_LEFT.get(reason, 'has left')}"
-    fields = {**_member(number, nick), "reason": reason}
-    return Notice("member.left", text, fields, Volume.COMPANY)
-
-
-def member_renamed(number: int, before: str | None, nick: str | None) -> Notice:
-    text = f"{named(before, number)} is now {named(nick, number)}"
-    fields = {**_member(number, nick), "before": before}
-    return Notice("member.renamed", text, fields, Volume.COMPANY)
-
-
-def nick_changed(number: int, nick: str) -> Notice:
-    fields = _member(number, nick)
-    return Notice("nick.changed", f"you are now {nick}", fields, Volume.COMPANY)
+    return Notice("session.left", f"left {room}", {"room": room}, Level.PRESENCE)
 
 
 def nick_refused(code: str, sentence: str) -> Notice:
-    return Notice(
-        "nick.refused", f"no new nick: {_said_by_relay(sentence, code)}", {"reason": code}
-    )
-
-
-def ponged(seconds: float, round_trip: str) -> Notice:
-    """:param round_trip: the rest of the line for people."""
-    return Notice("ping.answered", round_trip, {"seconds": round(seconds, 6)})
-
-
-def message_failed(payload: bytes | None, reason: str) -> Notice:
-    text = f"not delivered ({_FAILED.get(reason, reason)}){_excerpt(payload)}"
-    return Notice("message.failed", text, {"reason": reason, **_said(payload)}, Volume.ERROR)
-
-
-def message_missed(payload: bytes | None, nick: str | None) -> Notice:
-    text = f"not received by {nick or 'a member'}{_excerpt(payload)}"
-    return Notice("message.missed", text, {"nick": nick, **_said(payload)}, Volume.ERROR)
+    text = f"nick not changed: {_explanation(sentence, code)}"
+    return Notice("nick.refused", text, {"reason": code})
 
 
 def messages_abandoned(count: int) -> Notice:
-    text = f"left without knowing whether {_messages(count)} arrived"
-    return Notice("messages.abandoned", text, {"count": count}, Volume.ERROR)
+    verb = "was" if count == 1 else "were"
+    text = f"left before {_messages(count)} {verb} acknowledged"
+    return Notice("messages.abandoned", text, {"count": count}, Level.ERROR)
 
 
-def messages_lost(count: int, nick: str | None) -> Notice:
-    of = "" if nick is None else f" of {nick}"
-    text = f"lost on the way here: {_messages(count)}{of}"
-    return Notice("messages.lost", text, {"count": count, "nick": nick}, Volume.ERROR)
+@singledispatch
+def notice_of(event: Event, member: Member) -> Notice | None:
+    """Return the notice of an event of a membership; ``None`` if there is nothing to report."""
+    return None
 
 
-def distrusted(reason: str, number: int, nick: str | None, count: int) -> Notice:
-    if reason == "badge":
-        text = f"nobody vouches for the nick of {named(nick, number)}"
-    else:
-        text = f"from {named(nick, number)}, {_DISTRUSTED.get(reason, reason)}: {_messages(count)}"
-    fields: Fields = {"reason": reason, **_member(number, nick), "count": count}
-    return Notice("message.distrusted", text, fields, Volume.ERROR)
+@notice_of.register
+def _(event: events.Joined, member: Member) -> Notice:
+    fields: Fields = {
+        "peer": member.relay,
+        "room": event.room,
+        "nick": event.nick,
+        "member": event.number,
+    }
+    return Notice("session.resumed", f"reconnected to {member.relay}", fields)
 
 
-def _said_by_relay(sentence: str, code: str) -> str:
+@notice_of.register
+def _(event: events.ContactLost, member: Member) -> Notice:
+    cause = _SESSION_LOST.get(event.reason, event.reason)
+    text = f"lost contact with {member.relay}: {cause}; reconnecting"
+    return Notice("session.lost", text, {"peer": member.relay, "reason": event.reason})
+
+
+@notice_of.register
+def _(event: events.Refused, member: Member) -> Notice:
+    return refused(member.room, event.code, event.sentence)
+
+
+@notice_of.register
+def _(event: events.Closed, member: Member) -> Notice:
+    text = f"no longer in {member.room}: {_explanation(event.sentence, event.code)}"
+    fields = {"room": member.room, "reason": event.code}
+    return Notice("session.closed", text, fields, Level.ERROR)
+
+
+@notice_of.register
+def _(event: events.MemberJoined, member: Member) -> Notice:
+    text = f"{member_name(event.nick, event.number)} has joined"
+    return Notice("member.joined", text, _about(event), Level.PRESENCE)
+
+
+@notice_of.register
+def _(event: events.MemberLeft, member: Member) -> Notice:
+    name = member_name(event.nick, event.number)
+    text = f"{name} {_MEMBER_LEFT.get(event.reason, 'has left')}"
+    fields = {**_about(event), "reason": event.reason}
+    return Notice("member.left", text, fields, Level.PRESENCE)
+
+
+@notice_of.register
+def _(event: events.NickChanged, member: Member) -> Notice:
+    name = member_name(event.nick, event.number)
+    if event.own:
+        return Notice("nick.changed", f"you are now {name}", _about(event), Level.PRESENCE)
+    text = f"{member_name(event.before, event.number)} is now {name}"
+    fields = {**_about(event), "before": event.before}
+    return Notice("member.renamed", text, fields, Level.PRESENCE)
+
+
+@notice_of.register
+def _(event: events.NickRefused, member: Member) -> Notice:
+    return nick_refused(event.code, event.sentence)
+
+
+@notice_of.register
+def _(event: events.Ponged, member: Member) -> Notice:
+    count = member.statistics
+    text = (
+        f"{member.relay} answered in {event.round_trip * 1000:.1f} ms; datagrams lost:"
+        f" {count.lost}, recovered: {count.repaired}, retransmitted: {count.repeated}"
+    )
+    return Notice("ping.answered", text, {"seconds": round(event.round_trip, 6)})
+
+
+@notice_of.register
+def _(event: events.Failed, member: Member) -> Notice:
+    payload = member.payload(event.message)
+    cause = _MESSAGE_FAILED.get(event.reason, event.reason)
+    text = f"not delivered ({cause}){_excerpt(payload)}"
+    fields = {"reason": event.reason, **_content(payload)}
+    return Notice("message.failed", text, fields, Level.ERROR)
+
+
+@notice_of.register
+def _(event: events.Missed, member: Member) -> Notice:
+    payload = member.payload(event.message)
+    text = f"not received by {event.nick or 'a member'}{_excerpt(payload)}"
+    fields = {"nick": event.nick, **_content(payload)}
+    return Notice("message.missed", text, fields, Level.ERROR)
+
+
+@notice_of.register
+def _(event: events.Lost, member: Member) -> Notice:
+    sender = "" if event.nick is None else f" from {event.nick}"
+    text = f"lost in transit: {_messages(event.count)}{sender}"
+    fields: Fields = {"count": event.count, "nick": event.nick}
+    return Notice("messages.lost", text, fields, Level.ERROR)
+
+
+@notice_of.register
+def _(event: events.Distrusted, member: Member) -> Notice:
+    text = _DISTRUSTED.get(event.reason, "{messages} from {name}: " + event.reason).format(
+        name=member_name(event.nick, event.number), messages=_messages(event.count)
+    )
+    fields: Fields = {"reason": event.reason, **_about(event), "count": event.count}
+    return Notice("message.distrusted", text, fields, Level.ERROR)
+
+
+_OfMember = events.MemberJoined | events.MemberLeft | events.NickChanged | events.Distrusted
+
+
+def _about(event: _OfMember) -> dict[str, str | int | float | None]:
+    return {"member": event.number, "nick": event.nick}
+
+
+def _explanation(sentence: str, code: str) -> str:
     return sentence.rstrip(".") or code
 
 
 def _with(others: Sequence[str]) -> str:
     if not others:
         return "alone"
-    more = len(others) - MOST_NAMES
-    names = [*others[:MOST_NAMES], f"{more} more"] if more > 0 else list(others)
+    more = len(others) - MAX_NAMES
+    names = [*others[:MAX_NAMES], f"{more} more"] if more > 0 else list(others)
     if len(names) == 1:
         return f"with {names[0]}"
     return f"with {', '.join(names[:-1])} and {names[-1]}"
@@ -201,15 +251,11 @@ def _messages(count: int) -> str:
 def _excerpt(payload: bytes | None) -> str:
     if payload is None:
         return ""
-    text = shown(payload)
-    return f": {text}" if len(text) <= EXCERPT else f": {text[:EXCERPT]}..."
+    text = printable_payload(payload)
+    return f": {text}" if len(text) <= MAX_EXCERPT else f": {text[:MAX_EXCERPT]}..."
 
 
-def _said(payload: bytes | None) -> Fields:
+def _content(payload: bytes | None) -> Fields:
     if payload is None:
         return {}
     return {"text": payload.decode("utf-8", "backslashreplace"), "bytes": len(payload)}
-
-
-def _member(number: int, nick: str | None) -> Fields:
-    return {"member": number, "nick": nick}

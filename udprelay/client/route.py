@@ -1,4 +1,4 @@
-"""The way to a relay: one of its addresses, over a socket that can be replaced."""
+"""A route to a relay: one of its addresses, over a socket that can be replaced."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from udprelay.client.link import Link
-from udprelay.client.resolve import resolve
+from udprelay.client.peer_socket import PeerSocket
+from udprelay.look_up import look_up_name
 from udprelay.protocol.endpoint import host_port
 
-# The address that the socket is bound to, or the network that it was on, has gone.
-_STRANDED = frozenset((EINVAL, ENETUNREACH, EADDRNOTAVAIL, ENETDOWN, ENODEV))
+# The socket's own address or its network no longer exists.
+_SOCKET_UNUSABLE = frozenset((EINVAL, ENETUNREACH, EADDRNOTAVAIL, ENETDOWN, ENODEV))
 
 
 class Route:
     """
-    Sends datagrams to a relay, each on the best effort: what gets lost is not this one's worry.
+    Sends datagrams to a relay without retransmitting them.
+
+    A *round* tries each address of the relay's name once.
 
     :param received: called with each datagram from the relay.
-    :param troubled: called when the network reports that something did not reach it; never
-        while :meth:`send` runs.
+    :param troubled: called when the network reports that a datagram did not reach the relay;
+        never from inside :meth:`send`.
     :ivar resolving: whether the name is being looked up, in a thread.
     """
 
@@ -44,49 +46,49 @@ class Route:
         self._hosts: list[str] = []
         self._current = 0
         self._untried = 0
-        self._link: Link | None = None
-        self._telling: IDelayedCall | None = None
+        self._socket: PeerSocket | None = None
+        self._report: IDelayedCall | None = None
         self._paused = False
         self._closed = False
 
     @property
     def peer(self) -> str:
-        """The relay as ``host:port``: its address, or its name while that is not known."""
+        """The relay as ``host:port``: its address, or its name until that is looked up."""
         host = self._hosts[self._current] if self._hosts else self._host
         return host_port(host, self._port)
 
     @property
-    def alternatives(self) -> bool:
+    def has_alternatives(self) -> bool:
         """Whether the relay's name has several addresses."""
         return len(self._hosts) > 1
 
     @property
-    def untried(self) -> bool:
-        """Whether there is an address that :meth:`move_on` has not come to in this round."""
+    def has_untried(self) -> bool:
+        """Whether an address has not been tried in this round."""
         return self._untried > 0
 
-    async def find(self) -> bool:
+    async def look_up(self) -> bool:
         """Look the name up; return whether it has an address."""
         await self._look_up()
         return bool(self._hosts)
 
     def send(self, datagram: bytes) -> None:
-        """Send, over a new socket if the old one leads nowhere any more."""
-        if self._link is None:
+        """Send a datagram, over a new socket if the old one has become unusable."""
+        if self._socket is None:
             self._open()
-        if self._link is None:
+        if self._socket is None:
             return
-        error = self._link.send(datagram)
-        if error is not None and error.errno in _STRANDED:
+        error = self._socket.send(datagram)
+        if error is not None and error.errno in _SOCKET_UNUSABLE:
             self._open()
-            if self._link is not None:
-                self._link.send(datagram)
+            if self._socket is not None:
+                self._socket.send(datagram)
 
-    def move_on(self) -> None:
+    def use_next_address(self) -> None:
         """
-        Take the relay's next address, and a new socket.
+        Switch to the relay's next address, or the same one if it is the only one; open a socket.
 
-        After the last one, the name is looked up again for the next round.
+        After the last address, a new round starts and the name is looked up again.
         """
         self._current = (self._current + 1) % max(1, len(self._hosts))
         self._untried -= 1
@@ -96,68 +98,68 @@ class Route:
         self._open()
 
     def start_round(self) -> None:
-        """Count the current address as the first one tried."""
+        """Start a round with the current address."""
         self._untried = len(self._hosts) - 1
 
     def pause(self) -> None:
-        """Leave what arrives in the kernel's buffer."""
+        """Stop reading, as :meth:`.PeerSocket.pause`."""
         self._paused = True
-        if self._link is not None:
-            self._link.pause()
+        if self._socket is not None:
+            self._socket.pause()
 
     def resume(self) -> None:
         self._paused = False
-        if self._link is not None:
-            self._link.resume()
+        if self._socket is not None:
+            self._socket.resume()
 
     def close(self) -> None:
         self._closed = True
-        if self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
-        self._shut()
+        if self._report is not None:
+            self._report.cancel()
+            self._report = None
+        self._close_socket()
 
     async def _look_up(self) -> None:
         if self.resolving or self._closed:
             return
         self.resolving = True
-        hosts = await resolve(self._reactor.nameResolver, self._host)
+        hosts = await look_up_name(self._reactor.nameResolver, self._host)
         self.resolving = False
-        # An address may be known from before while names can't be looked up.
+        # While names can't be looked up, the addresses from the last look-up stay in use.
         if self._closed or not hosts or sorted(hosts) == sorted(self._hosts):
             return
-        kept = self._hosts[self._current] if self._hosts else None
+        current = self._hosts[self._current] if self._hosts else None
         self._hosts = hosts
-        self._current = hosts.index(kept) if kept in hosts else 0
+        self._current = hosts.index(current) if current in hosts else 0
         self.start_round()
 
     def _open(self) -> None:
-        """Make a socket for the current address, or for the next one that there is a way to."""
-        self._shut()
+        """Open a socket to the current address, or to the next one that there is a route to."""
+        self._close_socket()
         if self._closed:
             return
         for _ in self._hosts:
-            link = Link(self._received, self._met)
+            opened = PeerSocket(self._received, self._report_later)
             try:
-                link.connect(self._hosts[self._current], self._port, self._reactor)
+                opened.connect(self._hosts[self._current], self._port, self._reactor)
             except OSError:
                 self._current = (self._current + 1) % len(self._hosts)
                 continue
-            self._link = link
+            self._socket = opened
             if self._paused:
-                link.pause()
+                opened.pause()
             return
 
-    def _shut(self) -> None:
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
+    def _close_socket(self) -> None:
+        old, self._socket = self._socket, None
+        if old is not None:
+            old.close()
 
-    def _met(self, error: OSError) -> None:
-        # A later turn: whoever hears it may close the link, which is in the middle of something.
-        if self._telling is None and not self._closed:
-            self._telling = self._reactor.callLater(0, self._tell, error)
+    def _report_later(self, error: OSError) -> None:
+        # In a later turn: the receiver may close the socket, which is inside a call.
+        if self._report is None and not self._closed:
+            self._report = self._reactor.callLater(0, self._report_now, error)
 
-    def _tell(self, error: OSError) -> None:
-        self._telling = None
+    def _report_now(self, error: OSError) -> None:
+        self._report = None
         self._troubled(error)

@@ -1,9 +1,10 @@
-"""A membership with a socket, a clock, and a thread for its keys."""
+"""Runs the session client with a socket, a clock, and a thread for key derivation."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
@@ -12,31 +13,31 @@ from twisted.logger import Logger
 
 from udprelay.client.route import Route
 from udprelay.protocol.keys import RoomKeys, derive, prepare_passphrase
+from udprelay.session_client.client import SessionClient
 from udprelay.session_client.events import Closed, Event, KeysNeeded, Refused
-from udprelay.session_client.membership import Membership
-from udprelay.session_client.settings import Settings
-from udprelay.session_client.state import State
+from udprelay.session_client.settings import Settings, State
 
-# Seconds without an answer until the next address of the relay's name is tried; with only one
-# address, until a new socket is.
-NEXT_ADDRESS = 2.0
-NEXT_SOCKET = 5.0
+ADDRESS_TIMEOUT = 2.0
+"""Seconds without an answer until the next address of the relay's name is tried."""
+SOCKET_TIMEOUT = 5.0
+"""Seconds without an answer until a new socket is tried, if the relay has one address."""
 
 
-class Session:
+class SessionDriver:
     """
-    Runs one membership from :meth:`start` to its last event, over one route.
+    Runs one membership from :meth:`start` to its last event.
 
-    Whoever calls a method of :attr:`membership` calls :meth:`turn` after that.
+    Call :meth:`run` after each call of a method of :attr:`session`.
 
     :param passphrase: the room's; ``None`` if ``settings.keyed`` is false.
-    :param tell: called with each event, in order; raises nothing.
-    :param clock: tells the time in seconds. Not the reactor's: that may be the time of day.
-    :ivar trouble: what the network has reported since the relay was last heard.
-    :ivar ended: no more events will be told, and everything is closed.
+    :param observe: called with each event, in order; raises nothing.
+    :ivar trouble: the last error that the network reported since the relay's last datagram.
+    :ivar ended: no more events follow, and the socket is closed.
     """
 
     _log = Logger()
+    # Not the reactor's time, which may be the time of day.
+    now = staticmethod(monotonic)
 
     def __init__(
         self,
@@ -45,51 +46,49 @@ class Session:
         port: int,
         settings: Settings,
         passphrase: str | None,
-        tell: Callable[[Event], None],
-        clock: Callable[[], float],
+        observe: Callable[[Event], None],
     ) -> None:
-        self.now = clock
         self.route = Route(reactor, host, port, self._received, self._troubled)
-        self.membership = Membership(settings, secrets.token_bytes, clock())
+        self.session = SessionClient(settings, secrets.token_bytes, self.now())
         self.ended = False
         self.trouble: OSError | None = None
         self._passphrase = None if passphrase is None else prepare_passphrase(passphrase)
         self._reactor = reactor
-        self._tell = tell
+        self._observe = observe
         self._timer: IDelayedCall | None = None
-        self._turning = False
-        self._due = 0.0
-        # While the relay is looked for: since when at this address, and what it was asked.
-        self._asking = False
-        self._asked = 0.0
-        self._greeting: list[bytes] = []
+        self._running = False
+        self._timer_due = 0.0
+        # While the relay does not answer: since when at this address, and what it was sent.
+        self._greeting = False
+        self._greeting_since = 0.0
+        self._hellos: list[bytes] = []
 
     async def start(self) -> bool:
-        """Look the relay's name up and begin to join; return whether the name is known."""
-        found = await self.route.find()
+        """Look the relay's name up and start to join; return whether the name is known."""
+        found = await self.route.look_up()
         if found and not self.ended:
             self.route.start_round()
-            self.membership.start(self.now())
-            self.turn()
+            self.session.start(self.now())
+            self.run()
         return found
 
-    def turn(self) -> None:
-        """Send and tell what the membership has to send and tell, and set the timer."""
-        if self._turning or self.ended:
-            # Called by somebody who is being told an event: the loop below goes on.
+    def run(self) -> None:
+        """Send the session's datagrams, report its events, and set the timer."""
+        if self._running or self.ended:
+            # Called by an observer of an event: the loop below continues.
             return
-        self._turning = True
+        self._running = True
         try:
-            while not self.ended and (self._send() | self._tell_events()):
+            while not self.ended and (self._send() | self._report_events()):
                 pass
         finally:
-            self._turning = False
+            self._running = False
         if not self.ended:
-            self._watch()
+            self._check_greeting()
             self._set_timer()
 
     def end(self) -> None:
-        """Close everything at once, without a word to the relay."""
+        """Close the socket at once, without leaving the room."""
         self.ended = True
         if self._timer is not None:
             self._timer.cancel()
@@ -97,92 +96,92 @@ class Session:
         self.route.close()
 
     def _send(self) -> bool:
-        datagrams = self.membership.take_datagrams()
-        if self.membership.state is not State.GREETING:
-            self._greeting = []
+        datagrams = self.session.drain_datagrams()
+        if self.session.state is not State.GREETING:
+            self._hellos = []
         elif datagrams:
-            self._greeting = datagrams
+            self._hellos = datagrams
         for datagram in datagrams:
             self.route.send(datagram)
         return bool(datagrams)
 
-    def _tell_events(self) -> bool:
-        told = self.membership.take_events()
-        for event in told:
+    def _report_events(self) -> bool:
+        events = self.session.drain_events()
+        for event in events:
             if isinstance(event, Refused | Closed):
                 self.end()
             elif isinstance(event, KeysNeeded):
                 self._derive(event.salt)
-            self._tell(event)
-        return bool(told)
+            self._observe(event)
+        return bool(events)
 
     def _derive(self, salt: bytes) -> None:
         pool = self._reactor.getThreadPool()
-        # Only a membership with a passphrase asks for keys.
+        # Only a session with a passphrase needs keys.
         derived = deferToThreadPool(self._reactor, pool, derive, self._passphrase or "", salt)
         derived.addCallback(lambda keys: self._derived(salt, keys))
-        derived.addErrback(lambda failure: self._log.failure("no keys", failure))
+        derived.addErrback(lambda failure: self._log.failure("key derivation failed", failure))
 
     def _derived(self, salt: bytes, keys: RoomKeys) -> None:
         if not self.ended:
-            self.membership.provide_keys(salt, keys, self.now())
-            self.turn()
+            self.session.provide_keys(salt, keys, self.now())
+            self.run()
 
     def _received(self, datagram: bytes) -> None:
         self.trouble = None
-        self.membership.receive(datagram, self.now())
-        self.turn()
+        self.session.receive(datagram, self.now())
+        self.run()
 
     def _troubled(self, error: OSError) -> None:
         self.trouble = error
         now = self.now()
-        self.membership.unreachable(now)
-        self._watch()
-        if self._asking and self.route.untried:
-            self._look_elsewhere(now)
-        self.turn()
+        self.session.receive_icmp_error(now)
+        self._check_greeting()
+        if self._greeting and self.route.has_untried:
+            self._use_next_address(now)
+        self.run()
 
     def _expired(self) -> None:
         self._timer = None
         now = self.now()
-        self.membership.expire(now)
-        self._watch()
-        if self._asking and now >= self._asked + self._patience():
-            self._look_elsewhere(now)
-        self.turn()
+        self.session.expire(now)
+        self._check_greeting()
+        if self._greeting and now >= self._greeting_since + self._answer_timeout():
+            self._use_next_address(now)
+        self.run()
 
-    def _watch(self) -> None:
-        """Note since when the relay has been asked for, in vain so far."""
-        greeting = self.membership.state is State.GREETING
-        if greeting and not self._asking:
-            self._asked = self.now()
+    def _check_greeting(self) -> None:
+        """Note since when the relay has not answered."""
+        greeting = self.session.state is State.GREETING
+        if greeting and not self._greeting:
+            self._greeting_since = self.now()
             self.route.start_round()
-        self._asking = greeting
+        self._greeting = greeting
 
-    def _patience(self) -> float:
-        return NEXT_ADDRESS if self.route.alternatives else NEXT_SOCKET
+    def _answer_timeout(self) -> float:
+        return ADDRESS_TIMEOUT if self.route.has_alternatives else SOCKET_TIMEOUT
 
-    def _look_elsewhere(self, now: float) -> None:
-        self._asked = now
-        if self.route.alternatives:
-            # Of another address nothing is known.
+    def _use_next_address(self, now: float) -> None:
+        self._greeting_since = now
+        if self.route.has_alternatives:
+            # The error was about the previous address.
             self.trouble = None
-        self.route.move_on()
-        # Not left to the next repetition, which may be seconds away.
-        for datagram in self._greeting:
+        self.route.use_next_address()
+        # The next retransmission may be seconds away.
+        for datagram in self._hellos:
             self.route.send(datagram)
 
     def _set_timer(self) -> None:
-        deadlines = [self.membership.next_deadline()]
-        if self._asking:
-            deadlines.append(self._asked + self._patience())
+        deadlines = [self.session.next_deadline()]
+        if self._greeting:
+            deadlines.append(self._greeting_since + self._answer_timeout())
         due = min((deadline for deadline in deadlines if deadline is not None), default=None)
         if due is None:
             return
         if self._timer is not None:
-            if self._due <= due:
-                # It may come too early, and is corrected then: cheaper than with each datagram.
+            if self._timer_due <= due:
+                # Too early is corrected then: cheaper than a new timer for each datagram.
                 return
             self._timer.cancel()
-        self._due = due
+        self._timer_due = due
         self._timer = self._reactor.callLater(max(0.0, due - self.now()), self._expired)

@@ -1,151 +1,192 @@
-"""The prompt: a line editor that incoming messages don't tear apart."""
+"""The front end of a terminal: a line editor, with messages and notices above it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import os
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
+from zlib import crc32
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import in_terminal
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.history import History, InMemoryHistory
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
 from twisted.internet.defer import Deferred
 
 from udprelay.client import notices
+from udprelay.client.channel import Channel, IncomingMessage, OutgoingMessage, RejectedError
 from udprelay.client.client import Client
-from udprelay.client.colours import style_of
-from udprelay.client.commands import Command, Say, Unknown, understand, words
-from udprelay.client.history import open_history
-from udprelay.client.notices import Notice, RejectedError, Volume
-from udprelay.client.talk import Heard, Said, Talk
+from udprelay.client.commands import Command, Text, UnknownCommand, command_words, parse_line
+from udprelay.client.notices import Level, Notice
 from udprelay.client.terminal_commands import Commands, commands_of
-from udprelay.protocol.text import printable, shown
+from udprelay.protocol.nick import comparable
+from udprelay.protocol.text import printable, printable_payload
 
-# Lines that may wait to be printed before the socket is no longer read.
-BACKLOG = 1000
+MAX_UNPRINTED = 1000
+"""Lines that wait to be printed before the socket is no longer read."""
 
 _STYLE = Style.from_dict({"notice": "dim", "error": "bold", "private": "italic"})
+# Readable on light and dark backgrounds.
+_COLOURS = ("ansired", "ansigreen", "ansiyellow", "ansiblue", "ansimagenta", "ansicyan")
+_NICK_STYLES = (*_COLOURS, *(f"{colour} bold" for colour in _COLOURS))
+
+
+def nick_style(nick: str) -> str:
+    """Return the style of a nick, the same in every client."""
+    return _NICK_STYLES[crc32(comparable(nick).encode()) % len(_NICK_STYLES)]
+
+
+def history_file(environ: Mapping[str, str]) -> Path:
+    """Return the path by the XDG base directory specification."""
+    state = environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):
+        # The specification: relative paths are to be ignored.
+        state = os.path.join(os.path.expanduser("~"), ".local", "state")
+    return Path(state, "udprelay", "history")
+
+
+def open_history(path: Path) -> FileHistory:
+    """
+    Open the history, readable by its owner only; create missing directories.
+
+    :raises OSError: if that is not possible.
+    """
+    path.parent.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    return _History(path)
+
+
+class _History(FileHistory):
+    def store_string(self, string: str) -> None:
+        # A full disk must not end the client.
+        with suppress(OSError):
+            super().store_string(string)
 
 
 class Terminal:
     """
     The front end of a terminal.
 
-    :param history: the file for the lines typed; without it they are remembered for now.
+    :param history: the history file; without it, history lasts for this run.
     """
 
-    company = True
+    shows_presence = True
 
     def __init__(self, history: Path) -> None:
-        self._unusable: Notice | None = None
+        self._history_notice: Notice | None = None
         self._session: PromptSession[str] = PromptSession(
-            history=self._history(history), complete_while_typing=False, enable_suspend=True
+            history=self._open_history(history), complete_while_typing=False, enable_suspend=True
         )
-        self._talk: Talk | None = None
-        self._lines: list[StyleAndTextTuples] = []
+        self._channel: Channel | None = None
+        self._unprinted: list[StyleAndTextTuples] = []
         self._printing: asyncio.Task[None] | None = None
         self._prompting: asyncio.Task[None] | None = None
         self._closed: Deferred[None] | None = None
 
-    def _history(self, path: Path) -> History:
+    def _open_history(self, path: Path) -> History:
         try:
             return open_history(path)
         except OSError as error:
-            self._unusable = notices.history_unusable(str(path), error)
+            self._history_notice = notices.history_unusable(str(path), error)
             return InMemoryHistory()
 
-    def begin(self, client: Client, talk: Talk) -> None:
-        self._talk = talk
-        commands = commands_of(talk, lambda said: self._said(said, client), self._tell)
+    def begin(self, client: Client, channel: Channel) -> None:
+        self._channel = channel
+        commands = commands_of(channel, lambda message: self._send(message, client), self._show)
         self._session.message = commands.prompt
         self._session.completer = commands.completer
-        if self._unusable is not None:
-            client.notice(self._unusable)
-        client.notice(notices.terminal_ready(talk.peer))
-        self._prompting = _started(self._converse(client, commands))
+        if self._history_notice is not None:
+            client.notice(self._history_notice)
+        client.notice(notices.terminal_ready(channel.peer))
+        self._prompting = _start(self._read_lines(client, commands))
 
-    def show(self, message: Heard) -> None:
-        text = shown(message.payload)
+    def show(self, message: IncomingMessage) -> None:
+        text = printable_payload(message.payload)
         sender = message.sender
         if sender is None:
             self._print([("", text)])
             return
-        style = style_of(sender.nick) if sender.nick else "class:notice"
+        style = nick_style(sender.nick) if sender.nick else "class:notice"
         private = [("class:private", " (private)")] if sender.private else []
         self._print([(style, printable(sender.name)), *private, ("", f": {text}")])
 
     def notice(self, notice: Notice) -> None:
-        error = notice.volume is Volume.ERROR
-        self._tell(notice.text, "class:error" if error else "class:notice")
+        error = notice.level is Level.ERROR
+        self._show(notice.text, "class:error" if error else "class:notice")
 
-    def drained(self) -> None:
-        pass
+    def resume_input(self) -> None:
+        """Input is never paused."""
 
     def close(self) -> Deferred[None]:
         if self._closed is None:
-            self._closed = Deferred.fromFuture(_started(self._finish()))
+            self._closed = Deferred.fromFuture(_start(self._finish()))
         return self._closed
 
-    async def _converse(self, client: Client, commands: Commands) -> None:
-        kept = ""
-        known = words(commands.help)
-        while (text := await self._typed(kept)) is not None:
-            unsent = []
+    async def _read_lines(self, client: Client, commands: Commands) -> None:
+        rejected = ""
+        words = command_words(commands.help)
+        while (text := await self._prompt(rejected)) is not None:
+            kept = []
             # Pasted text may have several lines.
             for line in text.split("\n"):
-                match understand(line, known):
-                    case Say(said):
-                        # Bytes typed that are not UTF-8 are sent as they are.
-                        payload = said.encode("utf-8", "surrogateescape")
-                        if said and not self._said(Said(payload), client):
-                            unsent.append(line)
+                match parse_line(line, words):
+                    case Text(content):
+                        # Typed bytes that are not UTF-8 are sent as they are.
+                        payload = content.encode("utf-8", "surrogateescape")
+                        if content and not self._send(OutgoingMessage(payload), client):
+                            kept.append(line)
                     case Command("quit"):
                         client.input_ended(None)
                         return
                     case Command() as command:
                         if not commands.run(command):
-                            unsent.append(line)
-                    case Unknown(word):
-                        self._tell(f"no command {word} here (/help); to send it, type /{word}")
-            kept = "\n".join(unsent)
+                            kept.append(line)
+                    case UnknownCommand(word):
+                        self._show(f"unknown command {word} (/help); to send it, type /{word}")
+            rejected = "\n".join(kept)
         client.input_ended(None)
 
-    async def _typed(self, kept: str) -> str | None:
-        """Return what is entered next; ``None`` for no more."""
+    async def _prompt(self, default: str) -> str | None:
+        """Return the text entered next; ``None`` at the end of input."""
         try:
             return await self._session.prompt_async(
-                default=kept,
-                # Both are the main module's. (Ctrl-C is a key here, not a signal.)
+                default=default,
+                # The main module does both. (Ctrl-C is a key here, not a signal.)
                 set_exception_handler=False,
                 handle_sigint=False,
             )
         except (EOFError, KeyboardInterrupt, OSError):
             return None
 
-    def _said(self, said: Said, client: Client) -> bool:
+    def _send(self, message: OutgoingMessage, client: Client) -> bool:
         try:
-            client.say(said)
+            client.send(message)
         except RejectedError as rejected:
-            self._tell(f"not sent: {rejected}")
+            self._show(f"not sent: {rejected}")
             return False
         return True
 
-    def _tell(self, text: str, style: str = "class:notice") -> None:
+    def _show(self, text: str, style: str = "class:notice") -> None:
         self._print([(style, "-- " + printable(text))])
 
     def _print(self, line: StyleAndTextTuples) -> None:
-        self._lines.append([*line, ("", "\n")])
-        if len(self._lines) == BACKLOG and self._talk is not None:
-            self._talk.pause()
+        self._unprinted.append([*line, ("", "\n")])
+        if len(self._unprinted) == MAX_UNPRINTED and self._channel is not None:
+            self._channel.pause()
         if not self._session.app.is_running:
-            # Between two prompts: what answers a command follows it directly.
+            # Between two prompts, so that the answer to a command follows it directly.
             self._print_lines()
         elif self._printing is None:
-            self._printing = _started(self._print_above())
+            self._printing = _start(self._print_above())
 
     async def _print_above(self) -> None:
         async with in_terminal():
@@ -153,13 +194,13 @@ class Terminal:
         self._printing = None
 
     def _print_lines(self) -> None:
-        lines, self._lines = self._lines, []
+        lines, self._unprinted = self._unprinted, []
         fragments = [fragment for line in lines for fragment in line]
         output = self._session.output
         depth = output.get_default_color_depth()
         print_formatted_text(output, fragments, _STYLE, color_depth=depth)
-        if len(lines) >= BACKLOG and self._talk is not None:
-            self._talk.resume()
+        if len(lines) >= MAX_UNPRINTED and self._channel is not None:
+            self._channel.resume()
 
     async def _finish(self) -> None:
         if self._printing is not None:
@@ -167,13 +208,13 @@ class Terminal:
         if self._prompting is not None:
             self._prompting.cancel()
             await asyncio.wait([self._prompting])
-        # If the terminal is gone nobody will read it.
+        # The terminal may be gone.
         with suppress(OSError):
             self._print_lines()
 
 
-def _started(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-    """Run something; if it fails, that is told at once."""
+def _start(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    """Start a task; an error in it goes to the event loop's exception handler at once."""
     task = asyncio.ensure_future(work)
     task.add_done_callback(lambda done: done.cancelled() or done.result())
     return task

@@ -1,4 +1,4 @@
-"""The commands that a conversation has on a terminal, but for ``/quit``."""
+"""Runs the commands of the terminal, except ``/quit``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import Protocol
 
 from prompt_toolkit.completion import Completer
 
-from udprelay.client.commands import HELP, ROOM_HELP, Command, addressed, words
-from udprelay.client.completion import LineCompleter
-from udprelay.client.room_talk import RoomTalk
-from udprelay.client.talk import Said, Talk
+from udprelay.client.channel import Channel, OutgoingMessage
+from udprelay.client.commands import (
+    HELP,
+    ROOM_HELP,
+    Command,
+    LineCompleter,
+    command_words,
+    split_nick,
+)
+from udprelay.client.room_channel import RoomChannel
 from udprelay.protocol.wire.members import MemberKind
 
 _KINDS = {MemberKind.SESSION: "", MemberKind.PLAIN: "plain", MemberKind.CONSOLE: "the relay"}
@@ -18,10 +24,9 @@ _KINDS = {MemberKind.SESSION: "", MemberKind.PLAIN: "plain", MemberKind.CONSOLE:
 
 class Commands(Protocol):
     """
-    What can be done besides sending messages.
+    The commands of a channel.
 
-    :param help: what there is, and what it does.
-    :param completer: completes a line.
+    :param help: the commands and their descriptions.
     """
 
     @property
@@ -30,108 +35,114 @@ class Commands(Protocol):
     @property
     def completer(self) -> Completer: ...
 
-    def prompt(self) -> str:
-        """Return what stands before the line that is typed."""
-        ...
+    def prompt(self) -> str: ...
 
     def run(self, command: Command) -> bool:
-        """Do it; return whether the line is done with, and need not be edited again."""
+        """Run a command; return ``False`` if the line has to be edited again."""
         ...
 
 
-def commands_of(talk: Talk, say: Callable[[Said], bool], tell: Callable[[str], None]) -> Commands:
+def commands_of(
+    channel: Channel, send: Callable[[OutgoingMessage], bool], show: Callable[[str], None]
+) -> Commands:
     """
-    Return the commands for a conversation.
+    Return the commands of a channel.
 
-    :param say: sends something; ``False`` if that was not possible, which it has told.
-    :param tell: shows a line.
+    :param send: sends a message; returns ``False`` after showing why it was rejected.
+    :param show: shows a line.
     """
-    return RoomCommands(talk, say, tell) if isinstance(talk, RoomTalk) else PlainCommands(tell)
+    if isinstance(channel, RoomChannel):
+        return RoomCommands(channel, send, show)
+    return PlainCommands(show)
 
 
 class PlainCommands:
-    """There is nothing but help."""
+    """The commands of a plain channel: only help."""
 
     help = HELP
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self.completer = LineCompleter(words(HELP))
-        self._tell = tell
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self.completer = LineCompleter(command_words(HELP))
+        self._show = show
 
     def prompt(self) -> str:
         return "> "
 
     def run(self, command: Command) -> bool:
-        _show_help(self.help, self._tell)
+        _show_help(self.help, self._show)
         return True
 
 
 class RoomCommands:
-    """Who is there, who one is, and where to go."""
+    """The commands of a room channel."""
 
     help = ROOM_HELP
 
     def __init__(
-        self, talk: RoomTalk, say: Callable[[Said], bool], tell: Callable[[str], None]
+        self,
+        channel: RoomChannel,
+        send: Callable[[OutgoingMessage], bool],
+        show: Callable[[str], None],
     ) -> None:
-        self.completer = LineCompleter(words(ROOM_HELP), lambda: talk.rooms, lambda: talk.nicks)
-        self._talk = talk
-        self._say = say
-        self._tell = tell
+        self.completer = LineCompleter(
+            command_words(ROOM_HELP), lambda: channel.rooms, lambda: channel.nicks
+        )
+        self._channel = channel
+        self._send = send
+        self._show = show
 
     def prompt(self) -> str:
-        return f"{self._talk.room}> "
+        return f"{self._channel.room}> "
 
     def run(self, command: Command) -> bool:
         match command.name:
             case "who":
                 self._who()
             case "msg":
-                return self._message(command.argument)
+                return self._msg(command.argument)
             case "nick":
-                return self._nick(command.argument)
+                self._nick(command.argument)
             case "join":
                 return self._join(command.argument)
             case "ping":
-                self._talk.ping()
+                self._channel.ping()
             case _:
-                _show_help(self.help, self._tell)
+                _show_help(self.help, self._show)
         return True
 
     def _who(self) -> None:
-        self._tell(f"{self._talk.own_nick} (you)")
-        for member in self._talk.others:
-            remarks = [_KINDS[member.kind], "" if member.trusted else "nobody vouches for it"]
-            told = ", ".join(filter(None, remarks))
-            self._tell(f"{member.nick} ({told})" if told else member.nick)
+        self._show(f"{self._channel.own_nick} (you)")
+        for member in self._channel.others:
+            remarks = [_KINDS[member.kind], "" if member.trusted else "not authenticated"]
+            shown = ", ".join(filter(None, remarks))
+            self._show(f"{member.nick} ({shown})" if shown else member.nick)
 
-    def _message(self, argument: str) -> bool:
-        found = addressed(argument, self._talk.nicks)
+    def _msg(self, argument: str) -> bool:
+        found = split_nick(argument, self._channel.nicks)
         if found is None:
-            self._tell("to whom, and what? /msg NICK TEXT")
+            self._show("usage: /msg NICK TEXT")
             return False
         nick, text = found
-        return self._say(Said(text.encode("utf-8", "surrogateescape"), to=nick))
+        return self._send(OutgoingMessage(text.encode("utf-8", "surrogateescape"), to=nick))
 
-    def _nick(self, argument: str) -> bool:
-        if not argument:
-            self._tell(f"you are {self._talk.own_nick}; for another nick, /nick NICK")
-            return True
-        self._talk.change_nick(argument)
-        return True
+    def _nick(self, argument: str) -> None:
+        if argument:
+            self._channel.change_nick(argument)
+        else:
+            self._show(f"you are {self._channel.own_nick}; to change it: /nick NICK")
 
     def _join(self, argument: str) -> bool:
         try:
-            self._talk.enter(argument)
+            self._channel.switch_room(argument)
         except ValueError:
-            self._tell("rooms have 1 to 64 letters, digits, '-', '_' and '.': /join ROOM")
+            self._show("invalid room name: use 1 to 64 letters, digits, '-', '_' and '.'")
             return False
-        if argument == self._talk.room:
-            self._tell(f"you are in {argument}")
+        if argument == self._channel.room:
+            self._show(f"already in {argument}")
         return True
 
 
-def _show_help(usage: Mapping[str, str], tell: Callable[[str], None]) -> None:
+def _show_help(usage: Mapping[str, str], show: Callable[[str], None]) -> None:
     width = max(map(len, usage)) + 3
-    for command, meaning in usage.items():
-        tell(f"{command:{width}}{meaning}")
+    for command, description in usage.items():
+        show(f"{command:{width}}{description}")

@@ -1,4 +1,4 @@
-"""Every option of the configuration file: where it stands and how its value is read."""
+"""All options of the configuration file, by section, and how their values are read."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class LogRules:
     """
     The options of the log.
 
-    :param file: where to write; standard output if empty.
-    :param rotate_size: bytes after which a new file is begun; 0 is never.
-    :param rotate_keep: how many old files are kept.
+    :param file: a path; empty is standard output.
+    :param rotate_size: bytes after which the file is rotated; 0 is never.
+    :param rotate_keep: number of rotated files.
     :param statistics: seconds between two events with the counters of each listener and room;
         0 is never.
     """
@@ -42,8 +42,8 @@ class LogRules:
 Readers = Mapping[str, Callable[[str], Any]]
 
 _DAY = 86_400.0
-# A smaller history could not keep the largest datagram.
-_LARGEST_DATAGRAM = 65_536
+# A smaller history has no space for a datagram of the maximum size.
+_MIN_HISTORY_SIZE = 65_536
 
 RELAY: Readers = {
     "max_members": values.whole_number(1, 10_000_000),
@@ -70,7 +70,7 @@ ROOM: Readers = {
     "access_key": values.access_key,
     "plain_with_key": values.boolean,
     "history": values.whole_number(1, 1_000_000),
-    "history_size": values.size(_LARGEST_DATAGRAM, 1024**3),
+    "history_size": values.size(_MIN_HISTORY_SIZE, 1024**3),
     "history_age": values.duration(1, _DAY),
     "history_on_join": values.whole_number(0, 1_000_000),
     "session_timeout": values.duration(1, _DAY),

@@ -1,4 +1,4 @@
-"""Option values as people write them. Each function raises ValueError with what would be valid."""
+"""Readers of option values. Each raises ValueError with a message that says what is valid."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ _BOOLEANS |= dict.fromkeys(("no", "false", "off", "0"), False)
 _ROOM_NAME = re.compile(r"[\w.\-]{1,64}")
 
 
-def whole_number(least: int, most: int) -> Callable[[str], int]:
+def whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
     """Return a reader of whole numbers within bounds."""
 
     def read(text: str) -> int:
-        if re.fullmatch(r"\d{1,18}", text, re.ASCII) is None or not least <= int(text) <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}")
+        if not re.fullmatch(r"\d{1,18}", text, re.ASCII) or not minimum <= int(text) <= maximum:
+            raise ValueError(f"must be a whole number from {minimum} to {maximum}")
         return int(text)
 
     return read
 
 
-def number(least: float, most: float) -> Callable[[str], float]:
+def number(minimum: float, maximum: float) -> Callable[[str], float]:
     """Return a reader of numbers within bounds."""
 
     def read(text: str) -> float:
         if re.fullmatch(r"\d{1,12}(\.\d+)?", text, re.ASCII) is None:
-            value = least - 1
+            value = minimum - 1
         else:
             value = float(text)
-        if not least <= value <= most:
-            raise ValueError(f"must be a number from {least:g} to {most:g}")
+        if not minimum <= value <= maximum:
+            raise ValueError(f"must be a number from {minimum:g} to {maximum:g}")
         return value
 
     return read
 
 
-def duration(least: float, most: float) -> Callable[[str], float]:
+def duration(minimum: float, maximum: float) -> Callable[[str], float]:
     """Return a reader of durations (``90``, ``5m``, ``1h 30m``, ``250ms``) in seconds."""
 
     def read(text: str) -> float:
@@ -59,9 +59,9 @@ def duration(least: float, most: float) -> Callable[[str], float]:
         if _DURATION.fullmatch(lower):
             parts = _DURATION_PART.findall(lower)
             seconds = sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
-        if not least <= seconds <= most:
+        if not minimum <= seconds <= maximum:
             raise ValueError(
-                f"must be a duration from {show_duration(least)} to {show_duration(most)}, "
+                f"must be a duration from {show_duration(minimum)} to {show_duration(maximum)}, "
                 "such as 90s, 5m or 1h 30m"
             )
         return seconds
@@ -70,21 +70,21 @@ def duration(least: float, most: float) -> Callable[[str], float]:
 
 
 def show_duration(seconds: float) -> str:
-    """Write a duration in the largest unit that leaves a whole number."""
+    """Format a duration in the largest unit that gives a whole number."""
     for unit in ("d", "h", "m", "s"):
         if seconds >= _SECONDS[unit] and seconds % _SECONDS[unit] == 0:
             return f"{seconds / _SECONDS[unit]:.0f}{unit}"
     return f"{seconds * 1000:.0f}ms" if seconds < 1 else f"{seconds:g}s"
 
 
-def size(least: int, most: int) -> Callable[[str], int]:
+def size(minimum: int, maximum: int) -> Callable[[str], int]:
     """Return a reader of sizes (``65536``, ``64 KiB``, ``10M``) in bytes."""
 
     def read(text: str) -> int:
         match = _SIZE.fullmatch(text.lower())
         value = float(match[1]) * _BYTES[match[2]] if match and match[2] in _BYTES else -1
-        if not least <= value <= most:
-            raise ValueError(f"must be a size from {least} to {most} bytes, such as 64 KiB")
+        if not minimum <= value <= maximum:
+            raise ValueError(f"must be a size from {minimum} to {maximum} bytes, such as 64 KiB")
         return int(value)
 
     return read
@@ -112,7 +112,7 @@ def one_of(choices: type[E]) -> Callable[[str], E]:
 
 
 def interface(text: str) -> str:
-    """Read the numeric address of an interface; ``::`` is every one, IPv4 and IPv6."""
+    """Read the numeric address of an interface; ``::`` is all of them, IPv4 and IPv6."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
         return str(ip_address(bare))
@@ -135,7 +135,7 @@ def networks(text: str) -> tuple[IPNetwork, ...]:
             found.append(ip_network(item))
         except ValueError as error:
             raise ValueError(
-                f"{item!r} is no network ({error}); write networks as 10.0.0.0/8, fd00::/8"
+                f"{item!r} is not a network ({error}); write networks as 10.0.0.0/8, fd00::/8"
             ) from None
     return tuple(found)
 
@@ -144,12 +144,12 @@ def host_ports(text: str) -> tuple[tuple[str, int], ...]:
     """Read a list of ``host:port``, separated by commas or white space."""
     found = tuple(parse_host_port(item) for item in _items(text))
     if len(set(found)) < len(found):
-        raise ValueError("names the same target twice")
+        raise ValueError("duplicate target")
     return found
 
 
 def access_key(text: str) -> AccessKey | None:
-    """Read ``SALT:KEY``, both in hexadecimal; nothing is no key."""
+    """Read ``SALT:KEY``, both in hexadecimal; an empty text is no key."""
     return AccessKey.parse(text) if text else None
 
 

@@ -1,1 +1,1 @@
-"""The only place that touches sockets and the reactor's clock."""
+"""The relay's sockets, look-ups and clock."""

@@ -1,4 +1,4 @@
-"""Which endpoints are the relay's own listeners."""
+"""The endpoints of the relay's own listeners."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from udprelay.protocol.endpoint import Endpoint, IPAddress
 
 
 class OwnAddresses:
-    """The bound addresses of all listeners; one on every interface has every local address."""
+    """The bound addresses of all listeners; an unspecified one stands for every local address."""
 
     def __init__(self) -> None:
         self._bound: dict[int, set[IPAddress]] = {}
 
     def add(self, bound: Endpoint) -> None:
-        """Note what a socket is bound to."""
+        """Add the endpoint that a listener is bound to."""
         self._bound.setdefault(bound.port, set()).add(bound.ip)
 
     def __contains__(self, address: Endpoint) -> bool:
@@ -35,8 +35,8 @@ def is_local(ip: IPAddress) -> bool:
     """
     Return whether ``ip`` is an address of this machine.
 
-    The kernel sends to an address of its own from that address; connecting a UDP socket makes it
-    choose and sends nothing (``udp(7)``).
+    The kernel sends to a local address from that same address. Connecting a UDP socket makes it
+    choose the source address and sends nothing (``udp(7)``).
     """
     if ip.is_loopback:
         return True

@@ -1,4 +1,4 @@
-"""The hub with its sockets and its clock: batches in, fan-outs out, events to whoever listens."""
+"""A relay: the hub with its sockets, its clock and the consumer of its events."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from twisted.logger import Logger
 
 from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.batch_port import BatchPort
-from udprelay.batch_udp.port import RelayPort
-from udprelay.net.listener import ListenerProtocol
+from udprelay.batch_udp.linux_socket import granted_buffers
+from udprelay.batch_udp.port import DatagramPort
+from udprelay.net.listener import ListenerProtocol, drop_reason
 from udprelay.net.own_addresses import OwnAddresses
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
-from udprelay.relay.listener import Listener, Source
-from udprelay.relay.room import Group, Member, Way
+from udprelay.relay.room import Group, Listener, Member, TransportKey
 from udprelay.relay.rules import ListenerRules, RelayRules
+from udprelay.segments import Source
 
-AFTER_FAILURE = 1.0
-"""Seconds until a deadline that has failed is tried again."""
+FAILURE_DELAY = 1.0
+"""Seconds from a deadline that failed to the next attempt."""
 
-NO_IPV6 = frozenset((errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL))
+_NO_IPV6 = frozenset((errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL))
 
 
 class CannotOpenError(Exception):
     """
     A listener cannot be opened.
 
-    :ivar event: which one, and why.
+    :ivar event: the listener and the error.
     """
 
     def __init__(self, event: events.ListenerFailed) -> None:
@@ -44,16 +45,17 @@ class CannotOpenError(Exception):
         self.event = event
 
 
-class DeliveryWay(Protocol):
-    """A way to reach members."""
+class Transport(Protocol):
+    """Reaches members: a UDP port, or the console."""
 
     def deliver(
         self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
-    ) -> list[DropReason]:
+    ) -> Sequence[int | DropReason]:
         """
         Send each payload to each of a group's first ``count`` members but its sender.
 
-        :return: why deliveries were not made, one reason for each of them.
+        :param senders: one for each payload.
+        :return: for each delivery that was not made, the reason or the errno of the send.
         """
 
 
@@ -61,10 +63,11 @@ class Relay:
     """
     All listeners of one relay and the hub behind them.
 
-    :param publish: is given every event.
     :param secret: 32 random bytes.
+    :param publish: is called with every event.
     :param statistics: seconds between two reports of all counters; 0 is never.
-    :param clock: tells the hub's time. Not the reactor's: that is the time of day, which jumps.
+    :param clock: returns the hub's time in seconds. Not the reactor's clock, which is the time of
+        day and may jump.
     """
 
     _log = Logger()
@@ -83,26 +86,26 @@ class Relay:
         self.publish = publish
         self.listeners: dict[str, ListenerProtocol] = {}
         self._own = OwnAddresses()
-        self._ways: dict[Way, DeliveryWay] = {}
+        self._transports: dict[TransportKey, Transport] = {}
         self._timer: IDelayedCall | None = None
         self._timer_due = 0.0
         self._statistics_period = statistics
-        self._statistics = LoopingCall(self._say_statistics)
+        self._statistics = LoopingCall(self._publish_statistics)
         self._statistics.clock = reactor
-        self._not_before = 0.0
+        self._retry_at = 0.0
         self.hub = Hub(rules, secret, self._own.__contains__, clock())
 
     def open(self) -> None:
         """
         Bind every listener.
 
-        :raises CannotOpenError: for the first that can't be; none stays bound.
+        :raises CannotOpenError: for the first that fails; none stays bound.
         """
         for name, rules in self.hub.rules.listeners.items():
             try:
                 self._open(name, rules)
             except CannotOpenError:
-                self.stop_reading()
+                self.close()
                 raise
         if self._statistics_period:
             self._statistics.start(self._statistics_period, now=False)
@@ -122,14 +125,12 @@ class Relay:
                     error=cause.strerror or str(cause),
                 )
             ) from error
-        own = port.own_endpoint()
-        protocol.listener = self.hub.open_listener(name, port.read_endpoint)
-        if isinstance(port, BatchPort):
-            port.segments_refused = protocol.segments_refused
+        own = protocol.own_endpoint()
+        protocol.listener = self.hub.open_listener(name, protocol.read_endpoint)
         self.listeners[name] = protocol
         self._own.add(own)
-        self._ways[protocol.listener] = port
-        receive_buffer, send_buffer = port.granted_buffers()
+        self._transports[protocol.listener] = port
+        receive_buffer, send_buffer = granted_buffers(port.socket)
         self.publish(
             events.ListenerOpened(
                 listener=name,
@@ -143,84 +144,90 @@ class Relay:
             )
         )
 
-    def _bind(self, name: str, protocol: ListenerProtocol, rules: ListenerRules) -> RelayPort:
-        kind = self._kind_of_port(name, rules)
+    def _bind(self, name: str, protocol: ListenerProtocol, rules: ListenerRules) -> DatagramPort:
+        port_class = self._port_class(name, rules)
         buffers = rules.receive_buffer, rules.send_buffer
-        port = kind(rules.port, protocol, rules.interface, self.reactor, buffers)
+        port = port_class(rules.port, protocol, rules.interface, self.reactor, buffers)
         try:
             port.startListening()
         except CannotListenError as error:
-            if rules.interface != "::" or error.socketError.errno not in NO_IPV6:
+            if rules.interface != "::" or error.socketError.errno not in _NO_IPV6:
                 raise
-            port = kind(rules.port, protocol, "0.0.0.0", self.reactor, buffers)
+            port = port_class(rules.port, protocol, "0.0.0.0", self.reactor, buffers)
             port.startListening()
         return port
 
-    def _kind_of_port(self, name: str, rules: ListenerRules) -> type[RelayPort]:
+    def _port_class(self, name: str, rules: ListenerRules) -> type[DatagramPort]:
         if not rules.batch:
-            return RelayPort
+            return DatagramPort
         try:
             mmsg.load()
         except mmsg.UnavailableError as error:
             self.publish(events.ListenerUnbatched(listener=name, error=str(error)))
-            return RelayPort
+            return DatagramPort
         return BatchPort
 
-    def add_way(self, way: Way, deliver: DeliveryWay) -> None:
-        """Let members joined with ``way`` be delivered to by ``deliver``."""
-        self._ways[way] = deliver
+    def add_transport(self, key: TransportKey, transport: Transport) -> None:
+        """Let ``transport`` reach the members that join with ``key``."""
+        self._transports[key] = transport
 
-    def carry_out(self, fan_outs: Iterable[FanOut]) -> None:
-        """Deliver fan-outs, then do all else that the hub wants done."""
+    def deliver(self, fan_outs: Iterable[FanOut]) -> None:
+        """Deliver fan-outs, then settle the hub if necessary."""
         self._deliver(fan_outs)
         if self.hub.unsettled:
             self.settle()
 
     def _deliver(self, fan_outs: Iterable[FanOut]) -> None:
         for fan_out in fan_outs:
-            for group, count in fan_out.reach:
+            for group, count in fan_out.groups:
                 payloads, senders = fan_out.for_group(group)
-                way = self._ways.get(group.way)
-                # None: its listener has been closed.
-                failed = way.deliver(payloads, senders, group, count) if way is not None else []
+                transport = self._transports.get(group.transport)
+                if transport is None:
+                    # Its listener is closed.
+                    continue
+                failed = transport.deliver(payloads, senders, group, count)
                 if failed:
-                    self._undelivered(fan_out, group.way, failed)
+                    self._count_undelivered(fan_out, group.transport, failed)
 
-    def _undelivered(self, fan_out: FanOut, way: Way, failed: list[DropReason]) -> None:
+    def _count_undelivered(
+        self, fan_out: FanOut, key: TransportKey, failed: Sequence[int | DropReason]
+    ) -> None:
         now = self.now()
-        for reason in failed:
-            self.hub.undelivered(fan_out.room, way, reason, now)
+        for error in failed:
+            reason = error if isinstance(error, DropReason) else drop_reason(error)
+            self.hub.undelivered(fan_out.room, key, reason, now)
 
     def settle(self) -> None:
-        """Let the hub do what it has put aside, publish its events, set the timer."""
+        """Process what the hub has put aside, publish its events, set the timer."""
         while True:
             fan_outs = self.hub.control(self.now())
-            # First, as one may tell somebody what the fan-outs are about.
-            self.send_replies()
+            # Replies first: a new member needs its WELCOME before the fan-outs.
+            self._send_replies()
             self._deliver(fan_outs)
             if not fan_outs:
                 break
-        for event in self.hub.take_events():
+        for event in self.hub.drain_events():
             self.publish(event)
         self._set_timer()
 
-    def send_replies(self) -> None:
-        """Send what the hub has for single addresses."""
+    def _send_replies(self) -> None:
         replies: dict[Listener, list[tuple[Source, bytes]]] = {}
-        for reply in self.hub.take_replies():
+        for reply in self.hub.drain_replies():
             replies.setdefault(reply.listener, []).append((reply.source, reply.payload))
         for listener, datagrams in replies.items():
-            # None: it has been closed.
             protocol = self.listeners.get(listener.name)
-            failed = protocol.port.send_each(datagrams) if protocol is not None else []
-            for reason in failed:
+            if protocol is None:
+                # It is closed.
+                continue
+            for code in protocol.port.send_each(datagrams):
+                reason = drop_reason(code)
                 self.hub.drop(listener.name, listener.rules.room, reason, self.now())
 
     def _set_timer(self) -> None:
         deadline = self.hub.next_deadline()
         if deadline is None or not self.listeners:
             return
-        deadline = max(deadline, self._not_before)
+        deadline = max(deadline, self._retry_at)
         delay = max(0.0, deadline - self.now())
         timer = self._timer
         if timer is None or not timer.active():
@@ -230,7 +237,7 @@ class Relay:
         self._timer_due = deadline
 
     def check_deadline(self, now: float) -> None:
-        """Do what is overdue because the reactor's clock was set back."""
+        """Run a deadline that is overdue because the reactor's clock was set back."""
         if self._timer is not None and self._timer.active() and self._timer_due < now:
             self._timer.cancel()
             self._deadline_reached()
@@ -240,27 +247,27 @@ class Relay:
             self._deliver(self.hub.expire(self.now()))
         except Exception:
             self._log.failure("a deadline of the hub failed")
-            # It is still due: at once again, it would leave nothing else its turn.
-            self._not_before = self.now() + AFTER_FAILURE
+            # An immediate retry would repeat without end and starve everything else.
+            self._retry_at = self.now() + FAILURE_DELAY
         self.settle()
 
-    def _say_statistics(self) -> None:
+    def _publish_statistics(self) -> None:
         try:
             for protocol in self.listeners.values():
                 self.publish(protocol.statistics())
             for event in self.hub.roster.statistics():
                 self.publish(event)
         except Exception:
-            self._log.failure("statistics can't be said")
+            self._log.failure("the statistics failed")
 
-    def say_farewell(self) -> None:
-        """Read no more, and tell session members that the relay stops."""
+    def send_farewell(self) -> None:
+        """Stop reading, and notify session members that the relay stops."""
         for protocol in self.listeners.values():
             protocol.port.stopReading()
         self.hub.farewell()
-        self.send_replies()
+        self._send_replies()
 
-    def stop_reading(self) -> Deferred[Any]:
+    def close(self) -> Deferred[Any]:
         """Close every listener; return a Deferred that fires when all are closed."""
         if self._statistics.running:
             self._statistics.stop()
@@ -271,7 +278,7 @@ class Relay:
             protocol.count_receive_drops(self.now())
             self.publish(protocol.statistics())
             closed.append(protocol.port.stopListening())
-            del self._ways[protocol.listener]
+            del self._transports[protocol.listener]
             self.publish(events.ListenerClosed(listener=name))
         self.listeners = {}
         return DeferredList([d for d in closed if d is not None])

@@ -1,18 +1,17 @@
-"""Targets: fixed receivers from the configuration, looked up now and again."""
+"""Targets: fixed receivers from the configuration, looked up at intervals."""
 
 from __future__ import annotations
 
-from attrs import define, field
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import (
-    IAddress,
-    IDelayedCall,
-    IHostResolution,
-    IResolutionReceiver,
-)
-from twisted.logger import Logger
-from zope.interface import implementer
+from threading import Thread
+from typing import Any
 
+from attrs import define
+from twisted.internet._resolver import GAIResolver
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+
+from udprelay.look_up import look_up
 from udprelay.net.relay import Relay
 from udprelay.protocol.endpoint import Endpoint, endpoint, host_port
 from udprelay.relay import events
@@ -20,14 +19,14 @@ from udprelay.relay.room import Member
 
 
 class Targets:
-    """Keeps every room's targets members of it, at the addresses that their names have now."""
+    """Keeps each target a member of its room, at the current address of its name."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._targets: list[_Target] = []
 
     def start(self) -> None:
-        """Look up every target; each joins its room as soon as it is found."""
+        """Look up every target; each joins its room when it is found."""
         rules = self._relay.hub.rules
         rooms = {listener.room for listener in rules.listeners.values()} | set(rules.rooms)
         for room in sorted(rooms):
@@ -37,7 +36,7 @@ class Targets:
                 target.look_up()
 
     def stop(self) -> None:
-        """Look up no more."""
+        """Stop looking up."""
         for target in self._targets:
             target.stop()
 
@@ -59,28 +58,25 @@ class _Target:
         return host_port(self.host, self.port)
 
     def look_up(self) -> None:
-        # Before the answer, as there may never be one: Twisted drops what it does not expect.
+        # Before the look-up, which may never end: Twisted's resolver loses unexpected errors.
         refresh = self.relay.hub.rules.room(self.room).target_refresh
         self.timer = self.relay.reactor.callLater(refresh, self.look_up)
-        self.relay.reactor.nameResolver.resolveHostName(
-            _Receiver(self), self.host, self.port, [IPv4Address, IPv6Address], "UDP"
-        )
+        look_up(self.relay.reactor.nameResolver, self.host).addCallback(self.looked_up)
 
     def stop(self) -> None:
         self.stopped = True
         if self.timer is not None:
             self.timer.cancel()
 
-    def looked_up(self, addresses: list[Endpoint]) -> None:
-        """Take the result of a look-up."""
+    def looked_up(self, hosts: list[str]) -> None:
         if self.stopped:
             return
         try:
-            self._settle(addresses)
+            self._update([endpoint(host, self.port) for host in hosts])
         except Exception:
             self._log.failure("target {name} failed", name=self.name)
 
-    def _settle(self, addresses: list[Endpoint]) -> None:
+    def _update(self, addresses: list[Endpoint]) -> None:
         if self.member is not None and self.member.address in map(str, addresses):
             return
         for address in addresses:
@@ -90,12 +86,12 @@ class _Target:
         self.relay.publish(events.TargetUnresolved(room=self.room, target=self.name, error=why))
 
     def _join(self, address: Endpoint) -> bool:
-        """Join the room at ``address`` through the first listener that can send there."""
+        """Join the room through the first listener that can send to ``address``."""
         relay = self.relay
         for protocol in sorted(
             relay.listeners.values(), key=lambda p: p.listener.rules.room != self.room
         ):
-            source = protocol.port.address_of(address)
+            source = protocol.port.source_of(str(address.ip), address.port)
             if source is None:
                 continue
             if self.member is not None:
@@ -111,23 +107,22 @@ class _Target:
         return False
 
 
-@implementer(IResolutionReceiver)
-@define
-class _Receiver:
-    target: _Target
-    found: list[Endpoint] = field(factory=list)
+class _DaemonThread(Thread):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs, daemon=True)
 
-    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:  # noqa: N803
-        """Nothing to do: a look-up can't be cancelled."""
 
-    def addressResolved(self, address: IAddress) -> None:
-        """Note one address."""
-        if isinstance(address, (IPv4Address, IPv6Address)):
-            host = address.host.partition("%")[0]
-            if isinstance(address, IPv6Address) and address.scopeID:
-                host = f"{host}%{address.scopeID}"
-            self.found.append(endpoint(host, address.port))
+class _DaemonThreadPool(ThreadPool):
+    threadFactory = _DaemonThread
 
-    def resolutionComplete(self) -> None:
-        """Hand over all."""
-        self.target.looked_up(self.found)
+
+def install_resolver(reactor: Any) -> None:
+    """
+    Install a resolver of host names with daemon threads of its own.
+
+    The reactor joins its own threads when it stops. The C library's look-up cannot be cancelled
+    and may take 30 seconds.
+    """
+    pool = _DaemonThreadPool(minthreads=0, maxthreads=4, name="look-ups")
+    pool.start()
+    reactor.installNameResolver(GAIResolver(reactor, lambda: pool))

@@ -1,1 +1,1 @@
-"""What both halves of the session protocol share: codec, keys, seals, nicks, texts, endpoints."""
+"""Shared by both halves of the session protocol: codec, keys, seals, nicks, texts, endpoints."""

@@ -1,4 +1,4 @@
-"""The access key of a room, as the configuration has it."""
+"""The access key of a room in the configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FORM = re.compile(r"([0-9a-f]{32}):([0-9a-f]{64})", re.IGNORECASE)
 @frozen
 class AccessKey:
     """
-    What the relay knows of a room's passphrase: enough to admit, too little to read.
+    The part of a room's keys that the relay has: it verifies proofs, but opens no seals.
 
     :param salt: 16 bytes, public.
     :param key: 32 bytes, secret.
@@ -26,9 +26,9 @@ class AccessKey:
     @classmethod
     def make(cls, passphrase: str, salt: bytes) -> AccessKey:
         """
-        Return the access key that a passphrase gives; as slow as ``keys.derive``.
+        Derive the access key from a passphrase; as slow as :func:`~udprelay.protocol.keys.derive`.
 
-        :raises PassphraseError: if it can be no passphrase.
+        :raises PassphraseError: if the passphrase is invalid.
         """
         return cls(salt, derive(passphrase, salt).access)
 
@@ -37,7 +37,7 @@ class AccessKey:
         """
         Read ``SALT:KEY``, both in hexadecimal.
 
-        :raises ValueError: if it is anything else; does not quote it.
+        :raises ValueError: if ``text`` is anything else; the message does not quote it.
         """
         match = _FORM.fullmatch(text)
         if match is None:
@@ -48,5 +48,5 @@ class AccessKey:
         return cls(bytes.fromhex(match[1]), bytes.fromhex(match[2]))
 
     def __str__(self) -> str:
-        """Return ``SALT:KEY``; for the configuration alone, as it is the secret."""
+        """Return ``SALT:KEY``, the secret, for the configuration alone."""
         return f"{self.salt.hex()}:{self.key.hex()}"

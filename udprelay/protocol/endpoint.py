@@ -1,4 +1,4 @@
-"""Addresses and ports: canonical, comparable, as people write them."""
+"""Addresses and ports: canonical, comparable, parsed and formatted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
 MAX_PAYLOAD = 65_507
-"""Bytes in the largest payload of a UDP datagram over IPv4 (RFC 768, RFC 791)."""
+"""Bytes in a UDP datagram over IPv4 (RFC 768, RFC 791)."""
 
 
 @frozen
@@ -37,7 +37,7 @@ def canonical(ip: IPAddress) -> IPAddress:
 
 def endpoint(host: str, port: int) -> Endpoint:
     """
-    Make an endpoint from a numeric address.
+    Return the endpoint of a numeric address.
 
     :raises ValueError: if ``host`` is not an IP address.
     """
@@ -45,26 +45,26 @@ def endpoint(host: str, port: int) -> Endpoint:
 
 
 def host_port(host: str, port: int) -> str:
-    """Write a host and port as people do: ``192.0.2.1:6000``, ``[2001:db8::1]:6000``."""
+    """Format a host and port: ``192.0.2.1:6000``, ``[2001:db8::1]:6000``."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_host_port(text: str, default_port: int | None = None) -> tuple[str, int]:
     """
-    Read ``HOST:PORT``, ``[IPV6]:PORT`` or, given a default port, a bare host or IPv6 address.
+    Parse ``HOST:PORT``, ``[IPV6]:PORT`` or, given a default port, a bare host or IPv6 address.
 
     The host may be a name; it is not looked up.
 
-    :raises ValueError: saying what is wrong with ``text``.
+    :raises ValueError: if ``text`` is invalid.
     """
     host, port_text = _split(text.strip())
     if not host or any(c.isspace() or c in "[]/" for c in host):
-        raise ValueError(f"{text!r} names no host")
+        raise ValueError(f"{text!r} has no valid host")
     try:
-        # What a resolver would fail on in its thread, where nobody hears of it.
+        # A resolver would raise this in its thread, unnoticed.
         host.encode("idna")
     except UnicodeError:
-        raise ValueError(f"{host!r} is no name of a host") from None
+        raise ValueError(f"{host!r} is not a valid host name") from None
     if port_text is None:
         if default_port is None:
             raise ValueError(f"{text!r} has no port")
@@ -78,7 +78,7 @@ def _split(text: str) -> tuple[str, str | None]:
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
-            raise ValueError(f"{text!r}: an IPv6 address goes in brackets, as in [::1]:6000")
+            raise ValueError(f"{text!r}: write IPv6 addresses in brackets, as in [::1]:6000")
         return host, rest[1:] if rest else None
     if text.count(":") > 1:
         return text, None

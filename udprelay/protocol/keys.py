@@ -1,5 +1,5 @@
 """
-Keys: who somebody is, what a passphrase comes to, and what proves that it is known.
+Identities, the keys of rooms with a passphrase, proofs and badges.
 
 See "Passphrase" in ``docs/protocol.rst``.
 """
@@ -18,28 +18,28 @@ from precis_i18n import get_profile
 
 _OPAQUE = get_profile("OpaqueString")
 _LENGTH = struct.Struct("!H")
-_SIXTEEN = 16
+_TRUNCATED = 16
 
 
 class PassphraseError(ValueError):
-    """A text that can be no passphrase; says why, and never quotes it."""
+    """A passphrase is invalid; the message says why and never quotes it."""
 
 
 @frozen
 class RoomKeys:
     """
-    What a room's passphrase and salt come to.
+    The keys derived from the passphrase and salt of a room.
 
-    :param access: 32 bytes, known to members and to the relay.
-    :param content: 32 bytes, known to members alone.
+    :param access: 32 bytes, known to the members and the relay.
+    :param content: 32 bytes, known to the members alone.
     """
 
     access: bytes = field(repr=False)
     content: bytes = field(repr=False)
 
 
-def framed(value: bytes) -> bytes:
-    """Return ``value`` behind its length (u16), so that two values in a row have one meaning."""
+def length_prefixed(value: bytes) -> bytes:
+    """Return ``value`` behind its length (u16), which makes concatenation unambiguous."""
     return _LENGTH.pack(len(value)) + value
 
 
@@ -49,16 +49,16 @@ def expand(key: bytes, info: bytes) -> bytes:
 
 
 def identity(secret: bytes) -> bytes:
-    """Return the identity, 16 bytes, of whoever has this resume secret."""
-    return hashlib.sha256(b"udprelay identity" + secret).digest()[:_SIXTEEN]
+    """Return the identity, 16 bytes, that belongs to a resume secret."""
+    return hashlib.sha256(b"udprelay identity" + secret).digest()[:_TRUNCATED]
 
 
 def prepare_passphrase(text: str) -> str:
     """
-    Return the form of a passphrase that is the same however it was typed (RFC 8265, 4.2).
+    Return the normalised form of a passphrase (RFC 8265, 4.2).
 
-    :param text: line breaks at its end do not belong to it.
-    :raises PassphraseError: if there is none, or it has a character that none may have.
+    :param text: line breaks at its end are ignored.
+    :raises PassphraseError: if it is empty or has a character that is not allowed.
     """
     text = text.rstrip("\r\n")
     if not text:
@@ -66,16 +66,16 @@ def prepare_passphrase(text: str) -> str:
     try:
         return _OPAQUE.enforce(text)
     except UnicodeEncodeError as error:
-        where = error.start + 1
-    # Outside the handler: the exception there has the passphrase, and would be its context.
-    raise PassphraseError(f"the passphrase may not have its character {where}")
+        position = error.start + 1
+    # Outside the handler, as the handled exception quotes the passphrase in a traceback.
+    raise PassphraseError(f"character {position} of the passphrase is not allowed")
 
 
 def derive(passphrase: str, salt: bytes) -> RoomKeys:
     """
-    Return the keys of a room; takes a tenth of a second and 32 MiB, on purpose (RFC 7914).
+    Derive the keys of a room; takes 0.1 s and 32 MiB, which slows guessing down (RFC 7914).
 
-    :param salt: 16 bytes, the room's.
+    :param salt: 16 bytes.
     :raises PassphraseError: as :func:`prepare_passphrase`.
     """
     prepared = prepare_passphrase(passphrase).encode()
@@ -87,9 +87,9 @@ def proof(
     access_key: bytes, cookie: bytes, room: str, nick: str, nonce: bytes, identity: bytes
 ) -> bytes:
     """
-    Return the 32 bytes that prove to the relay, in JOIN, that the passphrase is known.
+    Return the proof for JOIN, 32 bytes, that the client knows the passphrase.
 
-    :param nick: as it stands in JOIN.
+    :param nick: as in JOIN.
     """
     parts = (cookie, room.encode(), nick.encode(), nonce, identity)
     return _mac(access_key, b"udprelay 1 join", parts)
@@ -97,13 +97,13 @@ def proof(
 
 def badge(content_key: bytes, room: str, identity: bytes, nick: str) -> bytes:
     """
-    Return the 16 bytes that prove to members that one of them has chosen this nick.
+    Return the badge, 16 bytes, which proves to members that one of them has chosen this nick.
 
     :param nick: as :func:`udprelay.protocol.nick.normalise` returns it.
     """
     parts = (room.encode(), identity, nick.encode())
-    return _mac(content_key, b"udprelay 1 badge", parts)[:_SIXTEEN]
+    return _mac(content_key, b"udprelay 1 badge", parts)[:_TRUNCATED]
 
 
 def _mac(key: bytes, label: bytes, parts: tuple[bytes, ...]) -> bytes:
-    return hmac.digest(key, label + b"".join(map(framed, parts)), "sha256")
+    return hmac.digest(key, label + b"".join(map(length_prefixed, parts)), "sha256")

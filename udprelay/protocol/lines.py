@@ -1,4 +1,4 @@
-"""Standard input cut into lines, in bounded memory."""
+"""Splits standard input into lines, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Line:
 
     :param number: counted from 1.
     :param length: bytes, without the line break.
-    :param content: the bytes, without the line break; ``None`` if there were too many.
+    :param content: the bytes, without the line break; None if there are too many.
     """
 
     number: int
@@ -22,15 +22,15 @@ class Line:
 
 class LineSplitter:
     """
-    Cuts chunks into lines that end with ``\\n`` or ``\\r\\n``.
+    Splits chunks into lines that end with ``\\n`` or ``\\r\\n``.
 
-    A longer line than ``longest`` is counted and skipped; the lines after it are not harmed.
+    :param max_length: bytes of a line; a longer one is skipped and counted.
     """
 
-    def __init__(self, longest: int) -> None:
-        self._longest = longest
+    def __init__(self, max_length: int) -> None:
+        self._max_length = max_length
         self._number = 0
-        self._held = bytearray()
+        self._content = bytearray()
         self._length = 0
         self._last = b""
 
@@ -39,31 +39,31 @@ class LineSplitter:
         *ended, rest = chunk.split(b"\n")
         lines = []
         for piece in ended:
-            self._hold(piece)
-            lines.append(self._take(1 if self._last == b"\r" else 0))
-        self._hold(rest)
+            self._add(piece)
+            lines.append(self._pop_line(1 if self._last == b"\r" else 0))
+        self._add(rest)
         return lines
 
     def end(self) -> list[Line]:
         """Return the last line if it had no line break."""
-        return [self._take(0)] if self._length else []
+        return [self._pop_line(0)] if self._length else []
 
-    def _hold(self, piece: bytes) -> None:
+    def _add(self, piece: bytes) -> None:
         if not piece:
             return
         self._length += len(piece)
         self._last = piece[-1:]
-        # One more byte than a line may have, for the \r that may be part of its end.
-        if self._length <= self._longest + 1:
-            self._held += piece
+        # One byte more than the limit, as the last one may be the \r of the line break.
+        if self._length <= self._max_length + 1:
+            self._content += piece
         else:
-            self._held.clear()
+            self._content.clear()
 
-    def _take(self, line_break: int) -> Line:
+    def _pop_line(self, line_break: int) -> Line:
         self._number += 1
         length = self._length - line_break
-        content = bytes(self._held[:length]) if length <= self._longest else None
-        self._held.clear()
+        content = bytes(self._content[:length]) if length <= self._max_length else None
+        self._content.clear()
         self._length = 0
         self._last = b""
         return Line(self._number, length, content)

@@ -1,4 +1,4 @@
-"""Nicks: the profile Nickname of PRECIS (RFC 8266), within the bounds of the protocol."""
+"""Nicks: the profile Nickname of PRECIS (RFC 8266), with the bounds of the protocol."""
 
 from __future__ import annotations
 
@@ -6,58 +6,57 @@ import re
 
 from precis_i18n import get_profile
 
-MOST_CHARACTERS = 32
-MOST_BYTES = 64
-
-# Four are more than compose to any one character; spaces may be left out, too.
-_MOST_TYPED = 4 * MOST_CHARACTERS
-_TOO_LONG = f"A nick has at most {MOST_CHARACTERS} characters, and {MOST_BYTES} bytes as UTF-8."
-_SHOWN = get_profile("NicknameCasePreserved")
-_COMPARED = get_profile("NicknameCaseMapped")
+MAX_CHARACTERS = 32
+_MAX_BYTES = 64
+# Normalising makes a text shorter, but no four characters compose to one.
+_MAX_TYPED = 4 * MAX_CHARACTERS
+_TOO_LONG = f"A nick has at most {MAX_CHARACTERS} characters, and {_MAX_BYTES} bytes in UTF-8."
+_CASE_PRESERVED = get_profile("NicknameCasePreserved")
+_CASE_MAPPED = get_profile("NicknameCaseMapped")
 _RESERVED = re.compile(r"console|guest-\d+")
 
 
 class NickError(ValueError):
-    """A text that is no nick; says why in a sentence for people."""
+    """A nick is invalid; the message is a sentence for people."""
 
 
 def normalise(text: str) -> str:
     """
-    Return the nick as it is shown, and as badges have it (RFC 8266, 2.3).
+    Return a nick as members and badges use it (RFC 8266, 2.3).
 
-    :raises NickError: if the text is no nick. Nothing else is raised, whatever the text.
+    :raises NickError: if the nick is invalid.
     """
-    if len(text) > _MOST_TYPED:
+    if len(text) > _MAX_TYPED:
         raise NickError(_TOO_LONG)
-    nick = _enforced(text)
-    if len(nick) > MOST_CHARACTERS or len(nick.encode()) > MOST_BYTES:
+    nick = _enforce(text)
+    if len(nick) > MAX_CHARACTERS or len(nick.encode()) > _MAX_BYTES:
         raise NickError(_TOO_LONG)
     return nick
 
 
 def comparable(nick: str) -> str:
     """
-    Return what two nicks have in common if they count as the same (RFC 8266, 2.4).
+    Return the form in which equal nicks are equal (RFC 8266, 2.4).
 
     :param nick: as :func:`normalise` returned it.
     """
-    return _COMPARED.enforce(nick)
+    return _CASE_MAPPED.enforce(nick)
 
 
 def is_reserved(nick: str) -> bool:
     """
-    Return whether a nick, or one that counts as the same, belongs to the relay.
+    Return whether a nick, or one that is equal to it, belongs to the relay.
 
     :param nick: as :func:`normalise` returned it.
     """
     return _RESERVED.fullmatch(comparable(nick)) is not None
 
 
-def _enforced(text: str) -> str:
+def _enforce(text: str) -> str:
     try:
-        nick = _SHOWN.enforce(text)
+        nick = _CASE_PRESERVED.enforce(text)
         # Lower case may break a rule about neighbours that upper case does not.
-        _COMPARED.enforce(nick)
+        _CASE_MAPPED.enforce(nick)
     except UnicodeEncodeError as error:
         raise NickError(_sentence(error)) from None
     return nick
@@ -65,6 +64,6 @@ def _enforced(text: str) -> str:
 
 def _sentence(error: UnicodeEncodeError) -> str:
     if error.reason == "DISALLOWED/empty":
-        return "A nick has at least one character."
+        return "The nick is empty."
     character = ord(error.object[error.start])
-    return f"The character U+{character:04X} is not allowed in a nick, or not at its place."
+    return f"The character U+{character:04X} is not allowed in a nick, or not at this position."

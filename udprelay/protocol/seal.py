@@ -1,5 +1,5 @@
 """
-Sealing: payloads that only members of a room with a passphrase can read or make.
+Sealing: payloads that only members of a room with a passphrase can open or make.
 
 See "Passphrase" in ``docs/protocol.rst``.
 """
@@ -11,10 +11,11 @@ import struct
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from udprelay.protocol.keys import expand, framed
+from udprelay.protocol.keys import expand, length_prefixed
+from udprelay.protocol.wire.header import RESUBMITTED, Type
 
-OVERHEAD = 16
-"""Bytes by which a sealed payload is longer."""
+SEAL_OVERHEAD = 16
+"""Bytes that a seal adds to a payload."""
 
 UNRELIABLE = 0
 RELIABLE = 1
@@ -22,59 +23,58 @@ PRIVATE = 2
 UNRELIABLE_PRIVATE = 3
 
 _NONCE = struct.Struct("!B7xI")
-_DATA, _PRIVATE_DATA = 0x10, 0x11
-_AGAIN = 16
 
 
 class SealError(Exception):
-    """A payload was not sealed so by a member of the room."""
+    """A payload was not sealed by this member in this place."""
 
 
 class Seal:
     """
-    Seals and opens what one member of one room sends.
+    Seals and opens the payloads of one member of a room.
 
-    :param content_key: the room's.
-    :param identity: the sender's.
+    :param content_key: 32 bytes, of the room.
+    :param identity: 16 bytes, of the sender.
     :param room: its name.
     """
 
     __slots__ = ("_cipher", "_room")
 
     def __init__(self, content_key: bytes, identity: bytes, room: str) -> None:
-        self._room = framed(room.encode())
-        key = expand(content_key, b"udprelay 1 seal" + self._room + framed(identity))
+        self._room = length_prefixed(room.encode())
+        key = expand(content_key, b"udprelay 1 seal" + self._room + length_prefixed(identity))
         self._cipher = ChaCha20Poly1305(key)
 
     def seal(
-        self, stream: int, own: int, flags: int, payload: bytes, receiver: bytes = b""
+        self, channel: int, own: int, flags: int, payload: bytes, receiver: bytes = b""
     ) -> bytes:
         """
-        Return the payload, sealed (RFC 8439); never call it for two payloads of one place.
+        Seal a payload (RFC 8439). Two payloads must not have the same channel and own sequence.
 
-        :param stream: :data:`UNRELIABLE`, :data:`RELIABLE`, :data:`PRIVATE` or
+        :param channel: :data:`UNRELIABLE`, :data:`RELIABLE`, :data:`PRIVATE` or
             :data:`UNRELIABLE_PRIVATE`.
-        :param own: the sender's own sequence in that stream.
-        :param flags: as in the datagram; AGAIN makes no difference.
-        :param receiver: the receiver's identity, if the stream is one of private messages.
+        :param own: the sender's own sequence in that channel.
+        :param flags: as in the datagram; RESUBMITTED is ignored.
+        :param receiver: the receiver's identity, 16 bytes; empty for messages to the room.
         """
-        associated = self._associated(stream, flags, receiver)
-        return self._cipher.encrypt(_NONCE.pack(stream, own), payload, associated)
+        associated = self._associated(channel, flags, receiver)
+        return self._cipher.encrypt(_NONCE.pack(channel, own), payload, associated)
 
     def open(
-        self, stream: int, own: int, flags: int, payload: bytes, receiver: bytes = b""
+        self, channel: int, own: int, flags: int, payload: bytes, receiver: bytes = b""
     ) -> bytes:
         """
-        Return what was sealed; parameters as for :meth:`seal`.
+        Open a sealed payload; the parameters are those of :meth:`seal`.
 
-        :raises SealError: if anything differs from what was sealed.
+        :raises SealError: if any of them differs.
         """
-        associated = self._associated(stream, flags, receiver)
+        associated = self._associated(channel, flags, receiver)
         try:
-            return self._cipher.decrypt(_NONCE.pack(stream, own), payload, associated)
+            return self._cipher.decrypt(_NONCE.pack(channel, own), payload, associated)
         except InvalidTag:
             raise SealError from None
 
-    def _associated(self, stream: int, flags: int, receiver: bytes) -> bytes:
-        kind = _PRIVATE_DATA if stream in (PRIVATE, UNRELIABLE_PRIVATE) else _DATA
-        return bytes((kind, flags & ~_AGAIN)) + self._room + receiver
+    def _associated(self, channel: int, flags: int, receiver: bytes) -> bytes:
+        private = channel in (PRIVATE, UNRELIABLE_PRIVATE)
+        kind = Type.PRIVATE_UP if private else Type.DATA_UP
+        return bytes((kind, flags & ~RESUBMITTED)) + self._room + receiver

@@ -1,4 +1,4 @@
-"""What peers say, made safe to show on a terminal."""
+"""Peers' texts and payloads, made safe for a terminal."""
 
 import unicodedata
 
@@ -16,7 +16,7 @@ def _escape(character: str) -> str:
 
 def printable(text: str) -> str:
     """
-    Return ``text`` with everything that could steer a terminal written as an escape.
+    Return ``text`` with escapes for all characters that could control a terminal.
 
     >>> printable("bell \\x07")
     'bell \\\\x07'
@@ -26,12 +26,12 @@ def printable(text: str) -> str:
     return "".join(map(_escape, text))
 
 
-def shown(payload: bytes) -> str:
+def printable_payload(payload: bytes) -> str:
     """
     Return a payload as one line for a terminal.
 
-    One final line break, as ``nc`` sends it, is left out. Bytes that are not UTF-8 appear as
-    ``\\xNN``, control characters as their escapes.
+    One final line break, as ``nc`` sends it, is removed. Bytes that are not UTF-8 become
+    ``\\xNN``, control characters their escapes.
     """
     return printable(without_line_break(payload).decode("utf-8", "backslashreplace"))
 

@@ -13,7 +13,7 @@ from udprelay.relay import challenge
 from udprelay.relay.budget import PrefixBudgets
 from udprelay.relay.drops import DropReason
 from udprelay.relay.kicked import Kicked
-from udprelay.relay.listener import Listener
+from udprelay.relay.room import Listener
 from udprelay.relay.rules import Limits, PlainPolicy, Protocol
 
 _BROADCAST = IPv4Address("255.255.255.255")
@@ -24,7 +24,7 @@ class Admitted:
     """
     The address may join.
 
-    :param relay: whether the datagram is for the room; False for a code sent back.
+    :param relay: whether to relay the datagram; False if it is the code.
     """
 
     relay: bool
@@ -35,15 +35,15 @@ class Refused:
     """
     The address may not join now.
 
-    :param reply: what to send to it, if anything.
+    :param reply: the datagram to send to it, if any.
     """
 
     reason: DropReason
     reply: bytes | None = None
 
 
-def is_no_sender(address: Endpoint) -> bool:
-    """Return whether no honest datagram comes from ``address`` (RFC 1122, 3.2.1.3)."""
+def is_invalid_source(address: Endpoint) -> bool:
+    """Return whether ``address`` is not valid as a source (RFC 1122, 3.2.1.3)."""
     ip = address.ip
     return (
         address.port == 0
@@ -58,12 +58,12 @@ class Admission:
     """
     Decides on the datagrams of unknown addresses.
 
-    Keeps nothing about any of them, but for a bounded list of those who were kicked.
+    It keeps no state for them, except for a bounded list of kicked ones.
 
-    :param secret: 32 random bytes; codes and the choice of budgets hang on it.
+    :param secret: 32 random bytes; codes and the choice of budgets depend on it.
     :param is_own: tells whether an endpoint is one of the relay's own listeners.
-    :ivar targets: how many targets there are at an address.
-    :ivar kicked: who was put out.
+    :ivar targets: number of targets by address.
+    :ivar kicked: addresses and identities that were kicked.
     """
 
     def __init__(self, limits: Limits, secret: bytes, is_own: Callable[[Endpoint], bool]) -> None:
@@ -81,7 +81,7 @@ class Admission:
         if reason is not None:
             return Refused(reason)
         if challenge.is_challenge(payload):
-            # Another relay's, which must not become a member, or ours sent back whole.
+            # From another relay, which must not become a member, or ours sent back whole.
             return Refused(DropReason.CHALLENGE_ECHO)
         policy = listener.rules.plain
         if policy is PlainPolicy.ANY or listener.trusts(address.ip):
@@ -93,8 +93,8 @@ class Admission:
         return self._challenge(listener, address, payload, now)
 
     def impossible(self, address: Endpoint) -> DropReason | None:
-        """Return why nobody who may join, in whatever way, sends from ``address``, or None."""
-        if is_no_sender(address):
+        """Return why no member of any kind can send from ``address``, or None."""
+        if is_invalid_source(address):
             return DropReason.INVALID_SOURCE
         if self._is_own(address):
             return DropReason.OWN_ADDRESS
@@ -123,6 +123,6 @@ class Admission:
         reply = challenge.challenge(code, len(payload))
         if reply is None:
             return Refused(DropReason.CHALLENGE_TOO_SHORT)
-        if not self._budgets.take(address.ip, now):
+        if not self._budgets.try_consume(address.ip, now):
             return Refused(DropReason.CHALLENGE_LIMIT)
         return Refused(DropReason.CHALLENGED, reply)

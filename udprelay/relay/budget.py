@@ -1,57 +1,51 @@
-"""Token buckets for source prefixes, in a table that strangers can't grow."""
+"""Token buckets for source prefixes, in a table of fixed size."""
 
 from __future__ import annotations
 
-from array import array
 from hashlib import blake2b
 from ipaddress import IPv6Address
 
 from udprelay.protocol.endpoint import IPAddress
+from udprelay.protocol.token_bucket import TokenBucket
 
 _BUCKETS = 4096
 
 
 def prefix(ip: IPAddress) -> bytes:
-    """Return what one subscriber is assumed to hold: an IPv4 address, an IPv6 /56 (RFC 6177)."""
+    """Return the prefix of one subscriber: an IPv4 address, an IPv6 /56 (RFC 6177)."""
     return ip.packed[:7] if isinstance(ip, IPv6Address) else ip.packed
 
 
 class PrefixBudgets:
     """
-    A fixed number of token buckets; a prefix uses the one that a keyed hash gives it.
+    A fixed number of token buckets; a keyed hash assigns one to each prefix.
 
-    Prefixes that meet in one bucket share it: harmless, and without the key nobody can choose
-    whom to meet.
+    Prefixes with the same bucket share it. Without the key, no sender can choose with which
+    prefix it shares a bucket.
 
     :param key: up to 64 secret bytes.
-    :param rate: tokens a second.
-    :param burst: tokens in a full bucket.
+    :param rate: tokens per second.
+    :param burst: tokens in a full bucket, at least 1.
     """
 
     def __init__(self, key: bytes, rate: float, burst: float) -> None:
         self._key = key
-        self._rate = rate
-        self._burst = burst
-        self._tokens = array("d", [burst]) * _BUCKETS
-        self._updated = array("d", [0.0]) * _BUCKETS
+        self._rates, self._bursts = (rate, 0.0), (burst, 0.0)
+        # Filled on demand: to make all buckets of a relay at once takes 16 ms.
+        self._buckets: list[TokenBucket | None] = [None] * _BUCKETS
 
-    def take(self, ip: IPAddress, now: float) -> bool:
-        """Take one token for the prefix of ``ip``; return whether there was one."""
-        bucket = self._filled(ip, now)
-        if self._tokens[bucket] < 1:
-            return False
-        self._tokens[bucket] -= 1
-        return True
+    def try_consume(self, ip: IPAddress, now: float) -> bool:
+        """Consume one token of the prefix of ``ip``; return whether there was one."""
+        return self._bucket(ip).try_consume(1, 0, now)
 
-    def has(self, ip: IPAddress, now: float) -> bool:
-        """Return whether there is a token for the prefix of ``ip``; take none."""
-        return self._tokens[self._filled(ip, now)] >= 1
+    def has_token(self, ip: IPAddress, now: float) -> bool:
+        """Return whether the prefix of ``ip`` has a token; consume none."""
+        return self._bucket(ip).has_token(now)
 
-    def _filled(self, ip: IPAddress, now: float) -> int:
-        """Return the bucket of a prefix, with the tokens gained since it was last looked at."""
+    def _bucket(self, ip: IPAddress) -> TokenBucket:
         digest = blake2b(prefix(ip), digest_size=4, key=self._key).digest()
-        bucket = int.from_bytes(digest, "big") % _BUCKETS
-        gained = max(0.0, now - self._updated[bucket]) * self._rate
-        self._tokens[bucket] = min(self._burst, self._tokens[bucket] + gained)
-        self._updated[bucket] = now
+        index = int.from_bytes(digest, "big") % _BUCKETS
+        bucket = self._buckets[index]
+        if bucket is None:
+            bucket = self._buckets[index] = TokenBucket(self._rates, self._bursts)
         return bucket

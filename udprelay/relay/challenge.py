@@ -1,9 +1,9 @@
 """
-The challenge for plain members: a code that only the real owner of an address can send back.
+The challenge for plain members: a code that only the owner of an address can send back.
 
-The relay keeps nothing for an address that it has challenged: the code is a MAC over the address
-and the time. A code has eight characters of Crockford's base 32 in lower case, a digit and a
-letter first, so that few words look like one.
+The relay keeps no state for a challenged address: the code is a MAC over the address and the
+time. A code has eight characters of Crockford's base 32 in lower case. It begins with a digit and
+a letter, so that few words look like a code.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _ALPHABET = _DIGITS + _LETTERS
 _MISREAD = str.maketrans("OoIiLl", "001111")
 
 BUCKET = 60.0
-"""Seconds for which all codes are the same; a code is good for one to two of them."""
+"""Seconds for which codes are the same; a code is valid in its bucket and in the next."""
 
-# From the most helpful to the smallest: a datagram gets the first one that stays under three
-# times its own size. Sent back whole, none of them proves anything, or every echo service would
-# become a member; so the smallest, which is the code alone, is in upper case, and a code in upper
-# case counts only with a line break.
+# From the most helpful to the smallest: a datagram gets the first one that is smaller than three
+# times its own size. Sent back whole, none of them is accepted, or every echo service would
+# become a member. So the smallest, the code alone, is in upper case, and a code in upper case is
+# accepted only with a line break.
 _FORMS = ("udprelay: to join, send this code: {}\n", "to join send {}\n", "send {}\n")
 _CODE = f"[0-9][{_LETTERS}][{_ALPHABET}]{{6}}"
 _CHALLENGE = re.compile(
@@ -32,7 +32,7 @@ _CHALLENGE = re.compile(
         f"(?:udprelay: to join, send this code: |to join send |send ){_CODE}\\s*|{_CODE.upper()}"
     ).encode()
 )
-_LONGEST = len(_FORMS[0]) + 8
+_MAX_CHALLENGE = len(_FORMS[0]) + 8
 
 
 def code(secret: bytes, listener: str, address: Endpoint, bucket: int) -> str:
@@ -52,7 +52,7 @@ def current_code(secret: bytes, listener: str, address: Endpoint, now: float) ->
 
 
 def proves(secret: bytes, listener: str, address: Endpoint, payload: bytes, now: float) -> bool:
-    """Return whether ``payload`` is a valid code for ``address``, as a person would type it."""
+    """Return whether ``payload`` is a valid code for ``address``, as typed by a person."""
     if len(payload) > 16 or is_challenge(payload):
         return False
     typed = payload.strip().decode("ascii", "replace").translate(_MISREAD).lower().encode()
@@ -64,16 +64,16 @@ def proves(secret: bytes, listener: str, address: Endpoint, payload: bytes, now:
 
 
 def is_challenge(payload: bytes) -> bool:
-    """Return whether ``payload`` is what a relay sends as a challenge."""
-    return len(payload) <= _LONGEST and _CHALLENGE.fullmatch(payload) is not None
+    """Return whether ``payload`` is a challenge of a relay."""
+    return len(payload) <= _MAX_CHALLENGE and _CHALLENGE.fullmatch(payload) is not None
 
 
 def challenge(code: str, received: int) -> bytes | None:
     """
     Return the challenge for a datagram of ``received`` bytes.
 
-    It stays under three times what was received, so that nobody gains by making the relay answer
-    somebody else; there is none for one or two bytes.
+    It is smaller than three times the received datagram, so that a forged source address gains
+    nothing; there is none for one or two bytes.
     """
     for form in _FORMS:
         text = form.format(code).encode()

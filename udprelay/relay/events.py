@@ -1,5 +1,5 @@
 """
-What the relay says of itself.
+The events of the relay.
 
 Each event is a frozen record with a stable id, a level, typed fields and a one-line human form.
 ``docs/events.rst`` lists them all; a test holds the two together.
@@ -27,7 +27,7 @@ class Level(Enum):
 @frozen
 class Event:
     """
-    Something that happened.
+    Something that has happened.
 
     :cvar id: the stable name of this kind of event.
     :cvar text: the human form, a format string over the fields.
@@ -64,7 +64,7 @@ class RelayStarted(Event):
 
 @frozen
 class ConfigExposed(Event):
-    """The configuration has access keys, and every user of the machine can read the file."""
+    """The configuration file has access keys, and every user of the machine can read it."""
 
     id = "config.exposed"
     level = Level.WARN
@@ -95,11 +95,11 @@ class ListenerOpened(Event):
 
 @frozen
 class ListenerUnbatched(Event):
-    """Many datagrams in one system call were wanted, and can't be had; the relay is slower."""
+    """The kernel does not move many datagrams in one system call; the relay is slower."""
 
     id = "listener.unbatched"
     level = Level.WARN
-    text = "listener {listener} moves one datagram in a system call: {error}"
+    text = "listener {listener} moves one datagram per system call: {error}"
     listener: str
     error: str
 
@@ -110,7 +110,7 @@ class ListenerUnprotected(Event):
 
     id = "listener.unprotected"
     level = Level.WARN
-    text = "listener {listener} admits everybody (plain = any): spoofed addresses join too"
+    text = "listener {listener} admits every address (plain = any), forged ones too"
     listener: str
 
 
@@ -153,7 +153,7 @@ class ListenerStatistics(Event):
 
 @frozen
 class ListenerClosed(Event):
-    """A listener reads no more; its last ``listener.statistics`` has just been said."""
+    """A listener is closed; its last ``listener.statistics`` precedes this event."""
 
     id = "listener.closed"
     text = "listener {listener} closed"
@@ -163,9 +163,9 @@ class ListenerClosed(Event):
 @frozen
 class ListenerSegmentsOff(Event):
     """
-    Messages of many datagrams can't be sent to ``address``, or to anybody if it is empty.
+    Segmentation offload fails for ``address``, or for all addresses if it is empty.
 
-    Nothing is lost: they are sent datagram by datagram from here on.
+    Nothing is lost: the listener sends datagram by datagram from now on.
     """
 
     id = "listener.segments-off"
@@ -177,7 +177,7 @@ class ListenerSegmentsOff(Event):
 
 @frozen
 class RoomOpened(Event):
-    """A room got its first member."""
+    """A room has its first member."""
 
     id = "room.opened"
     text = "room {room} opened"
@@ -203,7 +203,7 @@ class RoomStatistics(Event):
 @frozen
 class RoomClosed(Event):
     """
-    A room has no members any more (``reason`` is ``empty``), or the relay stops (``stopping``).
+    A room has lost its last member (``reason`` is ``empty``), or the relay stops (``stopping``).
 
     ``datagrams`` and ``bytes`` came in from members, ``deliveries`` went out to them.
     """
@@ -219,7 +219,7 @@ class RoomClosed(Event):
 
 @frozen
 class MemberJoined(Event):
-    """A member is in a room. ``address`` and ``listener`` are empty for the console."""
+    """A member has joined a room. ``address`` and ``listener`` are empty for the console."""
 
     id = "member.joined"
     text = "{member} ({kind} {address}) joined {room}"
@@ -233,9 +233,9 @@ class MemberJoined(Event):
 @frozen
 class MemberLeft(Event):
     """
-    A member is no longer in a room.
+    A member has left a room.
 
-    ``reason``: ``idle``; ``kicked``; ``left`` (a session member that has said so); ``replaced``
+    ``reason``: ``idle``; ``kicked``; ``left`` (a session member that sent LEAVE); ``replaced``
     (a target that has moved, or a plain member whose address has become that of a target or of a
     session member).
     """
@@ -254,7 +254,7 @@ class MemberRenamed(Event):
     """A session member has a new nick."""
 
     id = "member.renamed"
-    text = "{before} is {member} in {room} now"
+    text = "{before} is now {member} in {room}"
     room: str
     member: str
     before: str
@@ -262,7 +262,7 @@ class MemberRenamed(Event):
 
 @frozen
 class MemberMoved(Event):
-    """A session member has proved that it is at a new address."""
+    """A session member has proved a new address."""
 
     id = "member.moved"
     text = "{member} of {room} moved from {before} to {address}"
@@ -278,7 +278,7 @@ class MemberRejected(Event):
     """
     An address was not admitted, for ``reason`` (a drop reason).
 
-    Said for the first datagram only in each window of ``drop_window``, listener and reason; the
+    Emitted only for the first datagram in each window of ``drop_window``, listener and reason; the
     rest is in ``datagrams.dropped``.
     """
 
@@ -331,7 +331,7 @@ class TargetResolved(Event):
 
 @frozen
 class TargetUnresolved(Event):
-    """A target's name has no address now; it is looked up again after ``target_refresh``."""
+    """A target's name has no address; the next look-up is after ``target_refresh``."""
 
     id = "target.unresolved"
     level = Level.WARN
@@ -343,7 +343,7 @@ class TargetUnresolved(Event):
 
 @frozen
 class TargetUnreachable(Event):
-    """An ICMP error came back from a target; said once in each ``target_refresh``."""
+    """An ICMP error was received from a target; emitted once in each ``target_refresh``."""
 
     id = "target.unreachable"
     level = Level.WARN
@@ -359,13 +359,13 @@ class ConsoleInputClosed(Event):
     """The console's standard input has ended; it goes on printing."""
 
     id = "console.input-closed"
-    text = "standard input has ended: the console of {room} only prints from here on"
+    text = "standard input has ended: the console of {room} only prints from now on"
     room: str
 
 
 @frozen
 class RelayStopping(Event):
-    """The relay has been asked to stop and reads no more."""
+    """The relay has been asked to stop and does not read any more."""
 
     id = "relay.stopping"
     text = "udprelay is stopping"
@@ -398,7 +398,7 @@ class Diagnostic(Event):
     """
     A warning or an error that Twisted or a library logged.
 
-    ``traceback`` is empty, or the traceback of an error that nobody expected.
+    ``traceback`` is empty, or that of an unexpected error.
     """
 
     id = "diagnostic"

@@ -1,4 +1,4 @@
-"""When silent members have left: a heap of deadlines that is corrected as they come due."""
+"""The idle timeouts of members: a heap of deadlines that are corrected when they come due."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from udprelay.relay.room import Member
 
 class Expiry:
     """
-    Finds the members that have been silent for longer than is allowed.
+    Finds the members whose idle timeout has passed.
 
-    A member that speaks only notes the time; its deadline is moved when the old one comes due. So
-    the heap holds one entry for each member, and a datagram costs nothing here.
+    A datagram only updates ``last_heard``; the deadline is moved when the old one comes due. So
+    the heap has one entry for each member, and a datagram costs nothing here.
     """
 
     def __init__(self) -> None:
@@ -25,26 +25,26 @@ class Expiry:
         return self._heap[0][0] if self._heap else None
 
     def watch(self, member: Member) -> None:
-        """Begin to watch a member that has just been heard."""
+        """Start the timeout of a member."""
         self._serial += 1
-        deadline = member.last_heard + member.patience
+        deadline = member.last_heard + member.idle_timeout
         heappush(self._heap, (deadline, self._serial, member))
 
-    def due(self, now: float, most: int) -> list[Member]:
+    def due(self, now: float, limit: int) -> list[Member]:
         """
-        Return members that have been silent too long; they are no longer watched.
+        Remove and return the members whose timeout has passed.
 
-        At most ``most`` entries are looked at, so that many deadlines at once delay nobody: the
-        rest stays due.
+        At most ``limit`` entries are looked at, so that many deadlines at once delay nothing
+        else; the others stay due.
         """
         silent = []
-        for _ in range(most):
+        for _ in range(limit):
             if not self._heap or self._heap[0][0] > now:
                 break
             member = heappop(self._heap)[2]
             if member.slot < 0:
                 continue
-            if member.last_heard + member.patience <= now:
+            if member.last_heard + member.idle_timeout <= now:
                 silent.append(member)
             else:
                 self.watch(member)

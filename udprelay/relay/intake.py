@@ -1,4 +1,4 @@
-"""The way of what comes in: batches to fan-outs."""
+"""The way of received datagrams: batches into fan-outs."""
 
 from __future__ import annotations
 
@@ -6,91 +6,97 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from udprelay.protocol.wire.header import HEADER, SIGNATURE
+from udprelay.protocol.wire.header import HEADER_SIZE, SIGNATURE
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.admission import Refused
-from udprelay.relay.bursts import Burst
 from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut
-from udprelay.relay.fan_outs import FanOuts
-from udprelay.relay.listener import Listener, Source
-from udprelay.relay.room import Kind, Member
+from udprelay.relay.fan_out_batch import FanOutBatch
+from udprelay.relay.room import Listener, Member
 from udprelay.relay.session.intake import SessionIntake
-from udprelay.relay.session.sessions import Sessions
-from udprelay.relay.state import Shared
-from udprelay.segments import Joined
+from udprelay.relay.session.schedule import Schedule
+from udprelay.relay.state import RelayState
+from udprelay.segments import Segments, Source, SourceRun
 
 _first_byte_of = itemgetter(0)
-_header_of = itemgetter(slice(HEADER))
+_header_of = itemgetter(slice(HEADER_SIZE))
 
 
 class Intake:
     """
-    Takes batches of datagrams: what plain members say, and who becomes one.
+    Receives batches of datagrams; relays those of plain members and admits new ones.
 
-    :param session_intake: takes all that has the signature.
+    :param session_intake: receives all datagrams with the signature.
     """
 
     def __init__(
         self,
-        shared: Shared,
-        sessions: Sessions,
-        fan_outs: FanOuts,
+        state: RelayState,
+        schedule: Schedule,
+        fan_outs: FanOutBatch,
         session_intake: SessionIntake,
     ) -> None:
-        self._shared = shared
-        self._roster = shared.roster
-        self._output = shared.output
-        self._sessions = sessions
+        self._state = state
+        self._roster = state.roster
+        self._output = state.output
+        self._schedule = schedule
         self._fan_outs = fan_outs
         self._session_intake = session_intake
 
-    def receive(self, listener: Listener, batch: Sequence[Burst], now: float) -> list[FanOut]:
-        """Take in datagrams, in order; return what to deliver."""
+    def receive(self, listener: Listener, batch: Sequence[SourceRun], now: float) -> list[FanOut]:
+        """Receive datagrams, in order; return their fan-outs."""
         if len(batch) == 1 and len(batch[0][1]) == 1:
             source, (datagram,) = batch[0]
-            single = self._single(listener, source, datagram, now)
+            single = self._receive_single(listener, source, datagram, now)
             if single is not None:
                 return [single]
-        self._fan_outs.begin()
+        fan_outs = self._fan_outs
+        fan_outs.begin()
         members, first = listener.members, listener.first_byte
         room = None
         for source, datagrams in batch:
             member = members.get(source)
             if member is None or not _are_payloads(datagrams, first):
-                # It may close the fan-out that is open.
+                # A new member closes the fan-out that is open.
                 room = None
-                self._take(listener, source, datagrams, now)
+                self._receive_run(listener, source, datagrams, now)
                 continue
             member.last_heard = now
             if member.room is not room:
                 room = member.room
-                add = self._fan_outs.open(room).add
+                add = fan_outs.open(room).add
             add(datagrams, member)
-        return self._fan_outs.finish(listener, now)
+        sealed, schedule = fan_outs.finish(listener, now), self._schedule
+        if schedule.acks or now >= schedule.acks_from or self._roster.with_entries:
+            schedule.send_acks(now)
+            sealed += fan_outs.of_entries(now)
+        return sealed
 
-    def _take(
-        self, listener: Listener, source: Source, datagrams: list[bytes] | Joined, now: float
+    def _receive_run(
+        self, listener: Listener, source: Source, datagrams: list[bytes] | Segments, now: float
     ) -> None:
-        """Take what one source has sent in a row, whatever it is."""
+        """Receive the datagrams of one source, of any kind."""
         if listener.first_byte < 0:
             for datagram in datagrams:
-                self._take_plain(listener, source, datagram, now)
+                self._receive_plain(listener, source, datagram, now)
             return
         session_intake = self._session_intake
         many = not isinstance(datagrams, list) or len(datagrams) > 1
-        if many and session_intake.take_stream(listener, source, datagrams, now):
+        if many and session_intake.receive_run(listener, source, datagrams, now):
             return
         for _, group in groupby(datagrams, _header_of):
-            alike = [*group]
-            if len(alike) > 1 and session_intake.take_stream(listener, source, alike, now):
+            run = [*group]
+            if len(run) > 1 and session_intake.receive_run(listener, source, run, now):
                 continue
-            for datagram in alike:
+            for datagram in run:
                 if datagram.startswith(SIGNATURE):
-                    session_intake.take(listener, source, datagram, now)
+                    session_intake.receive(listener, source, datagram, now)
                 else:
-                    self._take_plain(listener, source, datagram, now)
+                    self._receive_plain(listener, source, datagram, now)
 
-    def _take_plain(self, listener: Listener, source: Source, payload: bytes, now: float) -> None:
+    def _receive_plain(
+        self, listener: Listener, source: Source, payload: bytes, now: float
+    ) -> None:
         member = listener.members.get(source)
         if member is None:
             member, payload = self._admit(listener, source, payload, now)
@@ -100,32 +106,35 @@ class Intake:
         if payload:
             self._fan_outs.open(member.room).add((payload,), member)
 
-    def _single(
+    def _receive_single(
         self, listener: Listener, source: Source, payload: bytes, now: float
     ) -> FanOut | None:
         """
-        Take what a member says alone, if it is in the ordinary way.
+        Fast path for a batch of one datagram.
 
-        As at light load all comes, and finds the processor's caches cold.
+        At low load every batch is one and runs with cold CPU caches.
 
-        :return: None if there is more to do about it.
+        :return: None if the datagram needs the other path.
         """
-        if not payload or now >= self._sessions.acks_from:
+        if not payload or now >= self._schedule.acks_from:
             return None
         if payload[0] == listener.first_byte:
-            return self._session_intake.take_single(listener, source, payload, now)
+            return self._session_intake.receive_single(listener, source, payload, now)
         member = listener.members.get(source)
-        if member is None or member.room.sessions is not None:
+        if member is None or member.room.log is not None:
             return None
         member.last_heard = now
-        return self._fan_outs.single(listener, payload, member, now)
+        fan_out = FanOut(member.room)
+        fan_out.payloads.append(payload)
+        fan_out.senders.append(member)
+        return self._fan_outs.seal(fan_out, listener, now)
 
     def _admit(
         self, listener: Listener, source: Source, payload: bytes, now: float
     ) -> tuple[Member | None, bytes]:
         """Decide on a datagram of an unknown address; return its member and what to relay."""
         address = listener.endpoint(source)
-        decision = self._shared.admission.decide(listener, address, payload, now)
+        decision = self._state.admission.decide(listener, address, payload, now)
         room_name = listener.rules.room
         full = self._full(room_name)
         if isinstance(decision, Refused):
@@ -138,27 +147,28 @@ class Intake:
         if full is not None:
             self._output.reject(listener, room_name, address, full, now)
             return None, b""
-        # Whoever joins now does not get what was said before, also within one batch.
+        # A new member does not get earlier datagrams, those of the same batch included.
         room = self._roster.rooms.get(room_name)
         if room is not None:
             self._fan_outs.seal_room(room, listener, now)
-        member = self._roster.join(room_name, Kind.PLAIN, None, listener, source, listener, now)
+        kind = MemberKind.PLAIN
+        member = self._roster.join(room_name, kind, None, listener, source, listener, now)
         listener.members[source] = member
-        self._shared.expiry.watch(member)
+        self._state.expiry.watch(member)
         return member, payload if decision.relay else b""
 
     def _full(self, room_name: str) -> DropReason | None:
         room = self._roster.rooms.get(room_name)
         if room is not None and len(room) >= room.rules.max_members:
             return DropReason.ROOM_FULL
-        if self._roster.member_count >= self._shared.rules.max_members:
+        if self._roster.member_count >= self._state.rules.max_members:
             return DropReason.RELAY_FULL
         return None
 
 
-def _are_payloads(datagrams: list[bytes] | Joined, first_byte: int) -> bool:
-    """Return whether no datagram is empty, and none may have the signature."""
-    # Not whether it is a Joined: that is an abstract class's question, which takes long.
+def _are_payloads(datagrams: list[bytes] | Segments, first_byte: int) -> bool:
+    """Return whether no datagram is empty or may have the signature."""
+    # Tests for list: isinstance() of an abstract class such as Segments is slow.
     if not isinstance(datagrams, list):
         return first_byte < 0 or first_byte not in datagrams.data[:: datagrams.size]
     if len(datagrams) == 1:

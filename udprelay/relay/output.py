@@ -1,16 +1,14 @@
-"""What the hub has for its owner until it is taken: events, replies, counts of drops."""
+"""What the hub has for its owner until the owner drains it: events, replies, counts of drops."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason, Drops
-from udprelay.relay.listener import Listener, Source
-
-if TYPE_CHECKING:
-    from udprelay.relay.session.member import Session
+from udprelay.relay.room import Listener, Room
+from udprelay.segments import Source
 
 
 class Reply(NamedTuple):
@@ -21,14 +19,21 @@ class Reply(NamedTuple):
     payload: bytes
 
 
+class RemoteMember(Protocol):
+    """A member that is reached through a listener."""
+
+    listener: Listener
+    source: Source
+    room: Room
+
+
 class Output:
     """
-    What has happened, and what is to be sent to single addresses.
+    Collects events, datagrams for single addresses, and drops.
 
     :param drop_window: seconds over which drops are added up.
-    :param rooms: those whose drops are counted by room; there may be any number of others.
-    :ivar deadline_nearer: whether the next deadline may be nearer than when it was last asked
-        for.
+    :param rooms: rooms whose drops are counted by room; their number bounds the counters.
+    :ivar deadline_nearer: whether the next deadline may be nearer than when it was last read.
     """
 
     def __init__(self, drop_window: float, rooms: frozenset[str]) -> None:
@@ -38,7 +43,7 @@ class Output:
         self.drops = Drops(drop_window)
         self.deadline_nearer = False
 
-    def say(self, event: events.Event) -> None:
+    def emit(self, event: events.Event) -> None:
         """Add an event."""
         self.events.append(event)
 
@@ -46,9 +51,9 @@ class Output:
         """Send a datagram to one address."""
         self.replies.append(Reply(listener, source, payload))
 
-    def tell(self, session: Session, datagram: bytes) -> None:
-        """Send a datagram to one session member."""
-        self.replies.append(Reply(session.listener, session.source, datagram))
+    def send_to(self, member: RemoteMember, datagram: bytes) -> None:
+        """Send a datagram to one member."""
+        self.replies.append(Reply(member.listener, member.source, datagram))
 
     def drop(
         self, listener: str, room: str, reason: DropReason, now: float, count: int = 1
@@ -58,14 +63,14 @@ class Output:
         counted = room if room in self._rooms else ""
         return self.drops.count(listener, counted, reason, now, count)
 
-    def drop_from(self, session: Session, reason: DropReason, now: float) -> None:
-        """Count a datagram of a session member that is dropped."""
-        self.drop(session.listener.name, session.room.name, reason, now)
+    def drop_from(self, member: RemoteMember, reason: DropReason, now: float) -> None:
+        """Count a dropped datagram of a member."""
+        self.drop(member.listener.name, member.room.name, reason, now)
 
     def reject(
         self, listener: Listener, room: str, address: Endpoint, reason: DropReason, now: float
     ) -> None:
-        """Count a datagram of somebody who is not admitted; say so if it is the first."""
+        """Count a datagram of an address that is not admitted; the first one has an event."""
         if self.drop(listener.name, room, reason, now):
             self.events.append(
                 events.MemberRejected(
@@ -73,12 +78,12 @@ class Output:
                 )
             )
 
-    def take_events(self) -> list[events.Event]:
+    def drain_events(self) -> list[events.Event]:
         """Return the events since the last call."""
-        taken, self.events = self.events, []
-        return taken
+        drained, self.events = self.events, []
+        return drained
 
-    def take_replies(self) -> list[Reply]:
+    def drain_replies(self) -> list[Reply]:
         """Return the replies since the last call."""
-        taken, self.replies = self.replies, []
-        return taken
+        drained, self.replies = self.replies, []
+        return drained

@@ -1,33 +1,25 @@
-"""Rooms, their members, and what goes to whom."""
+"""Rooms, their members, and the listeners by which members are reached."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from enum import Enum
-from typing import TYPE_CHECKING
+from ipaddress import IPv4Address
+from typing import Any, Protocol
 
-from udprelay.protocol.endpoint import Endpoint
-from udprelay.relay.rules import Label, RoomRules
+from udprelay.protocol.endpoint import Endpoint, IPAddress
+from udprelay.protocol.wire.header import SIGNATURE
+from udprelay.protocol.wire.members import MemberKind
+from udprelay.relay import rules
+from udprelay.relay.rules import Label, ListenerRules, RoomRules
+from udprelay.segments import Source
 
-if TYPE_CHECKING:
-    from udprelay.relay.listener import Listener, Source
-    from udprelay.relay.session.room_log import RoomSessions
-
-Way = Hashable
-"""How members are reached: through a listener, or by a local member's own way."""
-
-
-class Kind(str, Enum):
-    """What sort of member it is."""
-
-    PLAIN = "plain"
-    SESSION = "session"
-    TARGET = "target"
-    CONSOLE = "console"
+TransportKey = Hashable
+"""Names the transport that reaches members: a :class:`Listener`, or the key of a local one."""
 
 
 class Rendering(Enum):
-    """In which form members get what is said."""
+    """The form in which members get a payload."""
 
     BARE = "bare"
     """The payload alone."""
@@ -37,14 +29,80 @@ class Rendering(Enum):
     """A datagram of the session protocol."""
 
 
+class Listener:
+    """
+    A socket as the hub sees it.
+
+    :param read_endpoint: turns a source into its endpoint; called for unverified sources and
+        for logs only.
+    :param needs_key: whether its room admits only members with a key.
+    :ivar members: the plain members that joined here.
+    :ivar sessions: the session members that joined here, by session id; of the type that
+        ``relay.session`` registers.
+    :ivar first_byte: the first byte of session datagrams; -1 if the listener ignores them.
+    :ivar targets: the targets that are sent to from here; several may have one address.
+    :ivar datagrams: received from members, with ``bytes`` in all.
+    :ivar deliveries: sent from here.
+    """
+
+    __slots__ = (
+        "_networks",
+        "bytes",
+        "datagrams",
+        "deliveries",
+        "endpoint",
+        "first_byte",
+        "members",
+        "name",
+        "needs_key",
+        "rules",
+        "sessions",
+        "targets",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        listener_rules: ListenerRules,
+        read_endpoint: Callable[[Source], Endpoint],
+        needs_key: bool = False,
+    ) -> None:
+        self.name = name
+        self.rules = listener_rules
+        self.needs_key = needs_key
+        self.endpoint = read_endpoint
+        plain_only = listener_rules.protocol is rules.Protocol.PLAIN
+        self.first_byte = -1 if plain_only else SIGNATURE[0]
+        self.members: dict[Source, Member] = {}
+        self.sessions: dict[bytes, Any] = {}
+        self.targets: dict[Source, list[Member]] = {}
+        self.datagrams = 0
+        self.bytes = 0
+        self.deliveries = 0
+        self._networks = tuple(
+            (
+                isinstance(net.network_address, IPv4Address),
+                int(net.network_address),
+                int(net.netmask),
+            )
+            for net in listener_rules.plain_networks
+        )
+
+    def trusts(self, ip: IPAddress) -> bool:
+        """Return whether ``ip`` is in the listener's ``plain_networks``."""
+        ipv4, number = isinstance(ip, IPv4Address), int(ip)
+        return any(v4 is ipv4 and number & mask == net for v4, net, mask in self._networks)
+
+
 class Member:
     """
     One endpoint in one room.
 
-    :ivar name: its nick, if it has one.
-    :ivar number: never used for another one while the room is open.
-    :ivar source: where its listener reaches it; None for a local member.
-    :ivar last_heard: when it last sent anything, in the hub's time.
+    :ivar name: its nick, or ``guest-N``.
+    :ivar number: unique among all members of the room while it is open.
+    :ivar listener: by which it is reached; None for a local member.
+    :ivar source: its address at the listener; None for a local member.
+    :ivar last_heard: when its last datagram was received, in the hub's time.
     :ivar group: :data:`NOWHERE` once it has left.
     :ivar slot: its index in ``group.members``; -1 once it has left.
     """
@@ -65,7 +123,7 @@ class Member:
         self,
         room: Room,
         group: Group,
-        kind: Kind,
+        kind: MemberKind,
         name: str | None,
         listener: Listener | None,
         source: Source,
@@ -83,36 +141,41 @@ class Member:
         self.slot = -1
 
     @property
-    def patience(self) -> float:
-        """Seconds of silence after which it has left."""
+    def idle_timeout(self) -> float:
+        """Seconds of silence after which the member leaves."""
         return self.room.rules.idle_timeout
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """Where it is; None for a local member."""
+        """The address of the member; None for a local member."""
         return None if self.listener is None else self.listener.endpoint(self.source)
 
     @property
     def address(self) -> str:
-        """Its address for logs and the console; never shown to other members."""
+        """The address for logs and the console; never shown to other members."""
         return str(self.endpoint or "")
+
+    def unregister(self) -> None:
+        """Remove the member from its listener's table."""
+        if self.kind is MemberKind.PLAIN and self.listener is not None:
+            del self.listener.members[self.source]
 
 
 class Group:
     """
-    The members of a room that are reached the same way and get the same bytes.
+    The members of a room that one transport reaches and that get the same bytes.
 
-    Members are appended and a leaving one's place is taken by the last, so that what the way has
-    prepared for the others stays where it is.
+    A new member gets the last slot. The slot of a leaving member goes to the last member, so
+    that what the transport has prepared for all others stays valid.
 
-    :ivar changed: slots whose member is new since the way last looked; it clears them.
-    :ivar prepared: what the way keeps for its deliveries to this group.
+    :ivar changed: slots with another member since the transport last updated; it clears them.
+    :ivar prepared: what the transport keeps for its deliveries to this group.
     """
 
-    __slots__ = ("changed", "members", "prepared", "rendering", "way")
+    __slots__ = ("changed", "members", "prepared", "rendering", "transport")
 
-    def __init__(self, way: Way, rendering: Rendering) -> None:
-        self.way = way
+    def __init__(self, transport: TransportKey, rendering: Rendering) -> None:
+        self.transport = transport
         self.rendering = rendering
         self.members: list[Member] = []
         self.changed: set[int] = set()
@@ -120,17 +183,17 @@ class Group:
 
     @property
     def labelled(self) -> bool:
-        """Whether its members see the sender's name before each text."""
+        """Whether its members get the sender's name before each payload."""
         return self.rendering is Rendering.LABELLED
 
     def add(self, member: Member) -> None:
-        """Put ``member`` in the last slot."""
+        """Put ``member`` into a new last slot."""
         member.slot = len(self.members)
         self.members.append(member)
         self.changed.add(member.slot)
 
     def remove(self, member: Member) -> None:
-        """Take ``member`` out; the last member moves into its slot."""
+        """Remove ``member``; the last member moves into its slot."""
         last = self.members.pop()
         if last is not member:
             self.members[member.slot] = last
@@ -139,11 +202,25 @@ class Group:
         member.slot = -1
 
 
+class MembershipLog(Protocol):
+    """Where a room records joins and leaves for its session members."""
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether there are entries that are not delivered yet."""
+
+    def add_join(self, member: Member, now: float) -> None:
+        """Record that ``member`` has joined."""
+
+    def add_leave(self, member: Member, reason: str, now: float) -> None:
+        """Record that ``member`` has left."""
+
+
 class Room:
     """
-    A group of members: what one sends, every other one gets.
+    A group of members: what one sends, every other member gets.
 
-    :ivar sessions: what it keeps for its session members; None if it has had none for long.
+    :ivar log: None while the room has had no session members for ``history_age``.
     """
 
     __slots__ = (
@@ -152,16 +229,16 @@ class Room:
         "deliveries",
         "groups",
         "last_number",
+        "log",
         "name",
         "rules",
-        "sessions",
     )
 
-    def __init__(self, name: str, rules: RoomRules) -> None:
+    def __init__(self, name: str, room_rules: RoomRules) -> None:
         self.name = name
-        self.rules = rules
-        self.groups: dict[tuple[Way, Rendering], Group] = {}
-        self.sessions: RoomSessions | None = None
+        self.rules = room_rules
+        self.groups: dict[tuple[TransportKey, Rendering], Group] = {}
+        self.log: MembershipLog | None = None
         self.last_number = 0
         self.datagrams = 0
         self.bytes = 0
@@ -175,22 +252,22 @@ class Room:
         for group in self.groups.values():
             yield from group.members
 
-    def group(self, way: Way, kind: Kind) -> Group:
-        """Return the group for members of ``kind`` reached by ``way``, a new one if need be."""
+    def group(self, transport: TransportKey, kind: MemberKind) -> Group:
+        """Return the group for members of ``kind`` that ``transport`` reaches."""
         rendering = Rendering.BARE
-        if kind is Kind.SESSION:
+        if kind is MemberKind.SESSION:
             rendering = Rendering.FRAMED
-        elif kind is Kind.PLAIN and self.rules.label is Label.NICK:
+        elif kind is MemberKind.PLAIN and self.rules.label is Label.NICK:
             rendering = Rendering.LABELLED
-        key = (way, rendering)
+        key = (transport, rendering)
         group = self.groups.get(key)
         if group is None:
-            group = self.groups[key] = Group(way, rendering)
+            group = self.groups[key] = Group(transport, rendering)
         return group
 
     @property
     def has_bare(self) -> bool:
-        """Whether anybody in it gets payloads without a frame."""
+        """Whether any member gets payloads without a frame."""
         for group in self.groups.values():
             if group.members and group.rendering is not Rendering.FRAMED:
                 return True
@@ -198,7 +275,7 @@ class Room:
 
 
 NOWHERE = Group(None, Rendering.BARE)
-"""The group of those that are in none."""
+"""The group of members that have left."""
 
-NOBODY = Member(Room("", RoomRules()), NOWHERE, Kind.SESSION, "nobody", None, None, 0.0)
-"""The sender of what every session member gets: what has happened in the room."""
+NOBODY = Member(Room("", RoomRules()), NOWHERE, MemberKind.SESSION, "nobody", None, None, 0.0)
+"""The sender of entries, which every session member gets."""

@@ -1,4 +1,4 @@
-"""What the relay is told to do: frozen values, as the configuration gives them."""
+"""The configuration of the relay as frozen values."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from udprelay.protocol.endpoint import IPNetwork
 
 
 class Protocol(str, Enum):
-    """What a listener speaks."""
+    """The datagrams that a listener accepts."""
 
     AUTO = "auto"
-    """Session datagrams are recognised by their signature; all else is plain."""
+    """Session datagrams, recognised by their signature, and plain ones."""
     PLAIN = "plain"
     """Session datagrams are payloads like any other."""
     SESSION = "session"
-    """Nothing else: there are no plain members."""
+    """Session datagrams only: there are no plain members."""
 
 
 class PlainPolicy(str, Enum):
     """Who may become a plain member through a listener."""
 
     CHALLENGE = "challenge"
-    """Addresses in ``plain_networks`` at once, others after sending back a code."""
+    """Addresses in ``plain_networks`` at once, others when they send back a code."""
     NETWORKS = "networks"
     """Addresses in ``plain_networks`` only; others are ignored."""
     ANY = "any"
@@ -35,7 +35,7 @@ class PlainPolicy(str, Enum):
 
 
 class Label(str, Enum):
-    """What a room puts before each text for its plain members."""
+    """What a room puts before each payload for its plain members."""
 
     NONE = "none"
     NICK = "nick"
@@ -62,16 +62,16 @@ class RoomRules:
     """
     The options of one room.
 
-    :param idle_timeout: seconds of silence after which a plain member has left.
-    :param targets: host names or addresses, each with a port, that get a copy of everything.
+    :param idle_timeout: seconds of silence after which a plain member is removed.
+    :param targets: host names or addresses, each with a port, that get a copy of every payload.
     :param target_refresh: seconds between two look-ups of the targets' names.
     :param access_key: None admits session members without a passphrase.
-    :param plain_with_key: whether there are plain members although there is an access key.
+    :param plain_with_key: whether a room with an access key admits plain members.
     :param history: datagrams kept for recovery.
-    :param history_size: bytes that they may have, headers included.
-    :param history_age: seconds for which they are kept.
-    :param history_on_join: how many of them a new session member is given.
-    :param session_timeout: seconds of silence after which a session is over.
+    :param history_size: bytes kept for recovery, headers included.
+    :param history_age: seconds for which datagrams are kept.
+    :param history_on_join: datagrams of the history that a new session member gets.
+    :param session_timeout: seconds of silence after which a session ends.
     :param member_rate: datagrams that a session member may send per second; 0 is no limit.
     :param member_bandwidth: bytes that a session member may send per second; 0 is no limit.
     """
@@ -97,7 +97,7 @@ class ListenerRules:
     """
     The options of one listener.
 
-    :param batch: whether to move many datagrams in one system call, where that can be done.
+    :param batch: whether to move many datagrams in one system call, where possible.
     :param receive_buffer: bytes to ask the kernel for; 0 is its own default.
     :param send_buffer: bytes to ask the kernel for; 0 is its own default.
     """
@@ -116,20 +116,20 @@ class ListenerRules:
 @frozen
 class Limits:
     """
-    Bounds on what strangers can make the relay do.
+    Limits on the work that unverified sources can cause.
 
     :param challenge_rate: challenges sent to one source prefix, per second, once the burst is
         used up.
     :param challenge_burst: challenges sent to one source prefix at once.
     :param kick_time: seconds for which a kicked address or identity is refused.
     :param drop_window: seconds over which drops are added up to one event.
-    :param session_rate: answers of the session protocol to strangers in one source prefix, per
+    :param session_rate: answers of the session protocol to unverified sources in one prefix, per
         second, once the burst is used up.
     :param session_burst: such answers to one source prefix at once.
     :param proof_rate: wrong proofs of a passphrase that one source prefix may send, per second,
         once the burst is used up.
     :param proof_burst: wrong proofs from one source prefix at once.
-    :param repair_rate: bytes sent again to one session member per second, and at once.
+    :param repair_rate: bytes retransmitted to one session member per second, and at once.
     """
 
     challenge_rate: float = 1.0
@@ -146,11 +146,11 @@ class Limits:
 @frozen
 class RelayRules:
     """
-    Everything that the hub needs to know.
+    The configuration of a hub.
 
-    :param max_rooms: rooms at once; beyond them, only those that have a section or a listener
-        are opened.
-    :param open_rooms: whether session clients may open rooms that have neither.
+    :param max_rooms: rooms at once; beyond that, only rooms with a section or a listener can be
+        opened.
+    :param open_rooms: whether session clients may open rooms without a section or a listener.
     """
 
     max_members: int = 10_000

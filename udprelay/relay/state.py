@@ -1,4 +1,4 @@
-"""What the parts of a hub have in common."""
+"""What all parts of a hub share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from udprelay.relay.roster import Roster
 from udprelay.relay.rules import RelayRules
 
 
-class Shared:
+class RelayState:
     """
     The tables and the rules of one relay.
 
     :param secret: 32 random bytes of this run.
     :param is_own: tells whether an endpoint is one of the relay's own listeners.
     :param now: when the run began.
-    :ivar named_rooms: rooms that the configuration names: there are always as many.
+    :ivar named_rooms: the rooms that the configuration names; their number is constant.
     """
 
     def __init__(
@@ -30,6 +30,6 @@ class Shared:
         self.started = now
         self.named_rooms = frozenset(rules.rooms) | {one.room for one in rules.listeners.values()}
         self.output = Output(rules.limits.drop_window, self.named_rooms)
-        self.roster = Roster(rules, self.output.say)
+        self.roster = Roster(rules, self.output.emit)
         self.admission = Admission(rules.limits, secret, is_own)
         self.expiry = Expiry()

@@ -1,1 +1,1 @@
-"""A client's membership of one room, without input and output."""
+"""The client's half of the session protocol, without input and output."""

@@ -1,4 +1,4 @@
-"""What a member receives, from datagrams to events: in order, once, nothing lost silently."""
+"""The receiving half of the client: from datagrams to events, in order, without duplicates."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from udprelay.protocol.wire.from_relay import Ack, Gone, Heartbeat, Members, Pon
 from udprelay.protocol.wire.header import RELIABLE
 from udprelay.protocol.wire.joining import Welcome
 from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
-from udprelay.session_client.deliveries import Deliveries
+from udprelay.session_client.dispatcher import Dispatcher
 from udprelay.session_client.events import Event
-from udprelay.session_client.incoming import FIRST_QUESTION, PRIVATE, ROOM, Incoming
+from udprelay.session_client.incoming import FIRST_NACK_DELAY, PRIVATE, ROOM, Incoming
 from udprelay.session_client.known_member import KnownMember
 from udprelay.session_client.sealing import Sealing
 
 Arrival: TypeAlias = Data | Entry | Private | Notice | Ack | Gone | Heartbeat | Pong | Members
-Question: TypeAlias = Nack | RosterRequest | Missed
+Request: TypeAlias = Nack | RosterRequest | Missed
 
-# What an entry or a notice takes up while it is held; both are small.
-_CONTROL = 512
+# Bytes counted for an entry or a notice in a reorder buffer.
+_CONTROL_SIZE = 512
 
 
 class Arrivals:
     """
-    The receiving half of a membership; lives as long as it, over all its sessions.
+    Receives the datagrams of all sessions of a client.
 
-    Once a client is a member, nothing here raises, whatever the relay sends.
+    After :meth:`start_session`, nothing here raises, whatever the relay sends.
 
     :param identity: the client's own.
     :param recover: see :class:`~udprelay.session_client.settings.Settings`.
     :param sealing: opens and checks; None in a room without a passphrase.
-    :param wait: returns the retransmission timeout, in seconds.
-    :ivar identity: as given; another counts from the next WELCOME on.
+    :param timeout: returns the retransmission timeout in seconds.
+    :ivar identity: as given; a change counts from the next :meth:`start_session`.
     :ivar tag: the room tag of the last WELCOME; None before the first.
     """
 
@@ -43,120 +43,119 @@ class Arrivals:
         identity: bytes,
         recover: bool,
         sealing: Sealing | None,
-        wait: Callable[[], float],
+        timeout: Callable[[], float],
     ) -> None:
         self.identity = identity
         self.tag: bytes | None = None
         self._recover = recover
-        self._wait = wait
-        # The members of a room that misses something are not to ask for it all at once.
-        self._first_question = FIRST_QUESTION * (1 + identity[0] / 256)
+        self._timeout = timeout
+        # The members of a room should not all request the same loss at once.
+        self._first_nack_delay = FIRST_NACK_DELAY * (1 + identity[0] / 256)
         self._session_id = b""
         self._in_session = False
         self._events: list[Event] = []
-        self._questions: list[Question] = []
-        self._deliveries = Deliveries(recover, sealing, self._events.append)
+        self._requests: list[Request] = []
+        self._dispatcher = Dispatcher(recover, sealing, self._events.append)
         self._room: Incoming[Data | Entry] = self._new_room(1)
         self._private: Incoming[Private | Notice] = self._new_private()
-        # Of sequences that are over.
-        self._duplicates = self._repaired = self._unkept = 0
+        # Of the sequences that have ended.
+        self._duplicates = self._repaired = self._unreliable_lost = 0
 
-    # What it is.
+    # State.
 
     @property
     def settled(self) -> int:
-        """The room sequence up to which all has come, needs not come, or is lost."""
+        """The room sequence up to which each number is received, not needed, or lost."""
         return self._room.settled
 
     @property
     def number(self) -> int:
-        """The client's member number; 0 before it is a member."""
-        return self._deliveries.roster.number
+        """The client's member number; 0 before the first :meth:`start_session`."""
+        return self._dispatcher.roster.number
 
     @property
     def nick(self) -> str:
-        """The client's nick, as the relay has it, once it is a member."""
-        return self._deliveries.roster.members[self._deliveries.roster.number].nick
+        """The client's nick, as the relay has it; only after :meth:`start_session`."""
+        return self._dispatcher.roster.members[self._dispatcher.roster.number].nick
 
     @property
     def members(self) -> Mapping[int, KnownMember]:
-        """The members by their numbers, the client among them."""
-        return self._deliveries.roster.members
+        """The members by number, the client included."""
+        return self._dispatcher.roster.members
 
     @property
     def received(self) -> int:
         """Messages received."""
-        return self._deliveries.messages.received
+        return self._dispatcher.messages.received
 
     @property
     def lost(self) -> int:
-        """Datagrams lost: those that events tell, and unreliable ones that were missed."""
-        return self._deliveries.losses.lost + self._unkept + self._room.unkept
+        """Datagrams reported as lost, and unreliable ones that are missing."""
+        return self._dispatcher.losses.lost + self._unreliable_lost + self._room.unreliable_lost
 
     @property
     def repaired(self) -> int:
-        """Datagrams that came after they were asked for."""
+        """Datagrams received after a NACK for them."""
         return self._repaired + self._room.repaired + self._private.repaired
 
     @property
     def duplicates(self) -> int:
-        """Datagrams that were dropped, as they had come before."""
+        """Datagrams dropped as duplicates."""
         return (
             self._duplicates
             + self._room.duplicates
             + self._private.duplicates
-            + self._deliveries.messages.repeated
+            + self._dispatcher.messages.duplicates
         )
 
-    # What comes.
+    # Input.
 
-    def joined(self, welcome: Welcome, now: float) -> None:
-        """Begin a session, or go on with the last one."""
-        # First, so that whatever is deliverable now has not waited in the silence before.
-        self._hear(now)
+    def start_session(self, welcome: Welcome, now: float) -> None:
+        """Begin a session, or resume the last one."""
+        # Before anything is deliverable: the outage must not count for its timeouts.
+        self._note_contact(now)
         new_room = welcome.tag != self.tag
         if new_room:
-            self._count(self._room)
+            self._add_counters(self._room)
             self._room = self._new_room(welcome.first)
-            self._deliveries.leave_room()
+            self._dispatcher.leave_room()
         else:
-            self._deliver(self._room.skip_to(welcome.first, now), now)
+            self._dispatch(self._room.skip_to(welcome.first, now), now)
             self._room.resume(now)
         if welcome.session_id != self._session_id:
             if not new_room:
-                self._deliver(self._private.give_up(now), now)
-            self._count(self._private)
+                self._dispatch(self._private.give_up(now), now)
+            self._add_counters(self._private)
             self._private = self._new_private()
         else:
             self._private.resume(now)
         self.tag, self._session_id, self._in_session = welcome.tag, welcome.session_id, True
-        self._deliveries.welcome(welcome, new_room, self.identity, now)
-        self._deliver(self._room.newest(welcome.newest, now, certain=True), now)
-        self._deliver(self._private.newest(welcome.newest_private, now, certain=True), now)
-        self._settle(now)
+        self._dispatcher.start_session(welcome, new_room, self.identity, now)
+        self._note_newest(welcome.newest, welcome.newest_private, now)
+        self._advance(now)
 
-    def sent(self, now: float) -> None:
-        """Note that something unreliable was sent to the room: some of what is missing is that."""
-        self._room.sent(now)
-
-    def lost_contact(self, now: float) -> None:
-        """Ask for nothing, and give up nothing, until :meth:`joined`."""
+    def end_session(self) -> None:
+        """Request nothing and lose nothing until :meth:`start_session`."""
         self._in_session = False
-        self._questions.clear()
+        self._requests.clear()
         self._room.pause()
         self._private.pause()
 
-    def take(self, arrival: Arrival, now: float) -> None:
-        """Take a datagram with the id of this session or the tag of this room."""
-        self._hear(now)
-        _TAKES[type(arrival)](self, arrival, now)
-        self._settle(now)
+    def note_unreliable_sent(self, now: float) -> None:
+        """Note that the client has sent an unreliable datagram to the room."""
+        self._room.note_unreliable_sent(now)
 
-    def renamed(self, nick: str) -> None:
-        """Note the client's own nick, as NICKED tells it."""
-        self._deliveries.roster.renamed(nick)
+    def receive(self, arrival: Arrival, now: float) -> None:
+        """Receive a datagram with the id of this session or the tag of this room."""
+        self._note_contact(now)
+        _RECEIVERS[type(arrival)](self, arrival, now)
+        self._advance(now)
 
-    # What follows.
+    def set_own_nick(self, nick: str) -> None:
+        """Change the client's own nick, as NICKED reports it."""
+        self._dispatcher.roster.set_own_nick(nick)
+
+    # Output.
 
     @property
     def deadline(self) -> float | None:
@@ -164,117 +163,120 @@ class Arrivals:
         deadlines = [
             self._room.deadline,
             self._private.deadline,
-            *self._deliveries.deadlines(self._in_session),
+            *self._dispatcher.deadlines(self._in_session),
         ]
         return min((at for at in deadlines if at is not None), default=None)
 
     def expire(self, now: float) -> None:
         """Do what is due."""
-        self._deliveries.expire(now, self._in_session)
-        self._settle(now)
+        self._dispatcher.expire(now, self._in_session)
+        self._advance(now)
 
-    def take_events(self) -> list[Event]:
-        """Return what has happened, in order."""
+    def drain_events(self) -> list[Event]:
+        """Return the events since the last call, in order."""
         events = self._events.copy()
         self._events.clear()
         return events
 
-    def take_doubt(self) -> bool:
-        """Return, once, whether PING is to ask whether the relay is there, and how far."""
-        # Not the one or the other: both are asked by one PING.
-        return any([self._room.take_doubt(), self._private.take_doubt()])
+    def pop_ping_needed(self) -> bool:
+        """Return once whether a PING should confirm contact and the newest numbers."""
+        # One PING confirms both, so both are popped.
+        return any([self._room.pop_ping_needed(), self._private.pop_ping_needed()])
 
-    def take_questions(self) -> list[Question]:
+    def drain_requests(self) -> list[Request]:
         """Return what to send to the relay now."""
-        questions, self._questions = self._questions, []
-        return questions
+        requests, self._requests = self._requests, []
+        return requests
 
-    def take_notices(self) -> list[MissedNotice | FailedNotice]:
-        """Return what the relay has told of the client's own messages, in order, once."""
-        notices, self._deliveries.notices = self._deliveries.notices, []
+    def drain_notices(self) -> list[MissedNotice | FailedNotice]:
+        """Return the notices about the client's own messages, in order."""
+        notices, self._dispatcher.notices = self._dispatcher.notices, []
         return notices
 
-    # The sequences.
+    # Datagrams by type.
 
     def _data(self, data: Data, now: float) -> None:
         at_once = not data.flags & RELIABLE
         size = len(data.payload)
-        self._deliver(self._room.take(data.sequence, data, now, size, at_once), now)
+        self._dispatch(self._room.receive(data.sequence, data, now, size, at_once), now)
 
     def _entry(self, entry: Entry, now: float) -> None:
-        self._deliver(self._room.take(entry.sequence, entry, now, _CONTROL), now)
+        self._dispatch(self._room.receive(entry.sequence, entry, now, _CONTROL_SIZE), now)
 
     def _private_data(self, private: Private, now: float) -> None:
         if private.sequence:
             size = len(private.payload)
-            self._deliver(self._private.take(private.sequence, private, now, size), now)
+            self._dispatch(self._private.receive(private.sequence, private, now, size), now)
         else:
-            self._deliver([private], now)
+            self._dispatch([private], now)
 
     def _notice(self, notice: Notice, now: float) -> None:
-        self._deliver(self._private.take(notice.sequence, notice, now, _CONTROL), now)
+        self._dispatch(self._private.receive(notice.sequence, notice, now, _CONTROL_SIZE), now)
 
     def _ack(self, ack: Ack, now: float) -> None:
-        self._deliver(self._room.own(ack.ranges, now), now)
+        self._dispatch(self._room.settle_own(ack.ranges, now), now)
 
     def _gone(self, gone: Gone, now: float) -> None:
         if gone.stream == ROOM:
-            self._deliver(self._room.gone(gone.ranges, now), now)
+            self._dispatch(self._room.settle_gone(gone.ranges, now), now)
         else:
-            self._deliver(self._private.gone(gone.ranges, now), now)
+            self._dispatch(self._private.settle_gone(gone.ranges, now), now)
 
     def _heartbeat(self, heartbeat: Heartbeat, now: float) -> None:
-        self._deliver(self._room.newest(heartbeat.newest, now), now)
+        self._dispatch(self._room.note_newest(heartbeat.newest, now), now)
 
     def _pong(self, pong: Pong, now: float) -> None:
-        self._deliveries.losses.reports.answered(pong.token)
-        self._deliver(self._room.newest(pong.newest, now, certain=True), now)
-        self._deliver(self._private.newest(pong.newest_private, now, certain=True), now)
+        self._dispatcher.losses.reports.acknowledge(pong.token)
+        self._note_newest(pong.newest, pong.newest_private, now)
 
     def _page(self, members: Members, now: float) -> None:
-        self._deliver(self._room.newest(members.newest, now, certain=True), now)
-        self._deliveries.page(members, now)
+        self._dispatch(self._room.note_newest(members.newest, now, confirmed=True), now)
+        self._dispatcher.receive_page(members, now)
+
+    # Steps.
 
     def _new_room(self, first: int) -> Incoming[Data | Entry]:
-        return Incoming(ROOM, first, self._wait, self._recover, self._first_question)
+        return Incoming(ROOM, first, self._timeout, self._recover, self._first_nack_delay)
 
     def _new_private(self) -> Incoming[Private | Notice]:
-        # There are few, and nothing else would tell that one has failed.
-        return Incoming(PRIVATE, 1, self._wait, first_question=self._first_question)
+        # Always recovered: there are few, and nothing else reports a failure.
+        return Incoming(PRIVATE, 1, self._timeout, first_nack_delay=self._first_nack_delay)
 
-    def _count(self, over: Incoming[Any]) -> None:
-        self._duplicates += over.duplicates
-        self._repaired += over.repaired
-        self._unkept += over.unkept
+    def _add_counters(self, ended: Incoming[Any]) -> None:
+        self._duplicates += ended.duplicates
+        self._repaired += ended.repaired
+        self._unreliable_lost += ended.unreliable_lost
 
-    # What follows from it.
+    def _note_contact(self, now: float) -> None:
+        self._room.note_contact()
+        self._private.note_contact()
+        self._dispatcher.note_contact(now)
 
-    def _hear(self, now: float) -> None:
-        self._room.hear()
-        self._private.hear()
-        self._deliveries.hear(now)
+    def _note_newest(self, newest: int, newest_private: int, now: float) -> None:
+        self._dispatch(self._room.note_newest(newest, now, confirmed=True), now)
+        self._dispatch(self._private.note_newest(newest_private, now, confirmed=True), now)
 
-    def _deliver(self, items: Iterable[Data | Entry | Private | Notice], now: float) -> None:
-        # First the holes: what comes behind them shows whose messages were in them.
-        for first, count in self._room.take_holes():
-            self._deliveries.hole(first, count, now)
-        for _, count in self._private.take_holes():
-            self._deliveries.losses.tell(count, None)
-        self._deliveries.take(items, now)
+    def _dispatch(self, items: Iterable[Data | Entry | Private | Notice], now: float) -> None:
+        # Losses first: the items behind them show whose datagrams are lost.
+        for first, count in self._room.drain_lost():
+            self._dispatcher.note_lost(first, count, now)
+        for _, count in self._private.drain_lost():
+            self._dispatcher.losses.report(count, None)
+        self._dispatcher.dispatch(items, now)
 
-    def _settle(self, now: float) -> None:
-        self._deliver(self._room.expire(now), now)
-        self._deliver(self._private.expire(now), now)
-        self._deliveries.settled(self._room.settled, now)
+    def _advance(self, now: float) -> None:
+        self._dispatch(self._room.expire(now), now)
+        self._dispatch(self._private.expire(now), now)
+        self._dispatcher.settle(self._room.settled, now)
         if not self._in_session:
             return
         for incoming in (self._room, self._private):
-            for ranges in incoming.take_nacks():
-                self._questions.append(Nack(self._session_id, incoming.stream, ranges))
-        self._questions += self._deliveries.ask(self._session_id, now)
+            for ranges in incoming.drain_nacks():
+                self._requests.append(Nack(self._session_id, incoming.stream, ranges))
+        self._requests += self._dispatcher.drain_requests(self._session_id, now)
 
 
-_TAKES: Mapping[type[Arrival], Callable[[Arrivals, Any, float], None]] = {
+_RECEIVERS: Mapping[type[Arrival], Callable[[Arrivals, Any, float], None]] = {
     Data: Arrivals._data,
     Entry: Arrivals._entry,
     Private: Arrivals._private_data,

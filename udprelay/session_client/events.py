@@ -1,7 +1,7 @@
 """
-What a :class:`~udprelay.session_client.membership.Membership` tells its owner.
+The events of a :class:`~udprelay.session_client.client.SessionClient`.
 
-Nothing here holds a secret; ``payload`` is the only field with what people said.
+No event holds a secret; ``payload`` is the only field with content of messages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from udprelay.protocol.wire.members import MemberKind
 @frozen
 class KeysNeeded:
     """
-    Compute :func:`udprelay.protocol.keys.derive`, then call ``provide_keys``; it waits until then.
+    Joining waits for ``provide_keys``; :func:`udprelay.protocol.keys.derive` computes the keys.
 
     :param salt: 16 bytes, the room's.
     """
@@ -27,12 +27,12 @@ class KeysNeeded:
 @frozen
 class Joined:
     """
-    The client is a member of the room, for the first time or again.
+    The client has become a member of the room.
 
     :param room: the room's name.
     :param nick: the client's nick, as the relay has it.
     :param number: the client's member number.
-    :param resumed: it has been a member before, and goes on from where it was.
+    :param resumed: it was a member before, and continues.
     """
 
     room: str
@@ -44,10 +44,10 @@ class Joined:
 @frozen
 class Refused:
     """
-    The relay does not admit the client; the membership is closed.
+    The client is not admitted; it is closed.
 
-    :param code: one of REFUSED's, ``version``, or ``nick-invalid`` for the client's own check.
-    :param sentence: why, for people; from the relay, so any characters.
+    :param code: one of REFUSED's, ``version``, or ``nick-invalid`` (the client's own check).
+    :param sentence: the reason for people; any characters, as it comes from the relay.
     """
 
     code: str
@@ -57,9 +57,9 @@ class Refused:
 @frozen
 class NoAnswer:
     """
-    Another 5 s have passed without becoming a member; it goes on trying.
+    Joining has taken another 5 s without success; it continues.
 
-    :param since: the time from which on the client has tried, by the clock of ``now``.
+    :param since: when it began, by the clock of ``now``.
     """
 
     since: float
@@ -68,11 +68,11 @@ class NoAnswer:
 @frozen
 class ContactLost:
     """
-    The client is no member for now; it joins again by itself.
+    The session has ended; the client joins again by itself.
 
     :param reason: ``silent``, ``unreachable``, ``unknown`` (to the relay), ``stuck`` (a message
-        was not acknowledged for too long), ``renewed`` (it comes back with another identity, as
-        it has sent so much), or the code of BYE.
+        was not acknowledged in time), ``renewed`` (the client needs another identity, as its
+        own sequences are used up), or the code of BYE.
     """
 
     reason: str
@@ -81,14 +81,14 @@ class ContactLost:
 @frozen
 class Received:
     """
-    A message, whole.
+    A message was received completely.
 
-    :param number: who sent it.
-    :param nick: that member's nick; None if it is not known, or its badge was not right.
-    :param payload: what was sent, opened.
-    :param reliable: it came in order.
-    :param private: it was sent to this client alone.
-    :param sealed: it was sealed by somebody who knows the passphrase.
+    :param number: its sender.
+    :param nick: the sender's nick; None if it is unknown or not authenticated.
+    :param payload: the message, unsealed.
+    :param reliable: it was sent reliably, so it is in its sender's order.
+    :param private: it was sent to this client only.
+    :param sealed: its sender knows the passphrase.
     """
 
     number: int
@@ -102,9 +102,9 @@ class Received:
 @frozen
 class Delivered:
     """
-    The relay has all of a message.
+    The relay has acknowledged all of a message.
 
-    :param message: what ``send`` returned.
+    :param message: the number that ``send`` returned.
     """
 
     message: int
@@ -113,13 +113,13 @@ class Delivered:
 @frozen
 class Failed:
     """
-    A message has not reached the relay, or its receiver; parts of it may have.
+    A message was not delivered completely.
 
-    A private message can fail after it was delivered to the relay.
+    A private message can fail after :class:`Delivered`.
 
-    :param message: what ``send`` returned.
+    :param message: the number that ``send`` returned.
     :param reason: ``unacknowledged`` (given up), ``not-joined`` (it was unreliable), ``absent``
-        or ``plain`` (so is the receiver), or ``closed`` (the membership is over).
+        or ``plain`` (its receiver is), or ``closed`` (the client is).
     """
 
     message: int
@@ -129,10 +129,10 @@ class Failed:
 @frozen
 class Missed:
     """
-    A member tells that it has not received this client's message.
+    A member has reported that it did not receive a message of this client.
 
-    :param message: what ``send`` returned.
-    :param nick: that member's nick; None if it is not known.
+    :param message: the number that ``send`` returned.
+    :param nick: that member's nick; None if it is unknown.
     """
 
     message: int
@@ -142,10 +142,10 @@ class Missed:
 @frozen
 class Lost:
     """
-    A hole: messages that were sent, and can't be had any more.
+    Messages to this client are lost for good.
 
-    :param count: how many datagrams, at least.
-    :param nick: who sent them; None if it is not known.
+    :param count: the number of datagrams, at least.
+    :param nick: their sender's nick; None if it is unknown.
     """
 
     count: int
@@ -155,14 +155,16 @@ class Lost:
 @frozen
 class Distrusted:
     """
-    Something was dropped or hidden, as nobody who knows the passphrase can have sent it so.
+    Something was dropped or hidden because it contradicts the passphrase.
+
+    There is one event for each reason and member in 10 s.
 
     :param reason: ``unsealed``, ``seal`` (it can't be opened), ``repeated``, ``badge``, or
-        ``withheld`` (messages have not come though nothing was lost on the way: the relay has
-        kept them back, unless their sender gave them up).
-    :param number: whom the relay calls the sender.
-    :param nick: that member's nick; None if it is not known.
-    :param count: how often, since it was told last; once in 10 s for each reason and member.
+        ``withheld`` (messages are missing, but none was lost in transit: the relay withheld
+        them, or their sender gave them up).
+    :param number: the sender, according to the relay.
+    :param nick: that member's nick; None if it is unknown.
+    :param count: how often, since the last event.
     """
 
     reason: str
@@ -174,10 +176,10 @@ class Distrusted:
 @frozen
 class MemberJoined:
     """
-    Somebody else is a member, since now or since before.
+    Another member is in the room.
 
     :param number: its number.
-    :param nick: its nick; None if its badge is not right.
+    :param nick: its nick; None if it is not authenticated.
     :param kind: how it takes part.
     """
 
@@ -189,11 +191,11 @@ class MemberJoined:
 @frozen
 class MemberLeft:
     """
-    Somebody else is no longer a member.
+    Another member has left.
 
     :param number: its number.
-    :param nick: its nick; None if its badge was not right.
-    :param reason: as in ENTRY ``leave``; empty if it is not known.
+    :param nick: its nick; None if it was not authenticated.
+    :param reason: as in ENTRY ``leave``; empty if it is unknown.
     """
 
     number: int
@@ -204,11 +206,11 @@ class MemberLeft:
 @frozen
 class NickChanged:
     """
-    A member has a new nick.
+    A member has changed its nick.
 
     :param number: its number.
-    :param before: the nick that it had; None if it is not known.
-    :param nick: the nick that it has; None if its badge is not right.
+    :param before: its old nick; None if it was not authenticated.
+    :param nick: its new nick; None if it is not authenticated.
     :param own: it is this client.
     """
 
@@ -221,10 +223,10 @@ class NickChanged:
 @frozen
 class NickRefused:
     """
-    The client keeps the nick that it had.
+    The client keeps its nick.
 
     :param code: as in REFUSED, or ``no-answer``.
-    :param sentence: why, for people; from the relay, so any characters.
+    :param sentence: the reason for people; any characters, as it comes from the relay.
     """
 
     code: str
@@ -245,10 +247,10 @@ class Ponged:
 @frozen
 class Closed:
     """
-    The membership is over, and nothing more will come.
+    The client has ended for good; this is the last event.
 
-    :param code: BYE's; ``left`` if the client's user wanted it.
-    :param sentence: why, for people; from the relay, so any characters.
+    :param code: BYE's; ``left`` after ``leave``.
+    :param sentence: the reason for people; any characters, as it comes from the relay.
     """
 
     code: str

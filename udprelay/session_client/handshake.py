@@ -1,4 +1,4 @@
-"""How a client becomes a member: HELLO, CHALLENGE, keys, JOIN, WELCOME."""
+"""How a client joins: HELLO, CHALLENGE, keys, JOIN, WELCOME."""
 
 from __future__ import annotations
 
@@ -8,33 +8,32 @@ from itertools import chain, repeat
 from math import inf
 
 from udprelay.protocol.keys import RoomKeys, proof
-from udprelay.protocol.nick import MOST_CHARACTERS, NickError, normalise
+from udprelay.protocol.nick import MAX_CHARACTERS, NickError, normalise
 from udprelay.protocol.wire.joining import Challenge, Hello, Join
-from udprelay.session_client.repeats import Repeats
+from udprelay.session_client.retries import Retries
 from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.settings import Settings
 
-_PAUSES = (*(0.25,) * 4, *(0.5,) * 4)
-# So many that a network has to be very bad, or a relay away, for none to be answered in 10 s.
-GREETING_PAUSES = (*_PAUSES, *(1.0,) * 7, 2.0)
-"""Seconds between HELLOs; then 4 s each time."""
-JOINING_PAUSES = (*_PAUSES, 1.0, 1.0)
-"""Seconds between JOINs; after the last one it takes another HELLO."""
-COOKIE_AGE = 30.0
-"""Seconds that a cookie is good for, at least."""
-_LAST_SUFFIX = 9
-_KNOWN_SALTS = 4
+_FIRST_INTERVALS = (*(0.25,) * 4, *(0.5,) * 4)
+# Frequent enough that 10 s without an answer mean a very bad network or no relay.
+HELLO_INTERVALS = (*_FIRST_INTERVALS, *(1.0,) * 7, 2.0)
+"""Seconds between HELLOs; 4 s after these."""
+JOIN_INTERVALS = (*_FIRST_INTERVALS, 1.0, 1.0)
+"""Seconds between JOINs; after the last interval the client sends another HELLO."""
+COOKIE_LIFETIME = 30.0
+"""Seconds for which the relay accepts a cookie, at least."""
+_MAX_SUFFIX = 9
+_MAX_KNOWN_KEYS = 4
 
 
 class Handshake:
     """
-    What an attempt to join is made of; the next one uses what is still good.
+    Attempts to join, with the cookie and keys of earlier attempts if they are valid.
 
-    :param sealing: gets the room's keys as they are known.
+    :param sealing: gets the keys of the room.
     :param secret: the resume secret.
-    :ivar nonce: of the attempt; nothing before the first.
-    :ivar nick: that the client wants.
-    :ivar salt: the room's, if it is known.
+    :ivar nonce: of the attempt; empty before the first.
+    :ivar nick: the nick that JOIN asks for.
     """
 
     def __init__(
@@ -47,59 +46,59 @@ class Handshake:
         self.nonce = b""
         self.nick = settings.nick
         self.secret = secret
-        self.salt = b""
+        self._salt = b""
         self._settings = settings
         self._sealing = sealing
         self._random_bytes = random_bytes
         self._keys: OrderedDict[bytes, RoomKeys] = OrderedDict()
         self._cookie = b""
         self._cookie_since = 0.0
-        self._repeats: Repeats | None = None
-        # The others are made of the one that was wanted first, not of each other.
-        self._base = settings.nick
-        self._others: Iterator[str] | None = None
+        self._retries: Retries | None = None
+        # Alternatives derive from the user's nick, not from each other.
+        self._user_nick = settings.nick
+        self._alternatives: Iterator[str] | None = None
 
-    def want(self, nick: str) -> None:
-        """Want another nick from now on."""
-        self.nick = self._base = nick
+    def set_nick(self, nick: str) -> None:
+        """Ask for another nick from now on."""
+        self.nick = self._user_nick = nick
 
-    def greet(self, now: float) -> None:
-        """Make an attempt: HELLO."""
+    def send_hello(self, now: float) -> None:
+        """Begin an attempt: send HELLO until it is answered."""
         self.nonce = self._random_bytes(8)
         hello = Hello(self.nonce, self._settings.room).encode()
-        self._repeats = Repeats(hello, chain(GREETING_PAUSES, repeat(4.0)), now)
+        self._retries = Retries(hello, chain(HELLO_INTERVALS, repeat(4.0)), now)
 
-    def challenged(self, challenge: Challenge, now: float) -> None:
-        """Take the cookie and the salt; HELLO is answered."""
-        self._repeats = None
+    def receive_challenge(self, challenge: Challenge, now: float) -> None:
+        """Receive the cookie and the salt."""
+        self._retries = None
         self._cookie, self._cookie_since = challenge.cookie, now
-        self.salt = challenge.salt
+        self._salt = challenge.salt
 
-    def know(self, salt: bytes, keys: RoomKeys) -> None:
-        """Take what was computed for a salt."""
+    def add_keys(self, salt: bytes, keys: RoomKeys) -> None:
+        """Add the keys for a salt."""
         self._keys[salt] = keys
-        if len(self._keys) > _KNOWN_SALTS:
+        if len(self._keys) > _MAX_KNOWN_KEYS:
             self._keys.popitem(last=False)
 
-    def has_keys(self) -> bool:
-        """Return whether there are the keys for the salt, and use them from now on."""
-        keys = self._keys.get(self.salt)
+    def select_keys(self) -> bool:
+        """Seal with the keys for the salt from now on; return whether they are known."""
+        keys = self._keys.get(self._salt)
         if keys is not None:
-            self._sealing.use(keys)
+            self._sealing.set_keys(keys)
         return keys is not None
 
     def has_cookie(self, now: float) -> bool:
-        """Return whether the cookie is still good."""
-        return now < self._cookie_since + COOKIE_AGE
+        """Return whether the cookie is still valid."""
+        return now < self._cookie_since + COOKIE_LIFETIME
 
-    def join(
+    def send_join(
         self, own: tuple[int, int], tag: bytes | None, settled: int | None, now: float
     ) -> None:
         """
-        Send JOIN from now on.
+        Send JOIN until it is answered.
 
-        :param own: first own sequences of the session.
-        :param tag: of the last session, if there was one.
+        :param own: the first own sequences of the session, for the room and private.
+        :param tag: of the last session's room, if there was one.
         :param settled: the last room sequence that the client has settled in it.
         """
         shown = None
@@ -119,53 +118,59 @@ class Handshake:
             tag=tag,
             settled=settled,
         )
-        self._repeats = Repeats(join.encode(), JOINING_PAUSES, now)
+        self._retries = Retries(join.encode(), JOIN_INTERVALS, now)
 
-    def take_other_nick(self) -> bool:
-        """Want the next nick like the one that is taken, in a new attempt, if there is one."""
-        if self._others is None:
-            self._others = _others(self._base, self.nick)
-        following = next(self._others, None)
+    def try_next_nick(self) -> bool:
+        """Set the next alternative to the nick, in a new attempt; return whether there is one."""
+        if self._alternatives is None:
+            self._alternatives = _alternatives(self._user_nick, self.nick)
+        following = next(self._alternatives, None)
         if following is None:
             return False
         self.nick = following
-        # An answer to the last JOIN may still be under way.
+        # An answer to the last JOIN may still be in flight.
         self.nonce = self._random_bytes(8)
         return True
 
-    def welcomed(self, nick: str, now: float) -> float | None:
-        """Take WELCOME, with the client's nick; return the round trip if JOIN was sent once."""
-        repeats, self._repeats = self._repeats, None
+    def receive_welcome(self, nick: str, now: float) -> float | None:
+        """
+        Receive the client's nick; the attempt has succeeded.
+
+        :returns: the round trip in seconds; None if JOIN was retransmitted.
+        """
+        retries, self._retries = self._retries, None
         self.nick = nick
-        self._others = None
-        return now - repeats.sent if repeats is not None and repeats.times == 1 else None
+        self._alternatives = None
+        if retries is None or retries.transmissions != 1:
+            return None
+        return now - retries.sent_at
 
     def stop(self) -> None:
         """Send nothing more."""
-        self._repeats = None
+        self._retries = None
 
-    def take(self, now: float) -> list[bytes]:
-        """Return what is to be sent now."""
-        return [] if self._repeats is None else self._repeats.take(now)
+    def drain_datagrams(self, now: float) -> list[bytes]:
+        """Return what to send now."""
+        return [] if self._retries is None else self._retries.drain_datagrams(now)
 
     @property
-    def over(self) -> bool:
-        """Whether nobody has answered for so long that it takes a new attempt."""
-        return self._repeats is not None and self._repeats.over
+    def exhausted(self) -> bool:
+        """Whether JOIN was not answered, so that another attempt must begin."""
+        return self._retries is not None and self._retries.exhausted
 
     @property
     def deadline(self) -> float:
-        """When to call :meth:`take`."""
-        return inf if self._repeats is None else self._repeats.deadline
+        """When to call :meth:`drain_datagrams`."""
+        return inf if self._retries is None else self._retries.deadline
 
 
-def _others(nick: str, taken: str) -> Iterator[str]:
-    for number in range(2, _LAST_SUFFIX + 1):
+def _alternatives(nick: str, taken: str) -> Iterator[str]:
+    for number in range(2, _MAX_SUFFIX + 1):
         suffix = f"-{number}"
         try:
-            other = normalise(nick[: MOST_CHARACTERS - len(suffix)] + suffix)
+            alternative = normalise(nick[: MAX_CHARACTERS - len(suffix)] + suffix)
         except NickError:
-            # It has so many bytes that the suffix is too much; so are the others.
+            # A nick with so many bytes is too long with any suffix.
             return
-        if other != taken:
-            yield other
+        if alternative != taken:
+            yield alternative

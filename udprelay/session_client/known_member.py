@@ -1,32 +1,28 @@
-"""Members of the room, as far as the client knows and believes."""
+"""Members of the room, and whether their nicks are authenticated."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from udprelay.protocol.wire.members import MemberKind
+from udprelay.protocol.wire.entries import JoinEntry
+from udprelay.protocol.wire.members import MemberKind, MemberRecord
 from udprelay.session_client.suspicions import BADGE, Suspicions
 
-if TYPE_CHECKING:
-    from udprelay.protocol.wire.entries import JoinEntry
-    from udprelay.protocol.wire.members import MemberRecord
-
-Vouches = Callable[[bytes, str, bytes], bool]
+BadgeCheck = Callable[[bytes, str, bytes], bool]
 """Returns whether a badge is right for an identity and a nick."""
 
 
 @frozen
 class KnownMember:
     """
-    A member of the room, as far as the client knows.
+    A member of the room, as the relay reports it.
 
-    :param number: never another's while the room is open.
-    :param nick: as the relay tells it.
-    :param identity: 16 bytes of a session member, or none.
-    :param trusted: the badge is right; without a passphrase nobody needs one.
+    :param number: unique while the room is open.
+    :param nick: as the relay reports it.
+    :param identity: 16 bytes of a session member; empty for others.
+    :param trusted: the badge is right, or the room has no passphrase.
     """
 
     number: int
@@ -36,39 +32,39 @@ class KnownMember:
     trusted: bool
 
     @property
-    def shown(self) -> str | None:
-        """The nick, if there is reason to believe it."""
+    def trusted_nick(self) -> str | None:
+        """The nick if it is trusted."""
         return self.nick if self.trusted else None
 
 
 class Badges:
     """
-    Checks who may be shown with a nick.
+    Makes members from what the relay reports, and checks their badges.
 
-    :param suspicions: is told of wrong badges.
-    :ivar vouches: checks a badge; None without a passphrase.
+    :param suspicions: receives wrong badges.
+    :ivar check: None without a passphrase.
     """
 
     def __init__(self, suspicions: Suspicions) -> None:
-        self.vouches: Vouches | None = None
+        self.check: BadgeCheck | None = None
         self._suspicions = suspicions
 
-    def member(self, number: int, said: MemberRecord | JoinEntry, now: float) -> KnownMember:
-        """Return the member that the relay tells of."""
-        member = KnownMember(number, said.nick, said.kind, said.identity, trusted=True)
-        return self.renamed(member, said.nick, said.badge, now)
+    def member(self, number: int, record: MemberRecord | JoinEntry, now: float) -> KnownMember:
+        """Return the member of a record or an entry."""
+        member = KnownMember(number, record.nick, record.kind, record.identity, trusted=True)
+        return self.rename(member, record.nick, record.badge, now)
 
-    def renamed(self, member: KnownMember, nick: str, badge: bytes, now: float) -> KnownMember:
-        """Return a member with another nick."""
+    def rename(self, member: KnownMember, nick: str, badge: bytes, now: float) -> KnownMember:
+        """Return the member with another nick."""
         return evolve(member, nick=nick, trusted=self._trusts(member, nick, badge, now))
 
     def _trusts(self, member: KnownMember, nick: str, badge: bytes, now: float) -> bool:
-        if self.vouches is None:
+        if self.check is None:
             return True
         if member.kind != MemberKind.SESSION:
-            # The relay itself has chosen the nick; that is no reason to accuse anybody.
+            # The relay has chosen this nick, so a missing badge is not suspicious.
             return False
-        trusted = self.vouches(member.identity, nick, badge)
+        trusted = self.check(member.identity, nick, badge)
         if not trusted:
-            self._suspicions.note(BADGE, member.number, None, now)
+            self._suspicions.add(BADGE, member.number, None, now)
         return trusted

@@ -1,84 +1,206 @@
-"""What was lost, and whose it was: each loss told once."""
+"""Losses: reported once to the client's user, and to the senders by MISSED."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 
+from attrs import define
+
+from udprelay.protocol.wire.ranges import MAX_MISSED_RANGES, MAX_RANGE_COUNT, Ranges
 from udprelay.session_client.events import Event, Lost
-from udprelay.session_client.reports import Reports
+from udprelay.session_client.known_member import KnownMember
 
-PATIENCE = 5.0
-"""Seconds that a hole waits for the roster to tell whose messages were in it."""
+ATTRIBUTION_TIMEOUT = 5.0
+"""Seconds that a loss in the room sequence waits for its senders to become known."""
+MISSED_INTERVAL = 0.1
+"""Seconds from one MISSED to the next."""
+MISSED_RETRY_INTERVAL = 1.0
+"""Seconds from a MISSED without an answer to its retransmission."""
+MAX_MISSED_TRIES = 10
+
+_MAX_REPORTS = 1024
+_TOKEN_PREFIX = b"missed"
+_TOKEN_NUMBER_SIZE = 2
 
 
 class Losses:
     """
-    Puts together holes in the room sequence and gaps in the senders' own sequences.
+    Combines losses in the room sequence and gaps in the senders' own sequences.
 
-    Both show the same loss, from its two sides. A hole has a number of datagrams, and not their
-    senders; those are told as far as gaps become known, and the rest without a sender.
+    Both show the same loss. A loss in the room sequence has a number of datagrams, but no
+    senders. Gaps attribute it to senders; the rest is reported without a sender.
 
-    :param tell: takes events.
-    :ivar lost: datagrams told as lost.
-    :ivar reports: what senders are told of it.
+    :param emit: receives events.
+    :ivar lost: datagrams reported as lost.
+    :ivar reports: the losses that senders are to be told.
     """
 
-    def __init__(self, tell: Callable[[Event], None]) -> None:
+    def __init__(self, emit: Callable[[Event], None]) -> None:
         self.lost = 0
-        self._tell = tell
-        self._open = 0
-        self._nameless = 0
+        self._emit = emit
+        self._unattributed = 0
+        self._reported_nameless = 0
         self._until: float | None = None
-        self.reports = Reports()
+        self.reports = MissedReports()
 
     @property
     def deadline(self) -> float | None:
         """When :meth:`expire` should be called next."""
         return self._until
 
-    def hole(self, count: int, now: float) -> None:
-        """Note that so many datagrams of the room are lost, from whomever."""
-        self._open += count
+    def add_unattributed(self, count: int, now: float) -> None:
+        """Note that ``count`` datagrams of the room are lost."""
+        self._unattributed += count
         if self._until is None:
-            self._until = now + PATIENCE
+            self._until = now + ATTRIBUTION_TIMEOUT
 
-    def explain(self, count: int) -> None:
-        """Note that so many of them were joins, leaves and new nicks."""
-        self._open = max(0, self._open - count)
+    def deduct_entries(self, count: int) -> None:
+        """Note that ``count`` of them were entries: joins, leaves and new nicks."""
+        self._unattributed = max(0, self._unattributed - count)
 
-    def gap(self, count: int, nick: str | None) -> int:
+    def attribute(self, count: int, nick: str | None) -> int:
         """
-        Note that so many reliable datagrams of one sender are lost.
+        Note that ``count`` reliable datagrams of one sender are lost.
 
-        :return: how many of them were in no hole.
+        :return: how many of them no loss in the room sequence explains.
         """
-        from_open = min(count, self._open)
-        self._open -= from_open
-        # They were told already, only without the sender.
-        from_nameless = min(count - from_open, self._nameless)
-        self._nameless -= from_nameless
-        self.tell(count - from_nameless, nick)
-        return count - from_open - from_nameless
+        attributed = min(count, self._unattributed)
+        self._unattributed -= attributed
+        # These were reported without a sender.
+        reported = min(count - attributed, self._reported_nameless)
+        self._reported_nameless -= reported
+        self.report(count - reported, nick)
+        return count - attributed - reported
 
-    def tell(self, count: int, nick: str | None) -> None:
-        """Tell of a loss that nothing else will show."""
+    def report(self, count: int, nick: str | None) -> None:
+        """Report a loss that is not noted elsewhere."""
         if count:
             self.lost += count
-            self._tell(Lost(count, nick))
+            self._emit(Lost(count, nick))
 
     def close(self) -> None:
-        """Tell the rest of all holes: nothing more will become known about them."""
-        self._nameless += self._open
-        self.tell(self._open, None)
-        self._open = 0
+        """Report what is unattributed: no more senders will become known."""
+        self._reported_nameless += self._unattributed
+        self.report(self._unattributed, None)
+        self._unattributed = 0
         self._until = None
 
-    def forget(self) -> None:
-        """Begin with another room sequence: gaps have nothing to do with the holes before."""
+    def leave_room(self) -> None:
+        """Close; later gaps have nothing to do with this room sequence."""
         self.close()
-        self._nameless = 0
+        self._reported_nameless = 0
 
     def expire(self, now: float) -> None:
-        """Tell the rest of holes that have waited long enough."""
+        """Close if a loss has waited for :data:`ATTRIBUTION_TIMEOUT`."""
         if self._until is not None and self._until <= now:
             self.close()
+
+
+@define
+class _Report:
+    """
+    The losses of one sender.
+
+    :param token: as in the PONG that acknowledges it; empty before it is sent.
+    :param due: when to send it.
+    """
+
+    member: KnownMember
+    ranges: list[tuple[int, int]]
+    due: float = 0.0
+    tries: int = 0
+    token: bytes = b""
+
+
+class MissedReports:
+    """
+    Reports to senders, retransmitted until the relay acknowledges them.
+
+    New losses are added to the sender's report that has not been sent yet.
+    """
+
+    def __init__(self) -> None:
+        self._pending: OrderedDict[bytes, _Report] = OrderedDict()
+        self._sent: OrderedDict[bytes, _Report] = OrderedDict()
+        self._last_token = 0
+        self._next = 0.0
+        self._contact_since_sent = True
+
+    @property
+    def deadline(self) -> float | None:
+        """When :meth:`next_missed` should be called next."""
+        if self._pending:
+            return self._next
+        for report in self._sent.values():
+            return max(report.due, self._next)
+        return None
+
+    def add(self, member: KnownMember, last: int, count: int) -> None:
+        """
+        Note that ``count`` datagrams of a member are lost.
+
+        :param last: the own sequence of the last of them.
+        """
+        # No sender remembers more than these.
+        count = min(count, MAX_RANGE_COUNT)
+        report = self._pending.setdefault(member.identity, _Report(member, []))
+        report.ranges.append((last - count + 1, count))
+        del report.ranges[:-MAX_MISSED_RANGES]
+        while len(self._pending) + len(self._sent) > _MAX_REPORTS:
+            (self._sent or self._pending).popitem(last=False)
+
+    def note_contact(self) -> None:
+        """Note that a datagram of the relay was received."""
+        self._contact_since_sent = True
+
+    def next_missed(
+        self, members: Mapping[int, KnownMember], now: float, updating: bool
+    ) -> tuple[int, Ranges, bytes] | None:
+        """
+        Return member number, own sequences and token of the MISSED to send now, if any.
+
+        :param updating: the members are not complete.
+        """
+        report = self._pop_due(now)
+        if report is None:
+            return None
+        number = _number_of(report.member, members)
+        # A try counts only if the sender can be known and the relay answers.
+        if number is None:
+            report.tries += not updating
+        else:
+            report.tries += self._contact_since_sent
+            self._contact_since_sent = False
+        report.due = now + MISSED_RETRY_INTERVAL
+        self._next = now + MISSED_INTERVAL
+        if report.tries < MAX_MISSED_TRIES:
+            self._sent[report.token] = report
+        return None if number is None else (number, tuple(report.ranges), report.token)
+
+    def acknowledge(self, token: bytes) -> None:
+        """Note that the relay has received the MISSED with this token."""
+        self._sent.pop(token, None)
+
+    def _pop_due(self, now: float) -> _Report | None:
+        if now < self._next:
+            return None
+        for token, report in self._sent.items():
+            if report.due <= now:
+                return self._sent.pop(token)
+            break
+        if not self._pending:
+            return None
+        report = self._pending.popitem(last=False)[1]
+        self._last_token += 1
+        number = self._last_token % 2 ** (8 * _TOKEN_NUMBER_SIZE)
+        report.token = _TOKEN_PREFIX + number.to_bytes(_TOKEN_NUMBER_SIZE, "big")
+        return report
+
+
+def _number_of(member: KnownMember, members: Mapping[int, KnownMember]) -> int | None:
+    """Return the member's present number; it has another one after a restart of the relay."""
+    present = members.get(member.number)
+    if present is not None and present.identity == member.identity:
+        return member.number
+    return next((n for n, m in members.items() if m.identity == member.identity), None)

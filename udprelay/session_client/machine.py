@@ -1,5 +1,5 @@
 """
-The state machine of a membership.
+The state machine of a client.
 
 The states are those of "The client" in ``docs/protocol.rst``; the table is at the end.
 """
@@ -10,11 +10,17 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
-from udprelay.protocol.wire import FromRelay, WireError, decode_from_relay, from_relay, joining
+from udprelay.protocol.wire import (
+    FromRelay,
+    WireError,
+    decode_from_relay,
+    from_relay,
+    joining,
+    sequenced,
+)
 from udprelay.protocol.wire.from_client import Leave
-from udprelay.protocol.wire.header import HEADER, VERSION
-from udprelay.session_client.active_session import TAKEN, Session
-from udprelay.session_client.attempts import Attempts
+from udprelay.protocol.wire.header import HEADER_SIZE, VERSION
+from udprelay.session_client.active_session import HANDLERS, ActiveSession
 from udprelay.session_client.events import (
     Closed,
     ContactLost,
@@ -25,22 +31,20 @@ from udprelay.session_client.events import (
     Refused,
 )
 from udprelay.session_client.handshake import Handshake
-from udprelay.session_client.repeats import Repeats
+from udprelay.session_client.retries import JoinBackoff, Retries
 from udprelay.session_client.sealing import Sealing
-from udprelay.session_client.settings import Settings
-from udprelay.session_client.state import State
+from udprelay.session_client.settings import Settings, State
 
-LEAVING_PAUSES = (0.25,) * 4
+LEAVE_INTERVALS = (0.25,) * 4
+"""Seconds between LEAVEs; after the last interval the client has left."""
 
 
-class Machine:
+class StateMachine:
     """
-    Moves between states as datagrams come and time passes.
+    Changes its state as datagrams come and time passes.
 
-    :ivar state: where it is.
-    :ivar session: what it is, or was, as a member.
-    :ivar handshake: how it becomes one.
-    :ivar ignored: how many datagrams were invalid, or did not belong here.
+    :ivar session: the session, or the suspended one.
+    :ivar ignored: how many datagrams were invalid or unexpected.
     """
 
     def __init__(
@@ -50,252 +54,252 @@ class Machine:
         self.state = State.NEW
         self.ignored = 0
         self._sealing = Sealing(settings.room, secret)
-        self.session = Session(settings, self._sealing)
+        self.session = ActiveSession(settings, self._sealing)
         self.handshake = Handshake(settings, self._sealing, secret, random_bytes)
         self._settings = settings
         self._random_bytes = random_bytes
-        self._attempts = Attempts(random_bytes, now)
-        # While leaving: LEAVE, and whether the client comes back as somebody else.
-        self._farewell: Repeats | None = None
-        self._renews = False
+        self._backoff = JoinBackoff(random_bytes, now)
+        # While leaving: LEAVE, and whether the client then joins under a new identity.
+        self._leave: Retries | None = None
+        self._rejoins = False
 
     def receive(self, datagram: bytes, now: float) -> None:
-        """Take a datagram, whatever it is."""
+        """Receive any datagram."""
         try:
-            read = decode_from_relay(datagram)
+            decoded = decode_from_relay(datagram)
         except WireError:
             self.ignored += 1
             return
-        act = _ACTS[self.state].get(type(read))
-        if act is None or datagram[6:HEADER] != self._awaited(read):
+        handler = _HANDLERS[self.state].get(type(decoded))
+        if handler is None or datagram[6:HEADER_SIZE] != self._expected_id(decoded):
             self.ignored += 1
             return
-        if self.state is State.JOINED and not isinstance(read, joining.Unknown):
-            # That can be another relay, which has nothing of what the last one acknowledged.
-            self.session.contact.hear(now)
-        act(self, read, now)
+        if self.state is State.JOINED and not isinstance(decoded, joining.Unknown):
+            # UNKNOWN may come from a restarted relay, without what was acknowledged before.
+            self.session.liveness.hear(now)
+        handler(self, decoded, now)
         self.flush(now)
 
     def expire(self, now: float) -> None:
-        """Do what is due."""
-        if self.state in _IDLE:
+        """Handle timeouts."""
+        if self.state in _WITHOUT_TIMERS:
             return
-        if self.state is State.WAITING and now >= self._attempts.resumes_at:
-            self._try(now)
-        if self.state in _TRYING and self._attempts.unanswered(now):
-            self.session.events.append(NoAnswer(self._attempts.since))
-        if self.session.expire(now, member=self.state is State.JOINED):
-            self.lose("silent", now)
+        if self.state is State.WAITING and now >= self._backoff.retry_at:
+            self._try_to_join(now)
+        if self.state in _TRYING and self._backoff.pop_report(now):
+            self.session.events.append(NoAnswer(self._backoff.trying_since))
+        if self.session.expire(now, joined=self.state is State.JOINED):
+            self.lose_contact("silent", now)
         self.flush(now)
 
     @property
     def deadline(self) -> float:
-        """When to call :meth:`expire`; infinite if there is nothing to wait for."""
-        if self.state in _IDLE:
+        """When to call :meth:`expire`; infinite without timers."""
+        if self.state in _WITHOUT_TIMERS:
             return inf
         return min(
-            self.session.deadline(member=self.state is State.JOINED),
+            self.session.deadline(joined=self.state is State.JOINED),
             self.handshake.deadline,
-            inf if self._farewell is None else self._farewell.deadline,
-            self._attempts.report_at if self.state in _TRYING else inf,
-            self._attempts.resumes_at if self.state is State.WAITING else inf,
+            inf if self._leave is None else self._leave.deadline,
+            self._backoff.report_at if self.state in _TRYING else inf,
+            self._backoff.retry_at if self.state is State.WAITING else inf,
         )
 
     @property
-    def over(self) -> bool:
-        """Whether it is closed, or will be as soon as the relay knows."""
-        return self.state is State.CLOSED or (self.state is State.LEAVING and not self._renews)
+    def ending(self) -> bool:
+        """Whether it is closed, or will be when the relay has received LEAVE."""
+        return self.state is State.CLOSED or (self.state is State.LEAVING and not self._rejoins)
 
     def flush(self, now: float) -> None:
-        """Put out what there is to send, and move on if that is due."""
+        """Collect the datagrams to send, and change the state if that is due."""
         session = self.session
-        if self._farewell is not None:
-            session.datagrams += self._farewell.take(now)
-            if self._farewell.over:
-                self._left(None, now)
-        elif self.state is State.JOINED and session.sending.worn:
-            self._say_farewell(now, renews=True)
+        if self._leave is not None:
+            session.datagrams += self._leave.drain_datagrams(now)
+            if self._leave.exhausted:
+                self._finish_leaving(None, now)
+        elif self.state is State.JOINED and session.sender.needs_new_identity:
+            self._send_leave(now, rejoins=True)
         elif self.state is State.JOINED:
             session.flush(now)
-            if session.sending.stuck:
-                self.lose("stuck", now)
-        session.datagrams += self.handshake.take(now)
-        if self.handshake.over:
-            self._greet(now)
-            session.datagrams += self.handshake.take(now)
+            if session.sender.needs_new_session:
+                self.lose_contact("stuck", now)
+        session.datagrams += self.handshake.drain_datagrams(now)
+        if self.handshake.exhausted:
+            self._send_hello(now)
+            session.datagrams += self.handshake.drain_datagrams(now)
         session.collect()
 
-    # What the client's user does.
+    # Requests of the user.
 
     def start(self, now: float) -> None:
         """Begin to join."""
-        self._try(now)
+        self._try_to_join(now)
         self.flush(now)
 
-    def has_keys(self, now: float) -> None:
-        """Go on, if it was the keys that it had to wait for."""
-        if self.state is State.KEYING and self.handshake.has_keys():
-            self._join(now)
+    def add_keys(self, now: float) -> None:
+        """Continue to join, if the handshake has the keys now."""
+        if self.state is State.KEYING and self.handshake.select_keys():
+            self._send_join(now)
             self.flush(now)
 
-    def lose(self, reason: str, now: float, pause: int = 0) -> None:
-        """End the session as lost, and join again, after so many milliseconds at least."""
+    def lose_contact(self, reason: str, now: float, delay: int = 0) -> None:
+        """End the session and join again, after so many milliseconds at least."""
         self._suspend(now)
         self.session.events.append(ContactLost(reason))
-        self._try(now, pause)
+        self._try_to_join(now, delay)
 
     def leave(self, now: float) -> None:
-        """Leave the room, for good."""
+        """Leave the room for good."""
         if self.state is State.JOINED:
-            self._say_farewell(now, renews=False)
+            self._send_leave(now, rejoins=False)
             self.flush(now)
         elif self.state is State.LEAVING:
-            self._renews = False
+            self._rejoins = False
         elif self.state is not State.CLOSED:
             if self.session.id:
-                # It may be a member still, for the relay.
+                # The relay may still have the last session.
                 self.session.datagrams.append(Leave(self.session.id).encode())
             self.close(Closed("left", ""))
 
-    def close(self, last: Closed | Refused) -> None:
-        """End everything."""
+    def close(self, event: Closed | Refused) -> None:
+        """End everything with this last event."""
         self.state = State.CLOSED
         self.handshake.stop()
-        self._farewell = None
-        self.session.sending.close()
+        self._leave = None
+        self.session.sender.close()
         self.session.collect()
-        self.session.events.append(last)
+        self.session.events.append(event)
 
-    # What datagrams do.
+    # Datagrams by type.
 
-    def _challenged(self, challenge: joining.Challenge, now: float) -> None:
-        self.handshake.challenged(challenge, now)
-        if self._settings.keyed and not self.handshake.has_keys():
+    def _receive_challenge(self, challenge: joining.Challenge, now: float) -> None:
+        self.handshake.receive_challenge(challenge, now)
+        if self._settings.keyed and not self.handshake.select_keys():
             self.state = State.KEYING
             self.session.events.append(KeysNeeded(challenge.salt))
         else:
-            self._join(now)
+            self._send_join(now)
 
-    def _versions(self, versions: joining.Versions, now: float) -> None:
+    def _receive_versions(self, versions: joining.Versions, now: float) -> None:
         if VERSION not in versions.versions:
-            spoken = ", ".join(map(str, versions.versions))
-            self.close(Refused("version", f"The relay speaks version {spoken}, not {VERSION}."))
+            supported = ", ".join(map(str, versions.versions))
+            self.close(
+                Refused("version", f"The relay supports version {supported}, not {VERSION}.")
+            )
 
-    def _welcomed(self, welcome: joining.Welcome, now: float) -> None:
-        round_trip = self.handshake.welcomed(welcome.nick, now)
+    def _receive_welcome(self, welcome: joining.Welcome, now: float) -> None:
+        round_trip = self.handshake.receive_welcome(welcome.nick, now)
         if round_trip is not None:
-            self.session.round_trip.sample(round_trip)
+            self.session.round_trip.add_sample(round_trip)
         nick, number = welcome.nick, welcome.number
         before = self.session.arrivals.nick if self.session.id else None
         self.state = State.JOINED
-        self._attempts.joined(now)
+        self._backoff.record_join(now)
         resumed = before is not None
         self.session.events.append(Joined(self._settings.room, nick, number, resumed))
         if resumed and before != nick:
             self.session.events.append(NickChanged(number, before, nick, own=True))
-        self.session.begin(welcome, now)
+        self.session.start(welcome, now)
 
-    def _refused(self, refused: joining.Refused, now: float) -> None:
+    def _receive_refused(self, refused: joining.Refused, now: float) -> None:
         resuming = bool(self.session.id)
-        yields = refused.code == "nick-taken" and (resuming or self._settings.other_nicks)
-        if yields and self.handshake.take_other_nick():
-            self._join(now)
+        other_nick = refused.code == "nick-taken" and (resuming or self._settings.other_nicks)
+        if other_nick and self.handshake.try_next_nick():
+            self._send_join(now)
         elif resuming and refused.retry_after:
             self.handshake.stop()
-            self._try(now, refused.retry_after)
+            self._try_to_join(now, refused.retry_after)
         else:
             self.close(Refused(refused.code, refused.sentence))
 
-    def _taken(self, read: object, now: float) -> None:
-        self.session.take(read, now)
+    def _receive_in_session(self, datagram: object, now: float) -> None:
+        self.session.receive(datagram, now)
 
-    def _unknown(self, unknown: joining.Unknown, now: float) -> None:
-        self.lose("unknown", now)
+    def _receive_unknown(self, unknown: joining.Unknown, now: float) -> None:
+        self.lose_contact("unknown", now)
 
-    def _dismissed(self, bye: from_relay.Bye, now: float) -> None:
+    def _receive_bye(self, bye: from_relay.Bye, now: float) -> None:
         if bye.retry_after:
-            self.lose(bye.code, now, bye.retry_after)
+            self.lose_contact(bye.code, now, bye.retry_after)
         else:
             self.close(Closed(bye.code, bye.sentence))
 
-    def _left(self, answer: from_relay.Bye | joining.Unknown | None, now: float) -> None:
-        """End the farewell: it was answered, or was long enough."""
-        self._farewell = None
-        if not self._renews:
+    def _finish_leaving(self, answer: from_relay.Bye | joining.Unknown | None, now: float) -> None:
+        self._leave = None
+        if not self._rejoins:
             self.close(Closed("left", ""))
             return
         secret = self._random_bytes(16)
-        self._sealing.become(secret)
+        self._sealing.change_identity(secret)
         self.handshake.secret = secret
-        self.session.sending.renew()
+        self.session.sender.restart()
         self.session.events.append(ContactLost("renewed"))
-        self._try(now)
+        self._try_to_join(now)
 
-    # Moves.
+    # Transitions.
 
-    def _try(self, now: float, pause: int = 0) -> None:
-        if self._attempts.wait(pause, now):
+    def _try_to_join(self, now: float, delay: int = 0) -> None:
+        if self._backoff.delay(delay, now):
             self.state = State.WAITING
         else:
-            self._attempts.begin(now)
-            self._greet(now)
+            self._backoff.start(now)
+            self._send_hello(now)
 
-    def _greet(self, now: float) -> None:
+    def _send_hello(self, now: float) -> None:
         self.state = State.GREETING
-        self.handshake.greet(now)
+        self.handshake.send_hello(now)
 
-    def _join(self, now: float) -> None:
+    def _send_join(self, now: float) -> None:
         if not self.handshake.has_cookie(now):
-            self._greet(now)
+            self._send_hello(now)
             return
         self.state = State.JOINING
-        arrivals, own = self.session.arrivals, self.session.sending.offer(now)
+        arrivals, own = self.session.arrivals, self.session.sender.offer(now)
         settled = None if arrivals.tag is None else arrivals.settled
-        self.handshake.join(own, arrivals.tag, settled, now)
+        self.handshake.send_join(own, arrivals.tag, settled, now)
 
     def _suspend(self, now: float) -> None:
         self.session.suspend(now)
         if self.session.arrivals.nick != self.handshake.nick:
-            self.handshake.want(self.session.arrivals.nick)
+            self.handshake.set_nick(self.session.arrivals.nick)
 
-    def _say_farewell(self, now: float, *, renews: bool) -> None:
+    def _send_leave(self, now: float, *, rejoins: bool) -> None:
         self._suspend(now)
         self.state = State.LEAVING
-        self._renews = renews
-        self._farewell = Repeats(Leave(self.session.id).encode(), LEAVING_PAUSES, now)
-        self.session.datagrams += self._farewell.take(now)
+        self._rejoins = rejoins
+        self._leave = Retries(Leave(self.session.id).encode(), LEAVE_INTERVALS, now)
+        self.session.datagrams += self._leave.drain_datagrams(now)
 
-    def _awaited(self, read: FromRelay) -> bytes | None:
-        """Return the id that a datagram of this type has to have here."""
-        if isinstance(read, _OF_ATTEMPT):
+    def _expected_id(self, datagram: FromRelay) -> bytes | None:
+        if isinstance(datagram, _OF_HANDSHAKE):
             return self.handshake.nonce
-        if isinstance(read, _OF_ROOM):
+        if isinstance(datagram, _OF_ROOM):
             return self.session.arrivals.tag
         return self.session.id
 
 
-_OF_ATTEMPT = (joining.Challenge, joining.Welcome, joining.Refused, joining.Versions)
-_OF_ROOM = (from_relay.Data, from_relay.Entry, from_relay.Heartbeat)
+_OF_HANDSHAKE = (joining.Challenge, joining.Welcome, joining.Refused, joining.Versions)
+_OF_ROOM = (sequenced.Data, sequenced.Entry, from_relay.Heartbeat)
 _TRYING = (State.GREETING, State.JOINING)
-_IDLE = (State.NEW, State.CLOSED)
+_WITHOUT_TIMERS = (State.NEW, State.CLOSED)
 
-_ACTS: Mapping[State, Mapping[type, Callable[[Machine, Any, float], None]]] = {
+_HANDLERS: Mapping[State, Mapping[type, Callable[[StateMachine, Any, float], None]]] = {
     **{state: {} for state in (State.NEW, State.KEYING, State.WAITING, State.CLOSED)},
     State.GREETING: {
-        joining.Challenge: Machine._challenged,
-        joining.Versions: Machine._versions,
+        joining.Challenge: StateMachine._receive_challenge,
+        joining.Versions: StateMachine._receive_versions,
     },
     State.JOINING: {
-        joining.Welcome: Machine._welcomed,
-        joining.Refused: Machine._refused,
+        joining.Welcome: StateMachine._receive_welcome,
+        joining.Refused: StateMachine._receive_refused,
     },
     State.JOINED: {
-        **dict.fromkeys(TAKEN, Machine._taken),
-        joining.Unknown: Machine._unknown,
-        from_relay.Bye: Machine._dismissed,
+        **dict.fromkeys(HANDLERS, StateMachine._receive_in_session),
+        joining.Unknown: StateMachine._receive_unknown,
+        from_relay.Bye: StateMachine._receive_bye,
     },
     State.LEAVING: {
-        joining.Unknown: Machine._left,
-        from_relay.Bye: Machine._left,
+        joining.Unknown: StateMachine._finish_leaving,
+        from_relay.Bye: StateMachine._finish_leaving,
     },
 }

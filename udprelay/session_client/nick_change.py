@@ -1,4 +1,4 @@
-"""A new nick for somebody who is a member already."""
+"""The request for another nick during a session."""
 
 from __future__ import annotations
 
@@ -7,62 +7,63 @@ from math import inf
 
 from udprelay.protocol.wire.from_client import NickRequest
 from udprelay.protocol.wire.from_relay import Nicked
-from udprelay.session_client.repeats import Repeats
+from udprelay.session_client.retries import Retries
 
-PAUSES = (1.0,) * 6
+NICK_RETRY_INTERVALS = (1.0,) * 6
+"""Seconds between NICKs; after the last interval the request fails."""
 
 
 class NickChange:
-    """
-    Asks for one nick at a time; the last one that the client's user wants.
-
-    :ivar nick: that is wanted; None if there is no request.
-    """
+    """Requests one nick at a time, the latest one that the user wants."""
 
     def __init__(self) -> None:
-        self.nick: str | None = None
+        self._nick: str | None = None
         self._request = 0
-        self._repeats: Repeats | None = None
+        self._retries: Retries | None = None
 
-    def want(self, nick: str) -> None:
-        """Want a nick; it is asked for as soon as :meth:`ask` is called."""
+    def request(self, nick: str) -> None:
+        """Set the nick that :meth:`send` requests."""
         self._request += 1
-        self.nick = nick
-        self._repeats = None
+        self._nick = nick
+        self._retries = None
 
-    def ask(self, session_id: bytes, badge: Callable[[str], bytes | None], now: float) -> None:
-        """Ask for the nick that is wanted, if one is; ``badge`` makes the badge of a nick."""
-        if self.nick is not None:
-            request = NickRequest(session_id, self._request, self.nick, badge(self.nick))
-            self._repeats = Repeats(request.encode(), PAUSES, now)
+    def send(self, session_id: bytes, badge: Callable[[str], bytes | None], now: float) -> None:
+        """
+        Send NICK, if there is a request.
 
-    def wait(self) -> None:
-        """Ask no more until the next session."""
-        self._repeats = None
+        :param badge: returns the badge for a nick.
+        """
+        if self._nick is not None:
+            request = NickRequest(session_id, self._request, self._nick, badge(self._nick))
+            self._retries = Retries(request.encode(), NICK_RETRY_INTERVALS, now)
 
-    def answered(self, nicked: Nicked) -> bool:
-        """Take an answer; return whether it is the one to the last request."""
-        if self.nick is None or nicked.request != self._request:
+    def suspend(self) -> None:
+        """Send nothing until the next session."""
+        self._retries = None
+
+    def receive_nicked(self, nicked: Nicked) -> bool:
+        """Receive an answer; return whether it ends the request."""
+        if self._nick is None or nicked.request != self._request:
             return False
-        self._done()
+        self._end()
         return True
 
-    def take(self, now: float) -> list[bytes]:
-        """Return what is to be sent now."""
-        return [] if self._repeats is None else self._repeats.take(now)
+    def drain_datagrams(self, now: float) -> list[bytes]:
+        """Return what to send now."""
+        return [] if self._retries is None else self._retries.drain_datagrams(now)
 
-    def gives_up(self) -> bool:
-        """Return whether nobody has answered; the request is over then."""
-        if self._repeats is None or not self._repeats.over:
+    def pop_timeout(self) -> bool:
+        """Return whether the request has timed out; it ends then."""
+        if self._retries is None or not self._retries.exhausted:
             return False
-        self._done()
+        self._end()
         return True
 
     @property
     def deadline(self) -> float:
-        """When to call :meth:`take` and :meth:`gives_up`."""
-        return inf if self._repeats is None else self._repeats.deadline
+        """When to call :meth:`drain_datagrams` and :meth:`pop_timeout`."""
+        return inf if self._retries is None else self._retries.deadline
 
-    def _done(self) -> None:
-        self.nick = None
-        self._repeats = None
+    def _end(self) -> None:
+        self._nick = None
+        self._retries = None

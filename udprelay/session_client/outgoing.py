@@ -1,7 +1,7 @@
 """
-What a client sends reliably: in order, repeated until it is acknowledged, and kept for a while.
+One outgoing sequence: order, retransmission, and resubmission in a new session.
 
-One of these for the room, one for private messages. See "Messages to the room" in
+A client has one for the room and one for private messages. See "Messages to the room" in
 ``docs/protocol.rst``.
 """
 
@@ -12,149 +12,155 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 from math import inf
 
-from udprelay.protocol.wire.header import AGAIN
-from udprelay.session_client.kept import AGE, AGE_AT_ALL, Kept
-from udprelay.session_client.origins import Origins
-from udprelay.session_client.pieces import Message, Piece
-from udprelay.session_client.round_trip import RoundTrip
-from udprelay.session_client.window import Window
+from udprelay.protocol.wire.header import RESUBMITTED
+from udprelay.session_client.pieces import (
+    ACKNOWLEDGED_LIFETIME,
+    AcknowledgedPieces,
+    Message,
+    MessageIndex,
+    Piece,
+)
+from udprelay.session_client.round_trip import RoundTripEstimator
+from udprelay.session_client.send_window import SendWindow
 
-EARLY = 64
-"""How many datagrams behind a missing one the relay keeps."""
-OVERTAKEN = 3
-PATIENCE = 60.0
-"""Seconds in a session after which an unacknowledged datagram has failed."""
-PATIENCE_AT_ALL = 120.0
+RELAY_WINDOW = 64
+"""Datagrams behind a missing one that the relay buffers."""
+REORDER_THRESHOLD = 3
+"""Later pieces acknowledged before a piece counts as lost (RFC 9002, section 6.1.1)."""
+ACK_TIMEOUT = 60.0
+"""Seconds in a session without an acknowledgement after which a piece fails."""
+TOTAL_ACK_TIMEOUT = 120.0
+"""The same, with the seconds between sessions."""
+TOTAL_ACKNOWLEDGED_LIFETIME = 150.0
+"""Seconds after its acknowledgement in which a piece can be offered to a new session."""
 
 
 class Outgoing:
     """
-    Takes messages; gives pieces to send, and tells what became of the messages.
+    Accepts messages, returns pieces to send, and reports the outcome of the messages.
 
-    :param round_trip: learns from the acknowledgements.
-    :ivar first: the own sequence of the first piece that is not acknowledged.
-    :ivar next: the own sequence of the piece that is cut next.
-    :ivar room: bytes in the largest piece.
-    :ivar backlog: pieces that have not been cut yet.
-    :ivar backlog_bytes: bytes of the messages that have pieces to be cut.
-    :ivar open: the messages that are neither acknowledged nor failed.
-    :ivar repeated: how many pieces were sent another time.
-    :ivar origins: which message an own sequence belongs to.
-    :ivar stuck: the relay waits for what won't come; it takes a new session to tell it so.
+    :param round_trip: gets samples from the acknowledgements.
+    :param max_piece: bytes in the largest piece.
+    :ivar first: the first unacknowledged own sequence.
+    :ivar next: the own sequence of the piece that is sliced next.
+    :ivar backlog: pieces that have not been sliced.
+    :ivar backlog_bytes: bytes of the messages with pieces to be sliced.
+    :ivar outstanding: the messages that are neither acknowledged nor failed.
+    :ivar retransmitted: the number of retransmissions.
+    :ivar index: the messages of the own sequences.
+    :ivar needs_new_session: whether the relay waits for a failed piece; JOIN lets it skip that.
     """
 
-    def __init__(self, round_trip: RoundTrip, room: int) -> None:
+    def __init__(self, round_trip: RoundTripEstimator, max_piece: int) -> None:
         self.first = 1
         self.next = 1
-        self.room = room
+        self.max_piece = max_piece
         self.backlog = 0
         self.backlog_bytes = 0
-        self.open: set[int] = set()
-        self.repeated = 0
-        self.stuck = False
-        self.origins = Origins()
+        self.outstanding: set[int] = set()
+        self.retransmitted = 0
+        self.needs_new_session = False
+        self.index = MessageIndex()
         self._round_trip = round_trip
         self._messages: deque[Message] = deque()
         self._pieces: dict[int, Piece] = {}
-        self._kept = Kept()
-        self._to_send: list[int] = []
-        self._window = Window(round_trip)
+        self._acknowledged = AcknowledgedPieces()
+        self._to_retransmit: list[int] = []
+        self._window = SendWindow(round_trip)
         self._in_session = False
         self._offered = 1
         self._delivered: list[int] = []
         self._failed: list[int] = []
 
     def append(self, message: Message) -> None:
-        """Take a message; it goes when its turn comes."""
-        self.open.add(message.id)
+        """Queue a message."""
+        self.outstanding.add(message.id)
         self._messages.append(message)
-        self.backlog += message.pieces_left(self.room)
+        self.backlog += message.pieces_left(self.max_piece)
         self.backlog_bytes += len(message.payload)
 
     # Sessions.
 
     def offer(self, now: float) -> int:
-        """Return, for JOIN, the own sequence of the first piece that can still be sent."""
-        self._kept.expire(now - AGE_AT_ALL)
-        self._offered = self._kept.first or self.first
+        """Return, for JOIN, the first own sequence that can still be sent."""
+        self._acknowledged.expire(now - TOTAL_ACKNOWLEDGED_LIFETIME)
+        self._offered = self._acknowledged.first or self.first
         return self._offered
 
-    def begin(self, following: int, room: int, another: bool, now: float) -> None:
+    def start_session(self, following: int, max_piece: int, new_room: bool, now: float) -> None:
         """
-        Go on in a session.
+        Begin to send.
 
-        :param following: the next own sequence that the relay has not got.
-        :param room: bytes in the largest piece from now on.
-        :param another: the room is another than in the last session, so the relay does not
-            know what that one has forwarded.
+        :param following: the first own sequence that the relay lacks.
+        :param max_piece: bytes in the largest piece from now on.
+        :param new_room: the room is not that of the last session, so the relay does not know
+            what was forwarded in that one.
         """
         self._in_session = True
-        self._window.open()
-        if room != self.room:
-            self.room = room
-            self.backlog = sum(message.pieces_left(room) for message in self._messages)
-        kept = self._kept.take_from(following)
-        for piece in kept:
+        self._window.reset()
+        if max_piece != self.max_piece:
+            self.max_piece = max_piece
+            self.backlog = sum(message.pieces_left(max_piece) for message in self._messages)
+        recovered = self._acknowledged.pop_from(following)
+        for piece in recovered:
             self._pieces[piece.own] = piece
-            piece.born = now
-        self.first -= len(kept)
+            piece.since = now
+        self.first -= len(recovered)
         for piece in self._pieces.values():
             piece.acknowledged = False
-            piece.times = 0
-            piece.hopeless = inf
-            if another or kept:
-                piece.flags |= AGAIN
+            piece.transmissions = 0
+            piece.fails_at = inf
+            if new_room or recovered:
+                piece.flags |= RESUBMITTED
         self._drop_before(following, now)
-        self._to_send = sorted(self._pieces)
-        self.stuck = following < self.first and self._offered < self.first
+        self._to_retransmit = sorted(self._pieces)
+        self.needs_new_session = following < self.first and self._offered < self.first
 
-    def end(self, heard: float, now: float) -> None:
-        """
-        Stop sending until the next session.
-
-        :param heard: when the relay was heard last.
-        """
+    def end_session(self, last_heard: float, now: float) -> None:
+        """Stop sending until the next session; the relay was heard last at ``last_heard``."""
         if self._in_session:
             self._in_session = False
-            self._window.open()
-            self._kept.expire(heard - AGE)
+            self._window.reset()
+            self._acknowledged.expire(last_heard - ACKNOWLEDGED_LIFETIME)
             for message in self._messages:
-                message.since = now
+                message.waiting_since = now
 
-    def renew(self) -> None:
-        """Begin with own sequence 1 again, as somebody else; what is half sent has failed."""
-        while self.first < self.next or (self._messages and self._messages[0].cut):
-            self._give_up()
-        self._kept.drop_to(self.first)
-        self.origins.clear()
+    def restart(self) -> None:
+        """Restart with own sequence 1, for a new identity; messages sent in part fail."""
+        while self.first < self.next or (self._messages and self._messages[0].sliced):
+            self._fail_first()
+        self._acknowledged.drop_to(self.first)
+        self.index.clear()
         self.first = self.next = 1
 
     # Sending.
 
     @property
     def ready(self) -> bool:
-        """Whether there is a piece that may go now."""
+        """Whether :meth:`pop_piece` has a piece to send."""
         if not self._in_session or self._window.full:
             return False
-        while self._to_send and self._settled(self._to_send[0]):
-            heappop(self._to_send)
-        following = self._to_send[0] if self._to_send else self.next
-        return following - self.first <= EARLY and bool(self._to_send or self._messages)
+        while self._to_retransmit and self._is_acknowledged(self._to_retransmit[0]):
+            heappop(self._to_retransmit)
+        following = self._to_retransmit[0] if self._to_retransmit else self.next
+        return following - self.first <= RELAY_WINDOW and bool(
+            self._to_retransmit or self._messages
+        )
 
-    def take(self, now: float) -> Piece:
-        """Return the piece that is ready, to be sent now."""
-        if self._to_send:
-            piece = self._pieces[heappop(self._to_send)]
-            self.repeated += 1
+    def pop_piece(self, now: float) -> Piece:
+        """Return the piece that is :attr:`ready`; it is in flight from now on."""
+        if self._to_retransmit:
+            piece = self._pieces[heappop(self._to_retransmit)]
+            self.retransmitted += 1
         else:
-            piece = self._cut(now)
-        if not piece.times:
-            piece.hopeless = now + PATIENCE
-        self._window.send(piece, now)
+            piece = self._slice_piece(now)
+        if not piece.transmissions:
+            piece.fails_at = now + ACK_TIMEOUT
+        self._window.add(piece, now)
         return piece
 
-    def acknowledge(self, following: int, bitmap: int, now: float) -> None:
-        """Take what ACK says: the relay has all before ``following``, and what the bitmap has."""
+    def receive_ack(self, following: int, bitmap: int, now: float) -> None:
+        """Receive ACK: the relay lacks ``following``; bit n means it has ``following + 1 + n``."""
         acknowledged = [
             piece for piece in self._covered(following, bitmap) if not piece.acknowledged
         ]
@@ -164,130 +170,130 @@ class Outgoing:
             piece.acknowledged = True
             self._window.remove(piece.own)
         newest = acknowledged[-1]
-        # The newest, as an ACK for others may have been lost; sent once, as in RFC 6298, 3.
-        if newest.times == 1:
-            self._round_trip.sample(now - newest.sent)
+        # Only the newest: the ACKs of earlier ones may be lost. Sent once: RFC 6298, section 3.
+        if newest.transmissions == 1:
+            self._round_trip.add_sample(now - newest.sent_at)
         self._window.widen(len(acknowledged))
         self._drop_before(following, now)
-        self._repeat_overtaken()
+        self._retransmit_lost()
 
     def fail(self, own: int) -> int | None:
         """
-        Drop a message that the relay can't pass on, as it has said of one of its pieces.
+        Fail the message of a piece that the relay can't forward.
 
-        :returns: the message, the first time; None if it is not known.
+        :returns: the message, the first time; None if it is unknown.
         """
-        message = self.origins.get(own)
+        message = self.index.get(own)
         if message is None:
             return None
-        self.origins.forget(message)
-        # What has failed once must not be delivered later; what is offered has no gaps.
-        self._kept.drop_to(own)
-        self._drop_rest(message)
-        self.open.discard(message)
+        self.index.remove(message)
+        # A failed message must not be delivered later, and JOIN offers pieces without gaps.
+        self._acknowledged.drop_to(own)
+        self._drop_unsliced(message)
+        self.outstanding.discard(message)
         return message
 
     def expire(self, now: float) -> bool:
-        """Repeat and give up what is due; return whether something goes for the third time."""
-        overdue = self._window.take_overdue(now)
-        for piece in overdue:
-            heappush(self._to_send, piece.own)
-        while self._gives_up <= now:
-            self._give_up()
-        return any(piece.times > 1 for piece in overdue)
+        """Handle timeouts; return whether a piece has timed out that was retransmitted before."""
+        timed_out = self._window.pop_timed_out(now)
+        for piece in timed_out:
+            heappush(self._to_retransmit, piece.own)
+        while self._fails_at <= now:
+            self._fail_first()
+        return any(piece.transmissions > 1 for piece in timed_out)
 
     @property
     def deadline(self) -> float:
-        """When to call :meth:`expire`; infinite if there is nothing to wait for."""
-        return min(self._window.deadline, self._gives_up)
+        """When to call :meth:`expire`; infinite without timers."""
+        return min(self._window.deadline, self._fails_at)
 
-    def take_delivered(self) -> list[int]:
+    def drain_delivered(self) -> list[int]:
         """Return the messages that were acknowledged since the last call, in order."""
         delivered, self._delivered = self._delivered, []
         return delivered
 
-    def take_failed(self) -> list[int]:
-        """Return the messages that were given up since the last call, in order."""
+    def drain_failed(self) -> list[int]:
+        """Return the messages that failed since the last call, in order."""
         failed, self._failed = self._failed, []
         return failed
 
     @property
     def receivers(self) -> set[bytes]:
-        """The identities of those whom something unacknowledged is for."""
+        """The identities of the receivers of all unacknowledged messages."""
         pieces = {piece.receiver for piece in self._pieces.values()}
         return pieces | {message.receiver for message in self._messages}
 
-    def _cut(self, now: float) -> Piece:
+    def _slice_piece(self, now: float) -> Piece:
         message = self._messages[0]
-        flags, payload = message.next_piece(self.room)
-        piece = Piece(self.next, message.id, flags, payload, message.receiver, born=now)
+        flags, payload = message.slice_piece(self.max_piece)
+        piece = Piece(self.next, message.id, flags, payload, message.receiver, since=now)
         self._pieces[piece.own] = piece
-        self.origins.add(piece.own, message.id)
+        self.index.add(piece.own, message.id)
         self.next += 1
         self.backlog -= 1
         if message.done:
-            self._drop_rest(message.id)
+            self._drop_unsliced(message.id)
         return piece
 
     def _covered(self, following: int, bitmap: int) -> Iterator[Piece]:
-        for own in range(self.first, min(self.next, following + EARLY + 1)):
-            behind = own - following
-            if behind < 0 or (behind and bitmap >> (behind - 1) & 1):
+        for own in range(self.first, min(self.next, following + RELAY_WINDOW + 1)):
+            ahead = own - following
+            if ahead < 0 or (ahead and bitmap >> (ahead - 1) & 1):
                 yield self._pieces[own]
 
-    def _settled(self, own: int) -> bool:
+    def _is_acknowledged(self, own: int) -> bool:
         return own < self.first or self._pieces[own].acknowledged
 
     def _drop_before(self, following: int, now: float) -> None:
         while self.first < min(following, self.next):
             piece = self._pieces.pop(self.first)
             self.first += 1
-            self._kept.append(piece, now)
-            if piece.last and piece.message in self.open:
-                self.open.remove(piece.message)
+            self._acknowledged.append(piece, now)
+            if piece.last and piece.message in self.outstanding:
+                self.outstanding.remove(piece.message)
                 self._delivered.append(piece.message)
 
-    def _repeat_overtaken(self) -> None:
+    def _retransmit_lost(self) -> None:
         later = 0
-        for own in range(min(self.next - 1, self.first + EARLY), self.first - 1, -1):
+        for own in range(min(self.next - 1, self.first + RELAY_WINDOW), self.first - 1, -1):
             piece = self._pieces[own]
             if piece.acknowledged:
                 later += 1
-            elif later >= OVERTAKEN and piece.times == 1 and own in self._window:
+            elif later >= REORDER_THRESHOLD and piece.transmissions == 1 and own in self._window:
                 self._window.remove(own)
-                heappush(self._to_send, own)
+                heappush(self._to_retransmit, own)
 
     @property
-    def _gives_up(self) -> float:
+    def _fails_at(self) -> float:
         if self.first < self.next:
             piece = self._pieces[self.first]
-            in_session = piece.hopeless if self._in_session else inf
-            return min(in_session, piece.born + PATIENCE_AT_ALL)
+            in_session = piece.fails_at if self._in_session else inf
+            return min(in_session, piece.since + TOTAL_ACK_TIMEOUT)
         if self._messages and not self._in_session:
-            return self._messages[0].since + PATIENCE_AT_ALL
+            return self._messages[0].waiting_since + TOTAL_ACK_TIMEOUT
         return inf
 
-    def _give_up(self) -> None:
-        """Drop the oldest message, and with it what was kept: what is offered has no gaps."""
+    def _fail_first(self) -> None:
+        """Fail the oldest message; drop acknowledged pieces, as JOIN offers them without gaps."""
         unacknowledged = self.first < self.next
         message = self._pieces[self.first].message if unacknowledged else self._messages[0].id
         if unacknowledged and self._pieces[self.first].receiver:
-            # What the relay says of its parts is no news then.
-            self.origins.forget(message)
+            # A later FAILED for one of its pieces must not report it a second time.
+            self.index.remove(message)
         while self.first < self.next and self._pieces[self.first].message == message:
             del self._pieces[self.first]
             self._window.remove(self.first)
             self.first += 1
         if unacknowledged:
-            self._kept.drop_to(self.first)
-            self.stuck = self._in_session
-        self._drop_rest(message)
-        if message in self.open:
-            self.open.remove(message)
+            self._acknowledged.drop_to(self.first)
+            self.needs_new_session = self._in_session
+        self._drop_unsliced(message)
+        if message in self.outstanding:
+            self.outstanding.remove(message)
             self._failed.append(message)
 
-    def _drop_rest(self, message: int) -> None:
+    def _drop_unsliced(self, message: int) -> None:
         if self._messages and self._messages[0].id == message:
             rest = self._messages.popleft()
-            self.backlog -= rest.pieces_left(self.room)
+            self.backlog -= rest.pieces_left(self.max_piece)
             self.backlog_bytes -= len(rest.payload)

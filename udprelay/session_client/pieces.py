@@ -1,65 +1,76 @@
-"""Messages, and the pieces that they are cut into."""
+"""Reliable messages and their pieces, from slicing until after the acknowledgement."""
 
 from __future__ import annotations
 
+from collections import deque
 from math import inf
 
 from attrs import define, field
 
 from udprelay.protocol.wire.header import CONTINUED, MORE
+from udprelay.protocol.wire.ranges import Ranges
+
+MAX_MESSAGE = 65_536
+"""Bytes of a reliable message."""
+MAX_ACKNOWLEDGED = 1024
+MAX_ACKNOWLEDGED_BYTES = 2**20
+ACKNOWLEDGED_LIFETIME = 30.0
+"""Seconds in a session for which a piece stays available after its acknowledgement."""
+_MAX_INDEXED = 4096
+"""Own sequences whose messages are known."""
 
 
 @define
 class Message:
     """
-    A reliable message, as far as it has not been cut yet.
+    A reliable message that still has pieces to slice off.
 
-    :param id: what its sender calls it.
-    :param payload: the whole of it.
-    :param receiver: the identity of whom it is for; empty if that is the room.
-    :param since: when it began to wait for a session.
-    :param cut: how many bytes have been cut off already.
+    :param id: the number by which events call it.
+    :param payload: all of it.
+    :param receiver: the receiver's identity; empty for the room.
+    :param waiting_since: when it began to wait for a session.
+    :param sliced: how many bytes have been sliced off.
     """
 
     id: int
     payload: bytes = field(repr=False)
     receiver: bytes
-    since: float
-    cut: int = 0
+    waiting_since: float
+    sliced: int = 0
 
-    def next_piece(self, room: int) -> tuple[int, bytes]:
-        """Cut off at most ``room`` bytes; return them behind their flags."""
-        piece = self.payload[self.cut : self.cut + room]
-        flags = CONTINUED if self.cut else 0
-        self.cut += len(piece)
-        return (flags if self.done else flags | MORE), piece
+    def slice_piece(self, max_piece: int) -> tuple[int, bytes]:
+        """Slice off at most ``max_piece`` bytes; return their flags and them."""
+        payload = self.payload[self.sliced : self.sliced + max_piece]
+        flags = CONTINUED if self.sliced else 0
+        self.sliced += len(payload)
+        return (flags if self.done else flags | MORE), payload
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to cut."""
-        return self.cut == len(self.payload)
+        """Whether all has been sliced off."""
+        return self.sliced == len(self.payload)
 
-    def pieces_left(self, room: int) -> int:
-        """Return how many pieces of ``room`` bytes at most are still to come."""
-        return -((self.cut - len(self.payload)) // room)
+    def pieces_left(self, max_piece: int) -> int:
+        """Return how many pieces of at most ``max_piece`` bytes are left."""
+        return -((self.sliced - len(self.payload)) // max_piece)
 
 
 @define
 class Piece:
     """
-    What goes in one reliable datagram.
+    The content of one reliable datagram.
 
     :param own: its own sequence.
-    :param message: the message that it belongs to.
-    :param flags: CONTINUED and MORE, and AGAIN once it is offered again.
-    :param payload: as its sender gave it; it is sealed as it is sent.
-    :param receiver: the identity of whom it is for; empty if that is the room.
-    :param born: when it was sent first, or offered again.
-    :ivar sent: when it was sent last.
-    :ivar times: how often it was sent in this session.
-    :ivar overdue: when it is to be repeated.
-    :ivar hopeless: when it has failed, as it was in this session for so long.
-    :ivar acknowledged: the relay has it; or nobody waits for that any more.
+    :param message: its message's number.
+    :param flags: CONTINUED and MORE, and RESUBMITTED if the last session may have sent it.
+    :param payload: in plain text; each transmission seals it.
+    :param receiver: the receiver's identity; empty for the room.
+    :param since: when it was sliced, or recovered from the acknowledged ones.
+    :ivar sent_at: the time of the last transmission.
+    :ivar transmissions: their number in this session.
+    :ivar retransmit_at: when the retransmission timeout ends.
+    :ivar fails_at: when it fails in this session.
+    :ivar acknowledged: whether the relay has it.
     """
 
     own: int
@@ -67,14 +78,100 @@ class Piece:
     flags: int
     payload: bytes = field(repr=False)
     receiver: bytes
-    born: float
-    sent: float = 0.0
-    times: int = 0
-    overdue: float = 0.0
-    hopeless: float = inf
+    since: float
+    sent_at: float = 0.0
+    transmissions: int = 0
+    retransmit_at: float = 0.0
+    fails_at: float = inf
     acknowledged: bool = False
 
     @property
     def last(self) -> bool:
         """Whether it is the last piece of its message."""
         return not self.flags & MORE
+
+
+class AcknowledgedPieces:
+    """
+    The latest acknowledged pieces, without gaps in their own sequences.
+
+    A relay that dies may not have forwarded them, so the next session offers them again.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: deque[tuple[float, Piece]] = deque()
+        self._bytes = 0
+
+    def append(self, piece: Piece, now: float) -> None:
+        """Append a piece that was acknowledged now."""
+        self._pieces.append((now, piece))
+        self._bytes += len(piece.payload)
+        while len(self._pieces) > MAX_ACKNOWLEDGED or self._bytes > MAX_ACKNOWLEDGED_BYTES:
+            self._drop_first()
+        self.expire(now - ACKNOWLEDGED_LIFETIME)
+
+    def expire(self, until: float) -> None:
+        """Drop the pieces that were acknowledged until that time."""
+        while self._pieces and self._pieces[0][0] <= until:
+            self._drop_first()
+
+    def drop_to(self, own: int) -> None:
+        """Drop the piece with this own sequence and all before it."""
+        while self._pieces and self._pieces[0][1].own <= own:
+            self._drop_first()
+
+    def pop_from(self, own: int) -> list[Piece]:
+        """Remove and return the pieces from this own sequence on, in order."""
+        popped: list[Piece] = []
+        while self._pieces and self._pieces[-1][1].own >= own:
+            piece = self._pieces.pop()[1]
+            self._bytes -= len(piece.payload)
+            popped.append(piece)
+        return popped[::-1]
+
+    @property
+    def first(self) -> int | None:
+        """The first own sequence; None without pieces."""
+        return self._pieces[0][1].own if self._pieces else None
+
+    def _drop_first(self) -> None:
+        self._bytes -= len(self._pieces.popleft()[1].payload)
+
+
+class MessageIndex:
+    """The messages of the latest own sequences, which are consecutive."""
+
+    def __init__(self) -> None:
+        self._messages: dict[int, int] = {}
+        self._next = 1
+
+    def add(self, own: int, message: int) -> None:
+        """Add the message of the next own sequence."""
+        self._messages[own] = message
+        self._messages.pop(own - _MAX_INDEXED, None)
+        self._next = own + 1
+
+    def get(self, own: int) -> int | None:
+        """Return the message of an own sequence; None if it is unknown."""
+        return self._messages.get(own)
+
+    def find(self, ranges: Ranges) -> list[int]:
+        """Return the messages of all these own sequences, each once, in order."""
+        messages: dict[int, None] = {}
+        for first, count in ranges:
+            # Another member has chosen the ranges; they may be long.
+            for own in range(
+                max(first, self._next - _MAX_INDEXED), min(first + count, self._next)
+            ):
+                message = self._messages.get(own)
+                if message is not None:
+                    messages[message] = None
+        return list(messages)
+
+    def remove(self, message: int) -> None:
+        """Remove all own sequences of a message."""
+        self._messages = {own: m for own, m in self._messages.items() if m != message}
+
+    def clear(self) -> None:
+        """Remove everything."""
+        self._messages.clear()

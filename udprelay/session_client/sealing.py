@@ -1,4 +1,4 @@
-"""What a client with a passphrase does to payloads and nicks; without one, nothing."""
+"""Seals and badges of a client with a passphrase."""
 
 from __future__ import annotations
 
@@ -8,66 +8,69 @@ from hmac import compare_digest
 from udprelay.protocol.keys import RoomKeys, badge, identity
 from udprelay.protocol.seal import PRIVATE, UNRELIABLE_PRIVATE, Seal
 
-_SENDERS = 1024
+_MAX_SEALS = 1024
 
 
 class Sealing:
     """
-    Seals what the client sends, opens what it receives, makes and checks badges.
+    Seals and opens payloads, makes and verifies badges.
 
-    :ivar identity: the client's own.
-    :ivar keys: the room's; None as long as they are not known, or there is no passphrase.
+    :param secret: the client's resume secret.
+    :ivar identity: the client's identity.
+    :ivar keys: the room's keys; None until they are known, and without a passphrase.
     """
 
     def __init__(self, room: str, secret: bytes) -> None:
         self.identity = identity(secret)
         self.keys: RoomKeys | None = None
         self._room = room
-        # Deriving a sender's key costs more than opening; the table stays small all the same.
+        # A cache, as deriving a sender's key costs more than opening a payload.
         self._seals: OrderedDict[bytes, Seal] = OrderedDict()
 
-    def become(self, secret: bytes) -> None:
-        """Have another identity from now on: the one of this resume secret."""
+    def change_identity(self, secret: bytes) -> None:
+        """Take on the identity of another resume secret."""
         self.identity = identity(secret)
 
-    def use(self, keys: RoomKeys) -> None:
+    def set_keys(self, keys: RoomKeys) -> None:
         """Seal and open with these keys from now on."""
         if keys != self.keys:
             self.keys = keys
             self._seals.clear()
 
     def seal(self, stream: int, own: int, flags: int, payload: bytes, receiver: bytes) -> bytes:
-        """Return the payload sealed as the client's own; parameters as for :class:`Seal`."""
-        return self._of(self.identity).seal(stream, own, flags, payload, receiver)
+        """Return the payload sealed by the client; parameters as for :class:`Seal`."""
+        return self._seal_of(self.identity).seal(stream, own, flags, payload, receiver)
 
     def open(self, sender: bytes, stream: int, own: int, flags: int, payload: bytes) -> bytes:
         """
-        Return what the member with the identity ``sender`` sealed for the room, or for us.
+        Return what the member with the identity ``sender`` sealed for the room or the client.
 
-        :raises SealError: if it did not seal this so.
+        :raises SealError: if the seal is wrong.
         """
         receiver = self.identity if stream in (PRIVATE, UNRELIABLE_PRIVATE) else b""
-        return self._of(sender).open(stream, own, flags, payload, receiver)
+        return self._seal_of(sender).open(stream, own, flags, payload, receiver)
 
     def badge(self, nick: str) -> bytes | None:
         """Return the client's badge for a nick; None without keys."""
-        return None if self.keys is None else badge(self._content, self._room, self.identity, nick)
+        if self.keys is None:
+            return None
+        return badge(self._content_key, self._room, self.identity, nick)
 
-    def vouches(self, sender: bytes, nick: str, shown: bytes) -> bool:
-        """Return whether ``shown`` proves that ``sender`` has chosen the nick."""
-        return compare_digest(shown, badge(self._content, self._room, sender, nick))
+    def verify_badge(self, sender: bytes, nick: str, shown: bytes) -> bool:
+        """Return whether ``shown`` is the badge of ``sender`` for the nick."""
+        return compare_digest(shown, badge(self._content_key, self._room, sender, nick))
 
     @property
-    def _content(self) -> bytes:
+    def _content_key(self) -> bytes:
         if self.keys is None:
             raise RuntimeError("there are no keys yet")
         return self.keys.content
 
-    def _of(self, sender: bytes) -> Seal:
+    def _seal_of(self, sender: bytes) -> Seal:
         seal = self._seals.get(sender)
         if seal is None:
-            seal = self._seals[sender] = Seal(self._content, sender, self._room)
-            if len(self._seals) > _SENDERS:
+            seal = self._seals[sender] = Seal(self._content_key, sender, self._room)
+            if len(self._seals) > _MAX_SEALS:
                 self._seals.popitem(last=False)
         else:
             self._seals.move_to_end(sender)

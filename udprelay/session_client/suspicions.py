@@ -1,4 +1,4 @@
-"""What a client with a passphrase distrusts, told seldom enough to be read."""
+"""Rate-limited reports of what contradicts the passphrase."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from attrs import define
 
 from udprelay.session_client.events import Distrusted, Event
 
-INTERVAL = 10.0
-_MOST = 1024
+REPORT_INTERVAL = 10.0
+"""Seconds between two reports of one reason and member."""
+_MAX_REPORTED = 1024
 
 UNSEALED = "unsealed"
 SEAL = "seal"
@@ -20,57 +21,57 @@ WITHHELD = "withheld"
 
 
 @define
-class _Told:
+class _Reported:
     since: float
     nick: str | None
-    untold: int = 0
+    unreported: int = 0
 
 
 class Suspicions:
     """
-    Tells of each reason and member at once, and then every 10 s how often it was.
+    Reports each reason and member at once, then its count every :data:`REPORT_INTERVAL`.
 
-    :param tell: takes events.
+    :param emit: receives events.
     """
 
-    def __init__(self, tell: Callable[[Event], None]) -> None:
-        self._tell = tell
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
         # In the order in which their intervals end.
-        self._told: OrderedDict[tuple[str, int], _Told] = OrderedDict()
+        self._reported: OrderedDict[tuple[str, int], _Reported] = OrderedDict()
 
-    def note(self, reason: str, number: int, nick: str | None, now: float, count: int = 1) -> None:
+    def add(self, reason: str, number: int, nick: str | None, now: float, count: int = 1) -> None:
         """
-        Note something.
+        Add a suspicion.
 
-        :param number: of the member that the relay calls the sender.
+        :param number: the sender's member number, according to the relay.
         :param nick: its nick; None if it is not known.
         """
         self.expire(now)
-        told = self._told.get((reason, number))
-        if told is not None:
-            told.untold += count
+        reported = self._reported.get((reason, number))
+        if reported is not None:
+            reported.unreported += count
             return
-        if len(self._told) >= _MOST:
+        if len(self._reported) >= _MAX_REPORTED:
             self._end_first(now)
-        self._begin(reason, number, nick, count, now)
+        self._report(reason, number, nick, count, now)
 
     @property
     def deadline(self) -> float | None:
         """When :meth:`expire` should be called next."""
-        for told in self._told.values():
-            return told.since + INTERVAL
+        for reported in self._reported.values():
+            return reported.since + REPORT_INTERVAL
         return None
 
     def expire(self, now: float) -> None:
-        """Tell what was noted since it was told last, if that is long enough ago."""
-        while self._told and next(iter(self._told.values())).since + INTERVAL <= now:
+        """Report what was added in the intervals that have ended."""
+        while self.deadline is not None and self.deadline <= now:
             self._end_first(now)
 
     def _end_first(self, now: float) -> None:
-        (reason, number), told = self._told.popitem(last=False)
-        if told.untold:
-            self._begin(reason, number, told.nick, told.untold, now)
+        (reason, number), reported = self._reported.popitem(last=False)
+        if reported.unreported:
+            self._report(reason, number, reported.nick, reported.unreported, now)
 
-    def _begin(self, reason: str, number: int, nick: str | None, count: int, now: float) -> None:
-        self._tell(Distrusted(reason, number, nick, count))
-        self._told[reason, number] = _Told(now, nick)
+    def _report(self, reason: str, number: int, nick: str | None, count: int, now: float) -> None:
+        self._emit(Distrusted(reason, number, nick, count))
+        self._reported[reason, number] = _Reported(now, nick)

@@ -1,4 +1,4 @@
-"""Messages whose senders are not known yet."""
+"""Messages of senders that the roster does not name yet."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from attrs import define, field
 
 from udprelay.protocol.wire.sequenced import Data, Private
 
-PATIENCE = 10.0
-MOST_BYTES = 2**20
+ROSTER_TIMEOUT = 10.0
+"""Seconds that messages wait for the roster to name their sender."""
+MAX_BYTES = 2**20
+"""Bytes of all messages that wait."""
 
-# What a datagram takes up besides its payload.
-_DATAGRAM = 256
+# Counted for each datagram besides its payload.
+_DATAGRAM_OVERHEAD = 256
 
 
 @define
 class _Waiting:
     until: float
-    said: list[Data | Private] = field(factory=list)
+    datagrams: list[Data | Private] = field(factory=list)
     size: int = 0
 
 
-class Strangers:
-    """Keeps what members have said until the roster tells who they are, for 10 s at most."""
+class UnknownSenders:
+    """The messages of unknown senders, by member number."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
@@ -34,7 +36,7 @@ class Strangers:
 
     @property
     def numbers(self) -> list[int]:
-        """The members that are waited for."""
+        """The member numbers of the unknown senders."""
         return list(self._waiting)
 
     @property
@@ -44,28 +46,28 @@ class Strangers:
             return waiting.until
         return None
 
-    def keep(self, datagram: Data | Private, now: float) -> None:
-        """Keep a datagram behind those that its sender said before."""
-        waiting = self._waiting.setdefault(datagram.number, _Waiting(now + PATIENCE))
-        size = len(datagram.payload) + _DATAGRAM
-        waiting.said.append(datagram)
+    def add(self, datagram: Data | Private, now: float) -> None:
+        """Add a datagram behind the earlier ones of its sender."""
+        waiting = self._waiting.setdefault(datagram.number, _Waiting(now + ROSTER_TIMEOUT))
+        size = len(datagram.payload) + _DATAGRAM_OVERHEAD
+        waiting.datagrams.append(datagram)
         waiting.size += size
         self._size += size
 
     def first(self, number: int) -> Data | Private:
-        """Return what a member has said first."""
-        return self._waiting[number].said[0]
+        """Return the first datagram of a sender."""
+        return self._waiting[number].datagrams[0]
 
-    def take(self, number: int) -> list[Data | Private]:
-        """Return what a member has said, in order; it is no longer kept."""
+    def pop(self, number: int) -> list[Data | Private]:
+        """Remove and return the datagrams of a sender, in order."""
         waiting = self._waiting.pop(number)
         self._size -= waiting.size
-        return waiting.said
+        return waiting.datagrams
 
     def due(self, now: float) -> list[int]:
-        """Return the numbers of those that can't be waited for any longer."""
+        """Return the senders whose timeout has passed, or that exceed the limit in bytes."""
         due = []
-        excess = self._size - MOST_BYTES
+        excess = self._size - MAX_BYTES
         for number, waiting in self._waiting.items():
             if waiting.until > now and excess <= 0:
                 break
@@ -74,7 +76,7 @@ class Strangers:
         return due
 
     def postpone(self, seconds: float) -> None:
-        """Wait longer: nobody could be asked for so long."""
+        """Extend all timeouts: the relay could not answer for so long."""
         for waiting in self._waiting.values():
             waiting.until += seconds
 

@@ -1,9 +1,9 @@
-"""A session client that does nothing by itself, and a relay that delivers to it."""
+"""A session client that sends only what a test asks for, and a relay that delivers to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from relay_driver import ANNA, Relay
 
@@ -13,9 +13,11 @@ from udprelay.protocol.wire.from_client import DataUp, Nack, Ping, PrivateUp
 from udprelay.protocol.wire.from_relay import Pong
 from udprelay.protocol.wire.header import RELIABLE
 from udprelay.protocol.wire.joining import Challenge, Hello, Join, Refused, Welcome
+from udprelay.protocol.wire.sequenced import Data
 from udprelay.relay.room import Room
 from udprelay.relay.rules import Limits, ListenerRules, PlainPolicy, RelayRules, RoomRules
-from udprelay.relay.session.member import Session
+from udprelay.relay.session.member import SessionMember
+from udprelay.relay.session.room_log import RoomLog
 
 D = TypeVar("D")
 
@@ -23,7 +25,7 @@ D = TypeVar("D")
 def session_rules(
     limits: Limits | None = None, room: dict[str, Any] | None = None, **options: Any
 ) -> RelayRules:
-    """Return rules with one listener that also admits everybody as a plain member."""
+    """Return rules with one listener that also admits every address as a plain member."""
     listener = {name: options.pop(name) for name in ("protocol",) if name in options}
     return RelayRules(
         listeners={"main": ListenerRules(plain=PlainPolicy.ANY, **listener)},
@@ -34,16 +36,16 @@ def session_rules(
 
 
 class SessionRelay(Relay):
-    """A relay whose replies arrive, too."""
+    """A relay that also delivers replies to the inboxes."""
 
     def __init__(self, rules: RelayRules | None = None, own: Iterable[str] = ()) -> None:
         super().__init__(rules or session_rules(), own)
 
     def settle(self) -> None:
-        """Let the hub do all that it has put aside."""
+        """Let the hub read its queue; deliver replies and fan-outs."""
         while True:
             fan_outs = self.hub.control(self.now)
-            for reply in self.hub.take_replies():
+            for reply in self.hub.drain_replies():
                 self.inboxes[reply.source].append(reply.payload)
             self.deliver(fan_outs)
             if not fan_outs:
@@ -52,12 +54,20 @@ class SessionRelay(Relay):
     def room(self, name: str = "lobby") -> Room:
         return self.hub.roster.rooms[name]
 
+    def room_log(self, name: str = "lobby") -> RoomLog:
+        """Return the log of a room that has one."""
+        log = self.room(name).log
+        assert isinstance(log, RoomLog)
+        return log
+
 
 class Client:
     """
     One client at one address.
 
-    :ivar welcome: the last one.
+    :ivar source: where it sends from now; it may be changed.
+    :ivar own: the last own sequence of unreliable DATA, reliable DATA, and PRIVATE.
+    :ivar welcome: the last WELCOME.
     """
 
     welcome: Welcome
@@ -83,7 +93,7 @@ class Client:
         self.own = [0, 0, 0]
         self.nonces = 0
 
-    # What it sends.
+    # Sending.
 
     def send(self, datagram: bytes) -> None:
         self.relay.receive(self.source, datagram, listener=self.listener)
@@ -93,9 +103,9 @@ class Client:
         return self.nonces.to_bytes(8, "big")
 
     def hello(self, nonce: bytes | None = None) -> Challenge:
-        self.take()
+        self.drain()
         self.send(Hello(nonce or self.nonce(), self.room).encode())
-        (challenge,) = self.take(Challenge)
+        (challenge,) = self.drain(Challenge)
         return challenge
 
     def join_datagram(self, **changes: Any) -> Join:
@@ -120,9 +130,9 @@ class Client:
         return Join(**{**values, **changes})
 
     def try_to_join(self, **changes: Any) -> Welcome | Refused | None:
-        """Do the handshake; return the answer."""
+        """Do the handshake; return the answer to JOIN."""
         self.send(self.join_datagram(**changes).encode())
-        answers = [a for a in self.take() if isinstance(a, (Welcome, Refused))]
+        answers = [a for a in self.drain() if isinstance(a, (Welcome, Refused))]
         return answers[0] if answers else None
 
     def join(self, **changes: Any) -> Welcome:
@@ -131,7 +141,7 @@ class Client:
         self.welcome = answer
         return answer
 
-    def say(self, payload: bytes, flags: int = RELIABLE, own: int | None = None) -> None:
+    def send_data(self, payload: bytes, flags: int = RELIABLE, own: int | None = None) -> None:
         self.send(self.data(payload, flags, own))
 
     def data(self, payload: bytes, flags: int = RELIABLE, own: int | None = None) -> bytes:
@@ -141,7 +151,7 @@ class Client:
             own = self.own[stream] = self.own[stream] + 1
         return DataUp(self.id, flags, own, payload).encode()
 
-    def tell(
+    def send_private(
         self, receiver: Client, payload: bytes, flags: int = RELIABLE, own: int | None = None
     ) -> None:
         if own is None:
@@ -149,41 +159,59 @@ class Client:
         self.send(PrivateUp(self.id, flags, own, receiver.identity, payload).encode())
 
     def nack(self, *ranges: tuple[int, int], stream: int = 0) -> list[FromRelay]:
-        """Ask for what is missing; return the answer."""
-        self.take()
+        """Send NACK; return the answers."""
+        self.drain()
         self.send(Nack(self.id, stream, ranges).encode())
-        return self.take()
+        return self.drain()
 
     def ping(self, token: bytes = b"12345678") -> list[Pong]:
         self.send(Ping(self.id, token, 0).encode())
-        return self.take(Pong)
+        return self.drain(Pong)
 
-    # What it has.
+    # Receiving, and its state.
 
     @property
     def id(self) -> bytes:
         return self.welcome.session_id
 
     @property
-    def session(self) -> Session:
-        return self.relay.listeners[self.listener].sessions[self.id]
+    def session(self) -> SessionMember:
+        member: SessionMember = self.relay.listeners[self.listener].sessions[self.id]
+        return member
 
-    @property
     def is_member(self) -> bool:
         return self.id in self.relay.listeners[self.listener].sessions
 
-    def raw(self) -> list[bytes]:
-        """Take the datagrams that have come."""
+    def drain_raw(self) -> list[bytes]:
+        """Return the datagrams received since the last call."""
         return self.relay.inboxes.pop(self.source, [])
 
-    def take(self, kind: type[D] | None = None) -> list[Any]:
-        """Take what has come; return all of it, or what is of one kind."""
-        read = [decode_from_relay(datagram) for datagram in self.raw()]
+    @overload
+    def drain(self, kind: type[D]) -> list[D]: ...
+    @overload
+    def drain(self, kind: None = None) -> list[Any]: ...
+    def drain(self, kind: type[D] | None = None) -> list[Any]:
+        """Decode the datagrams received since the last call; return all, or those of one kind."""
+        read = [decode_from_relay(datagram) for datagram in self.drain_raw()]
         return read if kind is None else [one for one in read if isinstance(one, kind)]
 
 
+def data_for(
+    client: Client, sequence: int, number: int, own: int, payload: bytes, flags: int
+) -> Data:
+    """Return DATA as a member of the client's room gets it."""
+    return Data(client.welcome.tag, flags, sequence, number, own, payload)
+
+
+def refused(client: Client, **changes: Any) -> Refused:
+    """Try to join; return the REFUSED."""
+    answer = client.try_to_join(**changes)
+    assert isinstance(answer, Refused), answer
+    return answer
+
+
 def joined(relay: SessionRelay, *nicks: str, **options: Any) -> list[Client]:
-    """Return members with these nicks, at addresses of their own, that have heard nothing."""
+    """Return clients that have joined, each at its own address, with empty inboxes."""
     clients = [
         Client(relay, f"10.0.1.{number}:4000", nick, **options)
         for number, nick in enumerate(nicks, 1)
@@ -191,5 +219,5 @@ def joined(relay: SessionRelay, *nicks: str, **options: Any) -> list[Client]:
     for client in clients:
         client.join()
     for client in clients:
-        client.take()
+        client.drain()
     return clients

@@ -1,4 +1,4 @@
-"""A cookie, or a path token, proves one address for one purpose, and the relay keeps nothing."""
+"""Cookies and path tokens: each is valid for one address, one purpose and a short time."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def made(now: float = START, secret: bytes = SECRET) -> bytes:
     return Cookies(secret).make(*MADE_FOR, now)
 
 
-def test_a_cookie_has_twenty_bytes_and_tells_its_bucket() -> None:
+def test_a_cookie_has_20_bytes_and_begins_with_its_bucket() -> None:
     assert len(made()) == COOKIE == 20
     assert made()[:4] == bytes([0, 0, 0, 40])
 
 
 @given(st.floats(0, 1e9), st.floats(0, 90))
-def test_it_is_good_in_its_bucket_and_the_next(now: float, later: float) -> None:
+def test_a_cookie_is_valid_in_its_bucket_and_the_next(now: float, later: float) -> None:
     cookies = Cookies(SECRET)
-    good = (now + later) // BUCKET - now // BUCKET <= 1
-    assert cookies.valid(cookies.make(*MADE_FOR, now), *MADE_FOR, now + later) is good
+    valid = (now + later) // BUCKET - now // BUCKET <= 1
+    assert cookies.valid(cookies.make(*MADE_FOR, now), *MADE_FOR, now + later) is valid
 
 
-def test_so_it_is_good_for_thirty_to_sixty_seconds() -> None:
+def test_a_cookie_is_valid_for_30_to_60_seconds() -> None:
     first, last = made(START), made(START + 29.999)
     cookies = Cookies(SECRET)
     assert cookies.valid(first, *MADE_FOR, START + 59.999)
@@ -42,7 +42,7 @@ def test_so_it_is_good_for_thirty_to_sixty_seconds() -> None:
     assert not cookies.valid(last, *MADE_FOR, START + 60)
 
 
-def test_a_cookie_of_the_future_is_none() -> None:
+def test_a_cookie_of_a_later_bucket_is_invalid() -> None:
     assert not Cookies(SECRET).valid(made(START + BUCKET), *MADE_FOR, START)
 
 
@@ -58,18 +58,18 @@ def test_a_cookie_of_the_future_is_none() -> None:
     ],
     ids=["listener", "address", "port", "family", "prefix of the room", "longer room"],
 )
-def test_it_is_good_for_nothing_else(other: tuple[str, Endpoint, str]) -> None:
+def test_a_cookie_is_invalid_for_another_purpose(other: tuple[str, Endpoint, str]) -> None:
     assert not Cookies(SECRET).valid(made(), *other, START)
 
 
-def test_the_same_link_local_address_on_another_link_is_another_address() -> None:
+def test_a_cookie_is_invalid_for_another_scope_id() -> None:
     on_one, on_another = endpoint("fe80::1%2", 5000), endpoint("fe80::1%3", 5000)
     cookie = Cookies(SECRET).make("main", on_one, "lobby", START)
     assert Cookies(SECRET).valid(cookie, "main", on_one, "lobby", START)
     assert not Cookies(SECRET).valid(cookie, "main", on_another, "lobby", START)
 
 
-def test_fields_can_not_run_into_each_other() -> None:
+def test_different_fields_never_give_the_same_cookie() -> None:
     cookies = Cookies(SECRET)
     names = ["a", "ab", "b", "192.0.2.1:5000", "a192.0.2.1:5000"]
     made_for = [(listener, ANNA, room) for listener, room in permutations(names, 2)]
@@ -77,42 +77,42 @@ def test_fields_can_not_run_into_each_other() -> None:
 
 
 @given(st.integers(0, COOKIE * 8 - 1))
-def test_no_bit_of_it_may_be_another(bit: int) -> None:
+def test_a_cookie_with_a_changed_bit_is_invalid(bit: int) -> None:
     forged = (int.from_bytes(made(), "big") ^ 1 << bit).to_bytes(COOKIE, "big")
     assert not Cookies(SECRET).valid(forged, *MADE_FOR, START)
 
 
 @pytest.mark.parametrize("length", [0, 3, 4, 19])
-def test_nor_may_it_be_shorter_or_longer(length: int) -> None:
+def test_a_cookie_of_another_length_is_invalid(length: int) -> None:
     assert not Cookies(SECRET).valid(made()[:length], *MADE_FOR, START)
     assert not Cookies(SECRET).valid(made() + bytes(length + 1), *MADE_FOR, START)
 
 
-def test_another_run_of_the_relay_knows_nothing_of_it() -> None:
+def test_a_cookie_is_invalid_in_another_run() -> None:
     assert not Cookies(SECRET).valid(made(secret=b"another"), *MADE_FOR, START)
 
 
-def test_the_same_number_of_a_bucket_after_four_thousand_years_is_not_the_same_bucket() -> None:
+def test_a_cookie_is_invalid_when_the_bucket_number_wraps() -> None:
     later = START + 2**32 * BUCKET
     assert made(later)[:4] == made()[:4]
     assert not Cookies(SECRET).valid(made(), *MADE_FOR, later)
 
 
-def test_the_first_seconds_of_a_clock_are_as_good() -> None:
+def test_a_cookie_of_bucket_0_is_valid() -> None:
     assert Cookies(SECRET).valid(made(0.0), *MADE_FOR, 1.0)
 
 
-def test_secrets_are_not_shown() -> None:
+def test_the_repr_shows_no_secret() -> None:
     assert "x01" not in repr(Cookies(SECRET))
 
 
-def test_a_path_token_is_good_in_its_minute_and_the_next() -> None:
+def test_a_path_token_is_valid_in_its_bucket_and_the_next() -> None:
     made_for = SECRET, b"session1", ANNA, "main"
     token = path_token(*made_for, 600.0)
     assert len(token) == 8
     assert token == path_token(*made_for, 659.9)
-    good = [proves_path(token, *made_for, now) for now in (599.9, 600.0, 719.9, 720.0)]
-    assert good == [False, True, True, False]
+    valid = [proves_path(token, *made_for, now) for now in (599.9, 600.0, 719.9, 720.0)]
+    assert valid == [False, True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,9 @@ def test_a_path_token_is_good_in_its_minute_and_the_next() -> None:
     ],
     ids=["secret", "session", "address", "listener"],
 )
-def test_a_path_token_is_good_for_nothing_else(other: tuple[bytes, bytes, Endpoint, str]) -> None:
+def test_a_path_token_is_invalid_for_another_purpose(
+    other: tuple[bytes, bytes, Endpoint, str],
+) -> None:
     token = path_token(SECRET, b"session1", ANNA, "main", START)
     assert path_token(*other, START) != token
     assert not proves_path(token, *other, START)

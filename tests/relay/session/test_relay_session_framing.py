@@ -1,4 +1,4 @@
-"""However many are framed at once, each gets its place, its sender's number, and stays itself."""
+"""Framing: each datagram gets its room sequence and its sender's number."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 
 from udprelay.protocol.wire import decode_from_relay
 from udprelay.protocol.wire.header import RELIABLE, Type, header
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.protocol.wire.sequenced import Data
-from udprelay.relay.room import NOWHERE, Kind, Member, Room
+from udprelay.relay.room import NOWHERE, Member, Room
 from udprelay.relay.rules import RoomRules
-from udprelay.relay.session.framing import Said, framed_alone, framed_each, framed_together
+from udprelay.relay.session.framing import Run, frame_each, frame_one, frame_uniform
 
 TAG = b"room tag"
 HEADERS = [header(Type.DATA, TAG, flags) for flags in range(32)]
 
-# Where a byte of the place is full, and where more of them are.
-places = st.sampled_from([1, 255, 256, 65_535, 2**32 - 1, 2**63]).flatmap(
+# Around sequences at which one or more bytes overflow.
+sequences = st.sampled_from([1, 255, 256, 65_535, 2**32 - 1, 2**63]).flatmap(
     lambda near: st.integers(max(1, near - 70), near + 70)
 )
 numbers = st.one_of(st.integers(1, 255), st.integers(1, 2**32 - 1))
@@ -26,12 +27,12 @@ runs = st.lists(st.tuples(numbers, st.integers(1, 30)), min_size=1, max_size=12)
 
 
 def member(number: int) -> Member:
-    made = Member(Room("lobby", RoomRules()), NOWHERE, Kind.SESSION, "nick", None, None, 0.0)
+    made = Member(Room("lobby", RoomRules()), NOWHERE, MemberKind.SESSION, "nick", None, None, 0.0)
     made.number = number
     return made
 
 
-def said(runs: list[tuple[int, int]], flags: int, size: int) -> list[Said]:
+def runs_of(runs: list[tuple[int, int]], flags: int, size: int) -> list[Run]:
     """Return runs, with own sequences from 1 on."""
     own = count(1)
     return [
@@ -45,28 +46,28 @@ def said(runs: list[tuple[int, int]], flags: int, size: int) -> list[Said]:
     ]
 
 
-@given(runs, places, st.sampled_from([0, 2, RELIABLE]), st.integers(1, 9))
-def test_together_is_the_same_as_one_by_one(
+@given(runs, sequences, st.sampled_from([0, 2, RELIABLE]), st.integers(1, 9))
+def test_uniform_framing_equals_framing_each(
     runs: list[tuple[int, int]], first: int, flags: int, size: int
 ) -> None:
-    each = framed_each(HEADERS, said(runs, flags, size), first)
-    together = framed_together(HEADERS[flags], said(runs, flags, size), len(each), first)
+    each = frame_each(HEADERS, runs_of(runs, flags, size), first)
+    together = frame_uniform(HEADERS[flags], runs_of(runs, flags, size), len(each), first)
     assert list(together) == each
 
 
-@given(runs, places)
-def test_each_has_its_place_and_its_senders_number(
+@given(runs, sequences)
+def test_each_datagram_has_its_sequence_and_its_senders_number(
     runs: list[tuple[int, int]], first: int
 ) -> None:
     numbers = [number for number, length in runs for _ in range(length)]
-    for index, framed in enumerate(framed_each(HEADERS, said(runs, RELIABLE, 3), first)):
+    for index, framed in enumerate(frame_each(HEADERS, runs_of(runs, RELIABLE, 3), first)):
         own = index + 1
         payload = bytes([own % 251]) * 3
         expected = Data(TAG, RELIABLE, first + index, numbers[index], own, payload)
         assert decode_from_relay(framed) == expected
 
 
-def test_one_alone_is_framed_like_any_other() -> None:
-    (run,) = said([(7, 1)], 0, 5)
+def test_a_single_datagram_is_framed_like_any_other() -> None:
+    (run,) = runs_of([(7, 1)], 0, 5)
     sender, (one,), _, _ = run
-    assert [framed_alone(HEADERS[0], one, sender, 300)] == framed_each(HEADERS, [run], 300)
+    assert [frame_one(HEADERS[0], one, sender, 300)] == frame_each(HEADERS, [run], 300)

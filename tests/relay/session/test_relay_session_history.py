@@ -1,4 +1,4 @@
-"""The newest datagrams of a room can be asked for again: so many, so large, so old."""
+"""The history of a room: bounded in number, bytes and age."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from reachable import footprint
 from udprelay.relay.session.history import History
 
 
@@ -16,12 +17,12 @@ def history(*datagrams: bytes, count: int = 100, size: int = 10_000, age: float 
     return filled
 
 
-def all_kept(history: History) -> dict[int, bytes]:
-    return dict(history.kept(1, history.newest))
+def all_stored(history: History) -> dict[int, bytes]:
+    return dict(history.stored(1, history.newest))
 
 
 class HistoryAgainstAList(RuleBasedStateMachine):
-    """The model: every datagram ever said, with its sequence and its time."""
+    """The model: a list of the stored datagrams, each with its sequence and time."""
 
     @initialize(count=st.integers(0, 12), size=st.integers(0, 60), age=st.integers(0, 8))
     def begin(self, count: int, size: int, age: int) -> None:
@@ -29,7 +30,7 @@ class HistoryAgainstAList(RuleBasedStateMachine):
         self.history = History(count, size, age)
         self.now = 0
         self.newest = 0
-        self.said: list[tuple[int, int, bytes]] = []
+        self.stored: list[tuple[int, int, bytes]] = []
         self.evicted = 0
 
     @rule(lengths=st.lists(st.integers(0, 15), max_size=9))
@@ -39,7 +40,7 @@ class HistoryAgainstAList(RuleBasedStateMachine):
         for datagram in datagrams:
             self.newest += 1
             if datagram:
-                self.said.append((self.newest, self.now, datagram))
+                self.stored.append((self.newest, self.now, datagram))
         self.bound()
 
     @rule(count=st.integers(0, 100))
@@ -55,35 +56,31 @@ class HistoryAgainstAList(RuleBasedStateMachine):
 
     def bound(self) -> None:
         count, size, age = self.bounds
-        while self.said and (
-            len(self.said) > count
-            or sum(len(datagram) for *_, datagram in self.said) > size
-            or self.said[0][1] + age <= self.now
+        while self.stored and (
+            len(self.stored) > count
+            or sum(len(datagram) for *_, datagram in self.stored) > size
+            or self.stored[0][1] + age <= self.now
         ):
-            self.evicted = self.said.pop(0)[0]
+            self.evicted = self.stored.pop(0)[0]
 
     @invariant()
-    def the_same_is_kept(self) -> None:
-        kept = [(sequence, datagram) for sequence, _, datagram in self.said]
+    def the_same_datagrams_are_stored(self) -> None:
+        stored = [(sequence, datagram) for sequence, _, datagram in self.stored]
         history = self.history
-        assert list(history.kept(1, self.newest)) == kept
-        assert (len(history), history.size) == (len(kept), sum(len(d) for _, d in kept))
+        assert list(history.stored(1, self.newest)) == stored
         assert (history.first, history.newest) == (self.evicted + 1, self.newest)
-        assert history.deadline == (self.said[0][1] + self.bounds[2] if self.said else None)
 
     @rule(data=st.data())
     def ask(self, data: st.DataObject) -> None:
-        kept = {sequence: datagram for sequence, _, datagram in self.said}
+        stored = {sequence: datagram for sequence, _, datagram in self.stored}
         first = data.draw(st.integers(0, self.newest + 2))
         last = data.draw(st.integers(first, self.newest + 2))
-        here = range(self.evicted + 1, self.newest + 1)
-        assert self.history.get(first) == (kept.get(first, b"") if first in here else None)
-        between = [(s, d) for s, d in kept.items() if first <= s <= last]
-        assert list(self.history.kept(first, last)) == between
+        between = [(s, d) for s, d in stored.items() if first <= s <= last]
+        assert list(self.history.stored(first, last)) == between
 
     @rule(count=st.integers(-1, 14))
     def begin_of_the_last(self, count: int) -> None:
-        last = self.said[max(len(self.said) - count, 0) :]
+        last = self.stored[max(len(self.stored) - count, 0) :]
         begin = last[0][0] if last else self.newest + 1
         assert self.history.sequence_of_last(count) == begin
 
@@ -91,93 +88,93 @@ class HistoryAgainstAList(RuleBasedStateMachine):
 TestHistoryAgainstAList = HistoryAgainstAList.TestCase
 
 
-def test_sequences_begin_at_one() -> None:
+def test_sequences_begin_at_1() -> None:
     fresh = History(10, 1000, 60.0)
     assert (fresh.first, fresh.newest) == (1, 0)
     fresh.extend([b"one", b"two"], 0.0)
     assert (fresh.first, fresh.newest) == (1, 2)
-    assert fresh.get(1) == b"one"
+    assert all_stored(fresh) == {1: b"one", 2: b"two"}
 
 
-def test_no_more_than_the_count_is_kept() -> None:
-    assert all_kept(history(b"a", b"b", b"c", count=2)) == {2: b"b", 3: b"c"}
+def test_the_number_of_stored_datagrams_is_bounded() -> None:
+    assert all_stored(history(b"a", b"b", b"c", count=2)) == {2: b"b", 3: b"c"}
 
 
-def test_no_more_than_the_size_is_kept() -> None:
-    assert all_kept(history(b"aaaa", b"bbb", b"ccc", size=6)) == {2: b"bbb", 3: b"ccc"}
+def test_the_bytes_of_stored_datagrams_are_bounded() -> None:
+    assert all_stored(history(b"aaaa", b"bbb", b"ccc", size=6)) == {2: b"bbb", 3: b"ccc"}
 
 
-def test_a_batch_is_cut_where_the_bounds_are() -> None:
+def test_the_oldest_datagrams_of_a_batch_are_removed_one_by_one() -> None:
     filled = History(3, 1000, 60.0)
     filled.extend([b"a", b"b"], 0.0)
     filled.extend([b"c", b"d"], 0.0)
-    assert all_kept(filled) == {2: b"b", 3: b"c", 4: b"d"}
+    assert all_stored(filled) == {2: b"b", 3: b"c", 4: b"d"}
 
 
-def test_what_is_larger_than_the_history_is_not_kept() -> None:
+def test_a_datagram_larger_than_the_history_is_not_stored() -> None:
     filled = history(b"small", b"l" * 100, size=10)
-    assert (all_kept(filled), filled.first, filled.newest) == ({}, 3, 2)
+    assert (all_stored(filled), filled.first, filled.newest) == ({}, 3, 2)
 
 
-def test_no_datagram_is_kept_longer_than_the_age() -> None:
+def test_a_datagram_is_stored_until_its_maximum_age() -> None:
     filled = History(10, 1000, 60.0)
     filled.extend([b"a"], 0.0)
     filled.extend([b"b"], 1.0)
-    assert filled.deadline == 60.0
     filled.expire(59.9)
-    assert filled.get(1) == b"a"
+    assert all_stored(filled) == {1: b"a", 2: b"b"}
     filled.expire(60.0)
-    assert (filled.get(1), filled.get(2), filled.deadline) == (None, b"b", 61.0)
+    assert all_stored(filled) == {2: b"b"}
 
 
-def test_in_a_silent_room_memory_is_freed_when_the_age_is_over() -> None:
-    filled = history(*[b"x" * 100] * 64)
-    assert filled.deadline is not None
-    filled.expire(filled.deadline)
-    assert (len(filled), filled.size, filled.deadline) == (0, 0, None)
-    assert (filled.first, filled.newest) == (65, 64)
+def test_expired_datagrams_use_no_memory() -> None:
+    filled = history(b"x")
+    filled.expire(60.0)
+    empty = footprint(filled)
+    filled.extend([b"x" * 100] * 64, 60.0)
+    filled.expire(120.0)
+    assert (all_stored(filled), footprint(filled).objects) == ({}, empty.objects)
+    assert (filled.first, filled.newest) == (66, 65)
 
 
-def test_what_is_unreliable_has_a_sequence_and_is_not_kept() -> None:
+def test_unreliable_datagrams_have_sequences_and_are_not_stored() -> None:
     filled = History(10, 1000, 60.0)
     filled.extend([b"", b"a", b"", b"", b"b", b""], 0.0)
-    assert all_kept(filled) == {2: b"a", 5: b"b"}
-    assert (filled.newest, len(filled)) == (6, 2)
-    assert [filled.get(sequence) for sequence in (1, 3, 6)] == [b"", b"", b""]
+    assert all_stored(filled) == {2: b"a", 5: b"b"}
+    assert (filled.first, filled.newest) == (1, 6)
 
 
-def test_a_stream_does_not_push_out_what_is_reliable() -> None:
+def test_unreliable_datagrams_remove_no_reliable_ones() -> None:
     filled = history(b"hello", count=2)
     filled.skip(1_000_000)
-    assert filled.get(1) == b"hello"
-    assert filled.get(1_000_001) == b""
+    assert all_stored(filled) == {1: b"hello"}
+    assert (filled.first, filled.newest) == (1, 1_000_001)
 
 
-def test_nothing_reliable_has_gone_from_a_room_that_had_nothing() -> None:
+def test_a_room_without_reliable_datagrams_has_lost_none() -> None:
     filled = History(10, 1000, 60.0)
     filled.skip(5)
     filled.expire(1e9)
-    assert (filled.first, filled.get(1), filled.get(6)) == (1, b"", None)
+    assert (filled.first, filled.newest) == (1, 5)
 
 
-def test_any_range_may_be_asked_for() -> None:
+def test_a_range_may_have_any_length() -> None:
     filled = history(b"a", b"b", count=1)
     filled.skip(2**40)
-    assert list(filled.kept(0, 2**64 - 1)) == [(2, b"b")]
+    assert list(filled.stored(0, 2**64 - 1)) == [(2, b"b")]
 
 
-def test_the_caller_may_use_its_list_again() -> None:
+def test_the_caller_may_change_its_list_afterwards() -> None:
     batch = [b"a", b"b"]
     filled = History(10, 1000, 60.0)
     filled.extend(batch, 0.0)
     batch.clear()
-    assert filled.get(2) == b"b"
+    assert all_stored(filled) == {1: b"a", 2: b"b"}
 
 
 @given(st.integers(1, 200), st.integers(1, 70))
-def test_a_full_history_stays_full(count: int, batch: int) -> None:
+def test_a_full_history_stores_the_maximum_number(count: int, batch: int) -> None:
     filled = History(count, 10**6, 60.0)
     for _ in range(3 + count // batch):
         filled.extend([b"datagram"] * batch, 0.0)
-    assert len(filled) == count
+    assert len(all_stored(filled)) == count
     assert filled.first == filled.newest - count + 1

@@ -1,4 +1,4 @@
-"""A member is told which room sequences are its own, and told again if it asks."""
+"""The room sequences of a member's own datagrams: ACK reports them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from udprelay.relay.session.own_sequences import OwnSequences
 def own(*sequences: int) -> OwnSequences:
     filled = OwnSequences()
     for sequence in sequences:
-        filled.add(sequence)
+        filled.add(sequence, 1)
     return filled
 
 
-def told(filled: OwnSequences) -> Ranges:
-    """Return what the next ACK tells."""
-    return unpack_ranges(filled.take(), 0)
+def reported(filled: OwnSequences) -> Ranges:
+    """Return the ranges in the next ACK."""
+    return unpack_ranges(filled.drain(), 0)
 
 
 def expanded(ranges: Ranges) -> list[int]:
@@ -30,88 +30,88 @@ def expanded(ranges: Ranges) -> list[int]:
 ascending = st.lists(st.integers(1, 3), max_size=300).map(lambda steps: list(accumulate(steps)))
 
 
-def test_nobody_has_sequences_at_first() -> None:
-    assert (own().pending, own().take(), own().between(0, 2**64)) == (0, b"", ())
+def test_there_are_no_sequences_at_first() -> None:
+    assert (own().pending, own().drain(), own().between(0, 2**64)) == (0, b"", ())
 
 
-def test_each_is_told_once() -> None:
+def test_each_sequence_is_reported_once() -> None:
     filled = own(5, 6, 7, 9)
     assert filled.pending == 4
-    assert told(filled) == ((5, 3), (9, 1))
-    assert (filled.pending, told(filled)) == (0, ())
+    assert reported(filled) == ((5, 3), (9, 1))
+    assert (filled.pending, reported(filled)) == (0, ())
 
 
-def test_many_in_a_row_are_noted_at_once() -> None:
+def test_several_consecutive_sequences_are_added_at_once() -> None:
     filled = own(4)
     assert [filled.add(5, 3), filled.add(9, 2)] == [1, 2]
     assert filled.pending == 6
-    assert told(filled) == ((4, 4), (9, 2))
+    assert reported(filled) == ((4, 4), (9, 2))
 
 
-def test_a_range_has_no_more_than_it_can_say() -> None:
+def test_a_range_is_not_longer_than_its_count_allows() -> None:
     filled = own()
     filled.add(1, 65_000)
     filled.add(65_001, 1000)
-    assert told(filled) == ((1, 65_000), (65_001, 1000))
+    assert reported(filled) == ((1, 65_000), (65_001, 1000))
     assert filled.between(1, 70_000) == ((1, 65_000), (65_001, 1000))
 
 
-def test_noting_goes_on_after_telling() -> None:
+def test_a_sequence_after_a_report_begins_a_new_range() -> None:
     filled = own(1)
-    filled.take()
-    filled.add(2)
-    assert told(filled) == ((2, 1),)
+    filled.drain()
+    filled.add(2, 1)
+    assert reported(filled) == ((2, 1),)
 
 
-def test_what_one_ack_has_no_room_for_is_told_by_the_next() -> None:
+def test_ranges_beyond_one_ack_are_reported_in_the_next() -> None:
     filled = own(*range(2, 202, 2))
-    assert told(filled) == tuple((sequence, 1) for sequence in range(2, 130, 2))
+    assert reported(filled) == tuple((sequence, 1) for sequence in range(2, 130, 2))
     assert filled.pending == 36
-    assert told(filled) == tuple((sequence, 1) for sequence in range(130, 202, 2))
+    assert reported(filled) == tuple((sequence, 1) for sequence in range(130, 202, 2))
 
 
 @given(ascending, st.integers(0, 5))
-def test_all_are_told_in_order(sequences: list[int], every: int) -> None:
-    filled, all_told = own(), []
+def test_all_sequences_are_reported_in_order(sequences: list[int], every: int) -> None:
+    filled, all_reported = own(), []
     for sequence in sequences:
-        filled.add(sequence)
+        filled.add(sequence, 1)
         if every and sequence % every == 0:
-            all_told += expanded(told(filled))
+            all_reported += expanded(reported(filled))
     while filled.pending:
-        all_told += expanded(told(filled))
-    assert all_told == sequences
+        all_reported += expanded(reported(filled))
+    assert all_reported == sequences
 
 
 @given(ascending, st.integers(0, 300), st.integers(0, 600), st.integers(0, 600))
-def test_those_asked_for_are_found_told_or_not(
-    sequences: list[int], untold: int, first: int, last: int
+def test_sequences_are_found_before_and_after_their_report(
+    sequences: list[int], unreported: int, first: int, last: int
 ) -> None:
     filled = own()
     for position, sequence in enumerate(sequences):
-        filled.add(sequence)
-        if position + untold < len(sequences):
-            filled.take()
+        filled.add(sequence, 1)
+        if position + unreported < len(sequences):
+            filled.drain()
     asked = [sequence for sequence in sequences if first <= sequence <= last]
     assert expanded(filled.between(first, last)) == asked
 
 
-def test_asking_for_everything_costs_no_more_than_what_is_there() -> None:
+def test_the_widest_question_returns_the_known_ranges() -> None:
     assert own(7, 8).between(0, 2**64 - 1) == ((7, 2),)
 
 
-def test_who_talks_alone_is_remembered_whole() -> None:
+def test_the_only_sender_has_one_range_for_many_reports() -> None:
     filled = own()
     for sequence in range(1, 100_001):
-        filled.add(sequence)
-        filled.take()
+        filled.add(sequence, 1)
+        filled.drain()
     assert filled.between(1, 2**64) == ((1, 65_535), (65_536, 34_465))
 
 
-def test_no_more_than_the_last_are_remembered() -> None:
+def test_256_to_512_reported_ranges_are_remembered() -> None:
     filled = own()
     for sequence in range(0, 4000, 2):
-        filled.add(sequence)
-        filled.take()
+        filled.add(sequence, 1)
+        filled.drain()
     remembered = filled.between(0, 4000)
     assert 256 <= len(remembered) <= 512
     assert remembered[-1] == (3998, 1)

@@ -1,4 +1,4 @@
-"""The last 64 private datagrams of a session can be asked for again."""
+"""The private sequence of a session: its last 64 datagrams can be retransmitted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.relay.session.private_stream import KEPT, PrivateStream
+from udprelay.relay.session.private_stream import MAX_DATAGRAMS, PrivateStream
 
 NOW = 0.0
 
@@ -15,28 +15,28 @@ def datagram(sequence: int) -> bytes:
     return b"private %d" % sequence
 
 
-def test_there_is_nothing_at_first() -> None:
+def test_a_new_stream_has_no_datagrams() -> None:
     stream = PrivateStream()
-    assert (stream.first, stream.newest, stream.get(0), stream.get(1)) == (1, 0, None, None)
+    assert (stream.first, stream.newest, [*stream.stored(0, 1)]) == (1, 0, [])
 
 
-def test_the_sequence_is_given_out_as_the_datagram_is_made() -> None:
+def test_a_datagram_is_made_with_its_sequence() -> None:
     stream = PrivateStream()
     assert [stream.append(datagram, NOW) for _ in range(2)] == [b"private 1", b"private 2"]
-    assert (stream.newest, stream.get(2)) == (2, b"private 2")
+    assert (stream.newest, [*stream.stored(2, 2)]) == (2, [b"private 2"])
 
 
-@given(st.integers(0, 200), st.integers(-1, 202))
-def test_the_last_are_kept(said: int, sequence: int) -> None:
+@given(st.integers(0, 200), st.integers(-1, 202), st.integers(-1, 202))
+def test_only_the_last_64_datagrams_are_stored(count: int, first: int, last: int) -> None:
     stream = PrivateStream()
-    for _ in range(said):
+    for _ in range(count):
         stream.append(datagram, NOW)
-    kept = max(1, said - KEPT + 1) <= sequence <= said
-    assert stream.get(sequence) == (datagram(sequence) if kept else None)
-    assert (stream.first, stream.newest) == (max(1, said - KEPT + 1), said)
+    stored = range(max(1, count - MAX_DATAGRAMS + 1), count + 1)
+    assert [*stream.stored(first, last)] == [datagram(n) for n in stored if first <= n <= last]
+    assert (stream.first, stream.newest) == (stored.start, count)
 
 
-def test_a_datagram_that_can_not_be_made_uses_up_no_sequence() -> None:
+def test_a_datagram_that_cannot_be_made_uses_no_sequence() -> None:
     def fail(sequence: int) -> bytes:
         raise ValueError(sequence)
 
@@ -46,7 +46,7 @@ def test_a_datagram_that_can_not_be_made_uses_up_no_sequence() -> None:
     assert stream.append(datagram, NOW) == b"private 1"
 
 
-def test_the_senders_of_what_was_sent_last_are_known() -> None:
+def test_the_senders_of_recent_datagrams_are_returned() -> None:
     stream = PrivateStream()
     for when in (1.0, 2.0, 3.0):
         stream.append(datagram, when, (b"anna", int(when)))

@@ -1,4 +1,4 @@
-"""Every input in every state of an identity, as the table in docs/protocol.rst has it."""
+"""Each input in each state of an identity, as in the table of docs/protocol.rst."""
 
 from __future__ import annotations
 
@@ -25,19 +25,16 @@ from udprelay.protocol.wire.from_client import (
 from udprelay.protocol.wire.from_relay import (
     Ack,
     Bye,
-    Data,
-    Entry,
     Gone,
     Heartbeat,
     Members,
     Nicked,
-    Notice,
     PathChallenge,
     Pong,
-    Private,
 )
 from udprelay.protocol.wire.header import RELIABLE
 from udprelay.protocol.wire.joining import Challenge, Hello, Refused, Unknown, Versions, Welcome
+from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
 
 KEY = AccessKey(b"s" * 16, b"k" * 32)
 SOMEBODY = b"somebody"
@@ -48,7 +45,7 @@ NOTHING: list[type] = []
 
 class Scene:
     """
-    A room with a witness in it, and one client in some state.
+    A room with a witness, and a client in one state.
 
     :ivar id: the session id that the client uses.
     """
@@ -62,26 +59,26 @@ class Scene:
         if state != NO_MEMBER:
             self.client.join()
             self.id = self.client.id
-            self.witness.say(b"something to ask for")
+            self.witness.send_data(b"for NACK")
         if state == ELSEWHERE:
             self.client.source = BERT
         self.relay.inboxes.clear()
         self.home = "10.0.1.1:1"
 
     def got(self) -> list[type]:
-        """Take the kinds of datagrams that the client has got, wherever."""
+        """Return the types of the datagrams received by the client at any address."""
         client = self.client
-        kinds = [type(one) for one in client.take()]
+        kinds = [type(one) for one in client.drain()]
         if client.source != self.home:
             client.source, here = self.home, client.source
-            kinds = [type(one) for one in client.take()] + kinds
+            kinds = [type(one) for one in client.drain()] + kinds
             client.source = here
         return kinds
 
     def witnessed(self) -> list[Any]:
-        """Take the kinds of datagrams that the other member has got."""
+        """Return the types of the datagrams received by the witness."""
         return [
-            type(one.body) if isinstance(one, Entry) else type(one) for one in self.witness.take()
+            type(one.body) if isinstance(one, Entry) else type(one) for one in self.witness.drain()
         ]
 
 
@@ -98,7 +95,7 @@ def join(**changes: Any) -> Input:
 
 
 def kick(scene: Scene) -> None:
-    if scene.client.is_member:
+    if scene.client.is_member():
         scene.relay.hub.kick(scene.client.session, scene.relay.now)
         scene.relay.settle()
 
@@ -116,7 +113,7 @@ def stop(scene: Scene) -> None:
 
 
 INPUTS: dict[str, tuple[Input, dict[str, tuple[list[type], list[type]]]]] = {
-    # What comes, and by state: what the client gets, what the witness gets.
+    # The input; for each state, the datagrams that the client and the witness get.
     "HELLO": (
         encoded(lambda s: Hello(bytes(8), "lobby")),
         {state: ([Challenge], NOTHING) for state in STATES},
@@ -186,7 +183,7 @@ INPUTS: dict[str, tuple[Input, dict[str, tuple[list[type], list[type]]]]] = {
         },
     ),
     "ROSTER": (
-        # Too short for a challenge of another address.
+        # Too short for a challenge of a new address.
         encoded(lambda s: RosterRequest(s.id, 0)),
         {
             NO_MEMBER: ([Unknown], NOTHING),
@@ -229,7 +226,10 @@ INPUTS: dict[str, tuple[Input, dict[str, tuple[list[type], list[type]]]]] = {
     "idle time over": (
         idle,
         {
-            state: ([Bye] if state != NO_MEMBER else NOTHING, [LeaveEntry][: state != NO_MEMBER])
+            state: (
+                [Bye] if state != NO_MEMBER else NOTHING,
+                [LeaveEntry] if state != NO_MEMBER else NOTHING,
+            )
             for state in STATES
         },
     ),
@@ -268,24 +268,24 @@ FROM_RELAYS = (
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("name", INPUTS)
-def test_the_answer_to_each_input_in_each_state(name: str, state: str) -> None:
+def test_each_input_in_each_state_has_its_answer(name: str, state: str) -> None:
     scene = Scene(state)
     cause, expected = INPUTS[name]
     cause(scene)
-    # Heartbeats and pongs of silence come and go with the time.
+    # Heartbeats and unasked PONGs depend on the time.
     got = [kind for kind in scene.got() if kind is not Heartbeat]
     witnessed = [kind for kind in scene.witnessed() if kind not in (Heartbeat, Pong)]
     assert (got, witnessed) == expected[state]
     member = state != NO_MEMBER and name not in ("LEAVE", "idle time over", "kicked")
     member = member or name == "JOIN, admitted"
     if name != "relay stops":
-        identities = scene.relay.room().sessions.by_identity
+        identities = scene.relay.room_log().by_identity
         assert (scene.client.identity in identities) == member
 
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("datagram", FROM_RELAYS, ids=lambda one: type(one).__name__)
-def test_what_relays_send_is_never_answered(datagram: Any, state: str) -> None:
+def test_datagrams_of_relays_are_never_answered(datagram: Any, state: str) -> None:
     scene = Scene(state)
     encoded_ = datagram.encode()
     if state != NO_MEMBER:
@@ -295,11 +295,11 @@ def test_what_relays_send_is_never_answered(datagram: Any, state: str) -> None:
     assert scene.relay.dropped() == {"malformed": 1}
 
 
-def test_the_right_token_moves_a_member() -> None:
+def test_the_right_token_moves_the_member() -> None:
     scene = Scene(ELSEWHERE)
     scene.client.send(Ping(scene.id, bytes(8), 0).encode())
-    (challenge,) = scene.client.take(PathChallenge)
+    (challenge,) = scene.client.drain(PathChallenge)
     scene.client.send(PathResponse(scene.id, challenge.token).encode())
     scene.relay.inboxes.clear()
     scene.client.send(Ping(scene.id, bytes(8), 0).encode())
-    assert [type(one) for one in scene.client.take()] == [Pong]
+    assert [type(one) for one in scene.client.drain()] == [Pong]

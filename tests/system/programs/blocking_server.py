@@ -1,4 +1,4 @@
-"""The server of a UDP tutorial: prints a message, then waits for an answer to be typed."""
+"""The server of a UDP tutorial: it prints a message, and sends a line of input as the answer."""
 
 import socket
 

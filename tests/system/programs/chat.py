@@ -1,4 +1,4 @@
-"""One side of a chat of two: a thread prints what the other says, what is typed is sent."""
+"""One side of a chat of two: it sends its input, and a thread prints the received text."""
 
 import socket
 import sys

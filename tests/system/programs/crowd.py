@@ -1,9 +1,9 @@
 """
-One of a crowd: says what only its number tells, and knows what all others have to say.
+One of a crowd: its payloads follow from its number, and it knows those of all others.
 
-Turn by turn some of the crowd send a few datagrams each, at a word on standard input. A line of
-output says that all of a turn have come: each once, intact, in its sender's order, and none of
-one's own.
+In each turn some of the crowd send a few datagrams each, after a line on standard input. A line
+of output confirms that all datagrams of a turn were received: each once, intact, in its sender's
+order, and none of its own.
 """
 
 import random
@@ -11,49 +11,49 @@ import socket
 import sys
 from hashlib import sha256
 
-host, port, me, crowd, turns, speakers, burst = (sys.argv[1], *map(int, sys.argv[2:]))
-cycle = crowd // speakers
+host, port, me, crowd, turns, senders, run = (sys.argv[1], *map(int, sys.argv[2:]))
+cycle = crowd // senders
 
 
-def saying(number: int) -> list[bytes]:
+def payloads_of(number: int) -> list[bytes]:
     chance = random.Random(number)
-    count = turns // cycle * burst
+    count = turns // cycle * run
     return [chance.randbytes(chance.randint(1, 8000)) for _ in range(count)]
 
 
-mine = iter(saying(me))
+mine = iter(payloads_of(me))
 known = {
-    sha256(payload).digest(): (number, place)
+    sha256(payload).digest(): (number, index)
     for number in range(crowd)
-    for place, payload in enumerate(saying(number))
+    for index, payload in enumerate(payloads_of(number))
 }
-heard = [0] * crowd
+received = [0] * crowd
 
 family = socket.AF_INET6 if ":" in host else socket.AF_INET
 program = socket.socket(family, socket.SOCK_DGRAM)
 program.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-program.settimeout(30)
+program.settimeout(60)
 program.connect((host, port))
 program.send(b"")
 print("ready", flush=True)
 
 for turn in range(turns):
-    speaking = [number for number in range(crowd) if number % cycle == turn % cycle]
-    if me in speaking:
+    sending = [number for number in range(crowd) if number % cycle == turn % cycle]
+    if me in sending:
         sys.stdin.readline()
-        for _ in range(burst):
+        for _ in range(run):
             program.send(next(mine))
-    for _ in range(burst * (len(speaking) - (me in speaking))):
+    for _ in range(run * (len(sending) - (me in sending))):
         payload = program.recv(65_535)
-        number, place = known.get(sha256(payload).digest(), (-1, -1))
+        number, index = known.get(sha256(payload).digest(), (-1, -1))
         if number < 0:
-            sys.exit(f"{me} got {len(payload)} bytes that nobody sent")
+            sys.exit(f"{me} got {len(payload)} bytes of an unknown payload")
         if number == me:
-            sys.exit(f"{me} got its own datagram {place}")
-        if place != heard[number]:
-            sys.exit(f"{me} got datagram {place} of {number} instead of {heard[number]}")
-        heard[number] += 1
-    print("heard", flush=True)
+            sys.exit(f"{me} got its own datagram {index}")
+        if index != received[number]:
+            sys.exit(f"{me} got datagram {index} of {number} instead of {received[number]}")
+        received[number] += 1
+    print("received", flush=True)
 
 rest = program.recv(65_535)
-print(f"heard {heard}, then {rest!r}", flush=True)
+print(f"received {received}, then {rest!r}", flush=True)

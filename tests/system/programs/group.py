@@ -1,4 +1,4 @@
-"""One of a group: says the bytes that it is given in hexadecimal, prints those that it hears."""
+"""One of a group: it sends and prints payloads in hexadecimal."""
 
 import socket
 import sys

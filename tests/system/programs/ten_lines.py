@@ -1,4 +1,4 @@
-"""The client of a UDP tutorial: says one thing, prints the answer."""
+"""The client of a UDP tutorial: it sends one message and prints the answer."""
 
 import socket
 import sys
@@ -6,7 +6,7 @@ import sys
 host, port = sys.argv[1], int(sys.argv[2])
 family = socket.AF_INET6 if ":" in host else socket.AF_INET
 with socket.socket(family, socket.SOCK_DGRAM) as client:
-    client.settimeout(30)
+    client.settimeout(60)
     client.sendto(b"hello server", (host, port))
     answer, server = client.recvfrom(1024)
 print(f"[{server[0]}:{server[1]}] {answer.decode()}")

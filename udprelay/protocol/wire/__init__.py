@@ -1,8 +1,7 @@
 """
 The datagrams of the session protocol, as in ``docs/protocol.rst``.
 
-Every kind of datagram is a class with ``encode()``; what is not valid can neither be encoded nor
-decoded.
+Each type of datagram is a class with ``encode()`` and ``decode()``. Both reject invalid fields.
 """
 
 from udprelay.protocol.wire.decoding import (

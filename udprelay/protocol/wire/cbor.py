@@ -1,4 +1,4 @@
-"""CBOR (RFC 8949), as much of it as control datagrams use."""
+"""CBOR (RFC 8949), limited to what control datagrams use."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import cbor2
 
 from udprelay.protocol.wire.header import WireError
 
-MOST_ITEMS = 512
-MOST_LEVELS = 4
+MAX_ITEMS = 512
+MAX_LEVELS = 4
 
-_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
+# Major types.
+_BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(2, 8)
 _SIMPLE_VALUES = (0xF4, 0xF5, 0xF6)
 """False, true, null."""
 _LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyz")
 
 
 def encode(body: dict[str, Any]) -> bytes:
-    """Encode a map of values that have been checked, deterministically (RFC 8949, 4.2.1)."""
+    """Encode a map of checked values deterministically (RFC 8949, 4.2.1)."""
     return cbor2.dumps(body, canonical=True)
 
 
@@ -26,14 +27,14 @@ def decode(data: bytes) -> dict[str, Any]:
     """
     Decode one map.
 
-    :raises WireError: if it is anything but that, has bytes behind it, or is beyond the bounds:
-        levels, items, keys of one or two letters, no tags, no floating-point numbers.
+    :raises WireError: if ``data`` is not exactly one map, has too many items or levels, a key
+        that is not one or two letters, a tag, or a floating-point number.
     """
-    _Walk(data).over_map()
+    _Scan(data).scan_map()
     try:
         body: dict[str, Any] = cbor2.loads(
             data,
-            max_depth=MOST_LEVELS,
+            max_depth=MAX_LEVELS,
             allow_indefinite=False,
             allow_duplicate_keys=False,
             strict_hashable_types=True,
@@ -43,62 +44,62 @@ def decode(data: bytes) -> dict[str, Any]:
     return body
 
 
-class _Walk:
+class _Scan:
     """
-    A walk over the items to the last byte that builds none.
+    A check of all items that builds none.
 
-    cbor2 has no bound on items and takes what follows the first one. It would interpret tags:
-    regular expressions, decimals of any exponent, references.
+    cbor2 does not limit the number of items and ignores bytes behind the first one. It would
+    interpret tags: regular expressions, decimals of any exponent, references.
     """
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._at = 0
+        self._offset = 0
         self._items = 0
 
-    def over_map(self) -> None:
+    def scan_map(self) -> None:
         if self._data[:1] < b"\xa0" or self._data[:1] > b"\xbf":
             raise WireError("CBOR: not a map")
-        self._over_item(MOST_LEVELS)
-        if self._at != len(self._data):
-            raise WireError("CBOR: cut short, or bytes behind the map")
+        self._scan_item(MAX_LEVELS)
+        if self._offset != len(self._data):
+            raise WireError("CBOR: truncated, or bytes behind the map")
 
-    def _over_item(self, levels: int) -> None:
-        kind, argument = self._over_head()
+    def _scan_item(self, levels: int) -> None:
+        kind, argument = self._read_head()
         if kind in (_BYTES, _TEXT):
-            self._at += argument
+            self._offset += argument
         elif kind in (_ARRAY, _MAP):
             if not levels:
-                raise WireError(f"CBOR: more than {MOST_LEVELS} levels")
+                raise WireError(f"CBOR: more than {MAX_LEVELS} levels")
             for _ in range(argument):
                 if kind == _MAP:
-                    self._over_key()
-                self._over_item(levels - 1)
+                    self._scan_key()
+                self._scan_item(levels - 1)
 
-    def _over_key(self) -> None:
-        kind, length = self._over_head()
-        start = self._at
-        self._at += length
-        key = self._data[start : self._at]
+    def _scan_key(self) -> None:
+        kind, length = self._read_head()
+        start = self._offset
+        self._offset += length
+        key = self._data[start : self._offset]
         if kind != _TEXT or not 1 <= len(key) <= 2 or not _LETTERS.issuperset(key):
-            raise WireError("CBOR: a key that is not one or two letters")
+            raise WireError("CBOR: a key is not one or two letters")
 
-    def _over_head(self) -> tuple[int, int]:
+    def _read_head(self) -> tuple[int, int]:
         """Return an item's major type and its argument (RFC 8949, 3)."""
-        if self._at >= len(self._data):
-            raise WireError("CBOR: cut short")
+        if self._offset >= len(self._data):
+            raise WireError("CBOR: truncated")
         self._items += 1
-        if self._items > MOST_ITEMS:
-            raise WireError(f"CBOR: more than {MOST_ITEMS} items")
-        head = self._data[self._at]
+        if self._items > MAX_ITEMS:
+            raise WireError(f"CBOR: more than {MAX_ITEMS} items")
+        head = self._data[self._offset]
         kind, low = head >> 5, head & 0x1F
         if kind == _TAG or (kind == _SIMPLE and head not in _SIMPLE_VALUES):
             raise WireError("CBOR: a tag, a floating-point number or an unknown simple value")
-        self._at += 1
+        self._offset += 1
         if low < 24:
             return kind, low
         if low > 27:
-            raise WireError("CBOR: an item of indefinite length, or of none")
-        start = self._at
-        self._at += 1 << (low - 24)
-        return kind, int.from_bytes(self._data[start : self._at], "big")
+            raise WireError("CBOR: an item without a definite length")
+        start = self._offset
+        self._offset += 1 << (low - 24)
+        return kind, int.from_bytes(self._data[start : self._offset], "big")

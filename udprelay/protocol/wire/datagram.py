@@ -1,4 +1,4 @@
-"""What the classes of datagrams have in common."""
+"""The base classes of datagrams."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from attrs import field, frozen
 
 from udprelay.protocol.wire import cbor, fields
 from udprelay.protocol.wire.fields import Keys
-from udprelay.protocol.wire.header import HEADER, LARGEST_CONTROL, Type, header
+from udprelay.protocol.wire.header import HEADER_SIZE, ID, MAX_CONTROL, Type, header
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
 class Datagram(ABC):
-    """A datagram, by its fields."""
+    """A datagram as its fields."""
 
     __slots__ = ()
 
     @abstractmethod
     def encode(self) -> bytes:
         """
-        Return the datagram.
+        Return the bytes of the datagram.
 
-        :raises ValueError: if it would not be valid.
+        :raises ValueError: if a field is invalid.
         """
 
     @classmethod
@@ -34,9 +34,9 @@ class Datagram(ABC):
         """
         Read a datagram.
 
-        :param datagram: with a header that is right, but for the flags if there is a payload.
-        :raises ValueError: if what follows is not valid.
-        :raises WireError: likewise.
+        :param datagram: has a valid header of this type; DATA and PRIVATE check its flags here.
+        :raises ValueError: if a field is invalid.
+        :raises WireError: if the CBOR body is invalid.
         """
 
 
@@ -55,9 +55,9 @@ class Control(Datagram):
 
     def check(self) -> None:
         """
-        Check what no key can tell by itself.
+        Check the fields against each other.
 
-        :raises ValueError: if there are values that don't go together.
+        :raises ValueError: if they contradict each other.
         """
 
     def encode(self) -> bytes:
@@ -67,9 +67,9 @@ class Control(Datagram):
     @classmethod
     def decode(cls, datagram: bytes) -> Self:
         # Subclasses have the fields that their keys name.
-        read: Self = cast(Any, cls)(datagram[6:HEADER], **cls.KEYS.read(body_of(datagram)))
-        read.check()
-        return read
+        decoded: Self = cast(Any, cls)(datagram[ID], **cls.KEYS.read(body_of(datagram)))
+        decoded.check()
+        return decoded
 
 
 @frozen
@@ -77,7 +77,7 @@ class OfAttempt(Control):
     """
     A control datagram of the handshake.
 
-    :param nonce: 8 random bytes that the client has chosen for this attempt.
+    :param nonce: 8 random bytes, chosen by the client for this attempt.
     """
 
     nonce: bytes = field(repr=False)
@@ -92,7 +92,7 @@ class OfSession(Control):
     """
     A control datagram between the relay and one member.
 
-    :param session_id: 8 random bytes that the relay has chosen.
+    :param session_id: 8 random bytes, chosen by the relay.
     """
 
     session_id: bytes = field(repr=False)
@@ -104,20 +104,20 @@ class OfSession(Control):
 
 def control(kind: Type, identifier: bytes, body: dict[str, Any], between: bytes = b"") -> bytes:
     """
-    Return a datagram with a CBOR map.
+    Return a datagram with a CBOR body.
 
-    :param between: what stands between the header and the map.
-    :raises ValueError: if it is too large.
+    :param between: the fields between header and body.
+    :raises ValueError: if the datagram is larger than :data:`~.header.MAX_CONTROL`.
     """
     datagram = header(kind, identifier) + between + cbor.encode(body)
-    if len(datagram) > LARGEST_CONTROL:
-        raise ValueError(f"{len(datagram)} bytes, more than {LARGEST_CONTROL}")
+    if len(datagram) > MAX_CONTROL:
+        raise ValueError(f"{len(datagram)} bytes, more than {MAX_CONTROL}")
     return datagram
 
 
-def body_of(datagram: bytes, start: int = HEADER) -> dict[str, Any]:
+def body_of(datagram: bytes, start: int = HEADER_SIZE) -> dict[str, Any]:
     """
-    Return the CBOR map of a datagram.
+    Return the CBOR body of a datagram.
 
     :raises WireError: see :func:`udprelay.protocol.wire.cbor.decode`.
     """
@@ -126,8 +126,8 @@ def body_of(datagram: bytes, start: int = HEADER) -> dict[str, Any]:
 
 def stream_of(datagram: bytes) -> int:
     """
-    Return the stream that NACK and GONE have behind their header.
+    Return the stream of a NACK or GONE.
 
-    :raises ValueError: if there is none, or no such stream.
+    :raises ValueError: if it is missing or invalid.
     """
-    return fields.stream(datagram[HEADER] if len(datagram) > HEADER else None)
+    return fields.stream(datagram[HEADER_SIZE] if len(datagram) > HEADER_SIZE else None)

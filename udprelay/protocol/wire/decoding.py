@@ -1,4 +1,4 @@
-"""Datagrams, read: by type, and by who sends it."""
+"""Decodes datagrams by their sender and type."""
 
 from __future__ import annotations
 
@@ -19,18 +19,22 @@ from udprelay.protocol.wire.from_client import (
 from udprelay.protocol.wire.from_relay import (
     Ack,
     Bye,
-    Data,
-    Entry,
     Gone,
     Heartbeat,
     Members,
     Nicked,
-    Notice,
     PathChallenge,
     Pong,
-    Private,
 )
-from udprelay.protocol.wire.header import HEADER, LARGEST_CONTROL, PREFIX, Type, WireError
+from udprelay.protocol.wire.header import (
+    FLAGS_OFFSET,
+    HEADER_SIZE,
+    MAX_CONTROL,
+    PREFIX,
+    TYPE_OFFSET,
+    Type,
+    WireError,
+)
 from udprelay.protocol.wire.joining import (
     Challenge,
     Hello,
@@ -40,6 +44,7 @@ from udprelay.protocol.wire.joining import (
     Versions,
     Welcome,
 )
+from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
 
 FromClient = (
     Hello
@@ -107,40 +112,41 @@ _FROM_RELAY: dict[int, Callable[[bytes], FromRelay]] = {
     Type.BYE: Bye.decode,
     Type.NICKED: Nicked.decode,
 }
-# These have flags of their own, and may be larger than the others.
+# Their decoders check the flags; their size is limited by UDP alone.
 _WITH_PAYLOAD = frozenset((Type.DATA_UP, Type.PRIVATE_UP, Type.DATA, Type.PRIVATE))
 
 
 def decode_from_client(datagram: bytes) -> FromClient:
     """
-    Read what a client has sent.
+    Decode a datagram from a client.
 
-    :raises WireError: if it is no datagram that a client may send.
+    :raises WireError: if it is invalid, or of a type that clients do not send.
     """
     return _decode(datagram, _FROM_CLIENT)
 
 
 def decode_from_relay(datagram: bytes) -> FromRelay:
     """
-    Read what a relay has sent.
+    Decode a datagram from a relay.
 
-    :raises WireError: if it is no datagram that a relay may send.
+    :raises WireError: if it is invalid, or of a type that relays do not send.
     """
     return _decode(datagram, _FROM_RELAY)
 
 
 def _decode(datagram: bytes, decoders: Mapping[int, Callable[[bytes], T]]) -> T:
-    if len(datagram) < HEADER or not datagram.startswith(PREFIX):
+    if len(datagram) < HEADER_SIZE or not datagram.startswith(PREFIX):
         raise WireError("no header of this version")
-    kind = datagram[4]
+    kind = datagram[TYPE_OFFSET]
     decode = decoders.get(kind)
     if decode is None:
-        raise WireError(f"type {kind:#x} is not for this side")
+        raise WireError(f"type {kind:#x} is not for this half")
     if kind not in _WITH_PAYLOAD:
-        if datagram[5]:
-            raise WireError(f"flags {datagram[5]:#x} instead of none")
-        if len(datagram) > LARGEST_CONTROL:
-            raise WireError(f"{len(datagram)} bytes, more than {LARGEST_CONTROL}")
+        flags = datagram[FLAGS_OFFSET]
+        if flags:
+            raise WireError(f"flags {flags:#x} instead of 0")
+        if len(datagram) > MAX_CONTROL:
+            raise WireError(f"{len(datagram)} bytes, more than {MAX_CONTROL}")
     try:
         return decode(datagram)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What ENTRY and NOTICE say, by their key ``e``."""
+"""The bodies of ENTRY and NOTICE, by their key ``e``."""
 
 from __future__ import annotations
 
@@ -8,32 +8,38 @@ from attrs import frozen
 
 from udprelay.protocol.wire import fields
 from udprelay.protocol.wire.fields import Key, Keys
-from udprelay.protocol.wire.members import MemberKind, check_identity, kind, last_own
-from udprelay.protocol.wire.ranges import Ranges, missed
+from udprelay.protocol.wire.members import (
+    KINDS_ON_WIRE,
+    MemberKind,
+    check_identity,
+    last_own,
+    read_kind,
+)
+from udprelay.protocol.wire.ranges import Ranges, read_missed
 
-_what = fields.text(200)
+_e = fields.text(200)
 
 _JOIN = Keys(
     nick=Key("n", fields.nick),
-    kind=Key("k", kind, int),
+    kind=Key("k", read_kind, KINDS_ON_WIRE.index),
     identity=Key("i", fields.sixteen_or_none),
     own=Key("o", last_own),
     badge=Key("b", fields.sixteen_or_none),
 )
 _LEAVE = Keys(reason=Key("r", fields.code))
 _NICK = Keys(nick=Key("n", fields.nick), badge=Key("b", fields.sixteen_or_none))
-_MISSED = Keys(number=Key("m", fields.u32), ranges=Key("w", missed))
+_MISSED = Keys(number=Key("m", fields.u32), ranges=Key("w", read_missed))
 _FAILED = Keys(own=Key("u", fields.own), code=Key("c", fields.code))
 
 
 @frozen
 class JoinEntry:
     """
-    Somebody is a member now.
+    A member has joined.
 
-    :param identity: 16 bytes of a session member, or none.
-    :param own: the last reliable own sequence of it that is in the room sequence; 0 for none.
-    :param badge: 16 bytes, or none.
+    :param identity: 16 bytes of a session member; empty for others.
+    :param own: its last reliable own sequence in the room sequence; 0 if there is none.
+    :param badge: 16 bytes, or empty.
     """
 
     nick: str
@@ -45,7 +51,7 @@ class JoinEntry:
 
 @frozen
 class LeaveEntry:
-    """Somebody is no longer a member, and why: ``left``, ``idle``, ``kicked`` and so on."""
+    """A member has left; the reason is ``left``, ``idle``, ``kicked`` or ``replaced``."""
 
     reason: str
 
@@ -55,7 +61,7 @@ class NickEntry:
     """
     A member has a new nick.
 
-    :param badge: 16 bytes, or none.
+    :param badge: 16 bytes, or empty.
     """
 
     nick: str
@@ -65,10 +71,10 @@ class NickEntry:
 @frozen
 class MissedNotice:
     """
-    A member did not receive what this one has sent.
+    A member has not received some messages of the notice's receiver.
 
     :param number: of that member.
-    :param ranges: of reliable own sequences, 1 to 32.
+    :param ranges: 1 to 32 ranges of the receiver's reliable own sequences.
     """
 
     number: int
@@ -81,7 +87,7 @@ class FailedNotice:
     A PRIVATE was not delivered.
 
     :param own: its own sequence.
-    :param code: ``absent`` or ``plain``.
+    :param code: ``absent``.
     """
 
     own: int
@@ -96,9 +102,10 @@ _UNKNOWN = {"e": ""}
 
 def write_entry(body: EntryBody | None) -> dict[str, Any]:
     """
-    Return the map of an ENTRY.
+    Return the body of an ENTRY.
 
-    :raises ValueError: if a value is not what it has to be.
+    :param body: None is encoded as an unknown kind.
+    :raises ValueError: if a value is invalid.
     """
     if isinstance(body, JoinEntry):
         check_identity(body.kind, body.identity, body.badge)
@@ -112,27 +119,28 @@ def write_entry(body: EntryBody | None) -> dict[str, Any]:
 
 def read_entry(body: dict[str, Any]) -> EntryBody | None:
     """
-    Read the map of an ENTRY.
+    Read the body of an ENTRY; None is an unknown kind.
 
-    :raises ValueError: if a key is missing, or its value is not what it has to be.
+    :raises ValueError: if a key is missing or a value is invalid.
     """
-    what = _what(body.get("e"))
-    if what == "join":
+    kind = _e(body.get("e"))
+    if kind == "join":
         entry = JoinEntry(**_JOIN.read(body))
         check_identity(entry.kind, entry.identity, entry.badge)
         return entry
-    if what == "leave":
+    if kind == "leave":
         return LeaveEntry(**_LEAVE.read(body))
-    if what == "nick":
+    if kind == "nick":
         return NickEntry(**_NICK.read(body))
     return None
 
 
 def write_notice(body: NoticeBody | None) -> dict[str, Any]:
     """
-    Return the map of a NOTICE.
+    Return the body of a NOTICE.
 
-    :raises ValueError: if a value is not what it has to be.
+    :param body: None is encoded as an unknown kind.
+    :raises ValueError: if a value is invalid.
     """
     if isinstance(body, MissedNotice):
         return {"e": "missed", **_MISSED.write(body)}
@@ -143,13 +151,13 @@ def write_notice(body: NoticeBody | None) -> dict[str, Any]:
 
 def read_notice(body: dict[str, Any]) -> NoticeBody | None:
     """
-    Read the map of a NOTICE.
+    Read the body of a NOTICE; None is an unknown kind.
 
-    :raises ValueError: if a key is missing, or its value is not what it has to be.
+    :raises ValueError: if a key is missing or a value is invalid.
     """
-    what = _what(body.get("e"))
-    if what == "missed":
+    kind = _e(body.get("e"))
+    if kind == "missed":
         return MissedNotice(**_MISSED.read(body))
-    if what == "failed":
+    if kind == "failed":
         return FailedNotice(**_FAILED.read(body))
     return None

@@ -1,4 +1,4 @@
-"""Bounds of the fields in control datagrams, checked when reading and when writing."""
+"""The fields of CBOR bodies and their bounds, checked in both directions."""
 
 from __future__ import annotations
 
@@ -8,81 +8,81 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from udprelay.protocol.wire.header import LARGEST_OWN, U32, U64
+from udprelay.protocol.wire.header import MAX_OWN, MAX_U32, MAX_U64
 
 T = TypeVar("T")
 Read = Callable[[Any], T]
-"""Returns a value as it is kept, from what CBOR has, or raises :exc:`ValueError`."""
+"""Converts a decoded CBOR value to that of an attribute, or raises :exc:`ValueError`."""
 
 _ROOM = re.compile(r"[\w.-]{1,64}")
 
 
-def number(most: int, least: int = 0) -> Read[int]:
-    """Return the check of a number."""
+def number(maximum: int, minimum: int = 0) -> Read[int]:
+    """Return a check for numbers within bounds."""
 
     def read(value: Any) -> int:
         # bool is an int for isinstance.
-        if type(value) is not int or not least <= value <= most:
-            raise ValueError(f"no number from {least} to {most}")
+        if type(value) is not int or not minimum <= value <= maximum:
+            raise ValueError(f"not a number from {minimum} to {maximum}")
         return value
 
     return read
 
 
 def octets(lengths: Container[int]) -> Read[bytes]:
-    """Return the check of a byte string with one of these lengths."""
+    """Return a check for byte strings with one of these lengths."""
 
     def read(value: Any) -> bytes:
         if type(value) is not bytes or len(value) not in lengths:
-            raise ValueError("no byte string, or one of a wrong length")
+            raise ValueError("not a byte string of a valid length")
         return value
 
     return read
 
 
-def text(most: int, least: int = 0) -> Read[str]:
-    """Return the check of a text with so many bytes in UTF-8."""
+def text(maximum: int, minimum: int = 0) -> Read[str]:
+    """Return a check for texts by their bytes in UTF-8."""
 
     def read(value: Any) -> str:
-        if type(value) is not str or not least <= len(value.encode()) <= most:
-            raise ValueError(f"no text of {least} to {most} bytes")
+        if type(value) is not str or not minimum <= len(value.encode()) <= maximum:
+            raise ValueError(f"not a text of {minimum} to {maximum} bytes")
         return value
 
     return read
 
 
-def items(read_one: Read[T], least: int, most: int) -> Read[tuple[T, ...]]:
-    """Return the check of a list whose items are all alike."""
+def items(read_one: Read[T], minimum: int, maximum: int) -> Read[tuple[T, ...]]:
+    """Return a check for lists, given that of one item."""
 
     def read(value: Any) -> tuple[T, ...]:
-        if type(value) not in (list, tuple) or not least <= len(value) <= most:
-            raise ValueError(f"no list of {least} to {most} items")
+        if type(value) not in (list, tuple) or not minimum <= len(value) <= maximum:
+            raise ValueError(f"not a list of {minimum} to {maximum} items")
         return tuple(map(read_one, value))
 
     return read
 
 
 def room(value: Any) -> str:
-    """Check a room's name."""
+    """Check the name of a room."""
     if type(value) is not str or _ROOM.fullmatch(value) is None:
-        raise ValueError("no name of a room")
+        raise ValueError("not the name of a room")
     return value
 
 
-u32 = number(U32)
-u64 = number(U64)
-sequence = number(U64, least=1)
-own = number(LARGEST_OWN, least=1)
+u32 = number(MAX_U32)
+u64 = number(MAX_U64)
+sequence = number(MAX_U64, minimum=1)
+own = number(MAX_OWN, minimum=1)
 stream = number(1)
 owns = items(own, 2, 2)
 eight = octets((8,))
 sixteen = octets((16,))
 sixteen_or_none = octets((0, 16))
-code = text(200, least=1)
+code = text(200, minimum=1)
 sentence = text(200)
-nick = text(64, least=1)
+nick = text(64, minimum=1)
 asked_nick = text(256)
-"""Of a client that asks: what is no nick is refused, and so has to be read."""
+"""A requested nick: an invalid one has to be decoded to be refused."""
 
 
 @frozen
@@ -91,9 +91,9 @@ class Key:
     A key of a CBOR map.
 
     :param name: one or two letters.
-    :param read: what its value has to be.
-    :param write: makes of an attribute what CBOR is to have; ``None``: it is that already.
-    :param needed: whether it has to be there; the attribute is ``None`` if it isn't.
+    :param read: checks and converts a value.
+    :param write: converts an attribute to a value; None: they are the same.
+    :param needed: whether the key is mandatory; without an optional one the attribute is None.
     """
 
     name: str
@@ -104,9 +104,9 @@ class Key:
 
 class Keys:
     """
-    The keys of one kind of map, by the attribute that each is for.
+    The keys of one kind of map.
 
-    :param keys: attributes of the class that the map is read to.
+    :param keys: the key of each attribute.
     """
 
     def __init__(self, **keys: Key) -> None:
@@ -116,7 +116,7 @@ class Keys:
         """
         Return the attributes.
 
-        :raises ValueError: if a key is missing, or its value is not what it has to be.
+        :raises ValueError: if a key is missing or a value is invalid.
         """
         attributes: dict[str, Any] = {}
         for attribute, key in self._keys.items():
@@ -132,7 +132,7 @@ class Keys:
         """
         Return the map with the attributes of ``source``.
 
-        :raises ValueError: if a value is not what it has to be.
+        :raises ValueError: if a value is invalid.
         """
         body: dict[str, Any] = {}
         for attribute, key in self._keys.items():

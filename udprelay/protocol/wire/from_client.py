@@ -10,16 +10,18 @@ from udprelay.protocol.wire import fields
 from udprelay.protocol.wire.datagram import Datagram, OfSession, stream_of
 from udprelay.protocol.wire.fields import Key, Keys
 from udprelay.protocol.wire.header import (
-    HEADER,
-    UP_DATA,
+    FLAGS_OFFSET,
+    HEADER_SIZE,
+    ID,
+    UP_PAYLOAD_OFFSET,
     Type,
     check_data,
-    eight,
+    eight_bytes,
     header,
     pack,
     unpack,
 )
-from udprelay.protocol.wire.ranges import Ranges, missed, pack_ranges, unpack_ranges
+from udprelay.protocol.wire.ranges import Ranges, pack_ranges, read_missed, unpack_ranges
 
 _OWN = struct.Struct(">I")
 _OWN_AND_RECEIVER = struct.Struct(">I16s")
@@ -48,12 +50,12 @@ class DataUp(Datagram):
 
     @classmethod
     def decode(cls, datagram: bytes) -> DataUp:
-        if len(datagram) <= UP_DATA:
+        if len(datagram) <= UP_PAYLOAD_OFFSET:
             raise ValueError("no payload")
-        (own,) = _OWN.unpack_from(datagram, HEADER)
-        payload = datagram[UP_DATA:]
-        check_data(datagram[5], own, payload)
-        return cls(datagram[6:HEADER], datagram[5], own, payload)
+        (own,) = _OWN.unpack_from(datagram, HEADER_SIZE)
+        payload = datagram[UP_PAYLOAD_OFFSET:]
+        check_data(datagram[FLAGS_OFFSET], own, payload)
+        return cls(datagram[ID], datagram[FLAGS_OFFSET], own, payload)
 
 
 @frozen
@@ -79,19 +81,19 @@ class PrivateUp(Datagram):
 
     @classmethod
     def decode(cls, datagram: bytes) -> PrivateUp:
-        start = HEADER + _OWN_AND_RECEIVER.size
+        start = HEADER_SIZE + _OWN_AND_RECEIVER.size
         if len(datagram) <= start:
             raise ValueError("no payload")
-        own, receiver = _OWN_AND_RECEIVER.unpack_from(datagram, HEADER)
+        own, receiver = _OWN_AND_RECEIVER.unpack_from(datagram, HEADER_SIZE)
         payload = datagram[start:]
-        check_data(datagram[5], own, payload)
-        return cls(datagram[6:HEADER], datagram[5], own, receiver, payload)
+        check_data(datagram[FLAGS_OFFSET], own, payload)
+        return cls(datagram[ID], datagram[FLAGS_OFFSET], own, receiver, payload)
 
 
 @frozen
 class Nack(Datagram):
     """
-    The member lacks sequences of a stream.
+    The member asks for sequence numbers that it has not received.
 
     :param stream: 0 for the room sequence, 1 for the private sequence.
     :param ranges: 1 to 64.
@@ -108,16 +110,16 @@ class Nack(Datagram):
     @classmethod
     def decode(cls, datagram: bytes) -> Nack:
         stream = stream_of(datagram)
-        return cls(datagram[6:HEADER], stream, unpack_ranges(datagram[HEADER + 1 :]))
+        return cls(datagram[ID], stream, unpack_ranges(datagram[HEADER_SIZE + 1 :]))
 
 
 @frozen
 class Ping(Datagram):
     """
-    The member is there, and wants to know whether the relay is.
+    A keepalive, which PONG answers.
 
-    :param token: 8 bytes, that PONG returns.
-    :param settled: the last room sequence that the member has received, or counted as lost.
+    :param token: 8 bytes, which PONG returns.
+    :param settled: the room sequence up to which the member has settled all.
     """
 
     session_id: bytes = field(repr=False)
@@ -126,11 +128,11 @@ class Ping(Datagram):
 
     def encode(self) -> bytes:
         head = header(Type.PING, self.session_id)
-        return head + pack(_PING, eight(self.token), self.settled)
+        return head + pack(_PING, eight_bytes(self.token), self.settled)
 
     @classmethod
     def decode(cls, datagram: bytes) -> Ping:
-        return cls(datagram[6:HEADER], *unpack(_PING, datagram))
+        return cls(datagram[ID], *unpack(_PING, datagram))
 
 
 @frozen
@@ -144,14 +146,14 @@ class Leave(Datagram):
 
     @classmethod
     def decode(cls, datagram: bytes) -> Leave:
-        if len(datagram) != HEADER:
+        if len(datagram) != HEADER_SIZE:
             raise ValueError("bytes behind the header")
-        return cls(datagram[6:])
+        return cls(datagram[ID])
 
 
 @frozen
 class RosterRequest(Datagram):
-    """The member asks for members, from a number on."""
+    """The member asks for the roster, from a member number on."""
 
     session_id: bytes = field(repr=False)
     number: int
@@ -161,7 +163,7 @@ class RosterRequest(Datagram):
 
     @classmethod
     def decode(cls, datagram: bytes) -> RosterRequest:
-        return cls(datagram[6:HEADER], *unpack(_NUMBER, datagram))
+        return cls(datagram[ID], *unpack(_NUMBER, datagram))
 
 
 @frozen
@@ -169,8 +171,8 @@ class NickRequest(OfSession):
     """
     The member asks for a new nick.
 
-    :param request: a number that NICKED returns.
-    :param badge: 16 bytes, with a passphrase.
+    :param request: a number, which NICKED returns.
+    :param badge: 16 bytes, if the room has a passphrase.
     """
 
     TYPE = Type.NICK
@@ -187,33 +189,33 @@ class NickRequest(OfSession):
 
 @frozen
 class PathResponse(Datagram):
-    """The member returns the token of PATH-CHALLENGE, 8 bytes, from its new address."""
+    """The member returns the 8-byte token of PATH-CHALLENGE from its new address."""
 
     session_id: bytes = field(repr=False)
     token: bytes = field(repr=False)
 
     def encode(self) -> bytes:
-        return header(Type.PATH_RESPONSE, self.session_id) + eight(self.token)
+        return header(Type.PATH_RESPONSE, self.session_id) + eight_bytes(self.token)
 
     @classmethod
     def decode(cls, datagram: bytes) -> PathResponse:
-        return cls(datagram[6:HEADER], *unpack(_TOKEN, datagram))
+        return cls(datagram[ID], *unpack(_TOKEN, datagram))
 
 
 @frozen
 class Missed(OfSession):
     """
-    The member did not receive what another has sent.
+    The member has not received some messages of another one.
 
-    :param number: of that other.
-    :param ranges: of its reliable own sequences, 1 to 32.
-    :param token: what PONG is to return; None if nothing is to be answered.
+    :param number: of the sender.
+    :param ranges: 1 to 32 ranges of the sender's reliable own sequences.
+    :param token: 8 bytes, which PONG returns; without it there is no answer.
     """
 
     TYPE = Type.MISSED
     KEYS = Keys(
         number=Key("m", fields.u32),
-        ranges=Key("w", missed),
+        ranges=Key("w", read_missed),
         token=Key("t", fields.eight, needed=False),
     )
 

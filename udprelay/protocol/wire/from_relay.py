@@ -1,4 +1,4 @@
-"""The datagrams that a relay sends to members: those with numbers, and those about them."""
+"""The datagrams that a relay sends to members, without a sequence number of their own."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ from attrs import field, frozen
 
 from udprelay.protocol.wire import fields
 from udprelay.protocol.wire.datagram import Datagram, OfSession, stream_of
-from udprelay.protocol.wire.entries import (
-    FailedNotice,
-    JoinEntry,
-    LeaveEntry,
-    MissedNotice,
-    NickEntry,
-)
 from udprelay.protocol.wire.fields import Key, Keys
 from udprelay.protocol.wire.header import (
-    HEADER,
-    U32,
+    HEADER_SIZE,
+    ID,
+    MAX_U32,
     Type,
-    eight,
+    eight_bytes,
     header,
     pack,
     unpack,
@@ -34,27 +28,6 @@ from udprelay.protocol.wire.ranges import (
     unpack_ranges,
     unpack_reasoned,
 )
-from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
-
-__all__ = [
-    "Ack",
-    "Bye",
-    "Data",
-    "Entry",
-    "FailedNotice",
-    "Gone",
-    "Heartbeat",
-    "JoinEntry",
-    "LeaveEntry",
-    "Members",
-    "MissedNotice",
-    "NickEntry",
-    "Nicked",
-    "Notice",
-    "PathChallenge",
-    "Pong",
-    "Private",
-]
 
 _ACK = struct.Struct(">IQIQ")
 _HEARTBEAT = struct.Struct(">Q")
@@ -65,13 +38,13 @@ _TOKEN = struct.Struct(">8s")
 @frozen
 class Ack(Datagram):
     """
-    What the relay has of this member.
+    Acknowledges datagrams of the member.
 
-    :param next: the own sequence of reliable DATA before which all have come.
-    :param bitmap: bit *i* is for ``next + 1 + i``.
+    :param next: the own sequence of reliable DATA before which the relay has received all.
+    :param bitmap: bit *i* tells whether ``next + 1 + i`` was received, too.
     :param next_private: as ``next``, for PRIVATE.
     :param private_bitmap: as ``bitmap``, for PRIVATE.
-    :param ranges: room sequences that are the member's own, at most 64 ranges.
+    :param ranges: up to 64 ranges of room sequences that the member's own messages have.
     """
 
     session_id: bytes = field(repr=False)
@@ -84,23 +57,23 @@ class Ack(Datagram):
     def encode(self) -> bytes:
         _check_next(self.next, self.next_private)
         windows = pack(_ACK, self.next, self.bitmap, self.next_private, self.private_bitmap)
-        return header(Type.ACK, self.session_id) + windows + pack_ranges(self.ranges, least=0)
+        return header(Type.ACK, self.session_id) + windows + pack_ranges(self.ranges, minimum=0)
 
     @classmethod
     def decode(cls, datagram: bytes) -> Ack:
-        start = HEADER + _ACK.size
+        start = HEADER_SIZE + _ACK.size
         if len(datagram) < start:
-            raise ValueError("cut short")
-        following, bitmap, next_private, private_bitmap = _ACK.unpack_from(datagram, HEADER)
+            raise ValueError("truncated")
+        following, bitmap, next_private, private_bitmap = _ACK.unpack_from(datagram, HEADER_SIZE)
         _check_next(following, next_private)
-        ranges = unpack_ranges(datagram[start:], least=0)
-        return cls(datagram[6:HEADER], following, bitmap, next_private, private_bitmap, ranges)
+        ranges = unpack_ranges(datagram[start:], minimum=0)
+        return cls(datagram[ID], following, bitmap, next_private, private_bitmap, ranges)
 
 
 @frozen
 class Gone(Datagram):
     """
-    What the relay does not send again.
+    Sequence numbers that the relay does not retransmit.
 
     :param stream: 0 for the room sequence, 1 for the private sequence.
     :param ranges: with a :class:`~udprelay.protocol.wire.ranges.Reason` each, 1 to 64.
@@ -117,12 +90,12 @@ class Gone(Datagram):
     @classmethod
     def decode(cls, datagram: bytes) -> Gone:
         stream = stream_of(datagram)
-        return cls(datagram[6:HEADER], stream, unpack_reasoned(datagram[HEADER + 1 :]))
+        return cls(datagram[ID], stream, unpack_reasoned(datagram[HEADER_SIZE + 1 :]))
 
 
 @frozen
 class Heartbeat(Datagram):
-    """The newest room sequence, after the room fell silent."""
+    """The newest room sequence, sent after the room fell silent."""
 
     tag: bytes = field(repr=False)
     newest: int
@@ -132,7 +105,7 @@ class Heartbeat(Datagram):
 
     @classmethod
     def decode(cls, datagram: bytes) -> Heartbeat:
-        return cls(datagram[6:HEADER], *unpack(_HEARTBEAT, datagram))
+        return cls(datagram[ID], *unpack(_HEARTBEAT, datagram))
 
 
 @frozen
@@ -140,7 +113,7 @@ class Pong(Datagram):
     """
     The answer to PING.
 
-    :param token: that of the PING; 8 zero bytes if there was none.
+    :param token: that of the PING; 8 zero bytes without one.
     :param newest: the newest room sequence.
     :param newest_private: the newest private sequence.
     """
@@ -152,11 +125,11 @@ class Pong(Datagram):
 
     def encode(self) -> bytes:
         head = header(Type.PONG, self.session_id)
-        return head + pack(_PONG, eight(self.token), self.newest, self.newest_private)
+        return head + pack(_PONG, eight_bytes(self.token), self.newest, self.newest_private)
 
     @classmethod
     def decode(cls, datagram: bytes) -> Pong:
-        return cls(datagram[6:HEADER], *unpack(_PONG, datagram))
+        return cls(datagram[ID], *unpack(_PONG, datagram))
 
 
 @frozen
@@ -164,10 +137,10 @@ class Members(OfSession):
     """
     The answer to ROSTER.
 
-    :param first: the number that was asked for.
+    :param first: the member number asked for.
     :param newest: the newest room sequence.
     :param members: in the order of their numbers.
-    :param more_from: the number to ask ROSTER from, if there are more.
+    :param more_from: the member number for the next ROSTER; None if the list is complete.
     """
 
     TYPE = Type.MEMBERS
@@ -186,27 +159,27 @@ class Members(OfSession):
 
 @frozen
 class PathChallenge(Datagram):
-    """The relay asks a new address for this token, 8 bytes, before it sends anything there."""
+    """Asks for this 8-byte token from a new address of the member."""
 
     session_id: bytes = field(repr=False)
     token: bytes = field(repr=False)
 
     def encode(self) -> bytes:
-        return header(Type.PATH_CHALLENGE, self.session_id) + eight(self.token)
+        return header(Type.PATH_CHALLENGE, self.session_id) + eight_bytes(self.token)
 
     @classmethod
     def decode(cls, datagram: bytes) -> PathChallenge:
-        return cls(datagram[6:HEADER], *unpack(_TOKEN, datagram))
+        return cls(datagram[ID], *unpack(_TOKEN, datagram))
 
 
 @frozen
 class Bye(OfSession):
     """
-    The session is over.
+    The session has ended.
 
     :param code: ``left``, ``idle``, ``kicked`` or ``stopping``.
     :param sentence: for people.
-    :param retry_after: milliseconds after which to come back; 0 for not at all.
+    :param retry_after: milliseconds after which to reconnect; 0 for never.
     """
 
     TYPE = Type.BYE
@@ -227,8 +200,8 @@ class Nicked(OfSession):
     The answer to NICK: either a nick, or a code and a sentence.
 
     :param request: the number of the request.
-    :param nick: as the relay has normalised it.
-    :param code: why there is none.
+    :param nick: normalised; None if refused.
+    :param code: why it was refused.
     """
 
     TYPE = Type.NICKED
@@ -251,5 +224,5 @@ class Nicked(OfSession):
 
 
 def _check_next(*following: int) -> None:
-    if not all(0 < sequence <= U32 for sequence in following):
-        raise ValueError("no own sequence to come next")
+    if not all(0 < sequence <= MAX_U32 for sequence in following):
+        raise ValueError("invalid next own sequence")

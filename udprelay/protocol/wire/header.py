@@ -1,4 +1,4 @@
-"""What every datagram begins with: signature, version, type, flags and id."""
+"""The header of every datagram: signature, version, type, flags and id."""
 
 from __future__ import annotations
 
@@ -10,42 +10,44 @@ SIGNATURE = b"\xfdUR"
 VERSION = 1
 PREFIX = SIGNATURE + bytes((VERSION,))
 
-HEADER = 14
-"""Bytes of the header that all datagrams have."""
+TYPE_OFFSET = 4
+FLAGS_OFFSET = 5
+HEADER_SIZE = 14
+"""Bytes."""
+ID = slice(6, HEADER_SIZE)
+"""The id in a header."""
 OWN_SIZE = 4
-"""Bytes of the own sequence, which DATA has in front of the payload."""
-UP_DATA = HEADER + OWN_SIZE
+"""Bytes of the own sequence, the first field of DATA from a client."""
+UP_PAYLOAD_OFFSET = HEADER_SIZE + OWN_SIZE
 """Bytes in front of the payload of DATA from a client."""
-DOWN_DATA = 30
-"""Bytes in front of the payload of DATA from a relay."""
-FLAGS_AT = 5
-"""Where in the header the flags are."""
+DOWN_PAYLOAD_OFFSET = 30
+"""Bytes in front of the payload of DATA and PRIVATE from a relay."""
 
-LARGEST_CONTROL = 1232
-"""Bytes in the largest datagram that is neither DATA nor PRIVATE."""
-LEAST_HELLO = 200
-"""Bytes in the smallest HELLO."""
+MAX_CONTROL = 1232
+"""Bytes of a datagram that is neither DATA nor PRIVATE."""
+MIN_HELLO = 200
+"""Bytes of a HELLO."""
 
-U32 = 2**32 - 1
-U64 = 2**64 - 1
-LARGEST_OWN = U32 - 1
-"""The last own sequence: the one that is expected after it still fits its field."""
+MAX_U32 = 2**32 - 1
+MAX_U64 = 2**64 - 1
+MAX_OWN = MAX_U32 - 1
+"""The last own sequence: the one after it still fits its field."""
 
 RELIABLE = 1
 SEALED = 2
 CONTINUED = 4
 MORE = 8
-AGAIN = 16
+RESUBMITTED = 16
 
 _FLAGS = frozenset((0, SEALED, *(flags for flags in range(32) if flags & RELIABLE)))
 
 
 class WireError(Exception):
-    """A datagram that the protocol does not allow, with what is wrong with it."""
+    """A datagram breaks a rule of the protocol; the message says which."""
 
 
 class Type(IntEnum):
-    """The type of a datagram. Those of the handshake are below 0x10, a member's below 0x20."""
+    """Types of datagrams: the handshake below 0x10, a member's below 0x20, to a member above."""
 
     HELLO = 0x01
     CHALLENGE = 0x02
@@ -81,19 +83,19 @@ class Type(IntEnum):
 
 def header(kind: Type, identifier: bytes, flags: int = 0) -> bytes:
     """
-    Return the 14 bytes that all datagrams begin with.
+    Return a header.
 
     :param identifier: 8 bytes: nonce, session id or room tag, by type.
-    :raises ValueError: if it has another length.
+    :raises ValueError: if ``identifier`` has another length.
     """
-    return b"%b%c%c%b" % (PREFIX, kind, flags, eight(identifier))
+    return b"%b%c%c%b" % (PREFIX, kind, flags, eight_bytes(identifier))
 
 
-def eight(value: bytes) -> bytes:
+def eight_bytes(value: bytes) -> bytes:
     """
-    Return ``value``, which a format like ``8s`` would cut or fill up without a word.
+    Return ``value``; ``struct`` would silently truncate or pad it.
 
-    :raises ValueError: if it hasn't 8 bytes.
+    :raises ValueError: if ``value`` has another length.
     """
     if len(value) != 8:
         raise ValueError(f"{len(value)} bytes instead of 8")
@@ -104,7 +106,7 @@ def pack(layout: struct.Struct, *values: int | bytes) -> bytes:
     """
     Pack numbers.
 
-    :raises ValueError: if one does not fit its field.
+    :raises ValueError: if a number does not fit its field.
     """
     try:
         return layout.pack(*values)
@@ -114,24 +116,24 @@ def pack(layout: struct.Struct, *values: int | bytes) -> bytes:
 
 def unpack(layout: struct.Struct, datagram: bytes) -> tuple[Any, ...]:
     """
-    Unpack what is behind the header, all of it.
+    Unpack all fields behind the header.
 
-    :raises ValueError: if the datagram is shorter or longer.
+    :raises ValueError: if the datagram has another length than its fields.
     """
-    if len(datagram) != HEADER + layout.size:
-        raise ValueError(f"{len(datagram)} bytes instead of {HEADER + layout.size}")
-    return layout.unpack_from(datagram, HEADER)
+    if len(datagram) != HEADER_SIZE + layout.size:
+        raise ValueError(f"{len(datagram)} bytes instead of {HEADER_SIZE + layout.size}")
+    return layout.unpack_from(datagram, HEADER_SIZE)
 
 
 def check_data(flags: int, own: int, payload: bytes) -> None:
     """
-    Check what DATA and PRIVATE have in common.
+    Check the fields that DATA and PRIVATE have in common.
 
-    :raises ValueError: on flags that don't go together, no own sequence, or an empty payload.
+    :raises ValueError: if the flags, the own sequence or the payload are invalid.
     """
     if flags not in _FLAGS:
-        raise ValueError(f"flags {flags:#x} don't go together")
-    if not 0 < own <= LARGEST_OWN:
-        raise ValueError(f"{own} is no own sequence")
+        raise ValueError(f"invalid flags {flags:#x}")
+    if not 0 < own <= MAX_OWN:
+        raise ValueError(f"invalid own sequence {own}")
     if not payload:
-        raise ValueError("an empty payload")
+        raise ValueError("empty payload")

@@ -1,4 +1,4 @@
-"""The datagrams by which a client becomes a member, or learns that it is none."""
+"""The datagrams of the handshake."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ from attrs import field, frozen
 from udprelay.protocol.wire import fields
 from udprelay.protocol.wire.datagram import Datagram, OfAttempt, body_of, control
 from udprelay.protocol.wire.fields import Key, Keys
-from udprelay.protocol.wire.header import HEADER, LEAST_HELLO, U32, VERSION, Type, header
+from udprelay.protocol.wire.header import (
+    HEADER_SIZE,
+    ID,
+    MAX_U32,
+    MIN_HELLO,
+    VERSION,
+    Type,
+    header,
+)
 from udprelay.protocol.wire.members import MemberRecord, read_members, write_members
 
-MOST_VERSIONS = 16
-LARGEST_COOKIE = 64
+MAX_VERSIONS = 16
+MAX_COOKIE = 64
 
 _version = fields.number(255)
-_versions = fields.items(_version, 1, MOST_VERSIONS)
-_cookie = fields.octets(range(1, LARGEST_COOKIE + 1))
-_duration = fields.number(U32, least=1)
+_versions = fields.items(_version, 1, MAX_VERSIONS)
+_cookie = fields.octets(range(1, MAX_COOKIE + 1))
+_duration = fields.number(MAX_U32, minimum=1)
 
 _HELLO = Keys(room=Key("r", fields.room), versions=Key("v", _versions))
 _CHALLENGE = Keys(cookie=Key("c", _cookie), salt=Key("s", fields.sixteen))
@@ -39,7 +47,7 @@ class Hello(Datagram):
     A client asks for a cookie.
 
     :param nonce: 8 random bytes.
-    :param versions: that the client speaks.
+    :param versions: of the protocol that the client supports.
     """
 
     nonce: bytes = field(repr=False)
@@ -48,18 +56,22 @@ class Hello(Datagram):
 
     def encode(self) -> bytes:
         body = _HELLO.write(self)
-        bare = len(control(Type.HELLO, self.nonce, body))
-        # The key takes two bytes, the length of its value two more.
-        return control(Type.HELLO, self.nonce, {**body, "p": bytes(LEAST_HELLO - 4 - bare)})
+        bare = control(Type.HELLO, self.nonce, body)
+        missing = MIN_HELLO - len(bare)
+        if missing <= 0:
+            return bare
+        # The key takes 2 bytes; the head of its value 1 up to 23 bytes, else 2 (RFC 8949, 3).
+        size = missing - 4 if missing >= 28 else max(0, missing - 3)
+        return control(Type.HELLO, self.nonce, {**body, "p": bytes(size)})
 
     @classmethod
     def decode(cls, datagram: bytes) -> Hello:
-        if len(datagram) < LEAST_HELLO:
-            raise ValueError(f"{len(datagram)} bytes, less than {LEAST_HELLO}")
+        if len(datagram) < MIN_HELLO:
+            raise ValueError(f"{len(datagram)} bytes, less than {MIN_HELLO}")
         body = body_of(datagram)
         if type(body.get("p", b"")) is not bytes:
-            raise ValueError("padding that is no byte string")
-        return cls(datagram[6:HEADER], **_HELLO.read(body))
+            raise ValueError("the padding is not a byte string")
+        return cls(datagram[ID], **_HELLO.read(body))
 
 
 @frozen
@@ -67,7 +79,7 @@ class Challenge(OfAttempt):
     """
     The relay's answer to HELLO.
 
-    :param cookie: 1 to 64 bytes, to be returned in JOIN.
+    :param cookie: 1 to 64 bytes, which JOIN returns.
     :param salt: 16 bytes, of the room's keys.
     """
 
@@ -81,14 +93,14 @@ class Challenge(OfAttempt):
 @frozen
 class Join(OfAttempt):
     """
-    A client wants to be a member.
+    A client asks to become a member.
 
     :param secret: the resume secret, 16 bytes.
-    :param own: own sequences of the first reliable DATA, and of the first PRIVATE, to come.
-    :param proof: 32 bytes, with a passphrase, and then ``badge`` too.
+    :param own: the first own sequences of reliable DATA and of reliable PRIVATE in this session.
+    :param proof: 32 bytes, if the room has a passphrase; then there is a badge, too.
     :param badge: 16 bytes.
-    :param tag: 8 bytes: the room tag of the session to resume, and then ``settled`` too.
-    :param settled: the last room sequence of that tag which needs no repair.
+    :param tag: 8 bytes: the room tag of the session to resume.
+    :param settled: the room sequence of that tag up to which the client has settled all.
     """
 
     TYPE = Type.JOIN
@@ -120,16 +132,16 @@ class Welcome(OfAttempt):
     :param number: of the member.
     :param tag: room tag, 8 bytes.
     :param newest: the newest room sequence.
-    :param first: the first room sequence that the client is to have: at most ``newest + 1``.
-    :param nick: as the relay has normalised it.
+    :param first: the first room sequence that the client is to receive, up to ``newest + 1``.
+    :param nick: normalised.
     :param keepalive: milliseconds between two PINGs.
     :param idle: milliseconds of silence that end the session.
     :param largest: bytes in the largest reliable payload.
     :param allowance: datagrams and bytes per second; 0 for no limit.
-    :param next_own: the next own sequence, of reliable DATA and of PRIVATE, that has not come.
+    :param next_own: the next own sequences that the relay expects, of reliable DATA and PRIVATE.
     :param newest_private: the newest private sequence.
-    :param members: the first of them.
-    :param more_from: the number to ask ROSTER from, if there are more.
+    :param members: the first part of the roster.
+    :param more_from: the member number for the next ROSTER; None if the roster is complete.
     """
 
     TYPE = Type.WELCOME
@@ -142,9 +154,9 @@ class Welcome(OfAttempt):
         nick=Key("n", fields.nick),
         keepalive=Key("k", _duration),
         idle=Key("x", _duration),
-        largest=Key("l", fields.number(65_477, least=256)),
+        largest=Key("l", fields.number(65_477, minimum=256)),
         allowance=Key("a", fields.items(fields.u64, 2, 2)),
-        next_own=Key("u", fields.items(fields.number(U32, least=1), 2, 2)),
+        next_own=Key("u", fields.items(fields.number(MAX_U32, minimum=1), 2, 2)),
         newest_private=Key("d", fields.u64),
         members=Key("w", read_members, write_members),
         more_from=Key("y", fields.u32, needed=False),
@@ -175,9 +187,9 @@ class Refused(OfAttempt):
     """
     The client is not admitted.
 
-    :param code: as in the table of codes.
+    :param code: see "REFUSED" in ``docs/protocol.rst``.
     :param sentence: for people.
-    :param retry_after: milliseconds after which trying again makes sense; 0 for never.
+    :param retry_after: milliseconds after which to retry; 0 for never.
     """
 
     TYPE = Type.REFUSED
@@ -194,7 +206,7 @@ class Refused(OfAttempt):
 
 @frozen
 class Unknown(Datagram):
-    """The relay knows no session with this id."""
+    """The relay has no session with this id."""
 
     session_id: bytes = field(repr=False)
 
@@ -203,17 +215,17 @@ class Unknown(Datagram):
 
     @classmethod
     def decode(cls, datagram: bytes) -> Unknown:
-        if len(datagram) != HEADER:
+        if len(datagram) != HEADER_SIZE:
             raise ValueError("bytes behind the header")
-        return cls(datagram[6:])
+        return cls(datagram[ID])
 
 
 @frozen
 class Versions(Datagram):
     """
-    The versions that the relay speaks, for a client that speaks another.
+    The versions of the protocol that the relay supports.
 
-    :param id: 8 bytes: that of the datagram which this answers.
+    :param id: 8 bytes: the id of the datagram that this answers.
     """
 
     id: bytes
@@ -224,4 +236,4 @@ class Versions(Datagram):
 
     @classmethod
     def decode(cls, datagram: bytes) -> Versions:
-        return cls(datagram[6:HEADER], _versions(tuple(datagram[HEADER:])))
+        return cls(datagram[ID], _versions(tuple(datagram[HEADER_SIZE:])))

@@ -1,25 +1,31 @@
-"""Members as lists of them have it, in WELCOME and MEMBERS."""
+"""The members listed in WELCOME and MEMBERS."""
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum
 from typing import Any
 
 from attrs import frozen
 
 from udprelay.protocol.wire import fields
-from udprelay.protocol.wire.header import LARGEST_OWN
+from udprelay.protocol.wire.header import MAX_OWN
 
-MOST_MEMBERS = 64
-"""Members in one datagram, if they are small; see :data:`~.header.LARGEST_CONTROL` too."""
+MAX_MEMBERS = 64
+"""Members in one datagram, which :data:`~.header.MAX_CONTROL` limits, too."""
 
 
-class MemberKind(IntEnum):
-    """What a member is to the relay."""
+class MemberKind(str, Enum):
+    """How a member takes part in a room."""
 
-    SESSION = 0
-    PLAIN = 1
-    CONSOLE = 2
+    SESSION = "session"
+    PLAIN = "plain"
+    CONSOLE = "console"
+    TARGET = "target"
+    """Receives only; no other member sees it."""
+
+
+KINDS_ON_WIRE = (MemberKind.SESSION, MemberKind.PLAIN, MemberKind.CONSOLE)
+"""The index of a kind is its number in a datagram."""
 
 
 @frozen
@@ -27,11 +33,11 @@ class MemberRecord:
     """
     A member of a room.
 
-    :param number: never used for another while the room is open.
-    :param nick: as the relay has normalised it.
-    :param identity: 16 bytes of a session member, or none.
-    :param own: the last reliable own sequence of it that is in the room sequence; 0 for none.
-    :param badge: 16 bytes, or none.
+    :param number: not reused while the room is open.
+    :param nick: normalised.
+    :param identity: 16 bytes of a session member; empty for others.
+    :param own: its last reliable own sequence in the room sequence; 0 if there is none.
+    :param badge: 16 bytes, or empty.
     """
 
     number: int
@@ -42,40 +48,41 @@ class MemberRecord:
     badge: bytes
 
 
-last_own = fields.number(LARGEST_OWN)
+last_own = fields.number(MAX_OWN)
+_kind_number = fields.number(len(KINDS_ON_WIRE) - 1)
 
 
-def kind(value: Any) -> MemberKind:
+def read_kind(value: Any) -> MemberKind:
     """
-    Check a kind.
+    Return the kind with a number.
 
     :raises ValueError: if there is no such kind.
     """
-    return MemberKind(fields.number(2)(value))
+    return KINDS_ON_WIRE[_kind_number(value)]
 
 
 def check_identity(kind: MemberKind, identity: bytes, badge: bytes) -> None:
     """
-    Check that session members have an identity, and only they.
+    Check that session members, and only they, have an identity and perhaps a badge.
 
     :raises ValueError: if not.
     """
     if bool(identity) != (kind == MemberKind.SESSION) or len(badge) > len(identity):
-        raise ValueError("an identity, or a badge, that does not go with the kind of member")
+        raise ValueError("identity or badge does not match the kind of member")
 
 
 def read_record(value: Any) -> MemberRecord:
     """
-    Read a member as CBOR has it: a list of six.
+    Read a member, a list of six items.
 
-    :raises ValueError: if it is something else.
+    :raises ValueError: if it is invalid.
     """
     if type(value) is not list or len(value) != 6:
-        raise ValueError("a member that is no list of 6")
+        raise ValueError("a member is not a list of 6")
     record = MemberRecord(
         fields.u32(value[0]),
         fields.nick(value[1]),
-        kind(value[2]),
+        read_kind(value[2]),
         fields.sixteen_or_none(value[3]),
         last_own(value[4]),
         fields.sixteen_or_none(value[5]),
@@ -85,20 +92,20 @@ def read_record(value: Any) -> MemberRecord:
 
 
 def write_record(record: MemberRecord) -> list[Any]:
-    """Return a member as CBOR has it."""
+    """Return a member as a list of six items."""
     return [
         record.number,
         record.nick,
-        int(record.kind),
+        KINDS_ON_WIRE.index(record.kind),
         record.identity,
         record.own,
         record.badge,
     ]
 
 
-read_members = fields.items(read_record, 0, MOST_MEMBERS)
+read_members = fields.items(read_record, 0, MAX_MEMBERS)
 
 
 def write_members(members: tuple[MemberRecord, ...]) -> list[list[Any]]:
-    """Return members as CBOR has them."""
+    """Return members as lists of six items."""
     return [write_record(record) for record in members]

@@ -3,82 +3,67 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
-from udprelay.protocol.wire.header import LARGEST_OWN, U64
+from udprelay.protocol.wire.header import MAX_OWN, MAX_U64
 
 Ranges = tuple[tuple[int, int], ...]
 """``(first, count)`` each, ascending, not overlapping."""
 ReasonedRanges = tuple[tuple[int, int, int], ...]
 """``(first, count, reason)`` each."""
 
-MOST_RANGES = 64
-"""Ranges in one datagram."""
-MOST_MISSED = 32
+MAX_RANGES = 64
+"""Ranges in one NACK, ACK or GONE."""
+MAX_MISSED_RANGES = 32
 """Ranges in one MISSED."""
-MOST_IN_RANGE = 65_535
+MAX_RANGE_COUNT = 65_535
+"""Sequence numbers in one range."""
 
 RANGE = struct.Struct(">QH")
 _REASONED = struct.Struct(">QHB")
 
 
 class Reason(IntEnum):
-    """Why the relay does not send a datagram again."""
+    """Why the relay does not retransmit a datagram."""
 
-    NOT_KEPT = 0
+    NOT_IN_HISTORY = 0
     """No longer in the history."""
     UNRELIABLE = 1
     OWN = 2
     """The member's own."""
 
 
-def ranges_of(sequences: Iterable[int]) -> Ranges:
-    """Return the ranges that have these sequence numbers, and no others."""
-    ranges: list[tuple[int, int]] = []
-    first = count = 0
-    for sequence in sorted(set(sequences)):
-        if count and sequence == first + count and count < MOST_IN_RANGE:
-            count += 1
-            continue
-        if count:
-            ranges.append((first, count))
-        first, count = sequence, 1
-    if count:
-        ranges.append((first, count))
-    return tuple(ranges)
-
-
-def pack_ranges(ranges: Ranges, least: int = 1) -> bytes:
+def pack_ranges(ranges: Ranges, minimum: int = 1) -> bytes:
     """
-    Write ranges.
+    Encode ranges.
 
-    :param least: how many there have to be.
-    :raises ValueError: if there are fewer, more than 64, or they are not as ranges have to be.
+    :param minimum: the smallest valid number of ranges.
+    :raises ValueError: if there are fewer, more than 64, or they are invalid.
     """
-    _check(ranges, least, MOST_RANGES, U64)
+    _check(ranges, minimum, MAX_RANGES, MAX_U64)
     return b"".join([RANGE.pack(first, count) for first, count in ranges])
 
 
-def unpack_ranges(data: bytes, least: int = 1) -> Ranges:
+def unpack_ranges(data: bytes, minimum: int = 1) -> Ranges:
     """
-    Read ranges; ``data`` has nothing else.
+    Decode ranges, to the end of ``data``.
 
     :raises ValueError: as :func:`pack_ranges`.
     """
     if len(data) % RANGE.size:
-        raise ValueError("half a range")
+        raise ValueError("truncated range")
     ranges = tuple(RANGE.iter_unpack(data))
-    _check(ranges, least, MOST_RANGES, U64)
+    _check(ranges, minimum, MAX_RANGES, MAX_U64)
     return ranges
 
 
 def pack_reasoned(ranges: ReasonedRanges) -> bytes:
     """
-    Write ranges with reasons.
+    Encode ranges with reasons.
 
-    :raises ValueError: as :func:`pack_ranges`, or on a reason that there isn't.
+    :raises ValueError: as :func:`pack_ranges`, or for an unknown reason.
     """
     _check_reasoned(ranges)
     return b"".join([_REASONED.pack(*reasoned) for reasoned in ranges])
@@ -86,27 +71,27 @@ def pack_reasoned(ranges: ReasonedRanges) -> bytes:
 
 def unpack_reasoned(data: bytes) -> ReasonedRanges:
     """
-    Read ranges with reasons; ``data`` has nothing else.
+    Decode ranges with reasons, to the end of ``data``.
 
     :raises ValueError: as :func:`pack_reasoned`.
     """
     if len(data) % _REASONED.size:
-        raise ValueError("half a range")
+        raise ValueError("truncated range")
     ranges = tuple(_REASONED.iter_unpack(data))
     _check_reasoned(ranges)
     return ranges
 
 
-def missed(value: Any) -> Ranges:
+def read_missed(value: Any) -> Ranges:
     """
-    Check ranges of own sequences, as CBOR has them: at most 32.
+    Read 1 to 32 ranges of own sequences from CBOR.
 
-    :raises ValueError: if they are not as ranges have to be.
+    :raises ValueError: if they are invalid.
     """
     if type(value) not in (list, tuple) or not all(map(_is_pair, value)):
-        raise ValueError("no list of pairs of numbers")
+        raise ValueError("not a list of pairs of numbers")
     ranges = tuple((first, count) for first, count in value)
-    _check(ranges, 1, MOST_MISSED, LARGEST_OWN)
+    _check(ranges, 1, MAX_MISSED_RANGES, MAX_OWN)
     return ranges
 
 
@@ -115,18 +100,18 @@ def _is_pair(value: Any) -> bool:
 
 
 def _check_reasoned(ranges: ReasonedRanges) -> None:
-    _check([(first, count) for first, count, _ in ranges], 1, MOST_RANGES, U64)
+    _check([(first, count) for first, count, _ in ranges], 1, MAX_RANGES, MAX_U64)
     if any(reason not in (0, 1, 2) for _, _, reason in ranges):
-        raise ValueError("a reason that there isn't")
+        raise ValueError("unknown reason")
 
 
-def _check(ranges: Sequence[tuple[int, int]], least: int, most: int, last: int) -> None:
-    if not least <= len(ranges) <= most:
+def _check(ranges: Sequence[tuple[int, int]], minimum: int, maximum: int, last: int) -> None:
+    if not minimum <= len(ranges) <= maximum:
         raise ValueError(f"{len(ranges)} ranges")
     following = 1
     for first, count in ranges:
-        if first < following or not 0 < count <= MOST_IN_RANGE:
-            raise ValueError("ranges that are empty, overlap or don't ascend")
+        if first < following or not 0 < count <= MAX_RANGE_COUNT:
+            raise ValueError("a range is empty, overlaps or does not ascend")
         following = first + count
     if following > last + 1:
-        raise ValueError("a range beyond the last sequence number")
+        raise ValueError("a range goes beyond the last sequence number")

@@ -1,4 +1,4 @@
-"""What the relay numbers: the datagrams of the room sequence and of the private sequence."""
+"""The datagrams of the room sequence and of the private sequence."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from udprelay.protocol.wire.entries import (
     write_notice,
 )
 from udprelay.protocol.wire.header import (
-    DOWN_DATA,
-    HEADER,
+    DOWN_PAYLOAD_OFFSET,
+    FLAGS_OFFSET,
+    HEADER_SIZE,
+    ID,
     RELIABLE,
     Type,
     check_data,
@@ -26,18 +28,18 @@ from udprelay.protocol.wire.header import (
     pack,
 )
 
-_PLACE = struct.Struct(">QII")
+_NUMBERS = struct.Struct(">QII")
 
 
 @frozen
 class Data(Datagram):
     """
-    What somebody has said in the room.
+    A message to the room, or a piece of one.
 
     :param tag: room tag, 8 bytes.
     :param sequence: room sequence.
-    :param number: of the member that has sent it.
-    :param own: its own sequence; 0 for plain members and for the console.
+    :param number: of the sender.
+    :param own: own sequence; 0 if the sender is a plain member or the console.
     """
 
     tag: bytes = field(repr=False)
@@ -49,14 +51,14 @@ class Data(Datagram):
 
     def encode(self) -> bytes:
         _check_room_data(self.flags, self.sequence, self.own, self.payload)
-        place = pack(_PLACE, self.sequence, self.number, self.own)
-        return header(Type.DATA, self.tag, self.flags) + place + self.payload
+        numbers = pack(_NUMBERS, self.sequence, self.number, self.own)
+        return header(Type.DATA, self.tag, self.flags) + numbers + self.payload
 
     @classmethod
     def decode(cls, datagram: bytes) -> Data:
-        sequence, number, own, payload = _placed(datagram)
-        _check_room_data(datagram[5], sequence, own, payload)
-        return cls(datagram[6:HEADER], datagram[5], sequence, number, own, payload)
+        sequence, number, own, payload = _unpack(datagram)
+        _check_room_data(datagram[FLAGS_OFFSET], sequence, own, payload)
+        return cls(datagram[ID], datagram[FLAGS_OFFSET], sequence, number, own, payload)
 
 
 @frozen
@@ -65,7 +67,7 @@ class Entry(Datagram):
     A change of the roster, at its place in the room sequence.
 
     :param number: of the member that changes.
-    :param body: ``None`` for a change of a later kind: it takes its place all the same.
+    :param body: None for an unknown kind, which has its place in the sequence, too.
     """
 
     tag: bytes = field(repr=False)
@@ -74,25 +76,30 @@ class Entry(Datagram):
     body: EntryBody | None
 
     def encode(self) -> bytes:
-        place = pack(_PLACE, fields.sequence(self.sequence), self.number, 0)
-        return control(Type.ENTRY, self.tag, write_entry(self.body), place)
+        numbers = pack(_NUMBERS, fields.sequence(self.sequence), self.number, 0)
+        return control(Type.ENTRY, self.tag, write_entry(self.body), numbers)
 
     @classmethod
     def decode(cls, datagram: bytes) -> Entry:
-        sequence, number, zero, _ = _placed(datagram)
+        sequence, number, zero, _ = _unpack(datagram)
         if zero or not sequence:
-            raise ValueError("no room sequence, or an own sequence")
-        return cls(datagram[6:HEADER], sequence, number, read_entry(body_of(datagram, DOWN_DATA)))
+            raise ValueError("invalid room sequence or own sequence")
+        return cls(
+            datagram[ID],
+            sequence,
+            number,
+            read_entry(body_of(datagram, DOWN_PAYLOAD_OFFSET)),
+        )
 
 
 @frozen
 class Private(Datagram):
     """
-    What somebody has said to this member alone.
+    A message to one member, or a piece of one.
 
     :param sequence: private sequence; 0 if it is not reliable.
-    :param number: of the member that has sent it.
-    :param own: its own sequence, of reliable or of unreliable PRIVATE.
+    :param number: of the sender.
+    :param own: own sequence, of reliable or of unreliable PRIVATE.
     """
 
     session_id: bytes = field(repr=False)
@@ -104,23 +111,23 @@ class Private(Datagram):
 
     def encode(self) -> bytes:
         _check_private(self.flags, self.sequence, self.own, self.payload)
-        place = pack(_PLACE, self.sequence, self.number, self.own)
-        return header(Type.PRIVATE, self.session_id, self.flags) + place + self.payload
+        numbers = pack(_NUMBERS, self.sequence, self.number, self.own)
+        return header(Type.PRIVATE, self.session_id, self.flags) + numbers + self.payload
 
     @classmethod
     def decode(cls, datagram: bytes) -> Private:
-        sequence, number, own, payload = _placed(datagram)
-        _check_private(datagram[5], sequence, own, payload)
-        return cls(datagram[6:HEADER], datagram[5], sequence, number, own, payload)
+        sequence, number, own, payload = _unpack(datagram)
+        _check_private(datagram[FLAGS_OFFSET], sequence, own, payload)
+        return cls(datagram[ID], datagram[FLAGS_OFFSET], sequence, number, own, payload)
 
 
 @frozen
 class Notice(Datagram):
     """
-    What the relay tells this member alone.
+    A report from the relay to one member.
 
     :param sequence: private sequence.
-    :param body: ``None`` for a notice of a later kind: it takes its place all the same.
+    :param body: None for an unknown kind, which has its place in the sequence, too.
     """
 
     session_id: bytes = field(repr=False)
@@ -128,28 +135,28 @@ class Notice(Datagram):
     body: NoticeBody | None
 
     def encode(self) -> bytes:
-        place = pack(_PLACE, fields.sequence(self.sequence), 0, 0)
-        return control(Type.NOTICE, self.session_id, write_notice(self.body), place)
+        numbers = pack(_NUMBERS, fields.sequence(self.sequence), 0, 0)
+        return control(Type.NOTICE, self.session_id, write_notice(self.body), numbers)
 
     @classmethod
     def decode(cls, datagram: bytes) -> Notice:
-        sequence, number, own, _ = _placed(datagram)
+        sequence, number, own, _ = _unpack(datagram)
         if number or own or not sequence:
-            raise ValueError("no private sequence, or numbers that are not 0")
-        return cls(datagram[6:HEADER], sequence, read_notice(body_of(datagram, DOWN_DATA)))
+            raise ValueError("invalid private sequence, or a number is not 0")
+        return cls(datagram[ID], sequence, read_notice(body_of(datagram, DOWN_PAYLOAD_OFFSET)))
 
 
-def _placed(datagram: bytes) -> tuple[int, int, int, bytes]:
-    """Return sequence, member number, own sequence, and what follows: at least a byte."""
-    if len(datagram) <= DOWN_DATA:
-        raise ValueError("cut short")
-    sequence, number, own = _PLACE.unpack_from(datagram, HEADER)
-    return sequence, number, own, datagram[DOWN_DATA:]
+def _unpack(datagram: bytes) -> tuple[int, int, int, bytes]:
+    """Return sequence, member number, own sequence, and the rest: at least one byte."""
+    if len(datagram) <= DOWN_PAYLOAD_OFFSET:
+        raise ValueError("truncated")
+    sequence, number, own = _NUMBERS.unpack_from(datagram, HEADER_SIZE)
+    return sequence, number, own, datagram[DOWN_PAYLOAD_OFFSET:]
 
 
 def _check_room_data(flags: int, sequence: int, own: int, payload: bytes) -> None:
     fields.sequence(sequence)
-    # Of plain members and of the console: they have no own sequence.
+    # Plain members and the console have no own sequence.
     if own or flags != RELIABLE:
         check_data(flags, own, payload)
 
@@ -157,4 +164,4 @@ def _check_room_data(flags: int, sequence: int, own: int, payload: bytes) -> Non
 def _check_private(flags: int, sequence: int, own: int, payload: bytes) -> None:
     check_data(flags, own, payload)
     if bool(sequence) != bool(flags & RELIABLE):
-        raise ValueError("a private sequence without RELIABLE, or RELIABLE without one")
+        raise ValueError("private sequence without RELIABLE, or RELIABLE without it")

@@ -1,8 +1,8 @@
 """
-What proves an address before the relay keeps anything for it: cookies and path tokens.
+Cookies and path tokens: they prove an address before the relay keeps anything for it.
 
-Both are MACs under the secret of the relay's run over what they are good for. Every field in
-their input has its length before it, so no two inputs are alike.
+Both are MACs under the secret of the relay's run over what they are valid for. Each field of
+the input follows its length, so that different fields never give the same input.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from ipaddress import IPv6Address
 from udprelay.protocol.endpoint import Endpoint
 
 BUCKET = 30.0
-"""Seconds for which cookies are the same; one is good in its bucket and in the next."""
+"""Seconds for which cookies are the same; one is valid in its bucket and in the next."""
 
 COOKIE = 20
-"""Bytes in a cookie: the number of its bucket (4), then the MAC (16)."""
+"""Bytes of a cookie: the number of its bucket (4), then the MAC (16)."""
 
 PATH_BUCKET = 60.0
-"""Seconds for which path tokens are the same; one is good in its bucket and in the next."""
+"""Seconds for which path tokens are the same; one is valid in its bucket and in the next."""
 
 _PATH_TOKEN = 8
 
@@ -32,20 +32,20 @@ class Cookies:
     """
 
     def __init__(self, secret: bytes) -> None:
-        # Codes for plain members are MACs under the same secret, of texts with zero bytes.
+        # Not the secret itself: the codes for plain members are MACs under that.
         self._key = hmac.digest(secret, b"udprelay cookies", "sha256")
         self._bucket = 0
         self._keys = (self._bucket_key(0), self._bucket_key(-1))
 
     def make(self, listener: str, address: Endpoint, room: str, now: float) -> bytes:
-        """Return the cookie, 20 bytes, for ``address`` and ``room`` on the listener so named."""
+        """Return the cookie, 20 bytes, for ``address`` and ``room`` at a listener."""
         current, _ = self._keys_at(now)
         return _cookie(current, self._bucket, listener, address, room)
 
     def valid(
         self, cookie: bytes, listener: str, address: Endpoint, room: str, now: float
     ) -> bool:
-        """Return whether ``cookie`` was made for just these, in this time bucket or the last."""
+        """Return whether ``cookie`` was made for these in this time bucket or the previous one."""
         keys = self._keys_at(now)
         return any(
             hmac.compare_digest(cookie, _cookie(key, bucket, listener, address, room))
@@ -68,7 +68,7 @@ class Cookies:
 def path_token(
     secret: bytes, session_id: bytes, address: Endpoint, listener: str, now: float
 ) -> bytes:
-    """Return the token, 8 bytes, that proves that a session has come to ``address``."""
+    """Return the token, 8 bytes, that proves that a session is at ``address``."""
     return _path_token(secret, session_id, address, listener, int(now // PATH_BUCKET))
 
 
@@ -80,7 +80,7 @@ def proves_path(
     listener: str,
     now: float,
 ) -> bool:
-    """Return whether ``token`` was made for just these, in this time bucket or the last."""
+    """Return whether ``token`` was made for these in this time bucket or the previous one."""
     bucket = int(now // PATH_BUCKET)
     return any(
         hmac.compare_digest(token, _path_token(secret, session_id, address, listener, one))
@@ -107,7 +107,7 @@ def _number(bucket: int) -> bytes:
 
 
 def _address(address: Endpoint) -> tuple[bytes, bytes, bytes]:
-    # Not its text: that takes twice as long as the MAC, and HELLOs may come as a flood.
+    # Not as text, which takes twice as long as the MAC: a flood of HELLOs pays for it.
     ip = address.ip
     scope = (ip.scope_id or "").encode() if isinstance(ip, IPv6Address) else b""
     return ip.packed, address.port.to_bytes(2, "big"), scope

@@ -1,21 +1,21 @@
-"""Who has left a room not long ago, and where it goes on if it comes back."""
+"""The session members that have left a room, and where each goes on if it comes back."""
 
 from __future__ import annotations
 
 from attrs import frozen
 
-REMEMBERED = 1024
-"""Identities at most."""
+MAX_REMEMBERED = 1024
+"""Identities."""
 
 
 @frozen
-class Left:
+class DepartedSession:
     """
-    What is known of a session that is over.
+    What is known of a session that has ended.
 
-    :param reliable: its next own sequence, of reliable DATA.
-    :param private: its next own sequence, of reliable PRIVATE.
-    :param first: the first room sequence that it was to have.
+    :param reliable: its next own sequence of reliable DATA.
+    :param private: its next own sequence of reliable PRIVATE.
+    :param first: the first room sequence that it was to get.
     """
 
     reliable: int
@@ -24,24 +24,21 @@ class Left:
 
 
 class Departed:
-    """The last identities that left a room."""
+    """The last :data:`MAX_REMEMBERED` identities that have left a room."""
 
-    __slots__ = ("_left",)
+    __slots__ = ("_sessions",)
 
     def __init__(self) -> None:
-        self._left: dict[bytes, Left] = {}
+        self._sessions: dict[bytes, DepartedSession] = {}
 
-    def __len__(self) -> int:
-        return len(self._left)
+    def add(self, identity: bytes, session: DepartedSession) -> None:
+        """Remember an identity that leaves; forget the one that left first, if they are many."""
+        # Remove it first: a dict keeps the order of the first insertion.
+        self._sessions.pop(identity, None)
+        self._sessions[identity] = session
+        if len(self._sessions) > MAX_REMEMBERED:
+            del self._sessions[next(iter(self._sessions))]
 
-    def remember(self, identity: bytes, left: Left) -> None:
-        """Note an identity that leaves; the one that left first of too many is forgotten."""
-        # Out and in again: a dict's order is that of the first insertion.
-        self._left.pop(identity, None)
-        self._left[identity] = left
-        if len(self._left) > REMEMBERED:
-            del self._left[next(iter(self._left))]
-
-    def take(self, identity: bytes) -> Left | None:
-        """Forget an identity that is back; return what was noted of it, or None."""
-        return self._left.pop(identity, None)
+    def pop(self, identity: bytes) -> DepartedSession | None:
+        """Return what is known of an identity that comes back, and forget it."""
+        return self._sessions.pop(identity, None)

@@ -1,4 +1,4 @@
-"""DATA as members get it, made of DATA as it came from clients."""
+"""DATA for session members, made of payloads and of DATA from clients."""
 
 from __future__ import annotations
 
@@ -8,86 +8,89 @@ from itertools import chain, count
 from operator import itemgetter
 from typing import TypeAlias
 
-from udprelay.protocol.wire.header import HEADER
+from udprelay.protocol.wire.header import HEADER_SIZE
 from udprelay.relay.room import Member
-from udprelay.segments import Joined
+from udprelay.segments import Segments
 
-Said: TypeAlias = tuple[Member, Sequence[bytes], int, int]
+Run: TypeAlias = tuple[Member, Sequence[bytes], int, int]
 """
-What somebody says in a row: who it is, own sequences and payloads, the flags of all, and
-the bytes of each, 0 if they are not alike.
+What one member has sent in a row: the sender, bodies (own sequence and payload), the flags of
+all, and the bytes of each body, 0 if their sizes differ.
 """
 
-_HEAD = struct.Struct(f">{HEADER}sQI")
-"""Header, room sequence, number of the sender. Own sequence and payload stay as they came."""
-_PLACE, _LAST_OF_PLACE = HEADER, HEADER + 7
-_LAST_OF_NUMBER = HEADER + 11
-_said_of = itemgetter(1)
+_HEAD = struct.Struct(f">{HEADER_SIZE}sQI")
+"""Header, room sequence, number of the sender. The body follows as the client has sent it."""
+_SEQUENCE, _LAST_OF_SEQUENCE = HEADER_SIZE, HEADER_SIZE + 7
+_LAST_OF_NUMBER = HEADER_SIZE + 11
+_bodies_of = itemgetter(1)
 _LAST_BYTES = bytes(range(0x100))
 
 
-def framed_alone(header: bytes, said: bytes, sender: Member, place: int) -> bytes:
-    """Return one datagram with its place in the room sequence."""
-    return _HEAD.pack(header, place, sender.number) + said
+def frame_one(header: bytes, body: bytes, sender: Member, sequence: int) -> bytes:
+    """Return one datagram with its room sequence."""
+    return _HEAD.pack(header, sequence, sender.number) + body
 
 
-def framed_each(headers: Sequence[bytes], runs: Sequence[Said], first: int) -> list[bytes]:
+def frame_each(headers: Sequence[bytes], runs: Sequence[Run], first: int) -> list[bytes]:
     """
-    Return datagrams with their places in the room sequence.
+    Return datagrams with their room sequences.
 
     :param headers: by flags.
-    :param first: the place of the first one.
+    :param first: the first room sequence.
     """
-    pack, places = _HEAD.pack, count(first)
+    pack, sequences = _HEAD.pack, count(first)
     return [
-        pack(headers[flags], next(places), sender.number) + one
-        for sender, said, flags, _ in runs
-        for one in said
+        pack(headers[flags], next(sequences), sender.number) + body
+        for sender, bodies, flags, _ in runs
+        for body in bodies
     ]
 
 
-def framed_together(header: bytes, runs: Sequence[Said], total: int, first: int) -> Joined:
+def frame_uniform(header: bytes, runs: Sequence[Run], total: int, first: int) -> Segments:
     """
-    Return datagrams of one size and with the same flags, with their places in the room sequence.
+    Return datagrams of one size and with the same flags, with their room sequences.
 
-    All of a run, or all of them if runs are short, get one head, in which column by column is
-    changed what differs: hardly a step of the interpreter is for one datagram.
+    All datagrams first get the same head; then each byte that differs is written for all of
+    them with one slice assignment. The number of interpreter steps hardly depends on ``total``.
 
-    :param total: how many there are.
+    :param total: number of datagrams in ``runs``.
     """
     size = _HEAD.size + runs[0][3]
     if 4 * len(runs) <= total:
-        parts = [_under_one_head(header, first, sender, said) for sender, said, _, _ in runs]
+        parts = [_with_one_head(header, first, sender, bodies) for sender, bodies, _, _ in runs]
         data = parts[0] if len(parts) == 1 else bytearray().join(parts)
     else:
-        all_said = chain.from_iterable(map(_said_of, runs))
-        data = _under_one_head(header, first, runs[0][0], all_said)
+        # Short runs: one head for all is cheaper than one for each run.
+        all_bodies = chain.from_iterable(map(_bodies_of, runs))
+        data = _with_one_head(header, first, runs[0][0], all_bodies)
         _write_numbers(data, size, runs)
-    _write_places(data, size, first, total)
-    return Joined(data, size)
+    _write_sequences(data, size, first, total)
+    return Segments(data, size)
 
 
-def _under_one_head(header: bytes, place: int, sender: Member, said: Iterable[bytes]) -> bytearray:
-    return bytearray(_HEAD.pack(header, place, sender.number)).join((b"", *said))
+def _with_one_head(
+    header: bytes, sequence: int, sender: Member, bodies: Iterable[bytes]
+) -> bytearray:
+    return bytearray(_HEAD.pack(header, sequence, sender.number)).join((b"", *bodies))
 
 
-def _write_places(data: bytearray, size: int, first: int, total: int) -> None:
-    """Write ascending places into datagrams of ``size`` bytes that all have the first one."""
+def _write_sequences(data: bytearray, size: int, first: int, total: int) -> None:
+    """Write ascending sequences into datagrams of ``size`` bytes that all have the first one."""
     low, high = first & 0xFF, first >> 8 & 0xFF
     over = low + total - 0x100
     if over <= 0:
-        data[_LAST_OF_PLACE::size] = _LAST_BYTES[low : low + total]
+        data[_LAST_OF_SEQUENCE::size] = _LAST_BYTES[low : low + total]
     elif over <= 0x100 and high < 0xFF:
-        data[_LAST_OF_PLACE::size] = _LAST_BYTES[low:] + _LAST_BYTES[:over]
-        data[(total - over) * size + _LAST_OF_PLACE - 1 :: size] = bytes((high + 1,)) * over
+        data[_LAST_OF_SEQUENCE::size] = _LAST_BYTES[low:] + _LAST_BYTES[:over]
+        data[(total - over) * size + _LAST_OF_SEQUENCE - 1 :: size] = bytes((high + 1,)) * over
     else:
-        places = struct.pack(f">{total}Q", *range(first, first + total))
+        sequences = struct.pack(f">{total}Q", *range(first, first + total))
         for column in range(8):
-            data[_PLACE + column :: size] = places[column::8]
+            data[_SEQUENCE + column :: size] = sequences[column::8]
 
 
-def _write_numbers(data: bytearray, size: int, runs: Sequence[Said]) -> None:
-    """Write who has sent each of the datagrams, of ``size`` bytes."""
+def _write_numbers(data: bytearray, size: int, runs: Sequence[Run]) -> None:
+    """Write the sender's number into each of the datagrams of ``size`` bytes."""
     numbers = [sender.number for sender, _, _, _ in runs]
     width = 1 if max(numbers) <= 0xFF else 4
     columns = b"".join(

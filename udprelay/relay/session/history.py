@@ -1,4 +1,4 @@
-"""The last datagrams of a room, for members that have missed some."""
+"""The newest datagrams of a room, for members that have lost some."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _first = attrgetter("first")
 @define(eq=False)
 class _Run:
     """
-    Datagrams with consecutive room sequences that came at the same time.
+    Datagrams with consecutive room sequences that were added at the same time.
 
-    :param first: the sequence of the first one.
-    :param size: bytes in all of them.
+    :param first: the first sequence.
+    :param size: bytes in all.
     """
 
     first: int
@@ -30,76 +30,66 @@ class _Run:
 
 class History:
     """
-    A room's datagrams by room sequence, from 1 on: the newest, within three bounds.
+    The newest reliable datagrams of a room by room sequence, from 1 on, within three limits.
 
-    What is unreliable has a sequence, but is not kept and uses up no bound.
+    Unreliable datagrams have a sequence, but are not stored.
 
-    :param count: datagrams kept at most.
-    :param size: bytes kept at most.
-    :param age: seconds for which a datagram is kept at most.
-    :ivar newest: the last sequence given out; 0 at first.
-    :ivar first: the lowest sequence from which on all that was to be kept is still here.
+    :param max_count: datagrams stored at most.
+    :param max_size: bytes stored at most.
+    :param max_age: seconds for which a datagram is stored.
+    :ivar newest: the last sequence assigned; 0 at first.
+    :ivar first: the sequence from which on all reliable datagrams are still stored.
     """
 
-    __slots__ = ("_age", "_count", "_most", "_most_bytes", "_runs", "_size", "first", "newest")
+    __slots__ = (
+        "_count",
+        "_max_age",
+        "_max_count",
+        "_max_size",
+        "_runs",
+        "_size",
+        "first",
+        "newest",
+    )
 
-    def __init__(self, count: int, size: int, age: float) -> None:
-        self._most = count
-        self._most_bytes = size
-        self._age = age
+    def __init__(self, max_count: int, max_size: int, max_age: float) -> None:
+        self._max_count = max_count
+        self._max_size = max_size
+        self._max_age = max_age
         self._runs: deque[_Run] = deque()
         self._count = 0
         self._size = 0
         self.newest = 0
         self.first = 1
 
-    def __len__(self) -> int:
-        return self._count
-
-    @property
-    def size(self) -> int:
-        """Bytes in all datagrams kept."""
-        return self._size
-
-    @property
-    def deadline(self) -> float | None:
-        """When :meth:`expire` should be called next, or None."""
-        return self._runs[0].time + self._age if self._runs else None
-
     def extend(self, datagrams: Sequence[bytes], now: float) -> None:
         """
-        Give each datagram the next sequence and keep it.
+        Assign the next sequences to datagrams, and store them.
 
-        :param datagrams: ``b""`` in place of each one that is not to be kept.
+        :param datagrams: ``b""`` in place of each unreliable one.
         """
         first = self.newest + 1
         self.newest += len(datagrams)
         if all(datagrams):
-            self._keep(first, list(datagrams), now)
+            self._store(first, list(datagrams), now)
         else:
-            for kept, group in groupby(datagrams, bool):
+            for reliable, group in groupby(datagrams, bool):
                 run = list(group)
-                if kept:
-                    self._keep(first, run, now)
+                if reliable:
+                    self._store(first, run, now)
                 first += len(run)
         self._trim()
         self.expire(now)
 
     def skip(self, count: int) -> None:
-        """Give out ``count`` sequences to datagrams that are not to be kept."""
+        """Assign ``count`` sequences to unreliable datagrams."""
         self.newest += count
 
-    def get(self, sequence: int) -> bytes | None:
-        """Return a datagram; ``b""`` if it was not to be kept, None if it is no longer here."""
-        if not self.first <= sequence <= self.newest:
-            return None
-        return next((datagram for _, datagram in self.kept(sequence, sequence)), b"")
-
-    def kept(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+    def stored(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """
-        Yield what is here of the sequences ``first`` to ``last``, each with its sequence.
+        Yield the stored datagrams of the sequences ``first`` to ``last``, with the sequence.
 
-        Costs nothing for sequences that are not here, so any range may be asked for.
+        Sequences that are not stored cost nothing, so the range may be of any length.
         """
         index = max(0, bisect_right(self._runs, first, key=_first) - 1)
         for run in islice(self._runs, index, None):
@@ -109,7 +99,7 @@ class History:
             yield from enumerate(run.datagrams[begin : last + 1 - run.first], run.first + begin)
 
     def sequence_of_last(self, count: int) -> int:
-        """Return where the last ``count`` datagrams begin, fewer if there are not as many."""
+        """Return the sequence from which on at most ``count`` datagrams are stored."""
         sequence = self.newest + 1
         for run in reversed(self._runs):
             if count <= 0:
@@ -120,31 +110,31 @@ class History:
         return sequence
 
     def expire(self, now: float) -> None:
-        """Forget what is too old."""
+        """Remove datagrams that are too old."""
         runs = self._runs
-        while runs and runs[0].time + self._age <= now:
-            self._forget_run()
+        while runs and runs[0].time + self._max_age <= now:
+            self._remove_run()
 
-    def _keep(self, first: int, datagrams: list[bytes], now: float) -> None:
+    def _store(self, first: int, datagrams: list[bytes], now: float) -> None:
         if datagrams:
-            # Of a list, as sum() is a third slower with an iterator.
+            # sum() is a third slower with an iterator.
             size = sum([*map(len, datagrams)])
             self._runs.append(_Run(first, now, size, datagrams))
             self._count += len(datagrams)
             self._size += size
 
     def _trim(self) -> None:
-        while self._count > self._most or self._size > self._most_bytes:
+        while self._count > self._max_count or self._size > self._max_size:
             oldest = self._runs[0]
             if (
-                self._count - len(oldest.datagrams) >= self._most
-                or self._size - oldest.size >= self._most_bytes
+                self._count - len(oldest.datagrams) >= self._max_count
+                or self._size - oldest.size >= self._max_size
             ):
-                self._forget_run()
+                self._remove_run()
             else:
                 self._trim_run(oldest)
 
-    def _forget_run(self) -> None:
+    def _remove_run(self) -> None:
         run = self._runs.popleft()
         number = len(run.datagrams)
         self._count -= number
@@ -152,10 +142,10 @@ class History:
         self.first = run.first + number
 
     def _trim_run(self, run: _Run) -> None:
-        """Forget as many of the first datagrams of ``run`` as is needed."""
+        """Remove as many of the first datagrams of ``run`` as necessary."""
         count, size, number = self._count, self._size, 0
         for datagram in run.datagrams:
-            if count <= self._most and size <= self._most_bytes:
+            if count <= self._max_count and size <= self._max_size:
                 break
             count -= 1
             size -= len(datagram)

@@ -1,4 +1,4 @@
-"""The way of what comes in with the signature: data into fan-outs, all else put aside."""
+"""The way of session datagrams: DATA into fan-outs, control datagrams into a queue."""
 
 from __future__ import annotations
 
@@ -7,235 +7,255 @@ from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import itemgetter
+from typing import cast
 
 from udprelay.protocol.wire.header import (
-    FLAGS_AT,
-    HEADER,
+    FLAGS_OFFSET,
+    HEADER_SIZE,
     OWN_SIZE,
     RELIABLE,
     SEALED,
     SIGNATURE,
-    UP_DATA,
+    UP_PAYLOAD_OFFSET,
     VERSION,
     Type,
 )
 from udprelay.relay.drops import DropReason
-from udprelay.relay.fan_out import SessionFanOut
-from udprelay.relay.fan_outs import FanOuts
-from udprelay.relay.listener import Listener, Source
-from udprelay.relay.session.control import LEAST_PATH
-from udprelay.relay.session.joining import LARGEST_PAYLOAD
-from udprelay.relay.session.member import Session
+from udprelay.relay.fan_out import FanOut
+from udprelay.relay.fan_out_batch import FanOutBatch
+from udprelay.relay.room import Listener
+from udprelay.relay.session.control import MIN_PATH_DATAGRAM
+from udprelay.relay.session.fan_out import SessionFanOut
+from udprelay.relay.session.joining import MAX_RELIABLE_PAYLOAD
+from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.sessions import Sessions
-from udprelay.relay.state import Shared
-from udprelay.segments import Joined, join_if_alike
+from udprelay.relay.state import RelayState
+from udprelay.segments import Segments, Source, segments_of
 
-# Slices that are made once, sets of the bytes there: this is done for each datagram.
-_BEGINNING = slice(6)
+# Slices and sets of their bytes, made once: they are used per datagram.
+_SIGNATURE_TO_FLAGS = slice(6)
 _KIND = slice(3, 6)
-_ID = slice(6, HEADER)
-_HEADER = slice(HEADER)
-_OWN = slice(HEADER, UP_DATA)
+_ID = slice(6, HEADER_SIZE)
+_HEADER = slice(HEADER_SIZE)
+_OWN = slice(HEADER_SIZE, UP_PAYLOAD_OFFSET)
 _UNRELIABLE = frozenset(bytes((VERSION, Type.DATA_UP, flags)) for flags in (0, SEALED))
-_STREAM = frozenset(SIGNATURE + kind for kind in _UNRELIABLE)
+_UNRELIABLE_DATA = frozenset(SIGNATURE + kind for kind in _UNRELIABLE)
 _DATA = _UNRELIABLE | {bytes((VERSION, Type.DATA_UP, flags)) for flags in range(RELIABLE, 32, 2)}
-_NO_OWN = frozenset((b"\0\0\0\0", b"\xff\xff\xff\xff"))
-# Own sequences that there are not end with these; the other ones that do cost a closer look.
-_END_OF_OWN = UP_DATA - 1
-_ENDS_OF_NO_OWN = (0, 255)
+_RESERVED_OWN = frozenset((b"\0\0\0\0", b"\xff\xff\xff\xff"))
+# The reserved own sequences 0 and 2**32-1 end in 0x00 or 0xff; others that do need the full
+# comparison.
+_END_OF_OWN = UP_PAYLOAD_OFFSET - 1
+_ENDS_OF_RESERVED = (0, 255)
 _header_of = itemgetter(_HEADER)
-_said_of = itemgetter(slice(HEADER, None))
+_body_of = itemgetter(slice(HEADER_SIZE, None))
 _end_of_own_of = itemgetter(_END_OF_OWN)
-_LARGEST = UP_DATA + LARGEST_PAYLOAD
-_MOST_WAITING = 1024
+_MAX_RELIABLE = UP_PAYLOAD_OFFSET + MAX_RELIABLE_PAYLOAD
+_MAX_QUEUED = 1024
 
 
 class SessionIntake:
     """
-    Takes datagrams that have the signature.
+    Receives datagrams with the signature.
 
-    What is put aside may change who is a member, and a fan-out that is not yet delivered relies
-    on nobody leaving.
+    Control datagrams are queued: they may remove members, which is not possible before the
+    fan-outs of the batch are delivered.
 
-    :ivar waiting: datagrams that are no data of a session.
-    :ivar moved: sessions whose data came from a new address, with the last such address.
+    :ivar control: the queue of control datagrams.
+    :ivar moved: sessions with DATA from a new address, and the last such address.
     """
 
-    def __init__(self, shared: Shared, sessions: Sessions, fan_outs: FanOuts) -> None:
-        self._output = shared.output
+    def __init__(self, state: RelayState, sessions: Sessions, fan_outs: FanOutBatch) -> None:
+        self._output = state.output
         self._sessions = sessions
+        self._schedule = sessions.schedule
         self._fan_outs = fan_outs
-        self.waiting: deque[tuple[Listener, Source, bytes]] = deque()
-        self.moved: dict[Session, tuple[Listener, Source]] = {}
+        self.control: deque[tuple[Listener, Source, bytes]] = deque()
+        self.moved: dict[SessionMember, tuple[Listener, Source]] = {}
 
-    def take_stream(
-        self, listener: Listener, source: Source, datagrams: list[bytes] | Joined, now: float
+    def receive_run(
+        self, listener: Listener, source: Source, datagrams: list[bytes] | Segments, now: float
     ) -> bool:
         """
-        Take what one source has sent in a row, if it is unreliable data of one member.
+        Receive a run of one source, if all of it is unreliable data of one member.
 
         :param datagrams: more than one.
-        :return: whether it is; if not, nothing has been taken.
+        :return: whether it is; if not, nothing has been done.
         """
-        # Of one buffer, the first bytes are those of the first datagram.
+        # The first bytes of a buffer are those of its first datagram.
         first = datagrams[0] if isinstance(datagrams, list) else datagrams.data
         header = bytes(first[_HEADER])
-        session = listener.sessions.get(header[_ID])
+        session: SessionMember | None = listener.sessions.get(header[_ID])
         if (
             session is None
             or session.source != source
             or session.allowance is not None
-            or header[_BEGINNING] not in _STREAM
+            or header[_SIGNATURE_TO_FLAGS] not in _UNRELIABLE_DATA
         ):
             return False
-        joined = join_if_alike(datagrams) if isinstance(datagrams, list) else datagrams
-        said = _all_said(header, datagrams) if joined is None else _all_said_alike(header, joined)
-        if not said:
+        segments = segments_of(datagrams) if isinstance(datagrams, list) else datagrams
+        if segments is None:
+            bodies, size = _bodies(header, datagrams), 0
+        else:
+            bodies, size = _uniform_bodies(header, segments), segments.size - HEADER_SIZE
+        if not bodies:
             return False
         session.last_heard = now
-        size = 0 if joined is None else joined.size - HEADER
-        self._fan_outs.open_for(session).add_stream(session, said, header[FLAGS_AT], size)
+        self._fan_out(session).add_run(session, bodies, header[FLAGS_OFFSET], size)
         return True
 
-    def take(self, listener: Listener, source: Source, datagram: bytes, now: float) -> None:
-        """Take a datagram that has the signature."""
-        session = listener.sessions.get(datagram[_ID])
-        if session is not None and _is_ordinary(session, source, datagram):
+    def receive(self, listener: Listener, source: Source, datagram: bytes, now: float) -> None:
+        """Receive a datagram with the signature."""
+        session: SessionMember | None = listener.sessions.get(datagram[_ID])
+        if session is not None and _needs_no_check(session, source, datagram):
             session.last_heard = now
-            self._fan_outs.open_for(session).add_data(datagram, session)
+            self._fan_out(session).add_data(datagram, session)
         else:
-            self._take_one(listener, session, source, datagram, now)
+            self._receive_checked(listener, session, source, datagram, now)
 
-    def take_single(
+    def receive_single(
         self, listener: Listener, source: Source, datagram: bytes, now: float
-    ) -> SessionFanOut | None:
+    ) -> FanOut | None:
         """
-        Take a datagram that came alone, if it is unreliable data of a member.
+        Receive the only datagram of a batch, if it is unreliable data of a member.
 
         :return: None if it is something else.
         """
-        session = listener.sessions.get(datagram[_ID])
+        session: SessionMember | None = listener.sessions.get(datagram[_ID])
         if (
             session is None
             or datagram[:3] != SIGNATURE
-            or not _is_ordinary(session, source, datagram)
+            or not _needs_no_check(session, source, datagram)
         ):
             return None
         session.last_heard = now
-        return self._fan_outs.single_data(datagram, session, now)
+        return self.release(session, (datagram,), now)
 
-    def _take_one(
+    def release(self, session: SessionMember, datagrams: Sequence[bytes], now: float) -> FanOut:
+        """Return the fan-out of DATA of a member that is in no batch."""
+        fan_out = cast(SessionFanOut, self._sessions.new_fan_out(session.room))
+        for datagram in datagrams:
+            fan_out.add_data(datagram, session)
+        self._fan_outs.seal(fan_out, session.listener, now)
+        if self._schedule.acks:
+            self._schedule.send_acks(now)
+        return fan_out
+
+    def _fan_out(self, session: SessionMember) -> SessionFanOut:
+        return cast(SessionFanOut, self._fan_outs.open(session.room))
+
+    def _receive_checked(
         self,
         listener: Listener,
-        session: Session | None,
+        session: SessionMember | None,
         source: Source,
         datagram: bytes,
         now: float,
     ) -> None:
-        """
-        Take a datagram; put it aside if it is no data of a member.
-
-        :param session: the one with its id.
-        """
+        """Receive a datagram; ``session`` is the one with its id."""
         kind = datagram[_KIND]
-        is_data = kind in _DATA and len(datagram) > UP_DATA and datagram[_OWN] not in _NO_OWN
+        is_data = (
+            kind in _DATA
+            and len(datagram) > UP_PAYLOAD_OFFSET
+            and datagram[_OWN] not in _RESERVED_OWN
+        )
         if session is None or not is_data:
-            self._put_aside(listener, source, datagram, now)
+            self._queue_control(listener, source, datagram, now)
             return
         session.last_heard = now
-        if session.source != source and len(datagram) >= LEAST_PATH:
+        if session.source != source and len(datagram) >= MIN_PATH_DATAGRAM:
             self.moved[session] = listener, source
-        if session.allowance is not None and not self._allowed(session, datagram, now):
-            return
+        if session.allowance is not None:
+            size = len(datagram) - UP_PAYLOAD_OFFSET
+            if not session.allowance.try_consume(1, size, now):
+                self._output.drop_from(session, DropReason.MEMBER_LIMIT, now)
+                return
         ready: Sequence[bytes] = (datagram,)
         if kind not in _UNRELIABLE:
-            ready = self._reliable(session, listener, datagram, now)
+            ready = self._receive_reliable(session, listener, datagram, now)
         if ready:
-            fan_out = self._fan_outs.open_for(session)
+            fan_out = self._fan_out(session)
             for one in ready:
                 fan_out.add_data(one, session)
 
-    def _put_aside(self, listener: Listener, source: Source, datagram: bytes, now: float) -> None:
-        if len(self.waiting) < _MOST_WAITING:
-            self.waiting.append((listener, source, datagram))
+    def _queue_control(
+        self, listener: Listener, source: Source, datagram: bytes, now: float
+    ) -> None:
+        if len(self.control) < _MAX_QUEUED:
+            self.control.append((listener, source, datagram))
         else:
             room = listener.rules.room
             self._output.drop(listener.name, room, DropReason.CONTROL_LIMIT, now)
 
-    def _allowed(self, session: Session, datagram: bytes, now: float) -> bool:
-        size = len(datagram) - UP_DATA
-        if session.allowance is None or session.allowance.take(1, size, now):
-            return True
-        self._output.drop_from(session, DropReason.MEMBER_LIMIT, now)
-        return False
-
-    def _reliable(
-        self, session: Session, listener: Listener, datagram: bytes, now: float
+    def _receive_reliable(
+        self, session: SessionMember, listener: Listener, datagram: bytes, now: float
     ) -> Sequence[bytes]:
-        """Return what can be relayed in its sender's order, now that this has come."""
-        if len(datagram) > _LARGEST:
+        """Return what can be relayed in its sender's order after this datagram."""
+        if len(datagram) > _MAX_RELIABLE:
             self._drop(listener, session, DropReason.MALFORMED, now)
             return ()
-        self._sessions.acks[session] = None
+        self._schedule.acks[session] = None
         window, own = session.window, int.from_bytes(datagram[_OWN], "big")
-        held = window.held_bytes
-        if own != window.next and not self._sessions.may_hold(len(datagram)):
+        buffered = window.buffered_bytes
+        if own != window.next and not self._sessions.can_buffer(len(datagram)):
             self._drop(listener, session, DropReason.EARLY_LIMIT, now)
             return ()
-        ready = window.take(own, datagram)
-        if window.held_bytes != held:
-            self._sessions.holds(window.held_bytes - held)
+        ready = window.receive(own, datagram)
+        if window.buffered_bytes != buffered:
+            self._sessions.add_buffered(window.buffered_bytes - buffered)
         elif not ready:
             self._drop(listener, session, DropReason.REPEATED, now)
         return ready
 
-    def _drop(self, listener: Listener, session: Session, reason: DropReason, now: float) -> None:
+    def _drop(
+        self, listener: Listener, session: SessionMember, reason: DropReason, now: float
+    ) -> None:
         self._output.drop(listener.name, session.room.name, reason, now)
 
 
-def _is_ordinary(session: Session, source: Source, datagram: bytes) -> bool:
-    """Return whether there is nothing to do about a datagram of a session but to pass it on."""
+def _needs_no_check(session: SessionMember, source: Source, datagram: bytes) -> bool:
+    """Return whether a datagram is unreliable data without a limit from a known address."""
     return (
         session.source == source
         and session.allowance is None
         and datagram[_KIND] in _UNRELIABLE
-        and len(datagram) > UP_DATA
-        and datagram[_OWN] not in _NO_OWN
+        and len(datagram) > UP_PAYLOAD_OFFSET
+        and datagram[_OWN] not in _RESERVED_OWN
     )
 
 
-def _all_said_alike(header: bytes, datagrams: Joined) -> Sequence[bytes]:
-    """Return what :func:`_all_said` would; hardly a step of the interpreter is for one of them."""
+def _uniform_bodies(header: bytes, datagrams: Segments) -> Sequence[bytes]:
+    """Return what :func:`_bodies` would, in a constant number of interpreter steps."""
     size, number = datagrams.size, len(datagrams)
-    if size <= UP_DATA:
+    if size <= UP_PAYLOAD_OFFSET:
         return ()
-    columns = _headers_and_said(number, size - HEADER).unpack(datagrams.data)
-    said = columns[1::2]
+    columns = _headers_and_bodies(number, size - HEADER_SIZE).unpack(datagrams.data)
+    bodies = columns[1::2]
     ends = datagrams.data[_END_OF_OWN::size]
-    return said if columns[::2].count(header) == number and _all_own(said, ends) else ()
+    same_header = columns[::2].count(header) == number
+    return bodies if same_header and _own_are_valid(bodies, ends) else ()
 
 
-def _all_said(header: bytes, datagrams: Sequence[bytes]) -> Sequence[bytes]:
-    """Return own sequences and payloads, or nothing if any is no datagram with that header."""
-    if min(map(len, datagrams)) <= UP_DATA:
+def _bodies(header: bytes, datagrams: Sequence[bytes]) -> Sequence[bytes]:
+    """Return own sequences and payloads; none if any datagram is invalid or has another header."""
+    if min(map(len, datagrams)) <= UP_PAYLOAD_OFFSET:
         return ()
     if [*map(_header_of, datagrams)].count(header) != len(datagrams):
         return ()
-    said, ends = [*map(_said_of, datagrams)], bytes(map(_end_of_own_of, datagrams))
-    return said if _all_own(said, ends) else ()
+    bodies, ends = [*map(_body_of, datagrams)], bytes(map(_end_of_own_of, datagrams))
+    return bodies if _own_are_valid(bodies, ends) else ()
 
 
 @lru_cache(maxsize=256)
-def _headers_and_said(number: int, size: int) -> struct.Struct:
-    return struct.Struct(f"{HEADER}s{size}s" * number)
+def _headers_and_bodies(number: int, size: int) -> struct.Struct:
+    return struct.Struct(f"{HEADER_SIZE}s{size}s" * number)
 
 
-def _all_own(said: Sequence[bytes], ends: bytes | bytearray) -> bool:
-    """Return whether each has an own sequence; their last bytes tell of most."""
-    for end in _ENDS_OF_NO_OWN:
+def _own_are_valid(bodies: Sequence[bytes], ends: bytes | bytearray) -> bool:
+    """Return whether no own sequence is reserved; their last bytes, ``ends``, exclude most."""
+    for end in _ENDS_OF_RESERVED:
         at = ends.find(end)
         while at >= 0:
-            if said[at][:OWN_SIZE] in _NO_OWN:
+            if bodies[at][:OWN_SIZE] in _RESERVED_OWN:
                 return False
             at = ends.find(end, at + 1)
     return True

@@ -1,4 +1,4 @@
-"""HELLO and JOIN: how an address becomes a session member."""
+"""HELLO and JOIN: how a client becomes a session member."""
 
 from __future__ import annotations
 
@@ -8,67 +8,69 @@ from attrs import evolve
 
 from udprelay.protocol import keys, nick
 from udprelay.protocol.wire.joining import Challenge, Hello, Join, Refused, Welcome
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.drops import DropReason
-from udprelay.relay.room import Kind
 from udprelay.relay.rules import RoomRules
 from udprelay.relay.session.cookie import Cookies
-from udprelay.relay.session.departed import Left
-from udprelay.relay.session.member import Session
+from udprelay.relay.session.departed import DepartedSession
+from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.private import PrivateMessages
 from udprelay.relay.session.recovery import Recovery
 from udprelay.relay.session.refusals import Refusal, Refusals
-from udprelay.relay.session.room_log import RoomSessions
-from udprelay.relay.session.roster_page import page, room_beside
+from udprelay.relay.session.room_log import RoomLog, log_of
+from udprelay.relay.session.roster_page import page, space_beside
 from udprelay.relay.session.salts import Salts
 from udprelay.relay.session.sessions import Sessions
-from udprelay.relay.session.unverified import Origin, Strangers
-from udprelay.relay.state import Shared
+from udprelay.relay.session.unverified import Origin, UnverifiedSources
+from udprelay.relay.state import RelayState
 
-LARGEST_PAYLOAD = 1200
-"""Bytes of the largest reliable payload."""
+MAX_RELIABLE_PAYLOAD = 1200
+"""Bytes of a reliable payload."""
 
-_RESUMABLE = 300.0
-_MOST_KEEPALIVE = 10.0
-_NEVER = Left(1, 1, 1)
+_RESUME_TIMEOUT = 300.0
+_MAX_KEEPALIVE = 10.0
+_NEW = DepartedSession(1, 1, 1)
 
 
 class Joining:
-    """Answers HELLO, for which nothing is kept, and JOIN, which makes members."""
+    """Answers HELLO without keeping any state, and JOIN, which adds members."""
 
     def __init__(
         self,
-        shared: Shared,
+        state: RelayState,
         sessions: Sessions,
-        strangers: Strangers,
+        unverified: UnverifiedSources,
         private: PrivateMessages,
         recovery: Recovery,
     ) -> None:
-        self._shared = shared
-        self._output = shared.output
-        self._roster = shared.roster
+        self._state = state
+        self._output = state.output
+        self._roster = state.roster
         self._sessions = sessions
-        self._strangers = strangers
-        self._refusals = Refusals(shared)
+        self._unverified = unverified
+        self._refusals = Refusals(state)
         self._private = private
         self._recovery = recovery
-        self._cookies = Cookies(shared.secret)
-        self._salts = Salts(shared.rules, shared.secret)
+        self._cookies = Cookies(state.secret)
+        self._salts = Salts(state.rules, state.secret)
 
     def hello(self, origin: Origin, hello: Hello, now: float) -> None:
         """Answer HELLO."""
         name = origin.listener.name
         cookie = self._cookies.make(name, origin.address, hello.room, now)
         challenge = Challenge(hello.nonce, cookie, self._salts.salt(hello.room))
-        if not self._strangers.answer(origin, challenge.encode(), now):
+        if not self._unverified.answer(origin, challenge.encode(), now):
             room = origin.listener.rules.room
             self._output.drop(name, room, DropReason.SESSION_LIMIT, now)
 
-    def join(self, origin: Origin, join: Join, now: float) -> tuple[Session | None, list[bytes]]:
+    def join(
+        self, origin: Origin, join: Join, now: float
+    ) -> tuple[SessionMember | None, list[bytes]]:
         """
         Answer JOIN.
 
-        :return: the member, and what it has said before that waited for something which will not
-            come any more.
+        :return: the member, and its buffered DATA that can be relayed, as the client has given up
+            what was missing.
         """
         name = origin.listener.name
         if not self._cookies.valid(join.cookie, name, origin.address, join.room, now):
@@ -76,8 +78,8 @@ class Joining:
             return None, []
         identity = keys.identity(join.secret)
         room = self._roster.rooms.get(join.room)
-        sessions = room.sessions if room is not None else None
-        member = sessions.by_identity.get(identity) if sessions is not None else None
+        log = room.log if room is not None else None
+        member = log.by_identity.get(identity) if isinstance(log, RoomLog) else None
         refusal = self._refusals.refusal(origin, join, identity, member, now)
         if refusal is not None:
             self._refuse(origin, join, refusal, now)
@@ -87,37 +89,32 @@ class Joining:
             member = self._admit(origin, join, identity, now)
             self._welcome(member, join.nonce, member.first, now)
             return member, []
-        return member, self._return(member, origin, join, now)
-
-    # Not admitted.
+        return member, self._resume(member, origin, join, now)
 
     def _refuse(self, origin: Origin, join: Join, refusal: Refusal, now: float) -> None:
         reason = refusal.reason
         self._output.reject(origin.listener, join.room, origin.address, reason, now)
         if reason is DropReason.PROOF_LIMIT:
-            # To know that would help only those who guess.
+            # The answer would only help a client that guesses passphrases.
             return
         retry_after = round(1000 * refusal.retry_after)
         refused = Refused(join.nonce, reason.value, refusal.sentence, retry_after)
-        self._strangers.answer(origin, refused.encode(), now)
-
-    # Admitted.
+        self._unverified.answer(origin, refused.encode(), now)
 
     def _replace_plain(self, origin: Origin, now: float) -> None:
         plain = origin.listener.members.get(origin.source)
         if plain is not None:
             self._roster.leave(plain, "replaced", now)
 
-    def _admit(self, origin: Origin, join: Join, identity: bytes, now: float) -> Session:
-        """Make a new member."""
+    def _admit(self, origin: Origin, join: Join, identity: bytes, now: float) -> SessionMember:
+        """Add a new member."""
         room = self._roster.open(join.room)
-        side = self._sessions.open(room, now)
-        before = side.departed.take(identity) or _NEVER
+        log = self._sessions.open_log(room, now)
+        before = log.departed.pop(identity) or _NEW
         listener = origin.listener
-        session = Session(
-            side,
+        session = SessionMember(
             room,
-            room.group(listener, Kind.SESSION),
+            room.group(listener, MemberKind.SESSION),
             nick.normalise(join.nick),
             listener,
             origin.source,
@@ -126,78 +123,80 @@ class Joining:
             identity,
             join.badge or b"",
             (max(join.own[0], before.reliable), max(join.own[1], before.private)),
-            self._shared.rules.limits.repair_rate,
+            self._state.rules.limits.repair_rate,
         )
-        session.first = self._first(join, side, before, now)
+        session.first = self._first(join, log, before, now)
         listener.sessions[session.id] = session
         self._roster.add(session, now)
-        if session.first == side.newest:
-            # Only its own joining is as new.
+        if session.first == log.newest:
+            # The newest entry is its own join.
             session.first += 1
-        self._shared.expiry.watch(session)
+        self._state.expiry.watch(session)
         self._output.deadline_nearer = True
         return session
 
-    def _first(self, join: Join, sessions: RoomSessions, before: Left, now: float) -> int:
-        """Return the first room sequence that a new member is to have."""
+    def _first(self, join: Join, log: RoomLog, before: DepartedSession, now: float) -> int:
+        """Return the first room sequence that a new member gets."""
         if join.tag is not None and join.settled is not None:
-            if _same(join.tag, sessions.tag):
-                if before is not _NEVER:
-                    return max(before.first, min(join.settled, sessions.newest) + 1)
-            elif _same(join.tag, sessions.tag_before) or now - self._shared.started < _RESUMABLE:
+            if _same(join.tag, log.tag):
+                if before is not _NEW:
+                    return max(before.first, min(join.settled, log.newest) + 1)
+            elif _same(join.tag, log.tag_before) or now - self._state.started < _RESUME_TIMEOUT:
                 return 1
-        on_join = self._shared.rules.room(join.room).history_on_join
-        return sessions.history.sequence_of_last(on_join)
+        on_join = self._state.rules.room(join.room).history_on_join
+        return log.history.sequence_of_last(on_join)
 
-    def _return(self, session: Session, origin: Origin, join: Join, now: float) -> list[bytes]:
-        """Take a member back that has been here all the time; return what it may say now."""
+    def _resume(
+        self, session: SessionMember, origin: Origin, join: Join, now: float
+    ) -> list[bytes]:
+        """Resume a member that has not left; return its buffered DATA that can be relayed."""
         session.last_heard = now
         if (session.listener, session.source) != (origin.listener, origin.source):
-            self._roster.move(session, origin.listener, origin.source)
-        held = session.held_bytes
-        said = session.window.skip_to(join.own[0])
+            self._sessions.move(session, origin.listener, origin.source)
+        buffered = session.buffered_bytes
+        ready = session.window.skip_to(join.own[0])
         for message in session.private_window.skip_to(join.own[1]):
             self._private.deliver(session, message, now)
-        self._sessions.holds(session.held_bytes - held)
-        first, side = session.first, session.side
-        if join.settled is not None and _same(join.tag, side.tag):
-            first = max(first, min(join.settled, side.newest) + 1)
-        self._welcome(session, join.nonce, first, now, again=True)
-        return said
+        self._sessions.add_buffered(session.buffered_bytes - buffered)
+        first, log = session.first, log_of(session)
+        if join.settled is not None and _same(join.tag, log.tag):
+            first = max(first, min(join.settled, log.newest) + 1)
+        self._welcome(session, join.nonce, first, now, resumed=True)
+        return ready
 
     def _welcome(
-        self, session: Session, nonce: bytes, first: int, now: float, again: bool = False
+        self, session: SessionMember, nonce: bytes, first: int, now: float, resumed: bool = False
     ) -> None:
         """
         Send WELCOME.
 
-        :param again: whether the member has been sent one before: a large one might not have
-            passed, so that this one has no members.
+        :param resumed: whether the member has been sent WELCOME before. This one has no roster:
+            the path may have dropped the large one.
         """
-        side = session.side
+        log = log_of(session)
         welcome = Welcome(
             nonce=nonce,
             session_id=session.id,
             number=session.number,
-            tag=side.tag,
-            newest=side.newest,
+            tag=log.tag,
+            newest=log.newest,
             first=first,
             nick=session.name,
-            keepalive=_milliseconds(min(_MOST_KEEPALIVE, session.patience / 4)),
-            idle=_milliseconds(session.patience),
-            largest=LARGEST_PAYLOAD,
+            keepalive=_milliseconds(min(_MAX_KEEPALIVE, session.idle_timeout / 4)),
+            idle=_milliseconds(session.idle_timeout),
+            largest=MAX_RELIABLE_PAYLOAD,
             allowance=_allowance(session.room.rules),
             next_own=(session.window.next, session.private_window.next),
             newest_private=session.private.newest,
             members=(),
-            more_from=1 if again else None,
+            more_from=1 if resumed else None,
         )
-        if again:
+        if resumed:
             self._recovery.send(session, welcome.encode(), now)
             return
-        members, more = page(side.records(0), room_beside(len(welcome.encode())))
+        members, more = page(log.records(0), space_beside(len(welcome.encode())))
         answer = evolve(welcome, members=members, more_from=more).encode()
-        self._output.tell(session, answer)
+        self._output.send_to(session, answer)
 
 
 def _same(tag: bytes | None, known: bytes | None) -> bool:
@@ -205,7 +204,7 @@ def _same(tag: bytes | None, known: bytes | None) -> bool:
 
 
 def _allowance(rules: RoomRules) -> tuple[int, int]:
-    # Less than one datagram in a second is not unlimited.
+    # 0 on the wire is no limit: a rate below 1 must not become 0.
     return (max(1, int(rules.member_rate)) if rules.member_rate else 0, rules.member_bandwidth)
 
 

@@ -3,44 +3,40 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
 
+from udprelay.protocol.token_bucket import TokenBucket
 from udprelay.protocol.wire.from_client import PrivateUp
 from udprelay.protocol.wire.from_relay import Bye, Pong
 from udprelay.protocol.wire.header import Type, header
-from udprelay.relay.listener import Listener, Source
-from udprelay.relay.room import Group, Kind, Member, Room
-from udprelay.relay.session.allowance import Allowance
+from udprelay.protocol.wire.members import MemberKind
+from udprelay.relay.room import Group, Listener, Member, Room
 from udprelay.relay.session.own_sequences import OwnSequences
 from udprelay.relay.session.private_stream import PrivateStream
 from udprelay.relay.session.receive_window import ReceiveWindow
-
-if TYPE_CHECKING:
-    from udprelay.relay.session.room_log import RoomSessions
+from udprelay.segments import Source
 
 _MISSED_RATE = 10.0
-_MOST_REPORTS = 64
+_MAX_REPORTS = 64
 _NO_TOKEN = bytes(8)
 _ACK = struct.Struct(">IQIQ")
 
 
-class Session(Member):
+class SessionMember(Member):
     """
     One client in one room.
 
-    :ivar side: the session side of its room.
-    :ivar id: heads all that it sends; only it and the relay know it.
-    :ivar identity: of this run of the client; everybody in the room sees it.
-    :ivar badge: what proves its nick to those who know the passphrase; may be empty.
-    :ivar first: the first room sequence that it is to have.
+    :ivar id: the session id in all its datagrams; a secret of client and relay.
+    :ivar identity: of this run of the client; every member of the room sees it.
+    :ivar badge: proves its nick to those who know the passphrase; may be empty.
+    :ivar first: the first room sequence that it gets.
     :ivar window: its reliable DATA, as whole datagrams, in its own order.
     :ivar private_window: its reliable PRIVATE, likewise.
-    :ivar private: what it alone gets.
-    :ivar own: room sequences that are its own.
-    :ivar allowance: what it may send; None is everything.
-    :ivar repairs: what may be sent to it because it asks.
-    :ivar missed: how often it is told that others have missed something of it.
-    :ivar reports: the tokens of its last reports of what it has missed.
+    :ivar private: the datagrams for this member alone.
+    :ivar own: the room sequences of its own datagrams.
+    :ivar allowance: what it may send; None is no limit.
+    :ivar repairs: what it may be sent in answer to NACK and ROSTER.
+    :ivar missed: how often it may be sent a ``missed`` notice.
+    :ivar reports: the tokens of the last MISSED that it has sent.
     :ivar nicked: the last answer to a NICK, with the number of the request.
     """
 
@@ -58,7 +54,6 @@ class Session(Member):
         "private_window",
         "repairs",
         "reports",
-        "side",
         "window",
     )
 
@@ -66,7 +61,6 @@ class Session(Member):
 
     def __init__(
         self,
-        side: RoomSessions,
         room: Room,
         group: Group,
         nick: str,
@@ -79,9 +73,8 @@ class Session(Member):
         next_own: tuple[int, int],
         repair_rate: float,
     ) -> None:
-        super().__init__(room, group, Kind.SESSION, nick, listener, source, now)
+        super().__init__(room, group, MemberKind.SESSION, nick, listener, source, now)
         rules = room.rules
-        self.side = side
         reliable, private = next_own
         self.id = session_id
         self._ack_header = header(Type.ACK, session_id)
@@ -92,43 +85,56 @@ class Session(Member):
         self.private_window: ReceiveWindow[PrivateUp] = ReceiveWindow(private, _size)
         self.private = PrivateStream()
         self.own = OwnSequences()
-        self.allowance: Allowance | None = None
+        self.allowance: TokenBucket | None = None
         if rules.member_rate or rules.member_bandwidth:
-            self.allowance = Allowance(rules.member_rate, rules.member_bandwidth)
-        self.repairs = Allowance(0.0, repair_rate)
-        self.missed = Allowance(_MISSED_RATE, 0.0)
+            self.allowance = _per_second(rules.member_rate, rules.member_bandwidth)
+        self.repairs = _per_second(0.0, repair_rate)
+        self.missed = _per_second(_MISSED_RATE, 0.0)
         self.reports: tuple[bytes, ...] = ()
         self.nicked: tuple[int, bytes] | None = None
 
     @property
-    def patience(self) -> float:
-        """Seconds of silence after which the session is over."""
+    def idle_timeout(self) -> float:
+        """Seconds of silence after which the session ends."""
         return self.room.rules.session_timeout
 
     @property
-    def held_bytes(self) -> int:
-        """Bytes of what has come early and waits."""
-        return self.window.held_bytes + self.private_window.held_bytes
+    def buffered_bytes(self) -> int:
+        """Bytes of its datagrams that wait for an earlier one."""
+        return self.window.buffered_bytes + self.private_window.buffered_bytes
+
+    def unregister(self) -> None:
+        """Remove the member from its listener's table."""
+        del self.listener.sessions[self.id]
 
     def ack(self) -> bytes:
-        """Return ACK as it is now; own sequences in it count as told."""
-        # Written here, and not by the codec: there is one for every few datagrams.
+        """Return ACK, and count the own sequences in it as reported."""
+        # Packed here and not by the codec: there is one for every few datagrams.
         window, private = self.window, self.private_window
-        place = _ACK.pack(window.next, window.bitmap, private.next, private.bitmap)
-        return b"".join((self._ack_header, place, self.own.take()))
+        received = _ACK.pack(window.next, window.bitmap, private.next, private.bitmap)
+        return b"".join((self._ack_header, received, self.own.drain()))
 
-    def pong(self, token: bytes = _NO_TOKEN) -> bytes:
-        """Return PONG; without a token, nobody has asked."""
-        return Pong(self.id, token, self.side.newest, self.private.newest).encode()
+    def pong(self, newest: int, token: bytes = _NO_TOKEN) -> bytes:
+        """
+        Return PONG.
 
-    def reported(self, token: bytes) -> bytes:
-        """Return PONG for a report; the token is known from now on."""
-        self.reports = (*self.reports, token)[-_MOST_REPORTS:]
-        return self.pong(token)
+        :param newest: the newest room sequence.
+        :param token: that of the question; the default is an unasked PONG.
+        """
+        return Pong(self.id, token, newest, self.private.newest).encode()
+
+    def add_report(self, token: bytes) -> None:
+        """Remember the token of a MISSED, so that a duplicate has no effect."""
+        self.reports = (*self.reports, token)[-_MAX_REPORTS:]
 
     def bye(self, code: str, sentence: str, retry_after: float) -> bytes:
         """Return BYE; ``retry_after`` is in seconds, 0 for never."""
         return Bye(self.id, code, sentence, round(1000 * retry_after)).encode()
+
+
+def _per_second(datagrams: float, size: float) -> TokenBucket:
+    """Return a bucket that holds what is allowed for one second; 0 is no limit."""
+    return TokenBucket((datagrams, size), (datagrams, size))
 
 
 def _size(private: PrivateUp) -> int:

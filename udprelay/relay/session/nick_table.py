@@ -1,4 +1,4 @@
-"""Whose nicks are whose in a room."""
+"""The members of a room by nick."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from udprelay.protocol.nick import comparable
 
 
 class NickTable:
-    """The nicks of a room's members by the form in which they are compared (RFC 8266, 2.4)."""
+    """
+    The nicks of a room's members in the form in which they are compared (RFC 8266, 2.4).
+
+    Nicks are passed as :func:`~udprelay.protocol.nick.normalise` returns them.
+    """
 
     __slots__ = ("_forms", "_numbers")
 
@@ -15,27 +19,17 @@ class NickTable:
         self._forms: dict[int, str] = {}
 
     def holder(self, nick: str) -> int | None:
-        """
-        Return the number of the member that has ``nick``, or one that compares as equal.
-
-        :param nick: as :func:`~udprelay.protocol.nick.normalise` returned it.
-        """
+        """Return the number of the member with this nick, or with one that compares equal."""
         return self._numbers.get(comparable(nick))
 
-    def claim(self, nick: str, number: int) -> bool:
-        """
-        Give ``nick`` to a member, in place of the one it has, unless somebody else has it.
-
-        :param nick: as :func:`~udprelay.protocol.nick.normalise` returned it.
-        :return: whether the member has it now.
-        """
+    def claim(self, nick: str, number: int) -> None:
+        """Give ``nick`` to a member, instead of the one it has, unless another member has it."""
         form = comparable(nick)
         if self._numbers.get(form, number) != number:
-            return False
+            return
         self.release(number)
         self._numbers[form] = number
         self._forms[number] = form
-        return True
 
     def release(self, number: int) -> None:
         """Free the nick of a member, if it has one."""

@@ -1,83 +1,83 @@
-"""Which room sequences are a member's own: it does not get these, so ACK tells it."""
+"""The room sequences of a member's own datagrams: it does not get these, ACK reports them."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 
-from udprelay.protocol.wire.ranges import MOST_IN_RANGE, MOST_RANGES, RANGE, Ranges
+from udprelay.protocol.wire.ranges import MAX_RANGE_COUNT, MAX_RANGES, RANGE, Ranges
 
-_REMEMBERED = 256 * RANGE.size
-_MOST_TOLD = MOST_RANGES * RANGE.size
+_MIN_REMEMBERED = 256 * RANGE.size
+_MAX_DRAINED = MAX_RANGES * RANGE.size
 _COUNT = 2
-"""Bytes of the count, which is the last in a range."""
+"""Bytes of the count at the end of a range."""
 
 
 class OwnSequences:
     """
-    Room sequences of one member: those that it has yet to be told, and the last ones it was.
+    Room sequences of one member: those not reported yet, and the last ones that were.
 
-    The latter are for a member that has lost the ACK and asks: at least the last 256 ranges. All
-    are kept as ACK has them: there is one for every few datagrams.
+    A member that has lost the ACK can ask for the reported ones: at least the last 256 ranges
+    are remembered. All ranges are stored in the form of ACK, which is sent often.
 
-    :ivar pending: how many sequences the member has yet to be told.
+    :ivar pending: number of sequences not reported yet.
     """
 
-    __slots__ = ("_end", "_last", "_told", "_waiting", "pending")
+    __slots__ = ("_end", "_last", "_reported", "_unreported", "pending")
 
     def __init__(self) -> None:
-        self._waiting = bytearray()
-        self._told = bytearray()
+        self._unreported = bytearray()
+        self._reported = bytearray()
         self._end = self._last = 0
         self.pending = 0
 
-    def add(self, first: int, count: int = 1) -> int:
+    def add(self, first: int, count: int) -> int:
         """
-        Note ``count`` room sequences, at most 65,535, above all before.
+        Add ``count`` room sequences, at most 65,535, above all earlier ones.
 
-        :return: how many ranges the member has yet to be told; an ACK has room for 64.
+        :return: number of ranges not reported yet; 64 fit into an ACK.
         """
         self.pending += count
-        waiting, together = self._waiting, self._last + count
-        if first == self._end and waiting and together <= MOST_IN_RANGE:
-            waiting[-_COUNT:] = together.to_bytes(_COUNT, "big")
+        ranges, together = self._unreported, self._last + count
+        if first == self._end and ranges and together <= MAX_RANGE_COUNT:
+            ranges[-_COUNT:] = together.to_bytes(_COUNT, "big")
             self._last = together
         else:
-            waiting += RANGE.pack(first, count)
+            ranges += RANGE.pack(first, count)
             self._last = count
         self._end = first + count
-        return len(waiting) // RANGE.size
+        return len(ranges) // RANGE.size
 
-    def take(self) -> bytes:
-        """Return ranges that the member has yet to be told, as many as one ACK has room for."""
-        waiting = self._waiting
-        ranges = bytes(waiting[:_MOST_TOLD])
-        del waiting[:_MOST_TOLD]
-        self.pending = sum([count for _, count in RANGE.iter_unpack(waiting)])
+    def drain(self) -> bytes:
+        """Return the ranges not reported yet, as many as fit into one ACK."""
+        unreported = self._unreported
+        ranges = bytes(unreported[:_MAX_DRAINED])
+        del unreported[:_MAX_DRAINED]
+        self.pending = sum([count for _, count in RANGE.iter_unpack(unreported)])
         if ranges:
             self._remember(ranges)
         return ranges
 
     def _remember(self, ranges: bytes) -> None:
-        told = self._told
-        if told:
-            # Who talks alone has one range for all that it says.
-            begin, before = RANGE.unpack_from(told, len(told) - RANGE.size)
+        reported = self._reported
+        if reported:
+            # A member that is the only sender has one range for all its datagrams.
+            begin, before = RANGE.unpack_from(reported, len(reported) - RANGE.size)
             first, count = RANGE.unpack_from(ranges)
-            if begin + before == first and before + count <= MOST_IN_RANGE:
-                told[-_COUNT:] = (before + count).to_bytes(_COUNT, "big")
+            if begin + before == first and before + count <= MAX_RANGE_COUNT:
+                reported[-_COUNT:] = (before + count).to_bytes(_COUNT, "big")
                 ranges = ranges[RANGE.size :]
-        told += ranges
-        if len(told) > 2 * _REMEMBERED:
-            del told[:-_REMEMBERED]
+        reported += ranges
+        if len(reported) > 2 * _MIN_REMEMBERED:
+            del reported[:-_MIN_REMEMBERED]
 
     def between(self, first: int, last: int) -> Ranges:
         """
         Return which of the sequences ``first`` to ``last`` are the member's own.
 
-        Costs as much as there are such ranges, however many sequences are asked for.
+        The cost depends on the number of such ranges, not on that of the sequences.
         """
         own, size = [], RANGE.size
-        known = bytes(self._told + self._waiting)
+        known = bytes(self._reported + self._unreported)
         at = bisect_right(
             range(0, len(known), size), first, key=lambda at: RANGE.unpack_from(known, at)[0]
         )

@@ -8,41 +8,41 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 WINDOW = 64
-"""How far behind the next own sequence a datagram may be early: the bits of an ACK's bitmap."""
+"""Own sequences after the next one that are accepted early: the bits of the bitmap in ACK."""
 
 
 class ReceiveWindow(Generic[T]):
     """
-    Takes each own sequence once and hands them out in order.
+    Accepts each own sequence once and returns the items in order.
 
-    :param next: the own sequence expected first.
-    :param size: tells how many bytes an item that has to wait takes.
-    :ivar next: the own sequence expected next; all before it have come.
-    :ivar held_bytes: bytes in the items that wait for a gap to close.
+    :param next: the first own sequence.
+    :param size: returns the bytes of an item.
+    :ivar next: the own sequence expected next; all before it have been received.
+    :ivar buffered_bytes: bytes of the items that wait for an earlier one.
     """
 
-    __slots__ = ("_early", "_size", "held_bytes", "next")
+    __slots__ = ("_early", "_size", "buffered_bytes", "next")
 
     def __init__(self, next: int, size: Callable[[T], int]) -> None:  # noqa: A002
         self.next = next
-        self.held_bytes = 0
+        self.buffered_bytes = 0
         self._size = size
         self._early: dict[int, T] = {}
 
     @property
     def bitmap(self) -> int:
-        """What has come early: bit *i* stands for ``next + 1 + i``."""
+        """The items received early: bit *i* stands for ``next + 1 + i``."""
         if not self._early:
             return 0
         base = self.next + 1
         return sum(1 << (own - base) for own in self._early)
 
-    def take(self, own: int, item: T) -> list[T]:
+    def receive(self, own: int, item: T) -> list[T]:
         """
-        Take what has come with the own sequence ``own``.
+        Add an item with the own sequence ``own``.
 
-        :return: what is in order now; nothing if ``own`` is early, has come before, or is too far
-            ahead.
+        :return: the items that are in order now; none if ``own`` is early, a duplicate, or
+            outside the window.
         """
         expected = self.next
         if own == expected:
@@ -50,14 +50,14 @@ class ReceiveWindow(Generic[T]):
             return [item, *self._in_order()] if self._early else [item]
         if expected < own <= expected + WINDOW and own not in self._early:
             self._early[own] = item
-            self.held_bytes += self._size(item)
+            self.buffered_bytes += self._size(item)
         return []
 
     def skip_to(self, own: int) -> list[T]:
         """
-        Wait no longer for what is before ``own``.
+        Wait for nothing before ``own`` any more.
 
-        :return: what came early and is in order now.
+        :return: the early items that are in order now.
         """
         before = sorted(early for early in self._early if early < own)
         items = [self._release(early) for early in before]
@@ -73,5 +73,5 @@ class ReceiveWindow(Generic[T]):
 
     def _release(self, own: int) -> T:
         item = self._early.pop(own)
-        self.held_bytes -= self._size(item)
+        self.buffered_bytes -= self._size(item)
         return item

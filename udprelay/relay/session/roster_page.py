@@ -1,46 +1,46 @@
-"""As much of the roster as one datagram takes."""
+"""The part of a roster that fits into one datagram."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from udprelay.protocol.wire.header import LARGEST_CONTROL
-from udprelay.protocol.wire.members import MOST_MEMBERS, MemberRecord
+from udprelay.protocol.wire.header import MAX_CONTROL
+from udprelay.protocol.wire.members import MAX_MEMBERS, MemberRecord
 
 # The head of a list of up to 64 records, less that of an empty one; the key ``y`` with an u32.
-_MORE_FOR_RECORDS = 1 + 2 + 5
+_LIST_AND_NEXT = 1 + 2 + 5
 
 
-def room_beside(size: int) -> int:
+def space_beside(size: int) -> int:
     """
-    Return how many bytes of records WELCOME or MEMBERS has room for.
+    Return the bytes of records that fit into WELCOME or MEMBERS.
 
-    :param size: bytes in the datagram without any records and without ``y``.
+    :param size: bytes of the datagram without records and without ``y``.
     """
-    return LARGEST_CONTROL - size - _MORE_FOR_RECORDS
+    return MAX_CONTROL - size - _LIST_AND_NEXT
 
 
 def page(
-    records: Iterable[MemberRecord], room_for: int
+    records: Iterable[MemberRecord], space_left: int
 ) -> tuple[tuple[MemberRecord, ...], int | None]:
     """
-    Return the first of ``records`` that fit into ``room_for`` bytes and into one list.
+    Return the first of ``records`` that fit into ``space_left`` bytes and into one list.
 
-    :param records: in the order of their numbers; no more is read than needed.
-    :return: the records, and the number of the next one, None if that was all.
+    :param records: in the order of their numbers; read only as far as necessary.
+    :return: the records, and the number of the next one, None at the end.
     """
-    taken: list[MemberRecord] = []
+    fitting: list[MemberRecord] = []
     for record in records:
-        room_for -= encoded_size(record)
-        if room_for < 0 or len(taken) == MOST_MEMBERS:
-            return tuple(taken), record.number
-        taken.append(record)
-    return tuple(taken), None
+        space_left -= encoded_size(record)
+        if space_left < 0 or len(fitting) == MAX_MEMBERS:
+            return tuple(fitting), record.number
+        fitting.append(record)
+    return tuple(fitting), None
 
 
 def encoded_size(record: MemberRecord) -> int:
     """Return the bytes of a record in CBOR (RFC 8949, 3)."""
-    # The list of six and the kind have one byte each.
+    # The list of six and the kind take one byte each.
     return (
         2
         + _head(record.number)

@@ -1,4 +1,4 @@
-"""Answers to addresses that are those of no member, or not yet: few, and small."""
+"""Answers to unverified sources: few, and no larger than the datagram they answer."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from attrs import frozen
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.protocol.wire.header import Type
 from udprelay.relay.budget import PrefixBudgets
-from udprelay.relay.listener import Listener, Source
-from udprelay.relay.state import Shared
+from udprelay.relay.room import Listener
+from udprelay.relay.state import RelayState
+from udprelay.segments import Source
 
 _TYPE = 4
 
@@ -16,9 +17,9 @@ _TYPE = 4
 @frozen
 class Origin:
     """
-    Where a datagram came from.
+    The origin of a datagram.
 
-    :param size: bytes that it had.
+    :param size: bytes of the datagram.
     """
 
     listener: Listener
@@ -27,26 +28,26 @@ class Origin:
     size: int
 
 
-class Strangers:
+class UnverifiedSources:
     """
-    Answers within budgets for each source prefix, and never with more than came.
+    Answers unverified sources, within a budget for each source prefix.
 
-    CHALLENGE and REFUSED have one of their own: what can be asked for in the name of somebody
-    else uses up nothing that needs a cookie.
+    CHALLENGE and REFUSED each have a budget of their own: forged requests for them use up
+    nothing that needs a cookie.
     """
 
-    def __init__(self, shared: Shared) -> None:
-        rate, burst = shared.rules.limits.session_rate, shared.rules.limits.session_burst
-        self._admission = shared.admission
-        self._output = shared.output
-        self._others = PrefixBudgets(shared.secret, rate, burst)
+    def __init__(self, state: RelayState) -> None:
+        rate, burst = state.rules.limits.session_rate, state.rules.limits.session_burst
+        self._admission = state.admission
+        self._output = state.output
+        self._others = PrefixBudgets(state.secret, rate, burst)
         self._budgets: dict[int, PrefixBudgets] = {
-            kind: PrefixBudgets(shared.secret, rate, burst)
+            kind: PrefixBudgets(state.secret, rate, burst)
             for kind in (Type.CHALLENGE, Type.REFUSED)
         }
 
     def origin(self, listener: Listener, source: Source, size: int, now: float) -> Origin | None:
-        """Return where a datagram comes from; None, and counted, if nobody can be there."""
+        """Return the origin of a datagram; None, and counted, if the address is impossible."""
         address = listener.endpoint(source)
         reason = self._admission.impossible(address)
         if reason is None:
@@ -55,9 +56,9 @@ class Strangers:
         return None
 
     def answer(self, origin: Origin, answer: bytes, now: float) -> bool:
-        """Answer a datagram, if that may be; return whether it is answered."""
+        """Answer a datagram if size and budget allow it; return whether."""
         budgets = self._budgets.get(answer[_TYPE], self._others)
-        if len(answer) > origin.size or not budgets.take(origin.address.ip, now):
+        if len(answer) > origin.size or not budgets.try_consume(origin.address.ip, now):
             return False
         self._output.reply(origin.listener, origin.source, answer)
         return True

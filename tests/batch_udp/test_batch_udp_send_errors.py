@@ -1,0 +1,137 @@
+"""Send errors: an error of one destination costs the others nothing."""
+
+from __future__ import annotations
+
+import errno
+from itertools import product
+
+import pytest
+from batch_udp_network import PORTS, Network
+from batch_udp_sockets import without_own
+from test_batch_udp_deliver import TRAFFIC, send_single, single_for
+
+from udprelay.batch_udp.port import DatagramPort
+from udprelay.segments import Segments
+
+SEGMENT_ERRORS = (errno.EINVAL, errno.EMSGSIZE, errno.EIO)
+EQUAL = TRAFFIC["equal"]
+
+
+@pytest.mark.parametrize(("code", "victim"), list(product(SEGMENT_ERRORS, range(4))))
+@pytest.mark.parametrize("traffic", ["equal", "senders"])
+def test_payloads_of_a_refused_message_are_sent_one_by_one(
+    code: int, victim: int, traffic: str
+) -> None:
+    with Network() as network:
+        network.calls.at[network.source_of(victim)] = code
+        network.calls.segments_only = True
+        for _ in range(3):
+            network.send(*TRAFFIC[traffic])
+        wanted = without_own(TRAFFIC[traffic] * 3, 4)
+        assert network.members.receive(wanted) == wanted
+        assert network.room.failed == []
+        if traffic == "equal" and victim == 0:
+            assert network.room.refused == []
+        else:
+            source = None if code == errno.EIO else network.source_of(victim)
+            assert network.room.refused == [(source, code)]
+
+
+@pytest.mark.parametrize(("code", "victim"), list(product(SEGMENT_ERRORS, range(4))))
+def test_segments_arrive_at_a_member_that_refuses_them(code: int, victim: int) -> None:
+    sent = [(n // 2 % 3, bytes([n]) * 50) for n in range(30)]
+    with Network() as network:
+        network.calls.at[network.source_of(victim)] = code
+        network.calls.segments_only = True
+        network.deliver(sent, Segments(b"".join(payload for _, payload in sent), 50))
+        wanted = without_own(sent, 4)
+        assert network.members.receive(wanted) == wanted
+        assert network.room.failed == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [errno.EPERM, errno.EACCES, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED],
+    ids=errno.errorcode.get,
+)
+@pytest.mark.parametrize("port_class", PORTS)
+@pytest.mark.parametrize("victim", range(4))
+@pytest.mark.parametrize("traffic", TRAFFIC)
+def test_a_member_that_cannot_be_sent_to_costs_the_others_nothing(
+    port_class: type[DatagramPort], code: int, victim: int, traffic: str
+) -> None:
+    sent = TRAFFIC[traffic]
+    with Network(port_class) as network:
+        network.fail(victim, code)
+        network.send(*sent)
+        wanted = without_own(sent, 4)
+        lost = len(wanted[victim])
+        wanted[victim] = []
+        assert network.members.receive(wanted) == wanted
+        assert network.room.failed == [code] * lost
+
+
+@pytest.mark.parametrize(
+    "code", [errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.EPROTO], ids=errno.errorcode.get
+)
+@pytest.mark.parametrize("port_class", PORTS)
+@pytest.mark.parametrize("victim", range(4))
+@pytest.mark.parametrize("traffic", TRAFFIC)
+def test_a_pending_icmp_error_costs_nothing(
+    port_class: type[DatagramPort], code: int, victim: int, traffic: str
+) -> None:
+    with Network(port_class) as network:
+        network.fail(victim, code, times=2)
+        network.send(*TRAFFIC[traffic])
+        wanted = without_own(TRAFFIC[traffic], 4)
+        assert network.members.receive(wanted) == wanted
+        assert network.room.failed == []
+
+
+@pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOBUFS], ids=errno.errorcode.get)
+def test_a_full_send_buffer_drops_the_rest_of_a_message(code: int) -> None:
+    with Network() as network:
+        network.fail(2, code)
+        network.deliver(EQUAL, [payload for _, payload in EQUAL])
+        wanted = [[], [b"aaa", b"bbb", b"ccc"], [], []]
+        assert network.members.receive(wanted) == wanted
+        assert network.room.failed == [code] * 6
+
+
+@pytest.mark.parametrize(("sender", "reached"), [(1, [0, 3]), (3, [0, 1])])
+def test_a_full_send_buffer_drops_the_rest_of_a_single_datagram(
+    sender: int, reached: list[int]
+) -> None:
+    with Network() as network:
+        network.fail(2, errno.EAGAIN)
+        network.send((sender, b"alone"))
+        wanted = [[b"alone"] if member in reached else [] for member in range(4)]
+        assert network.members.receive(wanted) == wanted
+        assert network.room.failed == [errno.EAGAIN]
+
+
+@pytest.mark.parametrize(
+    "code", [errno.EPERM, errno.ENETUNREACH, errno.EAGAIN], ids=errno.errorcode.get
+)
+@pytest.mark.parametrize("port_class", PORTS)
+@pytest.mark.parametrize("victim", range(4))
+def test_an_error_of_a_single_address_costs_the_others_nothing(
+    port_class: type[DatagramPort], code: int, victim: int
+) -> None:
+    with Network(port_class) as network:
+        network.fail(victim, code)
+        assert send_single(network) == [code] * len(single_for(victim))
+        wanted = [[] if member == victim else single_for(member) for member in range(4)]
+        assert network.members.receive(wanted) == wanted
+
+
+@pytest.mark.parametrize("port_class", PORTS)
+@pytest.mark.parametrize("victim", range(4))
+def test_a_pending_icmp_error_costs_no_single_datagram(
+    port_class: type[DatagramPort], victim: int
+) -> None:
+    with Network(port_class) as network:
+        network.fail(victim, errno.ECONNREFUSED, times=2)
+        assert send_single(network) == []
+        wanted = [single_for(member) for member in range(4)]
+        assert network.members.receive(wanted) == wanted

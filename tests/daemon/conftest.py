@@ -1,0 +1,3 @@
+from console_terminal import labelled, terminal
+
+__all__ = ["labelled", "terminal"]

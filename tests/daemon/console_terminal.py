@@ -1,0 +1,141 @@
+"""A console in a relay without sockets, and its members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from attrs import evolve
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+
+from udprelay.console import Console
+from udprelay.net.listener import ListenerProtocol
+from udprelay.net.relay import Relay
+from udprelay.protocol import keys
+from udprelay.protocol.access_key import AccessKey
+from udprelay.protocol.endpoint import Endpoint, endpoint
+from udprelay.protocol.wire import decode_from_relay
+from udprelay.protocol.wire.from_client import DataUp
+from udprelay.protocol.wire.joining import Challenge, Hello, Join, Welcome
+from udprelay.relay import events
+from udprelay.relay.drops import DropReason
+from udprelay.relay.room import Group, Member
+from udprelay.relay.rules import Label, RelayRules, RoomRules
+
+KEY = AccessKey(b"s" * 16, b"k" * 32)
+GUEST, OTHER, SIX = ("127.0.0.1", 61207), ("10.0.0.2", 2000), ("::1", 6)
+
+
+class Port:
+    """Takes the place of a bound socket."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Any, bytes]] = []
+
+    def send_each(self, datagrams: Sequence[tuple[Any, bytes]]) -> list[DropReason]:
+        self.sent += datagrams
+        return []
+
+    def deliver(
+        self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
+    ) -> list[DropReason]:
+        for payload, sender in zip(payloads, senders, strict=True):
+            for member in group.members[:count]:
+                if member is not sender:
+                    self.sent.append((member.source, payload))
+        return []
+
+
+def read_endpoint(source: tuple[str, int]) -> Endpoint:
+    return endpoint(*source)
+
+
+class Terminal:
+    """A console in a relay without sockets, with a terminal."""
+
+    def __init__(self, rules: RelayRules) -> None:
+        self.clock, self.port = Clock(), Port()
+        self.events: list[events.Event] = []
+        self.relay = Relay(
+            rules, self.clock, bytes(32), self.events.append, clock=self.clock.seconds
+        )
+        self.listener = self.relay.hub.open_listener("main", read_endpoint)
+        self.relay.listeners["main"] = cast(
+            ListenerProtocol, SimpleNamespace(listener=self.listener, port=self.port)
+        )
+        self.relay.add_transport(self.listener, self.port)
+        self.console = Console(self.relay, "lobby")
+        self.transport = StringTransport()
+        self.console.makeConnection(self.transport)
+
+    def receive(self, source: tuple[str, int], *payloads: bytes) -> None:
+        """Let the relay receive datagrams; without payloads, an empty one."""
+        batch = [(source, [*payloads] or [b""])]
+        now = self.relay.now()
+        self.relay.deliver(self.relay.hub.receive(self.listener, batch, now))
+
+    def falls_behind(self) -> None:
+        assert self.transport.producer is not None
+        self.transport.producer.pauseProducing()
+
+    def catches_up(self) -> None:
+        assert self.transport.producer is not None
+        self.transport.producer.resumeProducing()
+
+    def printed(self) -> list[str]:
+        """Drain the printed lines."""
+        text: str = self.transport.value().decode()
+        self.transport.clear()
+        assert not text or text.endswith("\n")
+        return text.split("\n")[:-1]
+
+    def sent(self) -> list[tuple[tuple[str, int], bytes]]:
+        """Drain the payloads sent to members."""
+        sent, self.port.sent = self.port.sent, []
+        return sent
+
+    def happened(self, kind: type[events.Event]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def type(self, *lines: str) -> None:
+        for line in lines:
+            self.console.dataReceived(f"{line}\n".encode())
+
+
+@pytest.fixture
+def terminal() -> Terminal:
+    return Terminal(RelayRules())
+
+
+@pytest.fixture
+def labelled() -> Terminal:
+    return Terminal(RelayRules(room_defaults=RoomRules(label=Label.NICK)))
+
+
+class Anna:
+    """A session member at the address ``GUEST``."""
+
+    def __init__(self, terminal: Terminal, nick: str = "Anna B", **changes: Any) -> None:
+        self.terminal = terminal
+        terminal.receive(GUEST, Hello(b"my nonce", "lobby").encode())
+        (challenge,) = self.received(Challenge)
+        join = Join(b"my nonce", challenge.cookie, "lobby", nick, bytes(16), **changes)
+        if changes:
+            proof = keys.proof(
+                KEY.key, challenge.cookie, "lobby", nick, b"my nonce", keys.identity(bytes(16))
+            )
+            join = evolve(join, proof=proof)
+        terminal.receive(GUEST, join.encode())
+        (self.welcome,) = self.received(Welcome)
+
+    def received(self, kind: type[Any]) -> list[Any]:
+        """Drain what was sent to it; return the datagrams of one class."""
+        decoded = [decode_from_relay(datagram) for _, datagram in self.terminal.sent()]
+        return [one for one in decoded if isinstance(one, kind)]
+
+    def send(self, payload: bytes) -> None:
+        session_id = self.welcome.session_id
+        self.terminal.receive(GUEST, DataUp(session_id, 0, 1, payload).encode())

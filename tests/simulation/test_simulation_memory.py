@@ -1,0 +1,38 @@
+"""A hub keeps nothing of plain members that have left, and nothing of forged datagrams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from virtual_network import Conditions, endpoint_of
+from virtual_scenario import World
+
+from reachable import Footprint, footprint, growth
+
+END = 20.0
+BAD = Conditions(loss=0.2, duplication=0.2, delay=(0.001, 2.0), reordering=True)
+TOLERANCE = Footprint(objects=20, size=4096)
+"""For drop counters, and for containers that do not give memory back."""
+
+
+def test_members_and_forged_datagrams_leave_nothing_in_the_hub(
+    for_each_seed: Callable[..., None],
+) -> None:
+    def simulate(seed: int) -> None:
+        world = World(seed, BAD, idle_timeout=8.0, failures=0.05, max_members=5)
+        world.send_payloads(0, END)
+        world.forge(0, END, rate=100)
+        world.time.run(END + 60)
+        relay = world.relay
+        relay.stop()
+        # The listeners refer to this cache of the network.
+        endpoint_of.cache_clear()
+        used = footprint(relay.hub, relay.listeners)
+        relay.start()
+        relay.stop()
+        endpoint_of.cache_clear()
+        grown = growth(footprint(relay.hub, relay.listeners), used)
+        assert grown.objects <= TOLERANCE.objects, f"more than in a new hub: {grown}"
+        assert grown.size <= TOLERANCE.size, f"more than in a new hub: {grown}"
+
+    for_each_seed(simulate, range(10))

@@ -1,0 +1,78 @@
+"""What a batched port needs of its protocol and of the groups that it sends to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from twisted.internet.protocol import DatagramProtocol
+
+from udprelay.segments import Source, SourceRun
+
+MAX_BATCH = 64
+"""Datagrams read in one turn of the reactor: a flood must not delay timers and other sockets."""
+
+MAX_PAYLOAD = 65_507
+"""Bytes in the largest payload of a UDP datagram over IPv4 (RFC 768, RFC 791)."""
+
+SocketAddress = tuple[Any, ...]
+"""``(host, port)`` of an IPv4 socket, ``(host, port, flow, scope)`` of an IPv6 one."""
+
+
+class BatchProtocol(DatagramProtocol):
+    """A protocol that receives whole batches, and errors with their addresses."""
+
+    def batch_received(self, batch: list[SourceRun], too_long: int) -> None:
+        """
+        Receive up to :data:`MAX_BATCH` datagrams.
+
+        :param batch: in order of arrival.
+        :param too_long: number of datagrams of the batch that were dropped because they had more
+            than :data:`MAX_PAYLOAD` bytes.
+        """
+        raise NotImplementedError
+
+    def errors_received(self, errors: list[tuple[Source, int]]) -> None:
+        """Receive ICMP errors: the destination of the datagram that caused each, and the errno."""
+
+    def segments_refused(self, destination: Source | None, code: int) -> None:
+        """
+        Note that a destination cannot be sent messages of many datagrams.
+
+        Their datagrams have been sent one by one, and will be.
+
+        :param destination: None if no destination can.
+        :param code: the errno of the system call.
+        """
+
+
+class Recipient(Protocol):
+    """A sender and receiver of payloads."""
+
+    @property
+    def source(self) -> Source:
+        """Its address, in the form that the port reports for its datagrams."""
+
+    @property
+    def group(self) -> object:
+        """The group that it belongs to."""
+
+    @property
+    def slot(self) -> int:
+        """Its index in the group's ``members``; negative after it has left."""
+
+
+class RecipientGroup(Protocol):
+    """
+    Recipients that get the same payloads through one port.
+
+    :ivar changed: slots whose member is new since the last delivery; the port clears it.
+    :ivar prepared: for the port alone, at first None.
+    """
+
+    changed: set[int]
+    prepared: object
+
+    @property
+    def members(self) -> Sequence[Recipient]:
+        """Its members by slot."""

@@ -1,0 +1,88 @@
+"""Socket options of Linux: the error queue, buffer sizes, the counter of dropped datagrams."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from contextlib import suppress
+
+from udprelay.batch_udp.interfaces import SocketAddress
+
+_MAX_ERRORS = 4096
+
+# Not in the socket module before Python 3.14; from linux/in.h, in6.h, socket.h, errqueue.h.
+_IP_RECVERR = 11
+_IPV6_RECVERR = 25
+_SO_SNDBUFFORCE = 32
+_SO_RCVBUFFORCE = 33
+_SO_MEMINFO = 55
+_MEMINFO_DROPS = 8
+_EXTENDED_ERROR = struct.Struct("=IBBBBII")
+# SO_EE_ORIGIN_ICMP and _ICMP6; a system call returns its own local errors.
+_FROM_NETWORK = (2, 3)
+
+
+def open_error_queue(opened: socket.socket) -> None:
+    """Let ICMP errors be queued for :func:`read_errors` (``ip(7)``, ``IP_RECVERR``)."""
+    if opened.family == socket.AF_INET6:
+        opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+    opened.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+
+
+def read_errors(opened: socket.socket) -> list[tuple[SocketAddress, int]]:
+    """Empty the error queue; return destinations of datagrams, and the errno for each."""
+    errors = []
+    for _ in range(_MAX_ERRORS):
+        try:
+            _, control, _, destination = opened.recvmsg(
+                0, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
+            )
+        except OSError:
+            break
+        for _, _, data in control:
+            if len(data) >= _EXTENDED_ERROR.size:
+                code, origin = _EXTENDED_ERROR.unpack_from(data)[:2]
+                if origin in _FROM_NETWORK:
+                    errors.append((destination, code))
+    return errors
+
+
+def request_buffers(opened: socket.socket, receive: int, send: int) -> None:
+    """Ask for buffers of so many bytes; 0 keeps the system's default."""
+    _request_buffer(opened, socket.SO_RCVBUF, _SO_RCVBUFFORCE, receive)
+    _request_buffer(opened, socket.SO_SNDBUF, _SO_SNDBUFFORCE, send)
+
+
+def _request_buffer(opened: socket.socket, option: int, forced: int, size: int) -> None:
+    if size == 0:
+        return
+    try:
+        # May exceed net.core.rmem_max and wmem_max; needs CAP_NET_ADMIN.
+        opened.setsockopt(socket.SOL_SOCKET, forced, size)
+    except OSError:
+        with suppress(OSError):
+            opened.setsockopt(socket.SOL_SOCKET, option, size)
+
+
+def granted_buffers(opened: socket.socket) -> tuple[int, int]:
+    """Return the bytes of the receive and send buffers that the kernel has granted."""
+    # The kernel reports twice the size, for its own bookkeeping (socket(7)).
+    return (
+        opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2,
+        opened.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2,
+    )
+
+
+def kernel_drops(opened: socket.socket) -> int:
+    """
+    Return how many datagrams the kernel has dropped because the receive buffer was full.
+
+    It is the counter behind ``SO_RXQ_OVFL``, read in one call instead of with each datagram
+    (``SO_MEMINFO``, Linux 4.12).
+    """
+    try:
+        info = opened.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
+    except OSError:
+        return 0
+    return int.from_bytes(info[4 * _MEMINFO_DROPS : 4 * _MEMINFO_DROPS + 4], sys.byteorder)

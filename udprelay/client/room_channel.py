@@ -1,0 +1,296 @@
+"""A channel in a room, by the session protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import field, frozen
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.python.failure import Failure
+
+from udprelay.client import room_notices
+from udprelay.client.channel import (
+    DONE,
+    FAILED,
+    REFUSED,
+    UNREACHABLE,
+    ChannelObserver,
+    OutgoingMessage,
+    RejectedError,
+    same_nick,
+    too_long,
+)
+from udprelay.client.member import Member
+from udprelay.client.room_reporter import RoomReporter
+from udprelay.protocol.endpoint import host_port
+from udprelay.protocol.nick import NickError, normalise
+from udprelay.session_client.events import (
+    Closed,
+    Delivered,
+    Event,
+    Failed,
+    Missed,
+    NickChanged,
+    NoAnswer,
+    Refused,
+)
+from udprelay.session_client.known_member import KnownMember
+from udprelay.session_client.message_sender import MessageError
+from udprelay.session_client.pieces import MAX_MESSAGE
+from udprelay.session_client.settings import Settings
+
+MAX_BACKLOG = 64
+"""Queued datagrams above which the channel is busy."""
+
+
+@frozen
+class RoomOptions:
+    """
+    The room to join, and how.
+
+    :param other_nicks: whether a similar nick is good enough if ``nick`` is taken.
+    :param recover: whether lost messages are requested again, and waited for.
+    """
+
+    room: str
+    nick: str
+    other_nicks: bool = False
+    passphrase: str | None = field(default=None, repr=False)
+    recover: bool = True
+
+
+class RoomChannel:
+    """
+    A channel in one room at a time.
+
+    A room is left after the next one is joined, and after its last message is acknowledged.
+
+    :param join_timeout: seconds to wait for the first room; ``None``: no limit.
+    :param roster_changed: called when the members of the current room, or their numbers, may
+        have changed.
+    :ivar rooms: the rooms joined so far.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        host: str,
+        port: int,
+        observer: ChannelObserver,
+        options: RoomOptions,
+        join_timeout: float | None,
+        roster_changed: Callable[[Member], object] | None = None,
+    ) -> None:
+        self.rooms: set[str] = {options.room}
+        self._reactor = reactor
+        self._host = host
+        self._port = port
+        self._observer = observer
+        self._options = options
+        self._nick = options.nick
+        self._join_timeout = join_timeout
+        # Of the current room; of the room being joined; of rooms left but for unacknowledged
+        # messages; all.
+        self._member: Member | None = None
+        self._joining: Member | None = None
+        self._leaving: list[Member] = []
+        self._all: list[Member] = []
+        self._joined: Deferred[Member] | None = None
+        self._reporter = RoomReporter(reactor, observer, roster_changed)
+        self._paused = False
+        self._closing = False
+
+    @property
+    def peer(self) -> str:
+        return self._member.relay if self._member else host_port(self._host, self._port)
+
+    @property
+    def busy(self) -> bool:
+        return self._member is not None and self._member.backlog > MAX_BACKLOG
+
+    @property
+    def pending(self) -> int:
+        return sum(member.outstanding for member in self._open_members())
+
+    @property
+    def resolving(self) -> bool:
+        return any(member.resolving for member in self._all)
+
+    @property
+    def room(self) -> str:
+        """The current room, or the first one while it is being joined."""
+        return self._member.room if self._member else self._options.room
+
+    @property
+    def others(self) -> list[KnownMember]:
+        """The other members of the room, in the order in which they joined."""
+        if self._member is None:
+            return []
+        found = self._member.members
+        return [found[number] for number in sorted(found) if number != self._member.number]
+
+    @property
+    def nicks(self) -> list[str]:
+        """The authenticated nicks of the other members."""
+        return [member.nick for member in self.others if member.trusted]
+
+    @property
+    def own_nick(self) -> str:
+        return self._member.nick if self._member else self._nick
+
+    async def open(self) -> None:
+        self.switch_room(self._options.room)
+
+    def switch_room(self, room: str) -> None:
+        """
+        Join a room, then leave the current one; for the current room, cancel any other switch.
+
+        :raises ValueError: if the name is invalid.
+        """
+        options = self._options
+        keyed = options.passphrase is not None
+        settings = Settings(room, self._nick, keyed, options.recover, options.other_nicks)
+        cancelled, self._joining = self._joining, None
+        if cancelled is not None:
+            self._reporter.cancel_progress()
+            self._leave_when_delivered(cancelled)
+        if self._member is not None and self._member.room == room:
+            return
+        member = Member(
+            self._reactor, self._host, self._port, settings, options.passphrase, self._handle_event
+        )
+        self._joining = member
+        self._all.append(member)
+        self._reporter.connecting(host_port(self._host, self._port), room)
+        joined = self._joined = member.join()
+        if self._join_timeout is not None and self._member is None:
+            joined.addTimeout(self._join_timeout, self._reactor)
+        joined.addCallbacks(self._switched, self._not_joined, errbackArgs=(member,))
+
+    def send(self, message: OutgoingMessage) -> None:
+        payload = message.payload
+        if self._member is None:
+            raise RejectedError("invalid", "no room joined yet", len(payload))
+        if not payload:
+            raise RejectedError("empty", "the line is empty", 0)
+        if len(payload) > MAX_MESSAGE:
+            raise too_long(len(payload), MAX_MESSAGE)
+        try:
+            if message.to is None:
+                delivered = self._member.send(payload, message.reliable)
+            else:
+                number = self._number_of(message.to, len(payload))
+                delivered = self._member.send_private(number, payload, message.reliable)
+        except MessageError as error:
+            raise RejectedError("invalid", str(error), len(payload)) from None
+        # A failure is also an event.
+        delivered.addErrback(lambda _: None)
+
+    def send_now(self, payload: bytes, number: int | None = None) -> str | None:
+        return "no-contact" if self._member is None else self._member.throw(payload, number)
+
+    def change_nick(self, nick: str) -> None:
+        """Change the nick in this room and the next ones."""
+        try:
+            normalised = normalise(nick)
+        except NickError as error:
+            self._observer.notice(room_notices.nick_refused("nick-invalid", str(error)))
+            return
+        if self._member is not None:
+            self._member.change_nick(normalised)
+
+    def ping(self) -> None:
+        """Measure the round trip to the relay; the answer is a notice."""
+        if self._member is not None:
+            self._member.ping()
+
+    def exit_status(self) -> int:
+        if self._member is None or not self._member.joined:
+            return UNREACHABLE
+        return FAILED if self._reporter.failed else DONE
+
+    def pause(self) -> None:
+        self._paused = True
+        for member in self._open_members():
+            member.pause()
+
+    def resume(self) -> None:
+        self._paused = False
+        for member in self._open_members():
+            member.resume()
+
+    def close(self) -> Deferred[None]:
+        self._reporter.cancel_progress()
+        if self.pending and not self._closing:
+            self._observer.notice(room_notices.messages_abandoned(self.pending))
+        self._closing = True
+        left = gatherResults([member.leave() for member in self._open_members()])
+        return left.addCallback(lambda _: None)
+
+    def _open_members(self) -> list[Member]:
+        return [*self._leaving, *filter(None, (self._member, self._joining))]
+
+    def _number_of(self, nick: str, length: int) -> int:
+        for member in self.others:
+            if member.trusted and same_nick(member.nick, nick):
+                return member.number
+        raise RejectedError("absent", f"no member has the nick {nick}", length)
+
+    def _switched(self, member: Member) -> None:
+        before, self._member, self._joining = self._member, member, None
+        self.rooms.add(member.room)
+        self._reporter.joined(member, self.others)
+        if self._paused:
+            member.pause()
+        if before is None:
+            self._observer.opened()
+        else:
+            self._observer.notice(room_notices.left(before.room))
+            self._leave_when_delivered(before)
+
+    def _not_joined(self, failure: Failure, member: Member) -> None:
+        if self._closing or member is not self._joining:
+            return
+        self._joining = None
+        timeout = self._join_timeout or 0.0
+        status = self._reporter.not_joined(failure, member, self._host, timeout)
+        if self._member is None:
+            self._observer.ended(status)
+
+    def _leave_when_delivered(self, member: Member) -> None:
+        """Leave a room as soon as no message to it is outstanding."""
+
+        def forget(reason: object) -> object:
+            self._leaving.remove(member)
+            return reason
+
+        self._leaving.append(member)
+        member.over.addCallback(forget)
+        if not member.outstanding:
+            member.leave()
+
+    def _handle_event(self, member: Member, event: Event) -> None:
+        if self._closing:
+            return
+        if member is self._joining:
+            self._handle_while_joining(member, event)
+        elif member is self._member:
+            if isinstance(event, NickChanged) and event.own and event.nick is not None:
+                self._nick = event.nick
+            self._reporter.while_joined(member, event)
+        elif isinstance(event, Failed | Missed):
+            self._reporter.report(member, event)
+        if isinstance(event, Delivered | Failed):
+            self._observer.progressed()
+            if member in self._leaving and not member.outstanding:
+                member.leave()
+        if isinstance(event, Refused | Closed) and member is self._member:
+            self._observer.ended(REFUSED)
+
+    def _handle_while_joining(self, member: Member, event: Event) -> None:
+        # With a timeout, its end is reported, not each silence before it.
+        if self._join_timeout is None or not isinstance(event, NoAnswer):
+            self._reporter.while_joining(member, event)
+        elif member.nobody_listens and self._joined and self._member is None:
+            self._joined.cancel()

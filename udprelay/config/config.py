@@ -1,0 +1,59 @@
+"""The configuration of one process."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from udprelay.config.options import LogRules
+from udprelay.config.values import show_duration
+from udprelay.protocol.endpoint import host_port
+from udprelay.relay.events import ConfigExposed
+from udprelay.relay.rules import Protocol, RelayRules
+
+
+@frozen
+class Config:
+    """
+    The configuration of one process.
+
+    :param console: whether its terminal is a member of the room of the listener ``main``.
+    :param exposed: the file, if it has access keys and every user of the machine can read it.
+    """
+
+    rules: RelayRules = field(factory=RelayRules)
+    log: LogRules = field(factory=LogRules)
+    console: bool = False
+    exposed: str = ""
+
+    def summary(self) -> str:
+        """Return the configuration as lines for people."""
+        lines = []
+        for name, rules in self.rules.listeners.items():
+            where = host_port(rules.interface, rules.port)
+            text = f"listener {name}: {where}, room {rules.room}, protocol {rules.protocol.value}"
+            if rules.protocol is not Protocol.SESSION:
+                text += f", plain {rules.plain.value}"
+            lines.append(text)
+        with_listener = {rules.room for rules in self.rules.listeners.values()}
+        for name in sorted(with_listener | set(self.rules.rooms)):
+            room = self.rules.room(name)
+            idle = show_duration(room.idle_timeout)
+            text = f"room {name}: at most {room.max_members} members, idle after {idle}"
+            if room.access_key is not None:
+                text += ", needs a passphrase"
+                text += " (plain members do not)" if room.plain_with_key else ""
+            for target in room.targets:
+                text += f", target {host_port(*target)}"
+            lines.append(text if name in with_listener else f"{text} (no listener)")
+        lines.append(f"log: {self.log.format.value}, {self.log.file or 'standard output'}")
+        if self.console:
+            lines.append(f"console: room {console_room(self.rules)}")
+        if self.exposed:
+            lines.append(f"warning: {ConfigExposed(file=self.exposed).human()}")
+        return "\n".join(lines)
+
+
+def console_room(rules: RelayRules) -> str:
+    """Return the room of the console: that of the listener ``main``, or of the first one."""
+    listeners = rules.listeners
+    return listeners.get("main", next(iter(listeners.values()))).room

@@ -1,0 +1,117 @@
+"""What session members are sent unasked: ACK, HEARTBEAT, and PONG after private datagrams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+
+from udprelay.protocol.wire.ranges import MAX_RANGES
+from udprelay.relay.output import Output
+from udprelay.relay.room import Room
+from udprelay.relay.session.framing import Run
+from udprelay.relay.session.heartbeat_schedule import (
+    ROOM_STEPS,
+    SESSION_STEPS,
+    HeartbeatSchedule,
+)
+from udprelay.relay.session.member import SessionMember
+
+ACK_DELAY = 0.05
+"""Seconds after which ACK reports own room sequences. Clients that take missing sequences for
+their own send their first NACK after 70 ms."""
+
+# A batch that comes so much before that takes the ACKs along: cheaper than to wake up for them.
+_ACK_EARLY = 0.01
+
+ACK_AT_ONCE = MAX_RANGES
+"""Ranges of own sequences that are reported without delay."""
+
+
+class Schedule:
+    """
+    When to send ACK, HEARTBEAT and unasked PONG.
+
+    :ivar acks: sessions whose ACK is sent with this batch.
+    :ivar acks_from: when the delayed ACKs may be sent together with a batch.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._delayed: dict[SessionMember, None] = {}
+        self._ack_deadline: float | None = None
+        self.acks_from = inf
+        self.acks: dict[SessionMember, None] = {}
+        self._rooms: HeartbeatSchedule[Room] = HeartbeatSchedule(ROOM_STEPS)
+        self._private: HeartbeatSchedule[SessionMember] = HeartbeatSchedule(SESSION_STEPS)
+
+    @property
+    def deadline(self) -> float | None:
+        """When something is due, or None."""
+        deadlines = (self._rooms.deadline, self._private.deadline, self._ack_deadline)
+        return min((d for d in deadlines if d is not None), default=None)
+
+    def room_sent(self, room: Room, runs: Sequence[Run], first: int, now: float) -> None:
+        """
+        Note what a room is sent.
+
+        :param runs: the payloads in it.
+        :param first: the room sequence of the first payload.
+        """
+        if self._rooms.activity(room, now):
+            self._output.deadline_nearer = True
+        for sender, bodies, _, _ in runs:
+            count = len(bodies)
+            if isinstance(sender, SessionMember):
+                if sender.own.add(first, count) < ACK_AT_ONCE:
+                    self._delayed[sender] = None
+                else:
+                    self.acks[sender] = None
+            first += count
+        if self._delayed:
+            self._delay_acks(now)
+
+    def private_sent(self, session: SessionMember, now: float) -> None:
+        """Note a new datagram in the private sequence of a session."""
+        if self._private.activity(session, now):
+            self._output.deadline_nearer = True
+
+    def _delay_acks(self, now: float) -> None:
+        if self._ack_deadline is None:
+            self._ack_deadline = now + ACK_DELAY
+            self.acks_from = now + ACK_DELAY - _ACK_EARLY
+            self._output.deadline_nearer = True
+
+    def send_acks(self, now: float) -> None:
+        """Send the ACKs that go with this batch, and the delayed ones that are due."""
+        if self.acks_from <= now:
+            self._ack_deadline, self.acks_from = None, inf
+            delayed, self._delayed = self._delayed, {}
+            for session in delayed:
+                if session.own.pending:
+                    self.acks[session] = None
+        acks, self.acks = self.acks, {}
+        for session in acks:
+            if session.slot >= 0:
+                self._output.send_to(session, session.ack())
+                if session.own.pending:
+                    # More ranges than fit into one ACK.
+                    self._delayed[session] = None
+                    self._delay_acks(now)
+
+    def silent_sessions(self, now: float) -> list[SessionMember]:
+        """Return the sessions whose private sequence has been silent for a step."""
+        if self._ack_deadline is not None and self._ack_deadline <= now:
+            self.send_acks(now)
+        return self._private.due(now)
+
+    def silent_rooms(self, now: float) -> list[Room]:
+        """Return the rooms that have been silent for a step."""
+        return self._rooms.due(now)
+
+    def forget_session(self, session: SessionMember) -> None:
+        """Send no more PONG to a session that ends."""
+        self._private.forget(session)
+
+    def forget_room(self, room: Room) -> None:
+        """Send no more HEARTBEAT to a room without a log."""
+        self._rooms.forget(room)

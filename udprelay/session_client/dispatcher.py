@@ -1,0 +1,195 @@
+"""Passes deliverable items on: entries to the roster, messages to the client's user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from math import inf
+
+from udprelay.protocol.wire.entries import FailedNotice, JoinEntry, MissedNotice
+from udprelay.protocol.wire.from_client import Missed, RosterRequest
+from udprelay.protocol.wire.from_relay import Members
+from udprelay.protocol.wire.joining import Welcome
+from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
+from udprelay.session_client.events import Event
+from udprelay.session_client.known_member import KnownMember
+from udprelay.session_client.losses import Losses
+from udprelay.session_client.messages import Messages
+from udprelay.session_client.roster import Roster
+from udprelay.session_client.sealing import Sealing
+from udprelay.session_client.suspicions import Suspicions
+from udprelay.session_client.unknown_senders import UnknownSenders
+
+MAX_ANSWER_TIME = 1.0
+"""Seconds without a datagram of the relay that are no sign of an outage."""
+OUTAGE_TIME = 15.0
+"""Seconds without a datagram of the relay, PONG included, that show an outage, or a suspend."""
+
+_FINAL_REASONS = frozenset(("left", "kicked"))
+
+
+class Dispatcher:
+    """
+    Passes on items in order; those of unknown senders wait for the roster.
+
+    :param recover: see :class:`~udprelay.session_client.settings.Settings`.
+    :param sealing: opens and checks; None in a room without a passphrase.
+    :param emit: receives events.
+    :ivar notices: what the relay has reported about the client's own messages.
+    """
+
+    def __init__(
+        self, recover: bool, sealing: Sealing | None, emit: Callable[[Event], None]
+    ) -> None:
+        self._sealing = sealing
+        self._suspicions = Suspicions(emit)
+        self.losses = Losses(emit)
+        self.messages = Messages(recover, sealing, self.losses, self._suspicions, emit)
+        self.roster = Roster(self._suspicions, emit)
+        self.notices: list[MissedNotice | FailedNotice] = []
+        self._unknown_senders = UnknownSenders()
+        self._last_contact = 0.0
+        self._tag = b""
+
+    def leave_room(self) -> None:
+        """Begin with another room sequence; it repeats the reliable datagrams of the last one."""
+        self._unknown_senders.clear()
+        self.losses.leave_room()
+
+    def start_session(self, welcome: Welcome, new_room: bool, identity: bytes, now: float) -> None:
+        """Begin a session; parameters as for :meth:`Roster.start_session`."""
+        self._tag = welcome.tag
+        self.messages.restart_timeouts(now)
+        check_badge = None if self._sealing is None else self._sealing.verify_badge
+        self.roster.start_session(welcome, new_room, identity, check_badge, now)
+        self._release(self._unknown_senders.numbers, now)
+
+    def note_contact(self, now: float) -> None:
+        """Note that a datagram of the relay was received."""
+        silence = now - self._last_contact
+        if silence > MAX_ANSWER_TIME:
+            self._unknown_senders.postpone(silence - MAX_ANSWER_TIME)
+        if silence > OUTAGE_TIME:
+            self.messages.restart_timeouts(now)
+        self._last_contact = now
+        self.losses.reports.note_contact()
+
+    def note_lost(self, first: int, count: int, now: float) -> None:
+        """Note a loss in the room sequence; later items show whose datagrams are lost."""
+        self.losses.add_unattributed(count, now)
+        self.roster.requests.request_all(first + count - 1, now)
+
+    def dispatch(self, items: Iterable[Data | Entry | Private | Notice], now: float) -> None:
+        """Pass on deliverable items."""
+        for item in items:
+            if isinstance(item, Entry):
+                self._apply_entry(item, now)
+            elif isinstance(item, Notice):
+                if item.body is not None:
+                    self.notices.append(item.body)
+            else:
+                self._receive_data(item, now)
+
+    def receive_page(self, members: Members, now: float) -> None:
+        """Receive a page of the roster."""
+        self.roster.receive_page(members, now)
+        # Their messages are settled before the own sequences that the page reports.
+        self._release(self._unknown_senders.numbers, now)
+
+    def settle(self, sequence: int, now: float) -> None:
+        """Apply what was waiting for the room to be settled up to a sequence, or for its time."""
+        for number in self._unknown_senders.due(min(now, self._last_contact + MAX_ANSWER_TIME)):
+            self._deliver_all(number, now)
+        if self.roster.settle(sequence, now):
+            self.losses.deduct_entries(self.roster.drain_unseen_changes())
+            for member, own in self.roster.drain_last_sequences():
+                self._settle_sender(member, own)
+            self._forget_departed()
+            self._release(self._unknown_senders.numbers, now)
+        if not self.roster.updating:
+            self.losses.close()
+
+    def drain_requests(self, session_id: bytes, now: float) -> Iterable[RosterRequest | Missed]:
+        """Yield what to send to the relay now."""
+        number = self.roster.next_request(now)
+        if number is not None:
+            yield RosterRequest(session_id, number)
+        report = self.losses.reports.next_missed(self.roster.members, now, self.roster.updating)
+        if report is not None:
+            yield Missed(session_id, *report)
+
+    def deadlines(self, in_session: bool) -> Iterable[float | None]:
+        """Yield when to call :meth:`expire`, and :meth:`drain_requests` if in a session."""
+        yield self._suspicions.deadline
+        yield self.roster.deadline
+        yield self.losses.deadline
+        unknown = self._unknown_senders.deadline
+        if unknown is not None and unknown <= self._last_contact + MAX_ANSWER_TIME:
+            yield unknown
+        partial = self.messages.deadline
+        if in_session and partial is not None and partial <= self._last_contact + OUTAGE_TIME:
+            yield partial
+        if in_session:
+            yield self.roster.request_deadline
+            yield self.losses.reports.deadline
+
+    def expire(self, now: float, in_session: bool) -> None:
+        """Do what is due; timeouts of incomplete messages do not run during an outage."""
+        if in_session:
+            self.messages.expire(min(now, self._last_contact + OUTAGE_TIME))
+        self.roster.expire(now)
+        self._forget_departed()
+        self._suspicions.expire(now)
+        self.losses.expire(now)
+
+    def _apply_entry(self, entry: Entry, now: float) -> None:
+        self.roster.receive_entry(entry, now)
+        self._forget_departed()
+        if isinstance(entry.body, JoinEntry):
+            self._settle_sender(self.roster.find(entry.number), entry.body.own)
+        if entry.number in self._unknown_senders:
+            self._release([entry.number], now)
+
+    def _receive_data(self, data: Data | Private, now: float) -> None:
+        if data.number in self._unknown_senders or not self._is_identified(data):
+            self._unknown_senders.add(data, now)
+            self.roster.requests.request(data.number)
+        else:
+            self._deliver(data, now)
+
+    def _is_identified(self, data: Data | Private) -> bool:
+        # A private message can arrive before the entry of its sender's join.
+        sequence = data.sequence if isinstance(data, Data) else inf
+        known = self.roster.find(data.number) is not None
+        return known or self.roster.is_unknowable(data.number, sequence)
+
+    def _deliver(self, data: Data | Private, now: float) -> None:
+        number = data.number
+        member = self.roster.find(number)
+        if member is not None and self.roster.is_self(member):
+            # The client's own datagram, sent in an earlier session.
+            return
+        identity = b"" if member is None else member.identity
+        if not identity:
+            identity = self._tag + number.to_bytes(4, "big")
+        self.messages.receive(data, member, identity, self.roster.since(number), now)
+
+    def _release(self, numbers: Iterable[int], now: float) -> None:
+        """Deliver the messages of senders that are known now, or never will be."""
+        for number in numbers:
+            if self._is_identified(self._unknown_senders.first(number)):
+                self._deliver_all(number, now)
+
+    def _deliver_all(self, number: int, now: float) -> None:
+        self.roster.requests.cancel(number)
+        for data in self._unknown_senders.pop(number):
+            self._deliver(data, now)
+
+    def _settle_sender(self, member: KnownMember | None, own: int) -> None:
+        if member is not None and not self.roster.is_self(member):
+            self.messages.settle(member, own)
+
+    def _forget_departed(self) -> None:
+        for member, reason in self.roster.drain_departed():
+            # After any other reason the member may come back and continue its messages.
+            if reason in _FINAL_REASONS:
+                self.messages.member_left(member)

@@ -1,0 +1,155 @@
+"""Tables of the roster: member numbers, pages, and members expected back."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from math import inf
+
+from attrs import define, frozen
+
+from udprelay.protocol.wire.entries import NickEntry
+from udprelay.session_client.known_member import KnownMember
+
+MAX_FORMER_MEMBERS = 1024
+MAX_RETURNING = 100_000
+RETURN_GRACE_PERIOD = 10.0
+"""Seconds for members to come back after the relay was restarted."""
+OLD_ENTRY = 0
+"""The sequence of numbers known from old entries only: any other report overrules it."""
+
+
+@define
+class NumberState:
+    """
+    The last report about a member number.
+
+    :param member: None if it is not known who has, or had, the number.
+    :param sequence: the room sequence of the report.
+    :param since: the time of the first report.
+    :param renamed: a new nick that came before the member was known.
+    """
+
+    member: KnownMember | None
+    sequence: int
+    since: float
+    renamed: NickEntry | None = None
+
+
+class Numbers:
+    """
+    The states of all members' numbers, and of the last 1,024 others.
+
+    Former members are kept for their late messages and for late entries.
+
+    :ivar floor: the room sequence of the WELCOME; entries up to there are old.
+    """
+
+    def __init__(self) -> None:
+        self.floor = 0
+        self._states: dict[int, NumberState] = {}
+        self._former: OrderedDict[int, None] = OrderedDict()
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._states
+
+    def __getitem__(self, number: int) -> NumberState:
+        return self._states[number]
+
+    def get(self, number: int) -> NumberState | None:
+        """Return the state of a number, if there is one."""
+        return self._states.get(number)
+
+    def member(self, number: int) -> KnownMember | None:
+        """Return the member that has, or had, a number."""
+        state = self._states.get(number)
+        return None if state is None else state.member
+
+    def since(self, number: int) -> float:
+        """Return the time of the first report about a number; infinite if there is none."""
+        state = self._states.get(number)
+        return inf if state is None else state.since
+
+    def set_present(self, member: KnownMember, sequence: int, now: float) -> None:
+        """Note that a member is in the room."""
+        state = self._states.get(member.number)
+        since = now if state is None else state.since
+        self._states[member.number] = NumberState(member, sequence, since)
+        self._former.pop(member.number, None)
+
+    def set_absent(self, number: int, state: NumberState) -> None:
+        """Note the state of a number that no member in the room has."""
+        self._states[number] = state
+        self._former[number] = None
+        if len(self._former) > MAX_FORMER_MEMBERS:
+            del self._states[self._former.popitem(last=False)[0]]
+
+    def clear(self, floor: int) -> None:
+        """Begin with another room."""
+        self.floor = floor
+        self._states.clear()
+        self._former.clear()
+
+
+@frozen
+class MemberPage:
+    """
+    The members with numbers from ``first`` on, at one room sequence.
+
+    :param newest: that room sequence.
+    :param members: by number, with the last reliable own sequence of each.
+    :param more_from: the first number of the next page; None on the last one.
+    :param first_round: it belongs to the first round of pages in this room.
+    """
+
+    first: int
+    newest: int
+    members: dict[int, tuple[KnownMember, int]]
+    more_from: int | None
+    first_round: bool
+
+    def lacks(self, number: int) -> bool:
+        """Return whether the page covers this number, and has no member with it."""
+        ends = self.more_from is not None and number >= self.more_from
+        return self.first <= number and not ends and number not in self.members
+
+
+class Returning:
+    """
+    The members of a room that was closed with its relay; most of them come back.
+
+    They are recognised by identity, or by kind and nick.
+    """
+
+    def __init__(self) -> None:
+        self._members: dict[object, KnownMember] = {}
+        self._until = 0.0
+
+    @property
+    def deadline(self) -> float | None:
+        """When :meth:`expire` should be called next."""
+        return self._until if self._members else None
+
+    def expect(self, members: Iterable[KnownMember], now: float) -> None:
+        """Expect members; those expected already get a new grace period."""
+        for member in members:
+            self._members[_key(member)] = member
+        # Only a quick succession of rooms exceeds the limit; then no member is waited for.
+        too_many = len(self._members) > MAX_RETURNING
+        self._until = now + (0.0 if too_many else RETURN_GRACE_PERIOD)
+
+    def pop(self, member: KnownMember) -> KnownMember | None:
+        """Remove and return the expected member that this one was, if any."""
+        return self._members.pop(_key(member), None)
+
+    def expire(self, now: float) -> list[KnownMember]:
+        """Remove and return the members that have not come back in time."""
+        if not self._members or now < self._until:
+            return []
+        missing = list(self._members.values())
+        self._members.clear()
+        return missing
+
+
+def _key(member: KnownMember) -> object:
+    return member.identity or (member.kind, member.nick)

@@ -1,0 +1,135 @@
+"""Reassembly of messages from their pieces."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, Generic, TypeVar
+
+from attrs import define
+
+from udprelay.protocol.wire.header import CONTINUED, MORE
+from udprelay.session_client.pieces import MAX_MESSAGE
+
+MAX_PARTIAL_BYTES = 8 * 1024 * 1024
+"""Bytes of all incomplete messages."""
+PIECE_TIMEOUT = 60.0
+"""Seconds from one piece to the next."""
+
+# Counted for each piece besides its bytes, so that tiny pieces can't grow without bound.
+_PIECE_OVERHEAD = 64
+
+
+Sender = TypeVar("Sender")
+
+
+@define
+class _Partial(Generic[Sender]):
+    pieces: list[bytes]
+    size: int
+    next_own: int
+    last: float
+    sender: Sender
+
+
+class Reassembly(Generic[Sender]):
+    """
+    Incomplete messages, one for each stream.
+
+    A stream is one own sequence of one sender, under any key; its pieces are added in order.
+    """
+
+    def __init__(self) -> None:
+        self._partial: OrderedDict[bytes, _Partial[Sender]] = OrderedDict()
+        self._bytes = 0
+        self._lost: list[Sender] = []
+        self._given_up: list[tuple[bytes, Sender, int]] = []
+
+    @property
+    def deadline(self) -> float | None:
+        """When :meth:`expire` should be called next."""
+        for partial in self._partial.values():
+            return partial.last + PIECE_TIMEOUT
+        return None
+
+    def add(
+        self,
+        stream: bytes,
+        own: int,
+        flags: int,
+        payload: bytes,
+        now: float,
+        sender: Sender,
+    ) -> bytes | None:
+        """
+        Add a piece; return the message if it is complete now.
+
+        :param sender: for :meth:`drain_lost`.
+        """
+        partial = self._partial.pop(stream, None)
+        if partial is not None:
+            self._bytes -= _cost(partial)
+            if not flags & CONTINUED or partial.next_own != own:
+                self._lost.append(partial.sender)
+                partial = None
+        if not flags & CONTINUED:
+            if not flags & MORE:
+                return payload
+            partial = _Partial([], 0, own, now, sender)
+        if partial is None:
+            return None
+        partial.pieces.append(payload)
+        partial.size += len(payload)
+        partial.next_own = own + 1
+        partial.last = now
+        if partial.size > MAX_MESSAGE:
+            self._lost.append(sender)
+            return None
+        if not flags & MORE:
+            return b"".join(partial.pieces)
+        self._partial[stream] = partial
+        self._bytes += _cost(partial)
+        while self._bytes > MAX_PARTIAL_BYTES:
+            self._give_up_oldest()
+        return None
+
+    def discard(self, stream: bytes) -> bool:
+        """Discard the incomplete message of a stream; return whether there was one."""
+        partial = self._partial.pop(stream, None)
+        if partial is None:
+            return False
+        self._bytes -= _cost(partial)
+        return True
+
+    def expire(self, now: float) -> None:
+        """Give up the messages whose last piece is older than :data:`PIECE_TIMEOUT`."""
+        while self._partial and next(iter(self._partial.values())).last + PIECE_TIMEOUT <= now:
+            self._give_up_oldest()
+
+    def restart_timeouts(self, now: float) -> None:
+        """Start all timeouts again, after an outage."""
+        for partial in self._partial.values():
+            partial.last = now
+
+    def drain_lost(self) -> list[Sender]:
+        """Return the sender of each message lost since the last call."""
+        lost, self._lost = self._lost, []
+        return lost
+
+    def drain_given_up(self) -> list[tuple[bytes, Sender, int]]:
+        """
+        Return the lost messages that timed out or exceeded the limit.
+
+        :return: stream, sender, and own sequence of the last piece received.
+        """
+        given_up, self._given_up = self._given_up, []
+        return given_up
+
+    def _give_up_oldest(self) -> None:
+        stream, partial = self._partial.popitem(last=False)
+        self._bytes -= _cost(partial)
+        self._lost.append(partial.sender)
+        self._given_up.append((stream, partial.sender, partial.next_own - 1))
+
+
+def _cost(partial: _Partial[Any]) -> int:
+    return partial.size + _PIECE_OVERHEAD * len(partial.pieces)
