@@ -10,9 +10,8 @@ from udprelay.protocol import nick
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.room import Room
 from udprelay.relay.session.member import SessionMember
-from udprelay.relay.session.private_stream import MAX_DATAGRAMS
-from udprelay.relay.session.receive_window import WINDOW
 from udprelay.relay.session.room_log import RoomLog, log_of
+from udprelay.relay.session.sequences import MAX_DATAGRAMS, WINDOW
 
 comparable = cache(nick.comparable)
 _MAX_BUFFERED = 16 * 1024 * 1024

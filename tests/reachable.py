@@ -68,14 +68,14 @@ def footprint(*roots: object) -> Footprint:
 
 
 def module_state() -> list[object]:
-    """Return what the modules and classes of the pure layers below a hub keep."""
-    kept: list[object] = []
+    """Return the values in the modules and classes of the pure layers."""
+    state: list[object] = []
     for name, module in sys.modules.items():
         if name.startswith(_PURE):
             for value in vars(module).values():
                 is_own_class = isinstance(value, type) and value.__module__ == name
-                kept += vars(value).values() if is_own_class else [value]
-    return kept
+                state += vars(value).values() if is_own_class else [value]
+    return state
 
 
 def growth(before: Footprint, after: Footprint) -> Footprint:

@@ -11,8 +11,7 @@ from zope.interface import implementer
 
 from udprelay.net.relay import Relay
 from udprelay.protocol.endpoint import MAX_PAYLOAD
-from udprelay.protocol.lines import LineSplitter
-from udprelay.protocol.text import printable, printable_payload
+from udprelay.protocol.text import LineSplitter, printable, printable_payload
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason

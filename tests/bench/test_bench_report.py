@@ -124,7 +124,9 @@ def test_the_metrics_depend_on_the_work() -> None:
     assert by_name["latency"][0] == P50
 
 
-@pytest.mark.parametrize(("highest", "top"), [(1, 1), (812_345, 1_000_000), (1_260_000, 1_500_000)])
+@pytest.mark.parametrize(
+    ("highest", "top"), [(1, 1), (812_345, 1_000_000), (1_260_000, 1_500_000)]
+)
 def test_the_scale_ends_at_a_round_number(highest: float, top: float) -> None:
     assert plot.nice_top(highest) == top
 

@@ -90,7 +90,9 @@ def test_page_shows_the_summary_of_the_defaults() -> None:
     assert Config().summary() + "\n" in literal_blocks(DOCS / "configuration.rst")
 
 
-def test_page_shows_the_errors_of_its_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_shows_the_errors_of_its_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("udprelay.ini").write_text(MISTAKEN)
     with pytest.raises(ConfigError) as caught:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from udprelay.relay.kicked import Kicked
+from udprelay.relay.admission import Kicked
 
 
 def test_a_key_is_refused_for_the_kick_time() -> None:

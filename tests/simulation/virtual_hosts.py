@@ -24,7 +24,7 @@ CONSOLE = "console"
 
 class VirtualRelay:
     """
-    A hub with virtual sockets, in the way of :class:`udprelay.net.relay.Relay`.
+    A hub with virtual sockets, driven like :class:`udprelay.net.relay.Relay`.
 
     :param addresses: where each listener is.
     :param targets: fixed receivers of rooms, each through one listener.

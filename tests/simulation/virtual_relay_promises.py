@@ -12,9 +12,8 @@ from udprelay.relay.events import Event, MemberJoined, MemberLeft, RelayStopped
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
 from udprelay.relay.room import Listener, Member, Room
-from udprelay.relay.session.private_stream import MAX_DATAGRAMS
-from udprelay.relay.session.receive_window import WINDOW
 from udprelay.relay.session.room_log import RoomLog
+from udprelay.relay.session.sequences import MAX_DATAGRAMS, WINDOW
 
 MAX_BUFFERED = 16 * 1024 * 1024
 """Bytes of early datagrams of all members."""

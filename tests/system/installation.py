@@ -145,7 +145,8 @@ def sdist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """The wheel, installed with its declared dependencies only.
+    """
+    The wheel, installed with its declared dependencies only.
 
     With ``pytest --cov`` its processes are measured too, if they get this process's environment.
     """

@@ -1,4 +1,5 @@
-"""Run a program under some restrictions of a systemd unit, without systemd.
+"""
+Run a program under some restrictions of a systemd unit, without systemd.
 
     python sandbox.py UNIT COMMAND ARGUMENT...
 

@@ -71,10 +71,7 @@ def full(number: int, nick: str | None, local: str) -> Notice:
 
 
 def dropped(reason: str, count: int) -> Notice:
-    """
-    :param reason: one of :data:`DROP_REASONS`.
-    :param count: datagrams since the last notice with this reason.
-    """
+    """Report ``count`` datagrams since the last notice with this reason of DROP_REASONS."""
     cause, level = _DROPPED[reason]
     datagrams = "a datagram" if count == 1 else f"{count} datagrams"
     fields: Fields = {"reason": reason, "count": count}

@@ -109,11 +109,11 @@ class ChannelObserver(Protocol):
     def notice(self, notice: Notice) -> None: ...
 
     def progressed(self) -> None:
-        """A message was sent, delivered or lost: :attr:`Channel.busy` may have changed."""
+        """Note a message sent, delivered or lost: :attr:`Channel.busy` may have changed."""
         ...
 
     def ended(self, status: int) -> None:
-        """The channel is closed, for a reason already reported; ``status`` is the exit status."""
+        """Note that the channel is closed, for a reason already reported, with an exit status."""
         ...
 
 

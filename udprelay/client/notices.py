@@ -78,10 +78,7 @@ def message_unsent(peer: str, error: OSError, length: int) -> Notice:
 
 
 def line_rejected(line: int, reason: str, explanation: str, length: int) -> Notice:
-    """
-    :param line: its number, from 1.
-    :param reason: as in :exc:`~udprelay.client.channel.RejectedError`; likewise the others.
-    """
+    """Report a line by its number, from 1; the rest is as in ``channel.RejectedError``."""
     fields: Fields = {"line": line, "reason": reason, "bytes": length}
     return Notice("line.rejected", f"line {line} not sent: {explanation}", fields)
 

@@ -23,7 +23,7 @@ from udprelay.client.client import Client
 from udprelay.client.descriptors import STDOUT, reader_may_leave, write_stderr
 from udprelay.client.formats import Format
 from udprelay.client.notices import Notice
-from udprelay.protocol.lines import Line, LineSplitter
+from udprelay.protocol.text import Line, LineSplitter
 
 
 @implementer(interfaces.IHalfCloseableProtocol, interfaces.IPushProducer)

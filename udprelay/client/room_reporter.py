@@ -55,12 +55,12 @@ class RoomReporter:
         self._progress: IDelayedCall | None = None
 
     def connecting(self, peer: str, room: str) -> None:
-        """Joining starts: report it if it takes long."""
+        """Report that joining has started, if it takes long."""
         self._unanswered = 0
         self._report_later(room_notices.connecting(peer, room))
 
     def cancel_progress(self) -> None:
-        """Joining is done or given up: do not report its progress."""
+        """Stop to report the progress of joining."""
         if self._progress is not None and self._progress.active():
             self._progress.cancel()
         self._progress = None

@@ -1,9 +1,9 @@
-"""Who may become a plain member: the rules for addresses that the relay does not know."""
+"""Who may become a plain member: the rules for unknown addresses."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable
 from ipaddress import IPv4Address
 
 from attrs import frozen
@@ -12,31 +12,50 @@ from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay import challenge
 from udprelay.relay.budget import PrefixBudgets
 from udprelay.relay.drops import DropReason
-from udprelay.relay.kicked import Kicked
 from udprelay.relay.room import Listener
 from udprelay.relay.rules import Limits, PlainPolicy, Protocol
+
+_MAX_ENTRIES = 1024
+
+
+class Kicked:
+    """
+    Addresses and identities that a room refuses for a while; a bounded list.
+
+    :param kick_time: seconds.
+    """
+
+    def __init__(self, kick_time: float) -> None:
+        self._kick_time = kick_time
+        self._until: OrderedDict[tuple[str, Hashable], float] = OrderedDict()
+
+    def add(self, room: str, key: Hashable, now: float) -> None:
+        """Refuse an address or identity in ``room``; a full list drops the oldest."""
+        self._until[room, key] = now + self._kick_time
+        self._until.move_to_end((room, key))
+        if len(self._until) > _MAX_ENTRIES:
+            self._until.popitem(last=False)
+
+    def seconds_left(self, room: str, key: Hashable, now: float) -> float:
+        """Return the seconds for which ``room`` refuses an address or identity, or 0."""
+        while self._until and next(iter(self._until.values())) <= now:
+            self._until.popitem(last=False)
+        return max(0.0, self._until.get((room, key), now) - now)
+
 
 _BROADCAST = IPv4Address("255.255.255.255")
 
 
 @frozen
 class Admitted:
-    """
-    The address may join.
-
-    :param relay: whether to relay the datagram; False if it is the code.
-    """
+    """The address may join; ``relay`` tells whether its datagram is a payload, not the code."""
 
     relay: bool
 
 
 @frozen
 class Refused:
-    """
-    The address may not join now.
-
-    :param reply: the datagram to send to it, if any.
-    """
+    """The address may not join now, and gets ``reply``, if there is one."""
 
     reason: DropReason
     reply: bytes | None = None

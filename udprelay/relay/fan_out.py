@@ -21,13 +21,7 @@ class FanOut:
         in the room when these payloads were received.
     """
 
-    __slots__ = (
-        "_labelled",
-        "groups",
-        "payloads",
-        "room",
-        "senders",
-    )
+    __slots__ = ("_labelled", "groups", "payloads", "room", "senders")
 
     def __init__(self, room: Room) -> None:
         self.room = room

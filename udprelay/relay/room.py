@@ -209,11 +209,8 @@ class MembershipLog(Protocol):
     def has_entries(self) -> bool:
         """Whether there are entries that are not delivered yet."""
 
-    def add_join(self, member: Member, now: float) -> None:
-        """Record that ``member`` has joined."""
-
-    def add_leave(self, member: Member, reason: str, now: float) -> None:
-        """Record that ``member`` has left."""
+    def add_join(self, member: Member, now: float) -> None: ...
+    def add_leave(self, member: Member, reason: str, now: float) -> None: ...
 
 
 class Room:

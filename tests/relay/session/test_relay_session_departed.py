@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from udprelay.relay.session.departed import MAX_REMEMBERED, Departed, DepartedSession
+from udprelay.relay.session.room_log import MAX_REMEMBERED, Departed, DepartedSession
 
 
 def test_a_departed_session_is_returned_once() -> None:

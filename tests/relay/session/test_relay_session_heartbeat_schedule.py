@@ -80,7 +80,7 @@ def test_a_forgotten_item_is_not_due() -> None:
     schedule = HeartbeatSchedule[str](STEPS)
     schedule.activity("lobby", 0.0)
     schedule.forget("lobby")
-    schedule.forget("never heard")
+    schedule.forget("never active")
     assert run_to(schedule, 1e9) == []
 
 

@@ -372,4 +372,4 @@ class TestNick:
         relay = SessionRelay()
         (anna,) = joined(relay, "anna")
         self.request(anna, "dora")
-        assert Client(relay, BERT, "anna", secret=b"somebody else...").join()
+        assert Client(relay, BERT, "anna", secret=b"another client..").join()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.relay.session.nick_table import NickTable
+from udprelay.relay.session.room_log import NickTable
 
 
 def test_a_nick_has_one_holder() -> None:

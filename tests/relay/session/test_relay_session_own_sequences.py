@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udprelay.protocol.wire.ranges import Ranges, unpack_ranges
-from udprelay.relay.session.own_sequences import OwnSequences
+from udprelay.relay.session.sequences import OwnSequences
 
 
 def own(*sequences: int) -> OwnSequences:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.relay.session.private_stream import MAX_DATAGRAMS, PrivateStream
+from udprelay.relay.session.sequences import MAX_DATAGRAMS, PrivateStream
 
 NOW = 0.0
 

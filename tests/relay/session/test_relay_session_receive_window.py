@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from udprelay.relay.session.receive_window import WINDOW, ReceiveWindow
+from udprelay.relay.session.sequences import WINDOW, ReceiveWindow
 
 
 def item(own: int) -> bytes:

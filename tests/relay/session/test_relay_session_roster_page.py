@@ -17,7 +17,7 @@ from udprelay.protocol.wire.members import (
     MemberRecord,
     write_record,
 )
-from udprelay.relay.session.roster_page import encoded_size, page, space_beside
+from udprelay.relay.session.recovery import encoded_size, page, space_beside
 
 SESSION = b"session1"
 LARGEST = MemberRecord(2**32 - 1, "ñ" * 32, MemberKind.SESSION, b"i" * 16, 2**32 - 2, b"b" * 16)

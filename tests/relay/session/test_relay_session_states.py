@@ -37,7 +37,7 @@ from udprelay.protocol.wire.joining import Challenge, Hello, Refused, Unknown, V
 from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
 
 KEY = AccessKey(b"s" * 16, b"k" * 32)
-SOMEBODY = b"somebody"
+UNKNOWN_ID = b"no such."
 NO_MEMBER, MEMBER, ELSEWHERE = "no member", "member", "member at another address"
 STATES = (NO_MEMBER, MEMBER, ELSEWHERE)
 NOTHING: list[type] = []
@@ -55,7 +55,7 @@ class Scene:
         self.witness = Client(self.relay, "10.0.8.8:8", "witness", access_key=KEY.key)
         self.witness.join()
         self.client = Client(self.relay, "10.0.1.1:1", "anna", access_key=KEY.key)
-        self.id = SOMEBODY
+        self.id = UNKNOWN_ID
         if state != NO_MEMBER:
             self.client.join()
             self.id = self.client.id
@@ -158,7 +158,7 @@ INPUTS: dict[str, tuple[Input, dict[str, tuple[list[type], list[type]]]]] = {
             ELSEWHERE: ([Ack, PathChallenge], [Private]),
         },
     ),
-    "PRIVATE to nobody": (
+    "PRIVATE, receiver absent": (
         encoded(lambda s: PrivateUp(s.id, RELIABLE, 1, bytes(16), b"1")),
         {
             NO_MEMBER: ([Unknown], NOTHING),
@@ -234,7 +234,7 @@ INPUTS: dict[str, tuple[Input, dict[str, tuple[list[type], list[type]]]]] = {
         },
     ),
     "kicked": (
-        lambda scene: kick(scene) if scene.id != SOMEBODY else None,
+        lambda scene: kick(scene) if scene.id != UNKNOWN_ID else None,
         {
             NO_MEMBER: (NOTHING, NOTHING),
             MEMBER: ([Bye], [LeaveEntry]),
@@ -250,19 +250,19 @@ INPUTS: dict[str, tuple[Input, dict[str, tuple[list[type], list[type]]]]] = {
 FROM_RELAYS = (
     Challenge(bytes(8), b"cookie", bytes(16)),
     Refused(bytes(8), "room-full", "", 0),
-    Unknown(SOMEBODY),
+    Unknown(UNKNOWN_ID),
     Versions(bytes(8), (1,)),
     Data(bytes(8), RELIABLE, 1, 1, 1, b"x"),
     Entry(bytes(8), 1, 1, LeaveEntry("left")),
-    Private(SOMEBODY, RELIABLE, 1, 1, 1, b"x"),
-    Ack(SOMEBODY, 1, 0, 1, 0, ()),
-    Gone(SOMEBODY, 0, ((1, 1, 0),)),
+    Private(UNKNOWN_ID, RELIABLE, 1, 1, 1, b"x"),
+    Ack(UNKNOWN_ID, 1, 0, 1, 0, ()),
+    Gone(UNKNOWN_ID, 0, ((1, 1, 0),)),
     Heartbeat(bytes(8), 1),
-    Pong(SOMEBODY, bytes(8), 1, 1),
-    Members(SOMEBODY, 0, 1, ()),
-    PathChallenge(SOMEBODY, bytes(8)),
-    Bye(SOMEBODY, "left", "", 0),
-    Nicked(SOMEBODY, 1, "anna"),
+    Pong(UNKNOWN_ID, bytes(8), 1, 1),
+    Members(UNKNOWN_ID, 0, 1, ()),
+    PathChallenge(UNKNOWN_ID, bytes(8)),
+    Bye(UNKNOWN_ID, "left", "", 0),
+    Nicked(UNKNOWN_ID, 1, "anna"),
 )
 
 
@@ -289,7 +289,7 @@ def test_datagrams_of_relays_are_never_answered(datagram: Any, state: str) -> No
     scene = Scene(state)
     encoded_ = datagram.encode()
     if state != NO_MEMBER:
-        encoded_ = encoded_.replace(SOMEBODY, scene.id)
+        encoded_ = encoded_.replace(UNKNOWN_ID, scene.id)
     scene.client.send(encoded_)
     assert (scene.got(), scene.witnessed()) == ([], [])
     assert scene.relay.dropped() == {"malformed": 1}

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import struct
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from attrs import field, frozen
+from attrs import astuple, field, frozen
 
 from udprelay.protocol.wire import cbor, fields
 from udprelay.protocol.wire.fields import Keys
-from udprelay.protocol.wire.header import HEADER_SIZE, ID, MAX_CONTROL, Type, header
+from udprelay.protocol.wire.header import (
+    HEADER_SIZE,
+    ID,
+    MAX_CONTROL,
+    Type,
+    eight_bytes,
+    header,
+    pack,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -38,6 +48,29 @@ class Datagram(ABC):
         :raises ValueError: if a field is invalid.
         :raises WireError: if the CBOR body is invalid.
         """
+
+
+class Fixed(Datagram):
+    """
+    A datagram that is a header and fields of fixed sizes; the first field is the id.
+
+    :cvar LAYOUT: of the fields after the header; ``8s`` is 8 bytes.
+    """
+
+    __slots__ = ()
+
+    TYPE: ClassVar[Type]
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("")
+
+    def encode(self) -> bytes:
+        identifier, *values = astuple(cast(Any, self), recurse=False)
+        checked = [eight_bytes(v) if isinstance(v, bytes) else v for v in values]
+        return header(self.TYPE, identifier) + pack(self.LAYOUT, *checked)
+
+    @classmethod
+    def decode(cls, datagram: bytes) -> Self:
+        decoded: Self = cast(Any, cls)(datagram[ID], *unpack(cls.LAYOUT, datagram))
+        return decoded
 
 
 class Control(Datagram):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 
@@ -18,18 +18,6 @@ from udprelay.protocol.wire.members import (
 from udprelay.protocol.wire.ranges import Ranges, read_missed
 
 _e = fields.text(200)
-
-_JOIN = Keys(
-    nick=Key("n", fields.nick),
-    kind=Key("k", read_kind, KINDS_ON_WIRE.index),
-    identity=Key("i", fields.sixteen_or_none),
-    own=Key("o", last_own),
-    badge=Key("b", fields.sixteen_or_none),
-)
-_LEAVE = Keys(reason=Key("r", fields.code))
-_NICK = Keys(nick=Key("n", fields.nick), badge=Key("b", fields.sixteen_or_none))
-_MISSED = Keys(number=Key("m", fields.u32), ranges=Key("w", read_missed))
-_FAILED = Keys(own=Key("u", fields.own), code=Key("c", fields.code))
 
 
 @frozen
@@ -97,24 +85,44 @@ class FailedNotice:
 EntryBody = JoinEntry | LeaveEntry | NickEntry
 NoticeBody = MissedNotice | FailedNotice
 
-_UNKNOWN = {"e": ""}
+_ENTRIES: dict[str, tuple[type, Keys]] = {
+    "join": (
+        JoinEntry,
+        Keys(
+            nick=Key("n", fields.nick),
+            kind=Key("k", read_kind, KINDS_ON_WIRE.index),
+            identity=Key("i", fields.sixteen_or_none),
+            own=Key("o", last_own),
+            badge=Key("b", fields.sixteen_or_none),
+        ),
+    ),
+    "leave": (LeaveEntry, Keys(reason=Key("r", fields.code))),
+    "nick": (
+        NickEntry,
+        Keys(nick=Key("n", fields.nick), badge=Key("b", fields.sixteen_or_none)),
+    ),
+}
+_NOTICES: dict[str, tuple[type, Keys]] = {
+    "missed": (
+        MissedNotice,
+        Keys(number=Key("m", fields.u32), ranges=Key("w", read_missed)),
+    ),
+    "failed": (FailedNotice, Keys(own=Key("u", fields.own), code=Key("c", fields.code))),
+}
 
 
-def write_entry(body: EntryBody | None) -> dict[str, Any]:
+def write_body(body: EntryBody | NoticeBody | None) -> dict[str, Any]:
     """
-    Return the body of an ENTRY.
+    Return the body of an ENTRY or a NOTICE.
 
     :param body: None is encoded as an unknown kind.
     :raises ValueError: if a value is invalid.
     """
-    if isinstance(body, JoinEntry):
-        check_identity(body.kind, body.identity, body.badge)
-        return {"e": "join", **_JOIN.write(body)}
-    if isinstance(body, LeaveEntry):
-        return {"e": "leave", **_LEAVE.write(body)}
-    if isinstance(body, NickEntry):
-        return {"e": "nick", **_NICK.write(body)}
-    return _UNKNOWN
+    for name, (kind, keys) in (*_ENTRIES.items(), *_NOTICES.items()):
+        if isinstance(body, kind):
+            _check(body)
+            return {"e": name, **keys.write(body)}
+    return {"e": ""}
 
 
 def read_entry(body: dict[str, Any]) -> EntryBody | None:
@@ -123,30 +131,7 @@ def read_entry(body: dict[str, Any]) -> EntryBody | None:
 
     :raises ValueError: if a key is missing or a value is invalid.
     """
-    kind = _e(body.get("e"))
-    if kind == "join":
-        entry = JoinEntry(**_JOIN.read(body))
-        check_identity(entry.kind, entry.identity, entry.badge)
-        return entry
-    if kind == "leave":
-        return LeaveEntry(**_LEAVE.read(body))
-    if kind == "nick":
-        return NickEntry(**_NICK.read(body))
-    return None
-
-
-def write_notice(body: NoticeBody | None) -> dict[str, Any]:
-    """
-    Return the body of a NOTICE.
-
-    :param body: None is encoded as an unknown kind.
-    :raises ValueError: if a value is invalid.
-    """
-    if isinstance(body, MissedNotice):
-        return {"e": "missed", **_MISSED.write(body)}
-    if isinstance(body, FailedNotice):
-        return {"e": "failed", **_FAILED.write(body)}
-    return _UNKNOWN
+    return cast("EntryBody | None", _read(body, _ENTRIES))
 
 
 def read_notice(body: dict[str, Any]) -> NoticeBody | None:
@@ -155,9 +140,19 @@ def read_notice(body: dict[str, Any]) -> NoticeBody | None:
 
     :raises ValueError: if a key is missing or a value is invalid.
     """
-    kind = _e(body.get("e"))
-    if kind == "missed":
-        return MissedNotice(**_MISSED.read(body))
-    if kind == "failed":
-        return FailedNotice(**_FAILED.read(body))
-    return None
+    return cast("NoticeBody | None", _read(body, _NOTICES))
+
+
+def _read(body: dict[str, Any], kinds: dict[str, tuple[type, Keys]]) -> object:
+    name = _e(body.get("e"))
+    if name not in kinds:
+        return None
+    kind, keys = kinds[name]
+    read = kind(**keys.read(body))
+    _check(read)
+    return read
+
+
+def _check(body: object) -> None:
+    if isinstance(body, JoinEntry):
+        check_identity(body.kind, body.identity, body.badge)

@@ -7,7 +7,7 @@ import struct
 from attrs import field, frozen
 
 from udprelay.protocol.wire import fields
-from udprelay.protocol.wire.datagram import Datagram, OfSession, stream_of
+from udprelay.protocol.wire.datagram import Datagram, Fixed, OfSession, stream_of
 from udprelay.protocol.wire.fields import Key, Keys
 from udprelay.protocol.wire.header import (
     FLAGS_OFFSET,
@@ -16,18 +16,12 @@ from udprelay.protocol.wire.header import (
     UP_PAYLOAD_OFFSET,
     Type,
     check_data,
-    eight_bytes,
     header,
-    pack,
-    unpack,
 )
 from udprelay.protocol.wire.ranges import Ranges, pack_ranges, read_missed, unpack_ranges
 
 _OWN = struct.Struct(">I")
 _OWN_AND_RECEIVER = struct.Struct(">I16s")
-_NUMBER = struct.Struct(">I")
-_PING = struct.Struct(">8sQ")
-_TOKEN = struct.Struct(">8s")
 
 
 @frozen
@@ -114,7 +108,7 @@ class Nack(Datagram):
 
 
 @frozen
-class Ping(Datagram):
+class Ping(Fixed):
     """
     A keepalive, which PONG answers.
 
@@ -122,48 +116,32 @@ class Ping(Datagram):
     :param settled: the room sequence up to which the member has settled all.
     """
 
+    TYPE = Type.PING
+    LAYOUT = struct.Struct(">8sQ")
+
     session_id: bytes = field(repr=False)
     token: bytes
     settled: int
 
-    def encode(self) -> bytes:
-        head = header(Type.PING, self.session_id)
-        return head + pack(_PING, eight_bytes(self.token), self.settled)
-
-    @classmethod
-    def decode(cls, datagram: bytes) -> Ping:
-        return cls(datagram[ID], *unpack(_PING, datagram))
-
 
 @frozen
-class Leave(Datagram):
+class Leave(Fixed):
     """The member leaves."""
+
+    TYPE = Type.LEAVE
 
     session_id: bytes = field(repr=False)
 
-    def encode(self) -> bytes:
-        return header(Type.LEAVE, self.session_id)
-
-    @classmethod
-    def decode(cls, datagram: bytes) -> Leave:
-        if len(datagram) != HEADER_SIZE:
-            raise ValueError("bytes behind the header")
-        return cls(datagram[ID])
-
 
 @frozen
-class RosterRequest(Datagram):
+class RosterRequest(Fixed):
     """The member asks for the roster, from a member number on."""
+
+    TYPE = Type.ROSTER
+    LAYOUT = struct.Struct(">I")
 
     session_id: bytes = field(repr=False)
     number: int
-
-    def encode(self) -> bytes:
-        return header(Type.ROSTER, self.session_id) + pack(_NUMBER, self.number)
-
-    @classmethod
-    def decode(cls, datagram: bytes) -> RosterRequest:
-        return cls(datagram[ID], *unpack(_NUMBER, datagram))
 
 
 @frozen
@@ -188,18 +166,14 @@ class NickRequest(OfSession):
 
 
 @frozen
-class PathResponse(Datagram):
+class PathResponse(Fixed):
     """The member returns the 8-byte token of PATH-CHALLENGE from its new address."""
+
+    TYPE = Type.PATH_RESPONSE
+    LAYOUT = struct.Struct("8s")
 
     session_id: bytes = field(repr=False)
     token: bytes = field(repr=False)
-
-    def encode(self) -> bytes:
-        return header(Type.PATH_RESPONSE, self.session_id) + eight_bytes(self.token)
-
-    @classmethod
-    def decode(cls, datagram: bytes) -> PathResponse:
-        return cls(datagram[ID], *unpack(_TOKEN, datagram))
 
 
 @frozen

@@ -7,17 +7,15 @@ import struct
 from attrs import field, frozen
 
 from udprelay.protocol.wire import fields
-from udprelay.protocol.wire.datagram import Datagram, OfSession, stream_of
+from udprelay.protocol.wire.datagram import Datagram, Fixed, OfSession, stream_of
 from udprelay.protocol.wire.fields import Key, Keys
 from udprelay.protocol.wire.header import (
     HEADER_SIZE,
     ID,
     MAX_U32,
     Type,
-    eight_bytes,
     header,
     pack,
-    unpack,
 )
 from udprelay.protocol.wire.members import MemberRecord, read_members, write_members
 from udprelay.protocol.wire.ranges import (
@@ -30,9 +28,6 @@ from udprelay.protocol.wire.ranges import (
 )
 
 _ACK = struct.Struct(">IQIQ")
-_HEARTBEAT = struct.Struct(">Q")
-_PONG = struct.Struct(">8sQQ")
-_TOKEN = struct.Struct(">8s")
 
 
 @frozen
@@ -94,22 +89,18 @@ class Gone(Datagram):
 
 
 @frozen
-class Heartbeat(Datagram):
+class Heartbeat(Fixed):
     """The newest room sequence, sent after the room fell silent."""
+
+    TYPE = Type.HEARTBEAT
+    LAYOUT = struct.Struct(">Q")
 
     tag: bytes = field(repr=False)
     newest: int
 
-    def encode(self) -> bytes:
-        return header(Type.HEARTBEAT, self.tag) + pack(_HEARTBEAT, self.newest)
-
-    @classmethod
-    def decode(cls, datagram: bytes) -> Heartbeat:
-        return cls(datagram[ID], *unpack(_HEARTBEAT, datagram))
-
 
 @frozen
-class Pong(Datagram):
+class Pong(Fixed):
     """
     The answer to PING.
 
@@ -118,18 +109,13 @@ class Pong(Datagram):
     :param newest_private: the newest private sequence.
     """
 
+    TYPE = Type.PONG
+    LAYOUT = struct.Struct(">8sQQ")
+
     session_id: bytes = field(repr=False)
     token: bytes
     newest: int
     newest_private: int
-
-    def encode(self) -> bytes:
-        head = header(Type.PONG, self.session_id)
-        return head + pack(_PONG, eight_bytes(self.token), self.newest, self.newest_private)
-
-    @classmethod
-    def decode(cls, datagram: bytes) -> Pong:
-        return cls(datagram[ID], *unpack(_PONG, datagram))
 
 
 @frozen
@@ -158,18 +144,14 @@ class Members(OfSession):
 
 
 @frozen
-class PathChallenge(Datagram):
+class PathChallenge(Fixed):
     """Asks for this 8-byte token from a new address of the member."""
+
+    TYPE = Type.PATH_CHALLENGE
+    LAYOUT = struct.Struct("8s")
 
     session_id: bytes = field(repr=False)
     token: bytes = field(repr=False)
-
-    def encode(self) -> bytes:
-        return header(Type.PATH_CHALLENGE, self.session_id) + eight_bytes(self.token)
-
-    @classmethod
-    def decode(cls, datagram: bytes) -> PathChallenge:
-        return cls(datagram[ID], *unpack(_TOKEN, datagram))
 
 
 @frozen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 
 from udprelay.protocol.wire import fields
-from udprelay.protocol.wire.datagram import Datagram, OfAttempt, body_of, control
+from udprelay.protocol.wire.datagram import Datagram, Fixed, OfAttempt, body_of, control
 from udprelay.protocol.wire.fields import Key, Keys
 from udprelay.protocol.wire.header import (
     HEADER_SIZE,
@@ -205,19 +205,12 @@ class Refused(OfAttempt):
 
 
 @frozen
-class Unknown(Datagram):
+class Unknown(Fixed):
     """The relay has no session with this id."""
 
+    TYPE = Type.UNKNOWN
+
     session_id: bytes = field(repr=False)
-
-    def encode(self) -> bytes:
-        return header(Type.UNKNOWN, self.session_id)
-
-    @classmethod
-    def decode(cls, datagram: bytes) -> Unknown:
-        if len(datagram) != HEADER_SIZE:
-            raise ValueError("bytes behind the header")
-        return cls(datagram[ID])
 
 
 @frozen

@@ -13,8 +13,7 @@ from udprelay.protocol.wire.entries import (
     NoticeBody,
     read_entry,
     read_notice,
-    write_entry,
-    write_notice,
+    write_body,
 )
 from udprelay.protocol.wire.header import (
     DOWN_PAYLOAD_OFFSET,
@@ -77,19 +76,15 @@ class Entry(Datagram):
 
     def encode(self) -> bytes:
         numbers = pack(_NUMBERS, fields.sequence(self.sequence), self.number, 0)
-        return control(Type.ENTRY, self.tag, write_entry(self.body), numbers)
+        return control(Type.ENTRY, self.tag, write_body(self.body), numbers)
 
     @classmethod
     def decode(cls, datagram: bytes) -> Entry:
         sequence, number, zero, _ = _unpack(datagram)
         if zero or not sequence:
             raise ValueError("invalid room sequence or own sequence")
-        return cls(
-            datagram[ID],
-            sequence,
-            number,
-            read_entry(body_of(datagram, DOWN_PAYLOAD_OFFSET)),
-        )
+        body = read_entry(body_of(datagram, DOWN_PAYLOAD_OFFSET))
+        return cls(datagram[ID], sequence, number, body)
 
 
 @frozen
@@ -136,7 +131,7 @@ class Notice(Datagram):
 
     def encode(self) -> bytes:
         numbers = pack(_NUMBERS, fields.sequence(self.sequence), 0, 0)
-        return control(Type.NOTICE, self.session_id, write_notice(self.body), numbers)
+        return control(Type.NOTICE, self.session_id, write_body(self.body), numbers)
 
     @classmethod
     def decode(cls, datagram: bytes) -> Notice:

@@ -1,7 +1,7 @@
 """
-Cookies and path tokens: they prove an address before the relay keeps anything for it.
+Cookies and path tokens, which prove an address before the relay keeps anything for it; salts.
 
-Both are MACs under the secret of the relay's run over what they are valid for. Each field of
+Tokens are MACs under the secret of the relay's run over what they are valid for. Each field of
 the input follows its length, so that different fields never give the same input.
 """
 
@@ -11,6 +11,7 @@ import hmac
 from ipaddress import IPv6Address
 
 from udprelay.protocol.endpoint import Endpoint
+from udprelay.relay.rules import RelayRules
 
 BUCKET = 30.0
 """Seconds for which cookies are the same; one is valid in its bucket and in the next."""
@@ -115,3 +116,28 @@ def _address(address: Endpoint) -> tuple[bytes, bytes, bytes]:
 
 def _fields(*fields: bytes) -> bytes:
     return b"".join(len(field).to_bytes(4, "big") + field for field in fields)
+
+
+class Salts:
+    """
+    The salt of every possible room.
+
+    A room without a key has a salt that looks like any other. Salts of rooms with a key survive
+    a restart of the relay, so the others do too, if any room has a key.
+
+    :param secret: 32 random bytes of the relay's run.
+    """
+
+    def __init__(self, rules: RelayRules, secret: bytes) -> None:
+        self._rules = rules
+        rooms = (rules.room_defaults, *rules.rooms.values())
+        configured = {room.access_key for room in rooms if room.access_key is not None}
+        seed = b"".join(sorted(key.salt + key.key for key in configured)) or secret
+        self._key = hmac.digest(seed, b"udprelay salts", "sha256")
+
+    def salt(self, room: str) -> bytes:
+        """Return the 16 bytes for a room."""
+        access_key = self._rules.room(room).access_key
+        if access_key is not None:
+            return access_key.salt
+        return hmac.digest(self._key, room.encode(), "sha256")[:16]

@@ -19,13 +19,7 @@ SESSION_STEPS = (0.1, 0.3, 1.0)
 
 @define(eq=False)
 class _Silence:
-    """
-    The silence of one room or session.
-
-    :param since: when it was last active.
-    :param step: index of the next step.
-    :param deadline: that of its only valid entry in the heap.
-    """
+    """A silence, the index of its next step, and the deadline of its only valid heap entry."""
 
     since: float
     step: int

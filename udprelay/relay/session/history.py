@@ -15,12 +15,7 @@ _first = attrgetter("first")
 
 @define(eq=False)
 class _Run:
-    """
-    Datagrams with consecutive room sequences that were added at the same time.
-
-    :param first: the first sequence.
-    :param size: bytes in all.
-    """
+    """Datagrams of ``size`` bytes in all that were added together, with consecutive sequences."""
 
     first: int
     time: float

@@ -11,15 +11,12 @@ from udprelay.protocol.wire.joining import Challenge, Hello, Join, Refused, Welc
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.drops import DropReason
 from udprelay.relay.rules import RoomRules
-from udprelay.relay.session.cookie import Cookies
-from udprelay.relay.session.departed import DepartedSession
+from udprelay.relay.session.cookie import Cookies, Salts
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.private import PrivateMessages
-from udprelay.relay.session.recovery import Recovery
+from udprelay.relay.session.recovery import Recovery, page, space_beside
 from udprelay.relay.session.refusals import Refusal, Refusals
-from udprelay.relay.session.room_log import RoomLog, log_of
-from udprelay.relay.session.roster_page import page, space_beside
-from udprelay.relay.session.salts import Salts
+from udprelay.relay.session.room_log import DepartedSession, RoomLog, log_of
 from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.session.unverified import Origin, UnverifiedSources
 from udprelay.relay.state import RelayState

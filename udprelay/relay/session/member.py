@@ -10,9 +10,7 @@ from udprelay.protocol.wire.from_relay import Bye, Pong
 from udprelay.protocol.wire.header import Type, header
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.room import Group, Listener, Member, Room
-from udprelay.relay.session.own_sequences import OwnSequences
-from udprelay.relay.session.private_stream import PrivateStream
-from udprelay.relay.session.receive_window import ReceiveWindow
+from udprelay.relay.session.sequences import OwnSequences, PrivateStream, ReceiveWindow
 from udprelay.segments import Source
 
 _MISSED_RATE = 10.0

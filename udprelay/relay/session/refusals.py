@@ -23,11 +23,7 @@ _MAX_REFUSED = 48
 
 @frozen
 class Refusal:
-    """
-    The reason for which a JOIN is refused.
-
-    :param retry_after: seconds after which to try again; 0 is never.
-    """
+    """The reason for which a JOIN is refused; ``retry_after`` is in seconds, 0 is never."""
 
     reason: DropReason
     sentence: str

@@ -6,18 +6,91 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+from attrs import frozen
+
+from udprelay.protocol.nick import comparable
 from udprelay.protocol.wire.entries import EntryBody, JoinEntry, LeaveEntry, NickEntry
 from udprelay.protocol.wire.from_relay import Heartbeat
 from udprelay.protocol.wire.header import FLAGS_OFFSET, RELIABLE, Type, header
 from udprelay.protocol.wire.members import KINDS_ON_WIRE, MemberRecord
 from udprelay.protocol.wire.sequenced import Entry
 from udprelay.relay.room import NOBODY, Member, Room
-from udprelay.relay.session.departed import Departed, DepartedSession
 from udprelay.relay.session.framing import Run, frame_each, frame_one, frame_uniform
 from udprelay.relay.session.history import History
 from udprelay.relay.session.member import SessionMember
-from udprelay.relay.session.nick_table import NickTable
 from udprelay.relay.session.schedule import Schedule
+
+MAX_REMEMBERED = 1024
+"""Identities."""
+
+
+@frozen
+class DepartedSession:
+    """
+    What is known of a session that has ended.
+
+    :param reliable: its next own sequence of reliable DATA.
+    :param private: its next own sequence of reliable PRIVATE.
+    :param first: the first room sequence that it was to get.
+    """
+
+    reliable: int
+    private: int
+    first: int
+
+
+class Departed:
+    """The last :data:`MAX_REMEMBERED` identities that have left a room."""
+
+    __slots__ = ("_sessions",)
+
+    def __init__(self) -> None:
+        self._sessions: dict[bytes, DepartedSession] = {}
+
+    def add(self, identity: bytes, session: DepartedSession) -> None:
+        """Remember an identity that leaves; forget the one that left first, if they are many."""
+        # Remove it first: a dict keeps the order of the first insertion.
+        self._sessions.pop(identity, None)
+        self._sessions[identity] = session
+        if len(self._sessions) > MAX_REMEMBERED:
+            del self._sessions[next(iter(self._sessions))]
+
+    def pop(self, identity: bytes) -> DepartedSession | None:
+        """Return what is known of an identity that comes back, and forget it."""
+        return self._sessions.pop(identity, None)
+
+
+class NickTable:
+    """
+    The nicks of a room's members in the form in which they are compared (RFC 8266, 2.4).
+
+    Nicks are passed as :func:`~udprelay.protocol.nick.normalise` returns them.
+    """
+
+    __slots__ = ("_forms", "_numbers")
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._forms: dict[int, str] = {}
+
+    def holder(self, nick: str) -> int | None:
+        """Return the number of the member with this nick, or with one that compares equal."""
+        return self._numbers.get(comparable(nick))
+
+    def claim(self, nick: str, number: int) -> None:
+        """Give ``nick`` to a member, instead of the one it has, unless another member has it."""
+        form = comparable(nick)
+        if self._numbers.get(form, number) != number:
+            return
+        self.release(number)
+        self._numbers[form] = number
+        self._forms[number] = form
+
+    def release(self, number: int) -> None:
+        """Free the nick of a member, if it has one."""
+        form = self._forms.pop(number, None)
+        if form is not None:
+            del self._numbers[form]
 
 
 class RoomLog:

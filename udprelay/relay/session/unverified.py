@@ -16,11 +16,7 @@ _TYPE = 4
 
 @frozen
 class Origin:
-    """
-    The origin of a datagram.
-
-    :param size: bytes of the datagram.
-    """
+    """The origin of a datagram of ``size`` bytes."""
 
     listener: Listener
     source: Source

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.protocol.lines import Line, LineSplitter
+from udprelay.protocol.text import Line, LineSplitter
 
 
 def split(max_length: int, *chunks: bytes) -> list[Line]:

@@ -1,0 +1,215 @@
+"""The sequences of one session member: sent by it, its own in the room, and to it alone."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from udprelay.protocol.wire.ranges import MAX_RANGE_COUNT, MAX_RANGES, RANGE, Ranges
+
+T = TypeVar("T")
+
+WINDOW = 64
+"""Own sequences after the next one that are accepted early: the bits of the bitmap in ACK."""
+
+
+class ReceiveWindow(Generic[T]):
+    """
+    Accepts each own sequence once and returns the items in order.
+
+    :param next: the first own sequence.
+    :param size: returns the bytes of an item.
+    :ivar next: the own sequence expected next; all before it have been received.
+    :ivar buffered_bytes: bytes of the items that wait for an earlier one.
+    """
+
+    __slots__ = ("_early", "_size", "buffered_bytes", "next")
+
+    def __init__(self, next: int, size: Callable[[T], int]) -> None:  # noqa: A002
+        self.next = next
+        self.buffered_bytes = 0
+        self._size = size
+        self._early: dict[int, T] = {}
+
+    @property
+    def bitmap(self) -> int:
+        """The items received early: bit *i* stands for ``next + 1 + i``."""
+        if not self._early:
+            return 0
+        base = self.next + 1
+        return sum(1 << (own - base) for own in self._early)
+
+    def receive(self, own: int, item: T) -> list[T]:
+        """
+        Add an item with the own sequence ``own``.
+
+        :return: the items that are in order now; none if ``own`` is early, a duplicate, or
+            outside the window.
+        """
+        expected = self.next
+        if own == expected:
+            self.next = own + 1
+            return [item, *self._in_order()] if self._early else [item]
+        if expected < own <= expected + WINDOW and own not in self._early:
+            self._early[own] = item
+            self.buffered_bytes += self._size(item)
+        return []
+
+    def skip_to(self, own: int) -> list[T]:
+        """
+        Wait for nothing before ``own`` any more.
+
+        :return: the early items that are in order now.
+        """
+        before = sorted(early for early in self._early if early < own)
+        items = [self._release(early) for early in before]
+        self.next = max(self.next, own)
+        return items + self._in_order()
+
+    def _in_order(self) -> list[T]:
+        items = []
+        while self.next in self._early:
+            items.append(self._release(self.next))
+            self.next += 1
+        return items
+
+    def _release(self, own: int) -> T:
+        item = self._early.pop(own)
+        self.buffered_bytes -= self._size(item)
+        return item
+
+
+_MIN_REMEMBERED = 256 * RANGE.size
+_MAX_DRAINED = MAX_RANGES * RANGE.size
+_COUNT = 2
+"""Bytes of the count at the end of a range."""
+
+
+class OwnSequences:
+    """
+    Room sequences of one member: those not reported yet, and the last ones that were.
+
+    A member that has lost the ACK can ask for the reported ones: at least the last 256 ranges
+    are remembered. All ranges are stored in the form of ACK, which is sent often.
+
+    :ivar pending: number of sequences not reported yet.
+    """
+
+    __slots__ = ("_end", "_last", "_reported", "_unreported", "pending")
+
+    def __init__(self) -> None:
+        self._unreported = bytearray()
+        self._reported = bytearray()
+        self._end = self._last = 0
+        self.pending = 0
+
+    def add(self, first: int, count: int) -> int:
+        """
+        Add ``count`` room sequences, at most 65,535, above all earlier ones.
+
+        :return: number of ranges not reported yet; 64 fit into an ACK.
+        """
+        self.pending += count
+        ranges, together = self._unreported, self._last + count
+        if first == self._end and ranges and together <= MAX_RANGE_COUNT:
+            ranges[-_COUNT:] = together.to_bytes(_COUNT, "big")
+            self._last = together
+        else:
+            ranges += RANGE.pack(first, count)
+            self._last = count
+        self._end = first + count
+        return len(ranges) // RANGE.size
+
+    def drain(self) -> bytes:
+        """Return the ranges not reported yet, as many as fit into one ACK."""
+        unreported = self._unreported
+        ranges = bytes(unreported[:_MAX_DRAINED])
+        del unreported[:_MAX_DRAINED]
+        self.pending = sum([count for _, count in RANGE.iter_unpack(unreported)])
+        if ranges:
+            self._remember(ranges)
+        return ranges
+
+    def _remember(self, ranges: bytes) -> None:
+        reported = self._reported
+        if reported:
+            # A member that is the only sender has one range for all its datagrams.
+            begin, before = RANGE.unpack_from(reported, len(reported) - RANGE.size)
+            first, count = RANGE.unpack_from(ranges)
+            if begin + before == first and before + count <= MAX_RANGE_COUNT:
+                reported[-_COUNT:] = (before + count).to_bytes(_COUNT, "big")
+                ranges = ranges[RANGE.size :]
+        reported += ranges
+        if len(reported) > 2 * _MIN_REMEMBERED:
+            del reported[:-_MIN_REMEMBERED]
+
+    def between(self, first: int, last: int) -> Ranges:
+        """
+        Return which of the sequences ``first`` to ``last`` are the member's own.
+
+        The cost depends on the number of such ranges, not on that of the sequences.
+        """
+        own, size = [], RANGE.size
+        known = bytes(self._reported + self._unreported)
+        at = bisect_right(
+            range(0, len(known), size), first, key=lambda at: RANGE.unpack_from(known, at)[0]
+        )
+        for begin, count in RANGE.iter_unpack(known[max(0, at - 1) * size :]):
+            if begin > last:
+                break
+            low, high = max(begin, first), min(begin + count - 1, last)
+            if low <= high:
+                own.append((low, high - low + 1))
+        return tuple(own)
+
+
+Sender = tuple[bytes, int]
+"""An identity, and the own sequence of its datagram."""
+
+MAX_DATAGRAMS = 64
+"""Datagrams that can be retransmitted."""
+
+
+class PrivateStream:
+    """
+    The last private datagrams and notices of one session, by private sequence, from 1 on.
+
+    :ivar newest: the last sequence assigned; 0 at first.
+    """
+
+    __slots__ = ("_datagrams", "_senders", "newest")
+
+    def __init__(self) -> None:
+        self._datagrams: deque[bytes] = deque(maxlen=MAX_DATAGRAMS)
+        self._senders: deque[tuple[float, Sender | None]] = deque(maxlen=MAX_DATAGRAMS)
+        self.newest = 0
+
+    @property
+    def first(self) -> int:
+        """The lowest sequence that is stored; ``newest + 1`` if none is."""
+        return self.newest + 1 - len(self._datagrams)
+
+    def append(
+        self, make: Callable[[int], bytes], now: float, sender: Sender | None = None
+    ) -> bytes:
+        """
+        Assign the next sequence; store and return the datagram that ``make`` returns for it.
+
+        :param sender: is notified if the datagram does not arrive.
+        """
+        datagram = make(self.newest + 1)
+        self.newest += 1
+        self._datagrams.append(datagram)
+        self._senders.append((now, sender))
+        return datagram
+
+    def senders_since(self, time: float) -> list[Sender]:
+        """Return the senders of the datagrams since ``time``."""
+        return [sender for sent, sender in self._senders if sent >= time and sender is not None]
+
+    def stored(self, first: int, last: int) -> Iterator[bytes]:
+        """Yield the stored datagrams with the sequences ``first`` to ``last``."""
+        for sequence in range(max(first, self.first), min(last, self.newest) + 1):
+            yield self._datagrams[sequence - self.first]
