@@ -18,6 +18,7 @@ from session_client_machine import (
     started,
 )
 
+from udprelay.protocol.keys import identity
 from udprelay.protocol.wire import FromRelay
 from udprelay.protocol.wire.from_client import (
     DataUp,
@@ -294,6 +295,8 @@ class TestRejoining:
         client.join(session_id=OTHER_SESSION)
         first, second = (d for _, d in client.log if isinstance(d, Join))
         assert first.secret != second.secret
+        (itself,) = client.session_client.members.values()
+        assert itself.identity == identity(second.secret)
         client.call("send", b"y", reliable=False)
         assert [datagram.own for datagram in client.drain(DataUp)][-1] == 1
 
