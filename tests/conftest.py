@@ -1,3 +1,6 @@
+import os
+import sys
+
 from hypothesis import HealthCheck, settings
 
 from left_behind import handle_ignored_signals, logged_errors, nothing_left_behind
@@ -6,5 +9,8 @@ from left_behind import handle_ignored_signals, logged_errors, nothing_left_behi
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
 handle_ignored_signals()
+# Without bytecode, each of the hundreds of processes would compile all modules again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 __all__ = ["logged_errors", "nothing_left_behind"]

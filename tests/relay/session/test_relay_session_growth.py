@@ -17,9 +17,9 @@ from udprelay.protocol.wire.from_client import Leave, PathResponse, Ping
 from udprelay.relay.rules import Limits, ListenerRules, PlainPolicy, RelayRules, RoomRules
 
 WARM_UP = 64
-COUNT = 600
+COUNT = 300
 TOLERANCE = Footprint(objects=16, size=2048)
-"""One reference for each datagram is 8 bytes: 4,800 bytes in all."""
+"""One reference for each datagram is 8 bytes: 2,400 bytes in all."""
 
 LIMITED = Limits()
 UNLIMITED = Limits(

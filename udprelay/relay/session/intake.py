@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import cast
@@ -23,7 +23,7 @@ from udprelay.protocol.wire.header import (
 from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.fan_out_batch import FanOutBatch
-from udprelay.relay.room import Listener
+from udprelay.relay.room import Listener, Room
 from udprelay.relay.session.control import MIN_PATH_DATAGRAM
 from udprelay.relay.session.fan_out import SessionFanOut
 from udprelay.relay.session.joining import MAX_RELIABLE_PAYLOAD
@@ -69,6 +69,9 @@ class SessionIntake:
         self._sessions = sessions
         self._schedule = sessions.schedule
         self._fan_outs = fan_outs
+        # The room of a session member has a log, and so only fan-outs of this kind.
+        self._open = cast(Callable[[Room], SessionFanOut], fan_outs.open)
+        self._new_fan_out = cast(Callable[[Room], SessionFanOut], sessions.new_fan_out)
         self.control: deque[tuple[Listener, Source, bytes]] = deque()
         self.moved: dict[SessionMember, tuple[Listener, Source]] = {}
 
@@ -100,7 +103,7 @@ class SessionIntake:
         if not bodies:
             return False
         session.last_heard = now
-        self._fan_out(session).add_run(session, bodies, header[FLAGS_OFFSET], size)
+        self._open(session.room).add_run(session, bodies, header[FLAGS_OFFSET], size)
         return True
 
     def receive(self, listener: Listener, source: Source, datagram: bytes, now: float) -> None:
@@ -108,7 +111,7 @@ class SessionIntake:
         session: SessionMember | None = listener.sessions.get(datagram[_ID])
         if session is not None and _needs_no_check(session, source, datagram):
             session.last_heard = now
-            self._fan_out(session).add_data(datagram, session)
+            self._open(session.room).add_data(datagram, session)
         else:
             self._receive_checked(listener, session, source, datagram, now)
 
@@ -132,16 +135,13 @@ class SessionIntake:
 
     def release(self, session: SessionMember, datagrams: Sequence[bytes], now: float) -> FanOut:
         """Return the fan-out of DATA of a member that is in no batch."""
-        fan_out = cast(SessionFanOut, self._sessions.new_fan_out(session.room))
+        fan_out = self._new_fan_out(session.room)
         for datagram in datagrams:
             fan_out.add_data(datagram, session)
         self._fan_outs.seal(fan_out, session.listener, now)
         if self._schedule.acks:
             self._schedule.send_acks(now)
         return fan_out
-
-    def _fan_out(self, session: SessionMember) -> SessionFanOut:
-        return cast(SessionFanOut, self._fan_outs.open(session.room))
 
     def _receive_checked(
         self,
@@ -173,7 +173,7 @@ class SessionIntake:
         if kind not in _UNRELIABLE:
             ready = self._receive_reliable(session, listener, datagram, now)
         if ready:
-            fan_out = self._fan_out(session)
+            fan_out = self._open(session.room)
             for one in ready:
                 fan_out.add_data(one, session)
 
