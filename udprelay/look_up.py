@@ -19,7 +19,7 @@ def look_up(resolver: IHostnameResolver, host: str) -> Deferred[list[str]]:
     """
     Look a host up.
 
-    :returns: its IP addresses, the preferred one first; empty if the name is unknown. The scope
+    :return: its IP addresses, the preferred one first; empty if the name is unknown. The scope
         of an IPv6 address is a number. Never fires if the resolver fails unexpectedly.
     """
     receiver = _Receiver()

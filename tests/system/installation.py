@@ -167,7 +167,9 @@ def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Insta
 def editable_installation(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """A copy of the checkout, installed with ``pip install -e``."""
     place = tmp_path_factory.mktemp("editable")
-    return install(place / "venv", "--no-compile", "--editable", shutil.copytree(source, place / "source"))
+    return install(
+        place / "venv", "--no-compile", "--editable", shutil.copytree(source, place / "source")
+    )
 
 
 @pytest.fixture(scope="session")

@@ -65,12 +65,12 @@ class BatchPort(DatagramPort):
         self._payload, self._iov, self._control = shared.payload, shared.iov, shared.control
         self._unicast = shared.unicast
         self._descriptor = -1
-        self._segments = False
+        self._can_segment = False
 
     def createInternetSocket(self) -> socket.socket:
         """Make the socket, and ask the kernel whether it can slice messages."""
         opened = super().createInternetSocket()
-        self._segments = mmsg.has_segments(opened)
+        self._can_segment = mmsg.has_segments(opened)
         self._descriptor = opened.fileno()
         return opened
 
@@ -108,10 +108,10 @@ class BatchPort(DatagramPort):
             self._send_one(payloads[0], senders[0], destinations, group, count, failed)
             return failed
         # With many unsegmented members, the search for them costs more than segments save.
-        segments = self._segments and 4 * len(destinations.unsegmented) <= count
+        segmented = self._can_segment and 4 * len(destinations.unsegmented) <= count
         start = 0
         while start < len(payloads):
-            end = end_of_message(payloads, start) if segments else start + 1
+            end = end_of_message(payloads, start) if segmented else start + 1
             if end - start == 1:
                 payload, sender = payloads[start], senders[start]
                 self._send_one(payload, sender, destinations, group, count, failed)
@@ -279,7 +279,7 @@ class BatchPort(DatagramPort):
         refused: Source | None = None
         if code == errno.EIO:
             # The device cannot compute checksums of segments (udp_send_skb in the kernel).
-            self._segments = False
+            self._can_segment = False
         else:
             destinations.unsegmented.add(member)
             refused = member.source

@@ -24,10 +24,10 @@ _SLOT = 65_536
 _MAX_STRIDE = 2048
 
 _MIN_SAMPLE = 16
-# Datagrams in a batch that predicts the sizes of the next ones.
+"""Datagrams in a batch that predicts the sizes of the next ones."""
 
 _UNICAST_SLOT = 1280
-# Longer datagrams for one address are rare and sent alone.
+"""Bytes; longer datagrams for one address are rare and sent alone."""
 
 MAX_UNICAST = 64
 """Datagrams in one call, each for an address of its own."""

@@ -81,7 +81,7 @@ class BridgeSocket:
         """
         Send a datagram to a program; return why it was not sent.
 
-        :returns: ``no-program``, ``too-large``, or ``unsent``: another error of the kernel.
+        :return: ``no-program``, ``too-large``, or ``unsent``: another error of the kernel.
         """
         if program is None:
             return "no-program"

@@ -157,7 +157,7 @@ class Channel(Protocol):
         Send a message once, unreliably and without a queue.
 
         :param number: of the only receiver; ``None``: everybody.
-        :returns: ``None``, or why it was not sent: ``empty``, ``too-large``, ``no-contact``,
+        :return: ``None``, or why it was not sent: ``empty``, ``too-large``, ``no-contact``,
             ``absent`` (the receiver) or ``unsent``.
         """
         ...

@@ -102,9 +102,9 @@ class Client:
 
     def input_ended(self, wait: float | None) -> None:
         """
-        No more input follows: leave when no message is pending.
+        Note the end of the input: leave when no message is pending.
 
-        :param wait: seconds to stay after that; ``None``: a person left, and status 0 it is.
+        :param wait: seconds to stay after that; ``None``: the user has quit, with status 0.
         """
         self._input_ended = True
         self._wait = wait

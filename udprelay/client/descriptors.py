@@ -60,7 +60,7 @@ def write_unless_full(descriptor: int, line: bytes) -> bool:
     """
     Write a line, or drop it if that would block.
 
-    :returns: ``False`` if the descriptor can't be written any more.
+    :return: ``False`` if the descriptor can't be written any more.
     """
     writable = select.poll()
     writable.register(descriptor, select.POLLOUT)

@@ -65,7 +65,7 @@ def join(
     :param lost: called for messages that were lost, in either direction.
     :param closed: called when the membership is over.
     :param observe: called for each event.
-    :returns: fires with the member; cancel it to give up. Fails with :exc:`UnreachableError` if
+    :return: fires with the member; cancel it to give up. Fails with :exc:`UnreachableError` if
         the name is unknown or the relay does not answer, and with :exc:`RefusedError`.
     :raises ValueError: if the host, room or passphrase is invalid.
     """

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Run the client.
 
     :param arguments: the command line; ``None``: that of the process.
-    :returns: the exit status.
+    :return: the exit status.
     """
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)

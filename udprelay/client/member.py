@@ -56,7 +56,7 @@ class Member:
         self._session = self._driver.session
         self._joined: Deferred[Member] | None = None
         self._left: list[Deferred[None]] = []
-        # By message number; those that are settled only up to some number and size.
+        # Payloads by message number; of settled messages only the recent ones.
         self._unsettled: dict[int, tuple[bytes, Deferred[None]]] = {}
         self._recent: OrderedDict[int, bytes] = OrderedDict()
         self._recent_bytes = 0
@@ -129,7 +129,7 @@ class Member:
         """
         Join the room; to be called once. Cancelling it leaves.
 
-        :returns: fires when the room is joined. Until then it retries, without end. Fails with
+        :return: fires when the room is joined. Until then it retries, without end. Fails with
             :exc:`UnreachableError` if the relay's name is unknown, and :exc:`RefusedError`.
         """
         joined: Deferred[Member] = Deferred(lambda _: self._cancelled())
@@ -143,7 +143,7 @@ class Member:
 
         :param payload: 1 to 65,536 bytes; if not reliable, at most what one datagram holds.
         :param reliable: retransmit it until it is acknowledged.
-        :returns: fires when the relay has all of it; at once if it is not reliable. Fails with
+        :return: fires when the relay has all of it; at once if it is not reliable. Fails with
             :exc:`UndeliveredError`.
         :raises MessageError: if the size is wrong, or the membership is over.
         """
@@ -155,7 +155,7 @@ class Member:
         Send a message to one member.
 
         :param number: the member's.
-        :returns: as :meth:`send`. A ``Failed`` event can still follow, if the member left.
+        :return: as :meth:`send`. A ``Failed`` event can still follow, if the member left.
         :raises MessageError: as :meth:`send`, and if no session member has that number.
         """
         now = self._driver.now()
@@ -167,7 +167,7 @@ class Member:
         Send an unreliable message without tracking it: less work than :meth:`send`.
 
         :param number: of the only receiver; ``None``: all other members of the room.
-        :returns: ``None``, or why it was not sent: ``empty``, ``too-large``, ``no-contact``, or
+        :return: ``None``, or why it was not sent: ``empty``, ``too-large``, ``no-contact``, or
             ``absent`` (no session member has this number).
         """
         if not payload:
@@ -206,7 +206,7 @@ class Member:
         """
         Leave the room. Messages that are not acknowledged fail.
 
-        :returns: fires when the relay confirms it, or after a second.
+        :return: fires when the relay confirms it, or after a second.
         """
         if self._driver.ended:
             return succeed(None)

@@ -40,7 +40,7 @@ from udprelay.session_client.message_sender import MessageError
 from udprelay.session_client.pieces import MAX_MESSAGE
 from udprelay.session_client.settings import Settings
 
-MAX_BACKLOG = 64
+BUSY_BACKLOG = 64
 """Queued datagrams above which the channel is busy."""
 
 
@@ -90,8 +90,8 @@ class RoomChannel:
         self._options = options
         self._nick = options.nick
         self._join_timeout = join_timeout
-        # Of the current room; of the room being joined; of rooms left but for unacknowledged
-        # messages; all.
+        # Memberships: of the current room; of the room being joined; of rooms that are left when
+        # their last messages are acknowledged; all.
         self._member: Member | None = None
         self._joining: Member | None = None
         self._leaving: list[Member] = []
@@ -107,7 +107,7 @@ class RoomChannel:
 
     @property
     def busy(self) -> bool:
-        return self._member is not None and self._member.backlog > MAX_BACKLOG
+        return self._member is not None and self._member.backlog > BUSY_BACKLOG
 
     @property
     def pending(self) -> int:

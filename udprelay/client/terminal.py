@@ -27,7 +27,7 @@ from udprelay.protocol.nick import comparable
 from udprelay.protocol.text import printable, printable_payload
 
 MAX_UNPRINTED = 1000
-"""Lines that wait to be printed before the socket is no longer read."""
+"""Unprinted lines at which reading from the socket pauses."""
 
 _STYLE = Style.from_dict({"notice": "dim", "error": "bold", "private": "italic"})
 # Readable on light and dark backgrounds.
@@ -83,7 +83,7 @@ class Terminal:
 
     def __init__(self, history: Path) -> None:
         self._history_notice: Notice | None = None
-        self._session: PromptSession[str] = PromptSession(
+        self._prompt_session: PromptSession[str] = PromptSession(
             history=self._open_history(history), complete_while_typing=False, enable_suspend=True
         )
         self._channel: Channel | None = None
@@ -102,8 +102,8 @@ class Terminal:
     def begin(self, client: Client, channel: Channel) -> None:
         self._channel = channel
         commands = commands_of(channel, lambda message: self._send(message, client), self._show)
-        self._session.message = commands.prompt
-        self._session.completer = commands.completer
+        self._prompt_session.message = commands.prompt
+        self._prompt_session.completer = commands.completer
         if self._history_notice is not None:
             client.notice(self._history_notice)
         client.notice(notices.terminal_ready(channel.peer))
@@ -135,7 +135,7 @@ class Terminal:
         rejected = ""
         words = command_words(commands.help)
         while (text := await self._prompt(rejected)) is not None:
-            kept = []
+            to_edit = []
             # Pasted text may have several lines.
             for line in text.split("\n"):
                 match parse_line(line, words):
@@ -143,22 +143,22 @@ class Terminal:
                         # Typed bytes that are not UTF-8 are sent as they are.
                         payload = content.encode("utf-8", "surrogateescape")
                         if content and not self._send(OutgoingMessage(payload), client):
-                            kept.append(line)
+                            to_edit.append(line)
                     case Command("quit"):
                         client.input_ended(None)
                         return
                     case Command() as command:
                         if not commands.run(command):
-                            kept.append(line)
+                            to_edit.append(line)
                     case UnknownCommand(word):
                         self._show(f"unknown command {word} (/help); to send it, type /{word}")
-            rejected = "\n".join(kept)
+            rejected = "\n".join(to_edit)
         client.input_ended(None)
 
     async def _prompt(self, default: str) -> str | None:
         """Return the text entered next; ``None`` at the end of input."""
         try:
-            return await self._session.prompt_async(
+            return await self._prompt_session.prompt_async(
                 default=default,
                 # The main module does both. (Ctrl-C is a key here, not a signal.)
                 set_exception_handler=False,
@@ -182,7 +182,7 @@ class Terminal:
         self._unprinted.append([*line, ("", "\n")])
         if len(self._unprinted) == MAX_UNPRINTED and self._channel is not None:
             self._channel.pause()
-        if not self._session.app.is_running:
+        if not self._prompt_session.app.is_running:
             # Between two prompts, so that the answer to a command follows it directly.
             self._print_lines()
         elif self._printing is None:
@@ -196,7 +196,7 @@ class Terminal:
     def _print_lines(self) -> None:
         lines, self._unprinted = self._unprinted, []
         fragments = [fragment for line in lines for fragment in line]
-        output = self._session.output
+        output = self._prompt_session.output
         depth = output.get_default_color_depth()
         print_formatted_text(output, fragments, _STYLE, color_depth=depth)
         if len(lines) >= MAX_UNPRINTED and self._channel is not None:

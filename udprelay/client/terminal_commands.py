@@ -26,7 +26,7 @@ class Commands(Protocol):
     """
     The commands of a channel.
 
-    :param help: the commands and their descriptions.
+    :ivar help: the commands and their descriptions.
     """
 
     @property

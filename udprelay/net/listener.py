@@ -51,7 +51,7 @@ class HubDriver(Protocol):
         """Deliver fan-outs, then settle the hub if necessary."""
 
     def settle(self) -> None:
-        """Process what the hub has put aside."""
+        """Read the hub's queue, and send and publish its output."""
 
     def check_deadline(self, now: float) -> None:
         """Run an overdue deadline."""

@@ -198,7 +198,7 @@ class Relay:
             self.hub.undelivered(fan_out.room, key, reason, now)
 
     def settle(self) -> None:
-        """Process what the hub has put aside, publish its events, set the timer."""
+        """Read the hub's queue, send and publish its output, set the timer."""
         while True:
             fan_outs = self.hub.control(self.now())
             # Replies first: a new member needs its WELCOME before the fan-outs.

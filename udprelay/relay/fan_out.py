@@ -50,7 +50,7 @@ class FanOut:
         Fix the receivers, and count.
 
         :param count: number of payloads, with ``size`` bytes in all.
-        :param uniform: whether each delivery is one of these payloads from a member.
+        :param uniform: whether these payloads are all that is delivered, without entries.
         """
         room = self.room
         room.datagrams += count

@@ -76,7 +76,7 @@ class Hub:
         self._fan_outs = FanOutBatch(state, self._sessions.new_fan_out)
         self._session_intake = SessionIntake(state, self._sessions, self._fan_outs)
         self._intake = Intake(state, self._sessions.schedule, self._fan_outs, self._session_intake)
-        self._control = ControlReader(state, self._sessions, self._private)
+        self._control_reader = ControlReader(state, self._sessions, self._private)
         self._reported_until: dict[Member, float] = {}
 
     # Output.
@@ -91,13 +91,13 @@ class Hub:
 
     @property
     def unsettled(self) -> bool:
-        """Whether there is anything to control or to drain, or a nearer deadline."""
+        """Whether datagrams are queued, output is to be drained, or the deadline may be nearer."""
         output, intake = self._output, self._session_intake
         return bool(
             output.events
             or output.replies
             or output.deadline_nearer
-            or intake.control
+            or intake.control_queue
             or intake.moved
             or self.roster.with_entries
         )
@@ -134,14 +134,14 @@ class Hub:
         :return: what to deliver, in order, before the hub is called again; nothing if the queue
             is empty.
         """
-        intake, control = self._session_intake, self._control
-        while not self.roster.with_entries and (intake.moved or intake.control):
+        intake, reader = self._session_intake, self._control_reader
+        while not self.roster.with_entries and (intake.moved or intake.control_queue):
             if intake.moved:
                 session, (listener, source) = intake.moved.popitem()
                 if session.slot >= 0:
-                    control.challenge_path(session, listener, source, now)
+                    reader.challenge_path(session, listener, source, now)
                 continue
-            released = control.read(*intake.control.popleft(), now)
+            released = reader.read(*intake.control_queue.popleft(), now)
             self._sessions.schedule.send_acks(now)
             if released is not None:
                 session, datagrams = released
@@ -173,7 +173,7 @@ class Hub:
         self, room: str, name: str, listener: Listener, source: Source, now: float
     ) -> Member:
         """Add a fixed address that gets a copy of every payload in ``room``."""
-        address = listener.endpoint(source)
+        address = listener.read_endpoint(source)
         for plain in list(self.roster.plain_members_at(address)):
             self.roster.leave(plain, "replaced", now)
         self._admission.targets[address] += 1
@@ -186,7 +186,7 @@ class Hub:
         listener = member.listener
         if listener is None or member not in listener.targets.get(member.source, ()):
             return
-        self._admission.targets -= Counter([listener.endpoint(member.source)])
+        self._admission.targets -= Counter([listener.read_endpoint(member.source)])
         listener.targets[member.source].remove(member)
         if not listener.targets[member.source]:
             del listener.targets[member.source]
@@ -205,7 +205,7 @@ class Hub:
         """
         kicked, room = self._admission.kicked, member.room.name
         if member.listener is not None:
-            kicked.add(room, member.listener.endpoint(member.source), now)
+            kicked.add(room, member.listener.read_endpoint(member.source), now)
         if isinstance(member, SessionMember):
             kicked.add(room, member.identity, now)
             self._private.report_undelivered(member, now)

@@ -1,4 +1,4 @@
-"""The way of received datagrams: batches into fan-outs."""
+"""From received datagrams to fan-outs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Intake:
         for source, datagrams in batch:
             member = members.get(source)
             if member is None or not _are_payloads(datagrams, first):
-                # A new member closes the fan-out that is open.
+                # A new member seals the fan-out of its room.
                 room = None
                 self._receive_run(listener, source, datagrams, now)
                 continue
@@ -133,7 +133,7 @@ class Intake:
         self, listener: Listener, source: Source, payload: bytes, now: float
     ) -> tuple[Member | None, bytes]:
         """Decide on a datagram of an unknown address; return its member and what to relay."""
-        address = listener.endpoint(source)
+        address = listener.read_endpoint(source)
         decision = self._state.admission.decide(listener, address, payload, now)
         room_name = listener.rules.room
         full = self._full(room_name)

@@ -50,11 +50,11 @@ class Listener:
         "bytes",
         "datagrams",
         "deliveries",
-        "endpoint",
         "first_byte",
         "members",
         "name",
         "needs_key",
+        "read_endpoint",
         "rules",
         "sessions",
         "targets",
@@ -70,7 +70,7 @@ class Listener:
         self.name = name
         self.rules = listener_rules
         self.needs_key = needs_key
-        self.endpoint = read_endpoint
+        self.read_endpoint = read_endpoint
         plain_only = listener_rules.protocol is rules.Protocol.PLAIN
         self.first_byte = -1 if plain_only else SIGNATURE[0]
         self.members: dict[Source, Member] = {}
@@ -148,7 +148,7 @@ class Member:
     @property
     def endpoint(self) -> Endpoint | None:
         """The address of the member; None for a local member."""
-        return None if self.listener is None else self.listener.endpoint(self.source)
+        return None if self.listener is None else self.listener.read_endpoint(self.source)
 
     @property
     def address(self) -> str:

@@ -81,7 +81,7 @@ class ActiveSession:
         Handle timeouts.
 
         :param joined: there is a session, rather than a suspended one.
-        :returns: whether contact with the relay is lost.
+        :return: whether contact with the relay is lost.
         """
         doubt = self.sender.expire(now)
         self.arrivals.expire(now)

@@ -53,7 +53,7 @@ class SessionClient:
         """
         Send a message to the room; outside a session, queue a reliable one.
 
-        :returns: the number by which events call the message.
+        :return: the number by which events call the message.
         :raises MessageError: if it is empty or too large, the backlog is full, or the client is
             leaving or closed.
         """

@@ -136,7 +136,7 @@ class Handshake:
         """
         Receive the client's nick; the attempt has succeeded.
 
-        :returns: the round trip in seconds; None if JOIN was retransmitted.
+        :return: the round trip in seconds; None if JOIN was retransmitted.
         """
         retries, self._retries = self._retries, None
         self.nick = nick

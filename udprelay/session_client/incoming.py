@@ -148,8 +148,8 @@ class Incoming(Generic[T]):
         items = self._enforce_limits()
         if confirmed:
             unconfirmed = self._unconfirmed.pop_up_to(self._gaps.newest + MAX_AHEAD)
-            for number, item, size, at_once in unconfirmed:
-                items += self.receive(number, item, now, size, at_once)
+            for early, item, size, at_once in unconfirmed:
+                items += self.receive(early, item, now, size, at_once)
         return items
 
     def pop_ping_needed(self) -> bool:

@@ -1,4 +1,4 @@
-"""Whether the relay is alive, and how far away it is."""
+"""Whether the relay answers, and how fast."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PING_RETRY_INTERVAL = 1.0
 MAX_UNANSWERED_PINGS = 6
 """Consecutive PINGs without any datagram from the relay before contact is lost."""
 MAX_ICMP_ERRORS = 3
-"""Those of them with an ICMP error before contact is lost at once."""
+"""Such PINGs that met an ICMP error, after which contact is lost at once."""
 _MAX_TIMED_PINGS = 16
 
 

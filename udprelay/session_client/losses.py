@@ -33,14 +33,14 @@ class Losses:
 
     :param emit: receives events.
     :ivar lost: datagrams reported as lost.
-    :ivar reports: the losses that senders are to be told.
+    :ivar reports: the losses to report to their senders.
     """
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self.lost = 0
         self._emit = emit
         self._unattributed = 0
-        self._reported_nameless = 0
+        self._reported_unattributed = 0
         self._until: float | None = None
         self.reports = MissedReports()
 
@@ -68,8 +68,8 @@ class Losses:
         attributed = min(count, self._unattributed)
         self._unattributed -= attributed
         # These were reported without a sender.
-        reported = min(count - attributed, self._reported_nameless)
-        self._reported_nameless -= reported
+        reported = min(count - attributed, self._reported_unattributed)
+        self._reported_unattributed -= reported
         self.report(count - reported, nick)
         return count - attributed - reported
 
@@ -81,7 +81,7 @@ class Losses:
 
     def close(self) -> None:
         """Report what is unattributed: no more senders will become known."""
-        self._reported_nameless += self._unattributed
+        self._reported_unattributed += self._unattributed
         self.report(self._unattributed, None)
         self._unattributed = 0
         self._until = None
@@ -89,7 +89,7 @@ class Losses:
     def leave_room(self) -> None:
         """Close; later gaps have nothing to do with this room sequence."""
         self.close()
-        self._reported_nameless = 0
+        self._reported_unattributed = 0
 
     def expire(self, now: float) -> None:
         """Close if a loss has waited for :data:`ATTRIBUTION_TIMEOUT`."""

@@ -79,7 +79,7 @@ class MessageSender:
         """
         Queue a message for the room, or for the member with the identity ``receiver``.
 
-        :returns: the message's number.
+        :return: the message's number.
         :raises MessageError: if it is empty or too large, or the backlog is full.
         """
         _check(payload, MAX_MESSAGE)

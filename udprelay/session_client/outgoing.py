@@ -181,7 +181,7 @@ class Outgoing:
         """
         Fail the message of a piece that the relay can't forward.
 
-        :returns: the message, the first time; None if it is unknown.
+        :return: the message, the first time; None if it is unknown.
         """
         message = self.index.get(own)
         if message is None:

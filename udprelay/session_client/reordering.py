@@ -147,11 +147,11 @@ class ReorderBuffer(Generic[T]):
         """Whether there are too many items or bytes."""
         return len(self._items) > MAX_BUFFERED or self._bytes > MAX_BUFFERED_BYTES
 
-    def add(self, number: int, item: T, size: int) -> None:
+    def add(self, sequence: int, item: T, size: int) -> None:
         """Add an item of ``size`` bytes."""
-        self._items[number] = (item, size)
+        self._items[sequence] = (item, size)
         self._bytes += size
-        heappush(self._order, number)
+        heappush(self._order, sequence)
 
     def pop_up_to(self, last: int) -> list[T]:
         """Remove and return the items up to a number, in order."""
@@ -182,7 +182,7 @@ class Unconfirmed(Generic[T]):
 
     def pop_up_to(self, last: int) -> list[tuple[int, T, int, bool]]:
         """Remove all items; return those up to a number, in order. The others are forged."""
-        items = [(number, *self._items[number]) for number in sorted(self._items)]
+        items = [(sequence, *self._items[sequence]) for sequence in sorted(self._items)]
         self._items.clear()
         self._bytes = 0
         return [item for item in items if item[0] <= last]

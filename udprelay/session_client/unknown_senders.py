@@ -11,7 +11,7 @@ from udprelay.protocol.wire.sequenced import Data, Private
 ROSTER_TIMEOUT = 10.0
 """Seconds that messages wait for the roster to name their sender."""
 MAX_BYTES = 2**20
-"""Bytes of all messages that wait."""
+"""Bytes of all these messages."""
 
 # Counted for each datagram besides its payload.
 _DATAGRAM_OVERHEAD = 256

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udprelay.protocol.wire.ranges import Ranges, unpack_ranges
-from udprelay.relay.session.sequences import OwnSequences
+from udprelay.relay.session.sequences import OwnRoomSequences
 
 
-def own(*sequences: int) -> OwnSequences:
-    filled = OwnSequences()
+def own(*sequences: int) -> OwnRoomSequences:
+    filled = OwnRoomSequences()
     for sequence in sequences:
         filled.add(sequence, 1)
     return filled
 
 
-def reported(filled: OwnSequences) -> Ranges:
+def reported(filled: OwnRoomSequences) -> Ranges:
     """Return the ranges in the next ACK."""
     return unpack_ranges(filled.drain(), 0)
 

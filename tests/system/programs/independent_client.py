@@ -306,7 +306,7 @@ class SendQueue:
         return late + new[: max(0, self.window - in_flight)]
 
     def acknowledged(self, following: int, bitmap: int, now: float) -> list[Sent]:
-        """Receive ACK; return the datagrams that it shows as lost: three later ones have arrived."""
+        """Receive ACK; return the datagrams that it shows as lost: three later ones arrived."""
         later = [following + 1 + i for i in range(64) if bitmap >> i & 1]
         for s in self.unacknowledged:
             if s.own < following or s.own in later:

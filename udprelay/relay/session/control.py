@@ -18,7 +18,7 @@ from udprelay.protocol.wire.from_client import (
     RosterRequest,
 )
 from udprelay.protocol.wire.from_relay import Nicked, PathChallenge
-from udprelay.protocol.wire.header import HEADER_SIZE, PREFIX, RELIABLE, VERSION, Type
+from udprelay.protocol.wire.header import HEADER_SIZE, PREFIX, RELIABLE, TYPE_OFFSET, VERSION, Type
 from udprelay.protocol.wire.joining import Hello, Join, Unknown, Versions
 from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Listener
@@ -35,12 +35,11 @@ from udprelay.relay.state import RelayState
 from udprelay.segments import Source
 
 MIN_PATH_DATAGRAM = 22
-"""Bytes of a datagram for which a new address of a session is challenged."""
+"""Bytes of the smallest datagram from a new address that PATH_CHALLENGE answers."""
 
 MAX_PRIVATE_PAYLOAD = MAX_RELIABLE_PAYLOAD - 16
 """Bytes of a reliable private payload, which follows the receiver's identity."""
 
-_TYPE = 4
 _ID = slice(6, HEADER_SIZE)
 
 Released = tuple[SessionMember, list[bytes]]
@@ -111,12 +110,12 @@ class ControlReader:
     def _other_version(
         self, listener: Listener, source: Source, datagram: bytes, now: float
     ) -> None:
-        if len(datagram) <= HEADER_SIZE or datagram[_TYPE] == Type.VERSIONS:
+        if len(datagram) <= HEADER_SIZE or datagram[TYPE_OFFSET] == Type.VERSIONS:
             self._drop(listener, DropReason.MALFORMED, now)
             return
         origin = self._unverified.origin(listener, source, len(datagram), now)
         if origin is not None:
-            self._tell_versions(origin, datagram[_ID], now)
+            self._send_versions(origin, datagram[_ID], now)
 
     def _attempt(
         self, listener: Listener, source: Source, message: Hello | Join, size: int, now: float
@@ -128,7 +127,7 @@ class ControlReader:
             if VERSION in message.versions:
                 self._joining.hello(origin, message, now)
             else:
-                self._tell_versions(origin, message.nonce, now)
+                self._send_versions(origin, message.nonce, now)
             return None
         session, ready = self._joining.join(origin, message, now)
         return (session, ready) if session is not None and ready else None
@@ -141,7 +140,7 @@ class ControlReader:
             unknown = Unknown(message.session_id).encode()
             self._answer(origin, unknown, DropReason.UNKNOWN_SESSION, now)
 
-    def _tell_versions(self, origin: Origin, identifier: bytes, now: float) -> None:
+    def _send_versions(self, origin: Origin, identifier: bytes, now: float) -> None:
         versions = Versions(identifier, (VERSION,)).encode()
         self._answer(origin, versions, DropReason.OTHER_VERSION, now)
 
@@ -171,7 +170,7 @@ class ControlReader:
             self._private.receive(session, message, now)
 
     def _nick(self, session: SessionMember, request: NickRequest, now: float) -> None:
-        # A repeated request gets the answer that it had.
+        # A retransmitted NICK gets the same answer.
         if session.nicked is None or session.nicked[0] != request.request:
             answer = self._rename(session, request, now)
             session.nicked = (request.request, answer.encode())

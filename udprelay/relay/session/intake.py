@@ -1,4 +1,4 @@
-"""The way of session datagrams: DATA into fan-outs, control datagrams into a queue."""
+"""From session datagrams to fan-outs of DATA and a queue of control datagrams."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.state import RelayState
 from udprelay.segments import Segments, Source, segments_of
 
-# Slices and sets of their bytes, made once: they are used per datagram.
+# Slices of a datagram, and sets of their bytes; constants, as they are used per datagram.
 _SIGNATURE_TO_FLAGS = slice(6)
-_KIND = slice(3, 6)
+_VERSION_TO_FLAGS = slice(3, 6)
 _ID = slice(6, HEADER_SIZE)
 _HEADER = slice(HEADER_SIZE)
 _OWN = slice(HEADER_SIZE, UP_PAYLOAD_OFFSET)
@@ -60,7 +60,7 @@ class SessionIntake:
     Control datagrams are queued: they may remove members, which is not possible before the
     fan-outs of the batch are delivered.
 
-    :ivar control: the queue of control datagrams.
+    :ivar control_queue: control datagrams, each with its listener and source.
     :ivar moved: sessions with DATA from a new address, and the last such address.
     """
 
@@ -72,7 +72,7 @@ class SessionIntake:
         # The room of a session member has a log, and so only fan-outs of this kind.
         self._open = cast(Callable[[Room], SessionFanOut], fan_outs.open)
         self._new_fan_out = cast(Callable[[Room], SessionFanOut], sessions.new_fan_out)
-        self.control: deque[tuple[Listener, Source, bytes]] = deque()
+        self.control_queue: deque[tuple[Listener, Source, bytes]] = deque()
         self.moved: dict[SessionMember, tuple[Listener, Source]] = {}
 
     def receive_run(
@@ -134,7 +134,7 @@ class SessionIntake:
         return self.release(session, (datagram,), now)
 
     def release(self, session: SessionMember, datagrams: Sequence[bytes], now: float) -> FanOut:
-        """Return the fan-out of DATA of a member that is in no batch."""
+        """Return the fan-out of one member's DATA outside a batch."""
         fan_out = self._new_fan_out(session.room)
         for datagram in datagrams:
             fan_out.add_data(datagram, session)
@@ -152,7 +152,7 @@ class SessionIntake:
         now: float,
     ) -> None:
         """Receive a datagram; ``session`` is the one with its id."""
-        kind = datagram[_KIND]
+        kind = datagram[_VERSION_TO_FLAGS]
         is_data = (
             kind in _DATA
             and len(datagram) > UP_PAYLOAD_OFFSET
@@ -180,8 +180,8 @@ class SessionIntake:
     def _queue_control(
         self, listener: Listener, source: Source, datagram: bytes, now: float
     ) -> None:
-        if len(self.control) < _MAX_QUEUED:
-            self.control.append((listener, source, datagram))
+        if len(self.control_queue) < _MAX_QUEUED:
+            self.control_queue.append((listener, source, datagram))
         else:
             room = listener.rules.room
             self._output.drop(listener.name, room, DropReason.CONTROL_LIMIT, now)
@@ -217,7 +217,7 @@ def _needs_no_check(session: SessionMember, source: Source, datagram: bytes) -> 
     return (
         session.source == source
         and session.allowance is None
-        and datagram[_KIND] in _UNRELIABLE
+        and datagram[_VERSION_TO_FLAGS] in _UNRELIABLE
         and len(datagram) > UP_PAYLOAD_OFFSET
         and datagram[_OWN] not in _RESERVED_OWN
     )

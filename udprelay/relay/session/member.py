@@ -10,7 +10,7 @@ from udprelay.protocol.wire.from_relay import Bye, Pong
 from udprelay.protocol.wire.header import Type, header
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.room import Group, Listener, Member, Room
-from udprelay.relay.session.sequences import OwnSequences, PrivateStream, ReceiveWindow
+from udprelay.relay.session.sequences import OwnRoomSequences, PrivateStream, ReceiveWindow
 from udprelay.segments import Source
 
 _MISSED_RATE = 10.0
@@ -30,7 +30,7 @@ class SessionMember(Member):
     :ivar window: its reliable DATA, as whole datagrams, in its own order.
     :ivar private_window: its reliable PRIVATE, likewise.
     :ivar private: the datagrams for this member alone.
-    :ivar own: the room sequences of its own datagrams.
+    :ivar own_room: the room sequences of its own datagrams.
     :ivar allowance: what it may send; None is no limit.
     :ivar repairs: what it may be sent in answer to NACK and ROSTER.
     :ivar missed: how often it may be sent a ``missed`` notice.
@@ -47,7 +47,7 @@ class SessionMember(Member):
         "identity",
         "missed",
         "nicked",
-        "own",
+        "own_room",
         "private",
         "private_window",
         "repairs",
@@ -82,7 +82,7 @@ class SessionMember(Member):
         self.window: ReceiveWindow[bytes] = ReceiveWindow(reliable, len)
         self.private_window: ReceiveWindow[PrivateUp] = ReceiveWindow(private, _size)
         self.private = PrivateStream()
-        self.own = OwnSequences()
+        self.own_room = OwnRoomSequences()
         self.allowance: TokenBucket | None = None
         if rules.member_rate or rules.member_bandwidth:
             self.allowance = _per_second(rules.member_rate, rules.member_bandwidth)
@@ -106,11 +106,11 @@ class SessionMember(Member):
         del self.listener.sessions[self.id]
 
     def ack(self) -> bytes:
-        """Return ACK, and count the own sequences in it as reported."""
+        """Return ACK, and count the room sequences in it as reported."""
         # Packed here and not by the codec: there is one for every few datagrams.
         window, private = self.window, self.private_window
         received = _ACK.pack(window.next, window.bitmap, private.next, private.bitmap)
-        return b"".join((self._ack_header, received, self.own.drain()))
+        return b"".join((self._ack_header, received, self.own_room.drain()))
 
     def pong(self, newest: int, token: bytes = _NO_TOKEN) -> bytes:
         """

@@ -13,7 +13,7 @@ from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.state import RelayState
 
 _MAX_TRANSIT = 1.0
-"""Seconds in transit: a client that sends later has received what was sent before."""
+"""Seconds: a datagram of a client shows that all sent to it so long before has arrived."""
 
 
 class PrivateMessages:
@@ -91,7 +91,7 @@ class PrivateMessages:
             self._output.send_to(session, session.pong(log.newest, token))
 
     def report_undelivered(self, session: SessionMember, now: float) -> None:
-        """Notify the senders of what a silent member, about to be removed, has hardly received."""
+        """Notify the senders of what a member about to be removed has probably not received."""
         log = log_of(session)
         for identity, own in session.private.senders_since(session.last_heard - _MAX_TRANSIT):
             sender = log.by_identity.get(identity)

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from udprelay.protocol.wire.from_client import Nack
 from udprelay.protocol.wire.from_relay import Gone, Members
-from udprelay.protocol.wire.header import MAX_CONTROL, Type
+from udprelay.protocol.wire.header import MAX_CONTROL, TYPE_OFFSET, Type
 from udprelay.protocol.wire.members import MAX_MEMBERS, MemberRecord
 from udprelay.protocol.wire.ranges import MAX_RANGE_COUNT, MAX_RANGES, Ranges, Reason
 from udprelay.relay.drops import DropReason
@@ -24,7 +24,6 @@ ROOM_STREAM = 0
 _Part = bytes | tuple[int, int, int]
 """A datagram; or first, count and reason of sequences that are not retransmitted."""
 
-_TYPE = 4
 _NUMBER = slice(22, 26)
 
 
@@ -96,13 +95,13 @@ class Recovery:
 def _room_parts(
     session: SessionMember, history: History, first: int, last: int
 ) -> Iterator[_Part]:
-    own, number = session.own.between(first, last), session.number.to_bytes(4, "big")
+    own, number = session.own_room.between(first, last), session.number.to_bytes(4, "big")
     following = first
     for sequence, datagram in history.stored(first, last):
         if following < sequence:
             yield from _not_stored(own, history.first, following, sequence - 1)
         following = sequence + 1
-        if datagram[_NUMBER] == number and datagram[_TYPE] == Type.DATA:
+        if datagram[_NUMBER] == number and datagram[TYPE_OFFSET] == Type.DATA:
             yield sequence, 1, Reason.OWN
         else:
             yield datagram

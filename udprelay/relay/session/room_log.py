@@ -21,7 +21,7 @@ from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.schedule import Schedule
 
 MAX_REMEMBERED = 1024
-"""Identities."""
+"""Identities that have left a room."""
 
 
 @frozen
@@ -145,7 +145,7 @@ class RoomLog:
         first = history.newest + 1
         framed: Sequence[bytes]
         if count == 1:
-            # At low load every batch is one: the cheapest way first.
+            # At low load every batch is one datagram: the cheapest case first.
             framed = [frame_one(headers[flags], bodies[0], sender, first)]
         elif len(runs) > 1 and len({flags for _, _, flags, _ in runs}) > 1:
             framed = frame_each(headers, runs, first)
@@ -162,7 +162,7 @@ class RoomLog:
         return framed
 
     def note_sent(self, runs: Sequence[Run], count: int, now: float) -> None:
-        """Schedule the ACKs of the senders and the heartbeats after the newest ``count``."""
+        """Schedule the ACKs and heartbeats for the newest ``count`` payloads, in ``runs``."""
         self._schedule.room_sent(self._room, runs, self.newest + 1 - count, now)
 
     def heartbeat(self) -> bytes:

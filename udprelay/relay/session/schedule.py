@@ -17,14 +17,14 @@ from udprelay.relay.session.heartbeat_schedule import (
 from udprelay.relay.session.member import SessionMember
 
 ACK_DELAY = 0.05
-"""Seconds after which ACK reports own room sequences. Clients that take missing sequences for
-their own send their first NACK after 70 ms."""
+"""Seconds after which ACK reports own room sequences. Clients that may have sent the
+missing datagrams themselves send their first NACK after 70 ms."""
 
-# A batch that comes so much before that takes the ACKs along: cheaper than to wake up for them.
+# Seconds before that in which a batch sends the ACKs too: cheaper than a timer of their own.
 _ACK_EARLY = 0.01
 
 ACK_AT_ONCE = MAX_RANGES
-"""Ranges of own sequences that are reported without delay."""
+"""Ranges of own room sequences that are reported without delay."""
 
 
 class Schedule:
@@ -62,7 +62,7 @@ class Schedule:
         for sender, bodies, _, _ in runs:
             count = len(bodies)
             if isinstance(sender, SessionMember):
-                if sender.own.add(first, count) < ACK_AT_ONCE:
+                if sender.own_room.add(first, count) < ACK_AT_ONCE:
                     self._delayed[sender] = None
                 else:
                     self.acks[sender] = None
@@ -87,19 +87,19 @@ class Schedule:
             self._ack_deadline, self.acks_from = None, inf
             delayed, self._delayed = self._delayed, {}
             for session in delayed:
-                if session.own.pending:
+                if session.own_room.pending:
                     self.acks[session] = None
         acks, self.acks = self.acks, {}
         for session in acks:
             if session.slot >= 0:
                 self._output.send_to(session, session.ack())
-                if session.own.pending:
+                if session.own_room.pending:
                     # More ranges than fit into one ACK.
                     self._delayed[session] = None
                     self._delay_acks(now)
 
     def silent_sessions(self, now: float) -> list[SessionMember]:
-        """Return the sessions whose private sequence has been silent for a step."""
+        """Send delayed ACKs; return the sessions whose private sequence was silent for a step."""
         if self._ack_deadline is not None and self._ack_deadline <= now:
             self.send_acks(now)
         return self._private.due(now)

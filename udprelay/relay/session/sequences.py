@@ -1,4 +1,4 @@
-"""The sequences of one session member: sent by it, its own in the room, and to it alone."""
+"""The sequences of one session member: own, room and private ones."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ _COUNT = 2
 """Bytes of the count at the end of a range."""
 
 
-class OwnSequences:
+class OwnRoomSequences:
     """
-    Room sequences of one member: those not reported yet, and the last ones that were.
+    Room sequences of one member's datagrams: those not reported yet, and the last reported ones.
 
     A member that has lost the ACK can ask for the reported ones: at least the last 256 ranges
     are remembered. All ranges are stored in the form of ACK, which is sent often.

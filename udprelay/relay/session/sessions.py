@@ -78,33 +78,33 @@ class Sessions:
             return SessionFanOut(room, log, self._keep_payloads)
         return FanOut(room)
 
-    def rename(self, member: SessionMember, nick: str, badge: bytes, now: float) -> None:
+    def rename(self, session: SessionMember, nick: str, badge: bytes, now: float) -> None:
         """Give a session member another nick, which must be free."""
-        before, member.name, member.badge = member.name, nick, badge
-        room = member.room
-        log_of(member).add_nick(member, now)
+        before, session.name, session.badge = session.name, nick, badge
+        room = session.room
+        log_of(session).add_nick(session, now)
         self._roster.with_entries[room] = None
         self._output.emit(events.MemberRenamed(room=room.name, member=nick, before=before))
 
-    def move(self, member: SessionMember, listener: Listener, source: Source) -> None:
+    def move(self, session: SessionMember, listener: Listener, source: Source) -> None:
         """Change the address of a session member."""
-        before = member.address
-        if member.listener is listener:
-            member.source = source
-            member.group.changed.add(member.slot)
+        before = session.address
+        if session.listener is listener:
+            session.source = source
+            session.group.changed.add(session.slot)
         else:
-            member.unregister()
-            listener.sessions[member.id] = member
-            member.group.remove(member)
-            member.listener, member.source = listener, source
-            member.group = member.room.group(listener, MemberKind.SESSION)
-            member.group.add(member)
+            session.unregister()
+            listener.sessions[session.id] = session
+            session.group.remove(session)
+            session.listener, session.source = listener, source
+            session.group = session.room.group(listener, MemberKind.SESSION)
+            session.group.add(session)
         self._output.emit(
             events.MemberMoved(
-                room=member.room.name,
-                member=member.name,
+                room=session.room.name,
+                member=session.name,
                 before=before,
-                address=member.address,
+                address=session.address,
                 listener=listener.name,
             )
         )
@@ -129,7 +129,7 @@ class Sessions:
     def _send_bye(self, session: SessionMember, reason: str) -> None:
         self._output.send_to(session, session.bye(reason, *_FAREWELLS[reason]))
 
-    # Memory for datagrams that wait for an earlier one.
+    # Memory for datagrams that came out of order.
 
     def can_buffer(self, size: int) -> bool:
         """Return whether ``size`` more bytes fit into the budget of the relay."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from attrs import frozen
 
 from udprelay.protocol.endpoint import Endpoint
-from udprelay.protocol.wire.header import Type
+from udprelay.protocol.wire.header import TYPE_OFFSET, Type
 from udprelay.relay.budget import PrefixBudgets
 from udprelay.relay.room import Listener
 from udprelay.relay.state import RelayState
 from udprelay.segments import Source
-
-_TYPE = 4
 
 
 @frozen
@@ -44,7 +42,7 @@ class UnverifiedSources:
 
     def origin(self, listener: Listener, source: Source, size: int, now: float) -> Origin | None:
         """Return the origin of a datagram; None, and counted, if the address is impossible."""
-        address = listener.endpoint(source)
+        address = listener.read_endpoint(source)
         reason = self._admission.impossible(address)
         if reason is None:
             return Origin(listener, source, address, size)
@@ -53,7 +51,7 @@ class UnverifiedSources:
 
     def answer(self, origin: Origin, answer: bytes, now: float) -> bool:
         """Answer a datagram if size and budget allow it; return whether."""
-        budgets = self._budgets.get(answer[_TYPE], self._others)
+        budgets = self._budgets.get(answer[TYPE_OFFSET], self._others)
         if len(answer) > origin.size or not budgets.try_consume(origin.address.ip, now):
             return False
         self._output.reply(origin.listener, origin.source, answer)
