@@ -89,6 +89,15 @@ class TokenBucket:
             waits.append(-self._bytes / self._bandwidth)
         return self._updated + max(waits)
 
+    @property
+    def state(self) -> tuple[float, float]:
+        """The datagrams left, and the time of the last refill."""
+        return self._datagrams, self._updated
+
+    @state.setter
+    def state(self, state: tuple[float, float]) -> None:
+        self._datagrams, self._updated = state
+
     def _refill(self, now: float) -> None:
         elapsed = now - self._updated
         self._updated = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from hashlib import blake2b
 from ipaddress import IPv6Address
 
@@ -30,22 +31,25 @@ class PrefixBudgets:
 
     def __init__(self, key: bytes, rate: float, burst: float) -> None:
         self._key = key
-        self._rates, self._bursts = (rate, 0.0), (burst, 0.0)
-        # Filled on demand: to make all buckets of a relay at once takes 16 ms.
-        self._buckets: list[TokenBucket | None] = [None] * _BUCKETS
+        # One bucket calculates; arrays of constant size have the state of all.
+        self._bucket = TokenBucket((rate, 0.0), (burst, 0.0))
+        self._tokens = array("d", [burst]) * _BUCKETS
+        self._updated = array("d", [0.0]) * _BUCKETS
 
     def try_consume(self, ip: IPAddress, now: float) -> bool:
         """Consume one token of the prefix of ``ip``; return whether there was one."""
-        return self._bucket(ip).try_consume(1, 0, now)
+        index = self._load_state(ip)
+        consumed = self._bucket.try_consume(1, 0, now)
+        self._tokens[index], self._updated[index] = self._bucket.state
+        return consumed
 
     def has_token(self, ip: IPAddress, now: float) -> bool:
         """Return whether the prefix of ``ip`` has a token; consume none."""
-        return self._bucket(ip).has_token(now)
+        self._load_state(ip)
+        return self._bucket.has_token(now)
 
-    def _bucket(self, ip: IPAddress) -> TokenBucket:
+    def _load_state(self, ip: IPAddress) -> int:
         digest = blake2b(prefix(ip), digest_size=4, key=self._key).digest()
         index = int.from_bytes(digest, "big") % _BUCKETS
-        bucket = self._buckets[index]
-        if bucket is None:
-            bucket = self._buckets[index] = TokenBucket(self._rates, self._bursts)
-        return bucket
+        self._bucket.state = self._tokens[index], self._updated[index]
+        return index
