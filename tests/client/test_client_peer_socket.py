@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from errno import EACCES, EAGAIN, ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, EPERM
+from itertools import pairwise
 from typing import cast
 
 import pytest
@@ -65,6 +66,27 @@ async def test_datagrams_pass_both_ways_whole_and_in_order(ends: Ends, host: str
         await received
         assert ends.received == payloads
     assert ends.troubles == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_timers_are_served_during_a_flood(ends: Ends, peer: Peer) -> None:
+    ends.connect(peer)
+    ends.socket.send(b"hello")
+    peer.receive()
+    # Fewer than the smallest receive buffer holds, all of them there before the first is read.
+    peer.send(*[b"flood"] * 200)
+    received_at_timers: list[int] = []
+
+    def timer() -> None:
+        received_at_timers.append(len(ends.received))
+        if len(ends.received) < 200:
+            reactor.callLater(0, timer)
+
+    timer()
+    await ends.receive(200)
+    assert max(b - a for a, b in pairwise([*received_at_timers, 200])) <= 64
+    await polled()
+    assert received_at_timers[-1] == 200
 
 
 @pytest_twisted.ensureDeferred

@@ -57,9 +57,9 @@ def test_a_line_is_a_message_each_way(
 def test_all_lines_are_delivered_in_order_before_the_client_leaves(
     bob: subprocess.Popen[bytes], relay: RelayProcess, room: str
 ) -> None:
-    sent = b"".join(b"line %d\n" % number for number in range(500))
+    sent = b"".join(b"line %d\n" % number for number in range(3000))
     assert client("-n", "ada", "-r", room, "-w0", relay.address, stdin=sent) == (0, b"", b"")
-    assert b"".join(lines(bob, 500)) == sent.replace(b"line", b"ada: line")
+    assert b"".join(lines(bob, 3000)) == sent.replace(b"line", b"ada: line")
 
 
 def test_a_line_of_64_kib_is_delivered_and_a_longer_one_is_reported(

@@ -21,6 +21,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.udp import Port
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from udprelay.protocol.endpoint import host_port
@@ -32,8 +33,12 @@ SEND_BUFFER_FULL = frozenset((EAGAIN, ENOBUFS, ENOMEM))
 _READ_SIZE = 65_536
 # Holds what a busy room sends at once; the kernel gives as much as net.core.rmem_max allows.
 _RECEIVE_BUFFER_SIZE = 1 << 20
+_MAX_BATCH = 64
+"""Datagrams read in one turn of the reactor."""
 # Each failed attempt consumes one error about an earlier datagram. More than one is rare.
 _MAX_ATTEMPTS = 3
+
+_log = Logger()
 
 
 class _PeerPort(Port):
@@ -44,12 +49,22 @@ class _PeerPort(Port):
         self.socket.connect(found[0][4])
 
     def doRead(self) -> None:
-        # Twisted handles ECONNREFUSED; it raises any other ICMP error (a firewall's
-        # "prohibited"), and the reactor would close the port.
-        try:
-            super().doRead()
-        except OSError as error:
-            self.protocol.read_failed(error)
+        # Twisted's reads 256 KiB in one turn, thousands of small datagrams: timers, keepalives
+        # among them, would wait for seconds. It raises most ICMP errors, which closes the port.
+        for _ in range(_MAX_BATCH):
+            try:
+                datagram, _ = self.socket.recvfrom(self.maxPacketSize)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.protocol.read_failed(error)
+                return
+            try:
+                self.protocol.datagramReceived(datagram, None)
+            except Exception:
+                _log.failure("a datagram failed")
+            if self.disconnected:
+                return
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         # Reactors built on epoll and poll treat an ICMP error as the end of the connection
@@ -141,9 +156,6 @@ class PeerSocket(DatagramProtocol):
     def read_failed(self, error: OSError) -> None:
         """Report an ICMP error that a read has returned."""
         self._troubled(error)
-
-    def connectionRefused(self) -> None:
-        self._troubled(OSError(ECONNREFUSED, strerror(ECONNREFUSED)))
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         # Twisted may read on for a while after the port was closed.
