@@ -119,12 +119,13 @@ class Client:
         **keywords: Any,
     ) -> None:
         self.now = 0.0
+        self.identity = ME
         self.in_session = False
         self.arrivals = Arrivals(ME, recover=recover, sealing=sealing, timeout=lambda: 0.1)
         self.start_session(*members, **keywords)
 
     def start_session(self, *members: MemberRecord, **keywords: Any) -> None:
-        self.arrivals.start_session(welcome(*members, **keywords), self.now)
+        self.arrivals.start_session(welcome(*members, **keywords), self.identity, self.now)
         self.in_session = True
 
     def end_session(self) -> None:

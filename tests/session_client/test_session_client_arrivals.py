@@ -388,7 +388,7 @@ def test_messages_of_unknown_senders_are_dropped_when_the_room_changes() -> None
 
 def test_the_client_may_change_its_identity() -> None:
     client = with_alice()
-    client.arrivals.identity = b"n" * 16
+    client.identity = b"n" * 16
     client.start_session(tag=OTHER_TAG, session=OTHER_SESSION)
     assert client.arrivals.members[MY_NUMBER].identity == b"n" * 16
 

@@ -107,7 +107,7 @@ def test_any_input_is_handled(
         elif step is None:
             client.end_session()
         elif isinstance(step, Welcome):
-            client.arrivals.start_session(step, client.now)
+            client.arrivals.start_session(step, client.identity, client.now)
         else:
             client.receive(step)
         for request in client.drain_requests():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from errno import errorcode
 from ipaddress import ip_address
-from os import strerror
 from socket import AI_NUMERICHOST, SOCK_DGRAM, getaddrinfo
 from typing import Any
 
@@ -18,7 +16,7 @@ from udprelay.client.client import Client
 from udprelay.client.descriptors import STDERR, STDOUT, write_unless_full
 from udprelay.client.formats import Format
 from udprelay.client.member import Member
-from udprelay.client.notices import Notice
+from udprelay.client.notices import Notice, errno_name, errno_text
 from udprelay.client.option_values import Address
 from udprelay.client.pipe import leave_without_output
 from udprelay.look_up import look_up_name
@@ -77,9 +75,8 @@ class Bridge:
                 self._reactor, local, program, self._per_member, client.notice
             )
         except OSError as error:
-            number = error.errno or 0
-            reason = errorcode.get(number, "EUNKNOWN")
-            raise _AddressError(self._address, reason, strerror(number)) from error
+            name, text = errno_name(error), errno_text(error)
+            raise _AddressError(self._address, name, text) from error
         self._forwarder = forwarder
         at = None if program is None else format_address(program)
         client.notice(bridge_notices.opened(forwarder.address, at))

@@ -55,7 +55,7 @@ def peer_unreachable(peer: str, error: OSError, level: Level = Level.NORMAL) -> 
     if error.errno == ECONNREFUSED:
         text = f"no program listens at {peer}"
     else:
-        text = f"{peer} is unreachable: {_cause(error)}"
+        text = f"{peer} is unreachable: {errno_text(error)}"
     return Notice("peer.unreachable", text, {"peer": peer, "reason": errno_name(error)}, level)
 
 
@@ -74,7 +74,7 @@ def datagram_empty(peer: str) -> Notice:
 
 def message_unsent(peer: str, error: OSError, length: int) -> Notice:
     fields: Fields = {"peer": peer, "reason": errno_name(error), "bytes": length}
-    return Notice("message.unsent", f"{length} bytes not sent: {_cause(error)}", fields)
+    return Notice("message.unsent", f"{length} bytes not sent: {errno_text(error)}", fields)
 
 
 def line_rejected(line: int, reason: str, explanation: str, length: int) -> Notice:
@@ -89,7 +89,7 @@ def terminal_ready(peer: str) -> Notice:
 
 def history_unusable(path: str, error: OSError) -> Notice:
     fields = {"path": path, "reason": errno_name(error)}
-    text = f"cannot save the history in {path}: {_cause(error)}"
+    text = f"cannot save the history in {path}: {errno_text(error)}"
     return Notice("history.unusable", text, fields, Level.DETAIL)
 
 
@@ -107,5 +107,5 @@ def passphrase_exposed(path: str) -> Notice:
     return Notice("passphrase.exposed", text, {"path": path})
 
 
-def _cause(error: OSError) -> str:
+def errno_text(error: OSError) -> str:
     return error.strerror or strerror(error.errno or 0)

@@ -18,7 +18,7 @@ DEFAULT_ROOM = "lobby"
 DEFAULT_NICK = "somebody"
 """The nick if the login name cannot be one."""
 MIN_KEEPALIVE = 0.1
-"""Seconds."""
+"""Seconds of the shortest ``--keepalive``."""
 
 
 def peer(text: str) -> Address:

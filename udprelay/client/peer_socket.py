@@ -14,7 +14,6 @@ from socket import (
     SOL_SOCKET,
     getaddrinfo,
 )
-from typing import Any
 
 from twisted.internet.abstract import isIPv6Address
 from twisted.internet.error import CannotListenError
@@ -57,12 +56,12 @@ class _PeerPort(Port):
             except BlockingIOError:
                 return
             except OSError as error:
-                self.protocol.read_failed(error)
+                self.protocol.troubled(error)
                 return
             try:
-                self.protocol.datagramReceived(datagram, None)
+                self.protocol.received(datagram)
             except Exception:
-                _log.failure("a datagram failed")
+                _log.failure("handling a datagram failed")
             if self.disconnected:
                 return
 
@@ -90,8 +89,8 @@ class PeerSocket(DatagramProtocol):
     def __init__(
         self, received: Callable[[bytes], None], troubled: Callable[[OSError], None]
     ) -> None:
-        self._received = received
-        self._troubled = troubled
+        self.received = received
+        self.troubled = troubled
         self._port: _PeerPort | None = None
 
     def connect(self, host: str, port: int, reactor: IReactorFDSet) -> None:
@@ -141,7 +140,7 @@ class PeerSocket(DatagramProtocol):
                 if error.errno in SEND_BUFFER_FULL or error.errno == EMSGSIZE:
                     break
                 if error.errno == ECONNREFUSED:
-                    self._troubled(error)
+                    self.troubled(error)
             else:
                 return None
         return error
@@ -151,16 +150,7 @@ class PeerSocket(DatagramProtocol):
         if self._port is not None:
             number = self._port.getHandle().getsockopt(SOL_SOCKET, SO_ERROR)
             if number:
-                self._troubled(OSError(number, strerror(number)))
-
-    def read_failed(self, error: OSError) -> None:
-        """Report an ICMP error that a read has returned."""
-        self._troubled(error)
-
-    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        # Twisted may read on for a while after the port was closed.
-        if self._port is not None:
-            self._received(datagram)
+                self.troubled(OSError(number, strerror(number)))
 
     def pause(self) -> None:
         """Stop reading: the kernel's receive buffer fills, then drops datagrams."""

@@ -24,11 +24,10 @@ from udprelay.client.notices import Level, Notice
 from udprelay.session_client import events
 from udprelay.session_client.events import Event
 from udprelay.session_client.known_member import KnownMember
+from udprelay.session_client.retries import NO_ANSWER_INTERVAL
 
 PROGRESS_DELAY = 1.0
 """Seconds until a slow step is reported."""
-_NO_ANSWER_INTERVAL = 5
-"""Seconds between two NoAnswer events."""
 _ROSTER_CHANGES = (events.Joined, events.MemberJoined, events.MemberLeft, events.NickChanged)
 
 
@@ -135,7 +134,7 @@ class RoomReporter:
         self._unanswered += 1
         # After 5, 10, 20, 40 ... seconds.
         if self._unanswered & (self._unanswered - 1) == 0:
-            seconds = _NO_ANSWER_INTERVAL * self._unanswered
+            seconds = int(NO_ANSWER_INTERVAL) * self._unanswered
             refused = member.nobody_listens
             self._observer.notice(room_notices.silent(member.relay, seconds, refused))
 

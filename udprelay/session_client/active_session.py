@@ -55,8 +55,7 @@ class ActiveSession:
         last_tag = self.arrivals.tag
         self.id = welcome.session_id
         self.liveness.start_session(max(MIN_KEEPALIVE, welcome.keepalive / 1000), now)
-        self.arrivals.identity = self._sealing.identity
-        self.arrivals.start_session(welcome, now)
+        self.arrivals.start_session(welcome, self._sealing.identity, now)
         self.sender.start_session(welcome, last_tag not in (None, welcome.tag), now)
         self.send_nick_request(now)
 

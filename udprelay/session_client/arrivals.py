@@ -30,11 +30,10 @@ class Arrivals:
 
     After :meth:`start_session`, nothing here raises, whatever the relay sends.
 
-    :param identity: the client's own.
+    :param identity: the client's first one, which varies the delay of its NACKs.
     :param recover: see :class:`~udprelay.session_client.settings.Settings`.
     :param sealing: opens and checks; None in a room without a passphrase.
     :param timeout: returns the retransmission timeout in seconds.
-    :ivar identity: as given; a change counts from the next :meth:`start_session`.
     :ivar tag: the room tag of the last WELCOME; None before the first.
     """
 
@@ -45,7 +44,6 @@ class Arrivals:
         sealing: Sealing | None,
         timeout: Callable[[], float],
     ) -> None:
-        self.identity = identity
         self.tag: bytes | None = None
         self._recover = recover
         self._timeout = timeout
@@ -110,8 +108,8 @@ class Arrivals:
 
     # Input.
 
-    def start_session(self, welcome: Welcome, now: float) -> None:
-        """Begin a session, or resume the last one."""
+    def start_session(self, welcome: Welcome, identity: bytes, now: float) -> None:
+        """Begin a session with an identity, or resume the last one."""
         # Before anything is deliverable: the outage must not count for its timeouts.
         self._note_contact(now)
         new_room = welcome.tag != self.tag
@@ -130,7 +128,7 @@ class Arrivals:
         else:
             self._private.resume(now)
         self.tag, self._session_id, self._in_session = welcome.tag, welcome.session_id, True
-        self._dispatcher.start_session(welcome, new_room, self.identity, now)
+        self._dispatcher.start_session(welcome, new_room, identity, now)
         self._note_newest(welcome.newest, welcome.newest_private, now)
         self._advance(now)
 

@@ -121,7 +121,7 @@ class Handshake:
         self._retries = Retries(join.encode(), JOIN_INTERVALS, now)
 
     def try_next_nick(self) -> bool:
-        """Set the next alternative to the nick, in a new attempt; return whether there is one."""
+        """Try the next alternative nick in a new attempt; return False if all are used up."""
         if self._alternatives is None:
             self._alternatives = _alternatives(self._user_nick, self.nick)
         following = next(self._alternatives, None)

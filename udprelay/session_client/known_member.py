@@ -42,7 +42,7 @@ class Badges:
     Makes members from what the relay reports, and checks their badges.
 
     :param suspicions: receives wrong badges.
-    :ivar check: None without a passphrase.
+    :ivar check: verifies badges; None in a room without a passphrase.
     """
 
     def __init__(self, suspicions: Suspicions) -> None:

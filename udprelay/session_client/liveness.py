@@ -11,7 +11,7 @@ PING_RETRY_INTERVAL = 1.0
 MAX_UNANSWERED_PINGS = 6
 """Consecutive PINGs without any datagram from the relay before contact is lost."""
 MAX_ICMP_ERRORS = 3
-"""Such PINGs that met an ICMP error, after which contact is lost at once."""
+"""Unanswered PINGs with an ICMP error after which contact is lost at once."""
 _MAX_TIMED_PINGS = 16
 
 

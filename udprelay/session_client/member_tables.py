@@ -16,7 +16,7 @@ MAX_RETURNING = 100_000
 RETURN_GRACE_PERIOD = 10.0
 """Seconds for members to come back after the relay was restarted."""
 OLD_ENTRY = 0
-"""The sequence of numbers known from old entries only: any other report overrules it."""
+"""The sequence of a number that only old entries report; any other report overrules it."""
 
 
 @define
@@ -66,7 +66,7 @@ class Numbers:
         return None if state is None else state.member
 
     def since(self, number: int) -> float:
-        """Return the time of the first report about a number; infinite if there is none."""
+        """Return the time of the first report about a number; infinite without a report."""
         state = self._states.get(number)
         return inf if state is None else state.since
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import inf
 
+from udprelay.protocol.endpoint import MAX_PAYLOAD
 from udprelay.protocol.seal import PRIVATE, RELIABLE, SEAL_OVERHEAD, UNRELIABLE, UNRELIABLE_PRIVATE
 from udprelay.protocol.token_bucket import TokenBucket
 from udprelay.protocol.wire import header
@@ -19,7 +20,7 @@ from udprelay.session_client.pieces import MAX_MESSAGE, Message, Piece
 from udprelay.session_client.round_trip import RoundTripEstimator
 from udprelay.session_client.sealing import Sealing
 
-MAX_UNRELIABLE = 65_507 - header.DOWN_PAYLOAD_OFFSET - SEAL_OVERHEAD
+MAX_UNRELIABLE = MAX_PAYLOAD - header.DOWN_PAYLOAD_OFFSET - SEAL_OVERHEAD
 """Bytes in the largest unreliable message to the room: it must fit a datagram of the relay."""
 MAX_UNRELIABLE_PRIVATE = MAX_UNRELIABLE - 4
 """The same for a private one: the receiver's identity is longer than what replaces it."""

@@ -190,7 +190,7 @@ class Messages:
             self._losses.report(1, None if member is None else member.trusted_nick)
         for stream, member, own in self._reassembly.drain_given_up():
             # MISSED does not exist for private messages.
-            if member is not None and member.identity and stream == member.identity:
+            if member is not None and stream == member.identity:
                 self._losses.reports.add(member, own, 1)
 
 

@@ -83,7 +83,7 @@ class Roster:
         return sequence <= self._numbers.floor and not self.updating
 
     def since(self, number: int) -> float:
-        """Return the time of the first report about a number; infinite if there is none."""
+        """Return the time of the first report about a number; infinite without a report."""
         return self._numbers.since(number)
 
     def is_self(self, member: KnownMember) -> bool:
@@ -103,7 +103,7 @@ class Roster:
 
         :param new_room: the room tag has changed, so all numbers are new.
         :param identity: the client's own.
-        :param check_badge: None without a passphrase.
+        :param check_badge: None in a room without a passphrase.
         """
         others = [member for member in self._members.values() if not self.is_self(member)]
         if new_room:

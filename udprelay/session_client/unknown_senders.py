@@ -81,6 +81,6 @@ class UnknownSenders:
             waiting.until += seconds
 
     def clear(self) -> None:
-        """Drop all."""
+        """Drop all waiting messages."""
         self._waiting.clear()
         self._size = 0
