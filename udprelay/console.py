@@ -17,6 +17,7 @@ from udprelay.relay import events
 from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Group, Member
 from udprelay.relay.session.control import MAX_PRIVATE_PAYLOAD
+from udprelay.segments import Run, Source
 
 HELP = """\
 TEXT             send TEXT to the room; //TEXT sends /TEXT
@@ -36,33 +37,40 @@ class Console(Protocol):
     It is a transport of the relay, with one member.
     """
 
+    name = "console"
+
     def __init__(self, relay: Relay, room: str) -> None:
         self._relay = relay
         self._room = room
+        self.deliveries = 0
         self._lines = LineSplitter(MAX_PAYLOAD)
         self._behind = False
         self._stopped = False
         self._last_sender: Member | None = None
-        relay.add_transport(self, self)
         self._member = relay.hub.add_console(room, self, relay.now())
-        relay.settle()
+        self._settle()
 
     # Called by the relay.
 
-    def deliver(
-        self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
-    ) -> list[DropReason]:
+    def deliver(self, runs: Sequence[Run], group: Group, count: int) -> list[DropReason]:
         """Print each payload with its sender; drop it if the terminal is too slow."""
         failed = []
-        for payload, sender in zip(payloads, senders, strict=True):
+        for sender, segments, _ in runs:
             if sender is self._member:
                 continue
             self._last_sender = sender
             if self._behind:
-                failed.append(DropReason.CONSOLE_BEHIND)
-            else:
+                failed += [DropReason.CONSOLE_BEHIND] * segments.count
+                continue
+            for payload in segments:
                 self._print(f"[{_origin(sender)}] {_content(sender, payload)}")
         return failed
+
+    def reply(self, datagrams: Sequence[tuple[Source, bytes]]) -> list[DropReason]:
+        """Print payloads for the console alone."""
+        for _, payload in datagrams:
+            self._print(printable_payload(payload))
+        return []
 
     def stop(self) -> None:
         """Ignore the terminal from now on, as the relay stops."""
@@ -105,6 +113,9 @@ class Console(Protocol):
         """Drop all payloads from now on."""
         self._behind = True
 
+    def _settle(self) -> None:
+        self._relay.driver.settle(self._relay.now())
+
     def _print(self, text: str) -> None:
         cast(Any, self.transport).write(text.encode("utf-8", "backslashreplace") + b"\n")
 
@@ -127,8 +138,7 @@ class Console(Protocol):
 
     def _send(self, text: bytes) -> None:
         if text:
-            relay = self._relay
-            relay.deliver(relay.hub.send(self._member, text, relay.now()))
+            self._relay.driver.send(self._member, text, self._relay.now())
 
     def _reply(self, text: bytes) -> None:
         if self._last_sender is None or self._last_sender.slot < 0:
@@ -157,7 +167,7 @@ class Console(Protocol):
         if member.group.labelled:
             text = f"{self._member.name}: ".encode() + text
         self._relay.hub.send_to(member, text, self._relay.now(), self._member)
-        self._relay.settle()
+        self._settle()
 
     def _who(self, _: bytes) -> None:
         now = self._relay.now()
@@ -175,7 +185,7 @@ class Console(Protocol):
             self._print(f"{member.name} cannot be kicked: it is a target")
             return
         self._relay.hub.kick(member, self._relay.now())
-        self._relay.settle()
+        self._settle()
         self._print(f"kicked {member.name}")
 
     def _help(self, _: bytes) -> None:

@@ -17,7 +17,7 @@ from udprelay.batch_udp.batch_port import BatchPort
 from udprelay.batch_udp.interfaces import BatchProtocol, SocketAddress
 from udprelay.batch_udp.mmsg import ffi
 from udprelay.batch_udp.port import DatagramPort
-from udprelay.segments import Source, SourceRun
+from udprelay.segments import Source, SourceRun, runs_by_source
 
 PORTS = [BatchPort, DatagramPort]
 
@@ -83,20 +83,19 @@ class Room(BatchProtocol):
         self.batches.append(batch)
         self.too_long += too_long
         self.received += too_long + sum(len(datagrams) for _, datagrams in batch)
-        payloads: list[bytes] = []
-        senders: list[Member] = []
-        for source, datagrams in batch:
+        datagrams: list[tuple[Member, bytes]] = []
+        for source, segments in batch:
             if source not in self.by_source:
                 self.by_source[source] = self.group.add(source)
-            for datagram in filter(None, datagrams):
-                payloads.append(datagram)
-                senders.append(self.by_source[source])
-        if payloads:
-            self.deliver(payloads, senders)
+            sender = self.by_source[source]
+            datagrams += [(sender, datagram) for datagram in segments if datagram]
+        if datagrams:
+            self.deliver(datagrams)
 
-    def deliver(self, payloads: Sequence[bytes], senders: Sequence[Member]) -> None:
-        count = len(self.group.members)
-        self.failed += self.transport.deliver(payloads, senders, self.group, count)
+    def deliver(self, datagrams: Sequence[tuple[Member, bytes]]) -> None:
+        """Send datagrams, each with its sender, to the group."""
+        runs = [(sender, segments, 0) for sender, segments in runs_by_source(datagrams)]
+        self.failed += self.transport.deliver(runs, self.group, len(self.group.members))
 
     def errors_received(self, errors: list[tuple[Source, int]]) -> None:
         self.errors += errors
@@ -210,10 +209,10 @@ class Network:
         """Let the port read until the room has received so many datagrams."""
         read_until(self.port.socket, self.port.doRead, lambda: self.room.received >= end)
 
-    def deliver(self, sent: Sent, payloads: Sequence[bytes]) -> None:
-        """Let the port deliver ``payloads``, those of ``sent`` in another form."""
+    def deliver(self, sent: Sent) -> None:
+        """Let the port deliver what members send, without reading it."""
         members = self.room.group.members
-        self.room.deliver(payloads, [members[sender] for sender, _ in sent])
+        self.room.deliver([(members[sender], payload) for sender, payload in sent])
 
     def source_of(self, member: int) -> Source:
         """Return the address of a member as the port has it."""

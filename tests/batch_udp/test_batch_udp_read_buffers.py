@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -16,7 +15,7 @@ from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.buffers import ReadBuffers
 from udprelay.batch_udp.interfaces import MAX_BATCH, MAX_PAYLOAD
 from udprelay.batch_udp.mmsg import ffi
-from udprelay.segments import Segments, SourceRun
+from udprelay.segments import SourceRun
 
 NAME_SIZE = 28
 TOO_LONG = MAX_PAYLOAD + 1
@@ -64,6 +63,22 @@ class Reader:
         assert count == len(sent)
         return payloads, *self.buffers.runs(count)
 
+    def aggregate(
+        self, size: int, lengths: list[int], others: int
+    ) -> tuple[list[tuple[int, bytes]], list[SourceRun], int]:
+        """Send one message that the kernel need not slice, then other datagrams."""
+        mmsg.aggregate(self._reader)
+        payloads = [(0, os.urandom(length)) for length in lengths]
+        control = [(mmsg.SOL_UDP, mmsg.UDP_SEGMENT, size.to_bytes(2, "little"))]
+        self._senders[0].sendmsg([payload for _, payload in payloads], control)
+        payloads += [(1, os.urandom(100)) for _ in range(others)]
+        for _, payload in payloads[len(lengths) :]:
+            self._senders[1].send(payload)
+        fd, headers = self._reader.fileno(), self.buffers.headers
+        count = self._calls.recvmmsg(fd, headers, 1 + others, 0, ffi.NULL)
+        assert count == 1 + others, "the kernel has sliced the message"
+        return payloads, *self.buffers.runs(count)
+
     def datagrams_of(self, runs: list[SourceRun]) -> list[tuple[int, bytes]]:
         return [
             (self._ports.index(int.from_bytes(source[2:4], "big")), datagram)
@@ -85,21 +100,55 @@ def test_datagrams_are_read_as_sent(reader: Reader, batches: list[Sent]) -> None
     for sent in batches:
         payloads, runs, too_long = reader.exchange(sent)
         assert (reader.datagrams_of(runs), too_long) == (payloads, 0)
-        sources = [source for source, _ in runs]
-        assert all(one != other for one, other in pairwise(sources))
 
 
-def test_the_batch_after_a_large_one_of_its_size_is_read_as_segments(reader: Reader) -> None:
-    reader.exchange([(0, 100)] * 16)
-    _, runs, _ = reader.exchange([(0, 100)] * 3 + [(1, 100)] + [(0, 100)] * 2)
-    assert [type(datagrams) for _, datagrams in runs] == [Segments, list, Segments]
+def test_what_one_source_sends_in_a_row_in_one_size_is_one_run(reader: Reader) -> None:
+    for _ in range(2):
+        _, runs, _ = reader.exchange([(0, 100)] * 16 + [(1, 100)] + [(0, 100)] * 2 + [(0, 9)])
+        assert [(run.size, run.count) for _, run in runs] == [(100, 16), (100, 1), (100, 3)]
 
 
-def test_a_small_batch_does_not_change_the_stride(reader: Reader) -> None:
-    reader.exchange([(0, 100)] * 16)
-    reader.exchange([(0, 200)] * 15)
-    _, ((_, datagrams),), _ = reader.exchange([(0, 100)] * 2)
-    assert isinstance(datagrams, Segments)
+AGGREGATES = {
+    "whole": (100, [100] * 20),
+    "short end": (100, [100] * 3 + [7]),
+    "size 1": (1, [1] * 64),
+    "largest": (1472, [1472] * 44 + [739]),
+}
+
+
+@pytest.mark.parametrize("kind", AGGREGATES)
+@pytest.mark.parametrize("before", [[], [(0, 100)] * 16])
+def test_an_aggregate_is_one_run(reader: Reader, kind: str, before: Sent) -> None:
+    size, lengths = AGGREGATES[kind]
+    if before:
+        reader.exchange(before)
+    for others in (0, 2):
+        payloads, runs, unusable = reader.aggregate(size, lengths, others)
+        assert (reader.datagrams_of(runs), unusable) == (payloads, 0)
+        assert (runs[0][1].size, runs[0][1].count) == (size, len(lengths))
+
+
+def test_fewer_messages_are_read_at_once_while_they_are_aggregates(reader: Reader) -> None:
+    reader.aggregate(100, [100] * 32, 0)
+    assert reader.buffers.limit == MAX_BATCH // 32
+    reader.exchange([(0, 100)] * 2)
+    assert reader.buffers.limit == MAX_BATCH
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        b"",
+        b"\0" * 16,
+        mmsg.segment_size(100),
+        (20).to_bytes(8, "little") + bytes((17, 0, 0, 0, 104, 0, 0, 0)),
+        (18).to_bytes(8, "little") + bytes((17, 0, 0, 0, 104, 0, 0, 0, 100, 0, 0, 0)),
+        (2**63).to_bytes(8, "little") + bytes(16),
+    ],
+    ids=["none", "zeros", "another", "cut", "short", "long"],
+)
+def test_a_control_message_that_is_not_whole_has_no_size(control: bytes) -> None:
+    assert mmsg.aggregated_size(memoryview(control)) == 0
 
 
 @pytest.mark.parametrize("before", [[], [(0, 100)] * 16])

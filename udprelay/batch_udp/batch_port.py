@@ -20,17 +20,16 @@ from twisted.internet.protocol import AbstractDatagramProtocol
 from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.buffers import read_buffers, send_buffers
 from udprelay.batch_udp.destinations import Destinations
-from udprelay.batch_udp.group_message import GroupMessage, end_of_message
+from udprelay.batch_udp.group_message import GroupMessage, messages
 from udprelay.batch_udp.interfaces import (
-    MAX_BATCH,
+    MAX_PAYLOAD,
     BatchProtocol,
-    Recipient,
     RecipientGroup,
     SocketAddress,
 )
 from udprelay.batch_udp.mmsg import SystemCalls, ffi
 from udprelay.batch_udp.port import MAX_TRIES, WOULD_BLOCK, DatagramPort
-from udprelay.segments import Source, SourceRun
+from udprelay.segments import Run, Source, SourceRun
 
 _IPV4 = struct.Struct("=H2s4s8x")
 _IPV6 = struct.Struct("=H2sI16sI")
@@ -68,9 +67,10 @@ class BatchPort(DatagramPort):
         self._can_segment = False
 
     def createInternetSocket(self) -> socket.socket:
-        """Make the socket, and ask the kernel whether it can slice messages."""
+        """Make the socket, and find out whether the kernel can slice messages."""
         opened = super().createInternetSocket()
         self._can_segment = mmsg.has_segments(opened)
+        mmsg.aggregate(opened)
         self._descriptor = opened.fileno()
         return opened
 
@@ -78,7 +78,7 @@ class BatchPort(DatagramPort):
         buffers, count = self._read_buffers, -1
         for _ in range(MAX_TRIES):
             count = self._calls.recvmmsg(
-                self._descriptor, buffers.headers, MAX_BATCH, mmsg.MSG_DONTWAIT, ffi.NULL
+                self._descriptor, buffers.headers, buffers.limit, mmsg.MSG_DONTWAIT, ffi.NULL
             )
             if count >= 0 or ffi.errno in WOULD_BLOCK:
                 break
@@ -88,13 +88,7 @@ class BatchPort(DatagramPort):
 
     # Sending.
 
-    def deliver(
-        self,
-        payloads: Sequence[bytes],
-        senders: Sequence[Recipient],
-        group: RecipientGroup,
-        count: int,
-    ) -> list[int]:
+    def deliver(self, runs: Sequence[Run], group: RecipientGroup, count: int) -> list[int]:
         """Send as :meth:`DatagramPort.deliver` does, with few system calls."""
         destinations = group.prepared
         if not isinstance(destinations, Destinations):
@@ -104,120 +98,86 @@ class BatchPort(DatagramPort):
         if group.changed:
             destinations.update(group)
         failed: list[int] = []
-        if len(payloads) == 1:
-            self._send_one(payloads[0], senders[0], destinations, group, count, failed)
+        if len(runs) == 1 and runs[0][1].count == 1:
+            self._send(GroupMessage(runs, group, count), destinations, failed)
             return failed
         # With many unsegmented members, the search for them costs more than segments save.
         segmented = self._can_segment and 4 * len(destinations.unsegmented) <= count
-        start = 0
-        while start < len(payloads):
-            end = end_of_message(payloads, start) if segmented else start + 1
-            if end - start == 1:
-                payload, sender = payloads[start], senders[start]
-                self._send_one(payload, sender, destinations, group, count, failed)
-            else:
-                message = GroupMessage(payloads[start:end], senders[start:end], group, count)
-                self._send_message(message, destinations, failed)
-            start = end
+        for part in messages(runs, mmsg.MAX_SEGMENTS if segmented else 1):
+            self._send(GroupMessage(part, group, count), destinations, failed)
         return failed
 
-    def _send_one(
-        self,
-        payload: bytes,
-        sender: Recipient,
-        destinations: Destinations,
-        group: RecipientGroup,
-        count: int,
-        failed: list[int],
-    ) -> None:
-        """
-        Send one payload with one call.
-
-        At low load every batch is one datagram and runs with cold CPU caches: each Python call
-        then costs several times as much as in a full batch.
-        """
-        self._payload.view[: len(payload)] = payload
-        self._iov.words[1] = len(payload)
-        if destinations.control_length:
-            destinations.set_control_length(0)
-        names, slot, others = destinations.name_pointers, sender.slot, count
-        own = 0
-        if sender.group is group:
-            # The last member takes the place of the sender: the recipients are one range.
-            others -= 1
-            own = names[slot]
-            names[slot] = names[others]
-        sent = 0
-        if others:
-            headers, flags = destinations.headers, mmsg.MSG_DONTWAIT
-            sent = self._calls.sendmmsg(self._descriptor, headers, others, flags)
-        if own:
-            names[slot] = own
-        if sent < others:
-            self._has_unread_errors = True
-            message = GroupMessage([payload], [sender], group, count)
-            self._send_rest(message, destinations, max(sent, 0), failed)
-
-    def _send_rest(
-        self, message: GroupMessage, destinations: Destinations, sent: int, failed: list[int]
-    ) -> None:
-        """Send one payload to the members after the one at which :meth:`_send_one` failed."""
-        sender, count = message.senders[0], message.count
-        if sender.group is message.group:
-            if sent <= sender.slot:
-                self._send_range(message, destinations, sent, sender.slot, failed)
-                sent = sender.slot + 1
-            else:
-                # The last member was sent to in the sender's place.
-                count -= 1
-        self._send_range(message, destinations, sent, count, failed)
-
-    def _send_message(
+    def _send(
         self, message: GroupMessage, destinations: Destinations, failed: list[int]
     ) -> None:
-        """Send several payloads as one message to each member."""
-        payloads, senders, group = message.payloads, message.senders, message.group
-        data = message.data
+        """Send one message to each member, without what is its own."""
+        data, count, group = message.data, message.count, message.group
+        if len(data) > MAX_PAYLOAD:
+            failed += [errno.EMSGSIZE] * sum(len(message.payloads_for(i)) for i in range(count))
+            return
         self._payload.view[: len(data)] = data
         self._iov.words[1] = len(data)
-        self._control.view[:] = mmsg.segment_size(len(payloads[0]))
-        destinations.set_control_length(mmsg.SEGMENT_CONTROL)
-        only = senders[0]
-        if senders.count(only) == len(senders):
-            slot = only.slot if only.group is group else message.count
-            if slot:
-                self._send(message, destinations, 0, slot, failed)
-            if slot + 1 < message.count:
-                self._send(message, destinations, slot + 1, message.count, failed)
+        segmented = message.number > 1
+        if segmented:
+            self._control.view[:] = mmsg.segment_size(message.size)
+        destinations.set_control_length(mmsg.SEGMENT_CONTROL if segmented else 0)
+        sender = message.only_sender
+        if sender is None:
+            patched = self._patch_senders(message, destinations)
+            self._send_slots(message, destinations, 0, count, failed)
+            for slot in patched:
+                destinations.restore(slot)
             return
-        patched = self._patch_senders(message, destinations)
-        self._send(message, destinations, 0, message.count, failed)
-        for slot in patched:
-            destinations.restore(slot)
+        slot = sender.slot if sender.group is group else count
+        if segmented and destinations.unsegmented:
+            self._send_slots(message, destinations, 0, slot, failed)
+            self._send_slots(message, destinations, slot + 1, count, failed)
+        else:
+            self._send_around(message, destinations, slot, failed)
+
+    def _send_around(
+        self, message: GroupMessage, destinations: Destinations, slot: int, failed: list[int]
+    ) -> None:
+        """Send to all members but that in ``slot``, if there is one, with one system call."""
+        names, count, own = destinations.name_pointers, message.count, 0
+        if slot < count:
+            # The last member takes the place of the sender: the recipients are one range.
+            count -= 1
+            own, names[slot] = names[slot], names[count]
+        sent = 0
+        if count:
+            headers, flags = destinations.headers, mmsg.MSG_DONTWAIT
+            sent = max(self._calls.sendmmsg(self._descriptor, headers, count, flags), 0)
+        if own:
+            names[slot] = own
+        if message.number > 1:
+            self.segmented += count * message.number
+        if sent < count:
+            self._has_unread_errors = True
+            if own and sent <= slot:
+                self._send_range(message, destinations, sent, slot, failed)
+                sent, count = slot + 1, count + 1
+            self._send_range(message, destinations, sent, count, failed)
 
     def _patch_senders(self, message: GroupMessage, destinations: Destinations) -> list[int]:
         """Point the header of each sender at the pieces between its own payloads."""
-        size, total = len(message.payloads[0]), self._iov.words[1]
+        size, total = message.size, self._iov.words[1]
         base, words = self._payload.address, self._iov.words
         piece, patched = 1, []
         for sender, spans in message.own_spans().items():
-            first, begin, others = piece, 0, len(message.payloads)
-            for start, end in spans:
-                others -= end - start
-                gap = size * start - begin
-                if gap > 0:
-                    words[2 * piece], words[2 * piece + 1] = base + begin, gap
+            first, begin, rest = piece, 0, 0
+            for start, end in (*spans, (total, total)):
+                if start > begin:
+                    words[2 * piece], words[2 * piece + 1] = base + begin, start - begin
                     piece += 1
-                begin = size * end
-            if begin < total:
-                words[2 * piece], words[2 * piece + 1] = base + begin, total - begin
-                piece += 1
-            control = mmsg.SEGMENT_CONTROL if others > 1 else 0
+                    rest += start - begin
+                begin = end
+            control = mmsg.SEGMENT_CONTROL if rest > size else 0
             destinations.patch(sender.slot, self._iov.address + 16 * first, piece - first, control)
             patched.append(sender.slot)
         return patched
 
-    def _send(
+    def _send_slots(
         self,
         message: GroupMessage,
         destinations: Destinations,
@@ -226,7 +186,7 @@ class BatchPort(DatagramPort):
         failed: list[int],
     ) -> None:
         """Send to the members from slot ``start`` up to ``end``, segmented where possible."""
-        self.segmented += (end - start) * len(message.payloads)
+        self.segmented += max(0, end - start) * message.number
         for slot in destinations.unsegmented_slots(start, end):
             self._send_range(message, destinations, start, slot, failed)
             self._send_one_by_one(message, slot, failed)
@@ -259,7 +219,7 @@ class BatchPort(DatagramPort):
                 lost = sum(len(message.payloads_for(slot)) for slot in range(start, end))
                 failed += [code] * lost
                 return
-            if tries > 1 and code in _NO_SEGMENTS and message.is_segmented(start):
+            if tries > 1 and code in _NO_SEGMENTS and len(message.payloads_for(start)) > 1:
                 # The first error may have been an ICMP error for an earlier datagram.
                 self._refuse_segments(message, destinations, start, code)
                 self._send_one_by_one(message, start, failed)

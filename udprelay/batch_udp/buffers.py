@@ -23,6 +23,9 @@ _SLOT = 65_536
 
 _MAX_STRIDE = 2048
 
+_CONTROL = 64
+"""Bytes for the control messages of one message: more than the kernel sends."""
+
 _MIN_SAMPLE = 16
 """Datagrams in a batch that predicts the sizes of the next ones."""
 
@@ -35,27 +38,30 @@ MAX_UNICAST = 64
 
 class ReadBuffers:
     """
-    One ``struct mmsghdr`` for each datagram of a batch, for ``recvmmsg`` to fill in.
+    One ``struct mmsghdr`` for each message of a batch, for ``recvmmsg`` to fill in.
+
+    A message is one datagram, or several of one source that the kernel has put together
+    (``UDP_GRO``, ``udp(7)``); a control message then has their size.
 
     Each header points at two pieces of memory. The first has ``stride`` bytes and follows that of
-    the previous datagram; the second, a slot of its own, receives the rest of a longer datagram.
+    the previous message; the second, a slot of its own, receives the rest of a longer one.
     So a batch whose datagrams all have ``stride`` bytes is read as one buffer. The stride is the
     most frequent size of the last large batch, or 0.
 
     :param name_size: bytes of a socket address of this family.
     :ivar headers: the array.
+    :ivar limit: messages to read at once.
     """
 
     def __init__(self, name_size: int) -> None:
         self._name_size = name_size
         self._names = Memory(name_size * MAX_BATCH)
         self._first_name = self._names.view[:name_size]
-        self._name_offsets = [name_size * i for i in range(MAX_BATCH)]
         self._segments_memory = ffi.new("char[]", _MAX_STRIDE * MAX_BATCH)
         self._segments = ffi.buffer(self._segments_memory)
         self._slot_memory = ffi.new("char[]", _SLOT * MAX_BATCH)
         self._slots = ffi.buffer(self._slot_memory)
-        self._offsets = [_SLOT * i for i in range(MAX_BATCH)]
+        self._control = Memory(_CONTROL * MAX_BATCH)
         self._iov = Memory(32 * MAX_BATCH)
         self._headers = Memory(8 * mmsg.WORDS * MAX_BATCH)
         first = int(ffi.cast("uintptr_t", self._slot_memory))
@@ -65,9 +71,14 @@ class ReadBuffers:
             words[mmsg.WORDS * i + mmsg.NAME] = self._names.address + name_size * i
             words[mmsg.WORDS * i + mmsg.IOV] = self._iov.address + 32 * i
             words[mmsg.WORDS * i + mmsg.IOV_LENGTH] = 2
+            words[mmsg.WORDS * i + mmsg.CONTROL] = self._control.address + _CONTROL * i
+            words[mmsg.WORDS * i + mmsg.CONTROL_LENGTH] = _CONTROL
             halves[mmsg.HALVES * i + mmsg.NAME_LENGTH] = name_size
         self._lengths = halves[mmsg.LENGTH :: mmsg.HALVES]
+        self._control_lengths = words[mmsg.CONTROL_LENGTH :: mmsg.WORDS]
+        self._full_control = memoryview(array("Q", [_CONTROL]) * MAX_BATCH)
         self.headers: Any = self._headers.headers()
+        self.limit = MAX_BATCH
         self._set_stride(0)
 
     def _set_stride(self, stride: int) -> None:
@@ -79,20 +90,28 @@ class ReadBuffers:
         self._stride = stride
 
     def runs(self, count: int) -> tuple[list[SourceRun], int]:
-        """Return the first ``count`` datagrams that are not too long, and how many are."""
-        if count == 1 and (length := self._lengths[0]) <= MAX_PAYLOAD:
-            return [(self._first_name.tobytes(), [self._first_datagram(length)])], 0
-        lengths = self._lengths[:count].tolist()
+        """Return the runs in the first ``count`` messages, and how many messages are unusable."""
+        controls = self._control_lengths
+        if count == 1 and not controls[0] and (length := self._lengths[0]) <= MAX_PAYLOAD:
+            controls[0] = _CONTROL
+            return [(self._first_name.tobytes(), Segments(self._data(0, length), length))], 0
+        lengths, aggregated = self._lengths[:count].tolist(), controls[:count].tolist()
+        # The kernel writes the length of what it has to say into the field for the space.
+        controls[:count] = self._full_control[:count]
         names = self._names.view[: self._name_size * count].tobytes()
+        if any(aggregated):
+            return self._aggregate_runs(names, lengths, aggregated)
+        self.limit = MAX_BATCH
         if self._stride and lengths.count(self._stride) == count:
-            return self._segment_runs(names, count), 0
-        datagrams = self._datagrams(lengths)
+            return self._uniform_runs(names, count), 0
+        sources = self._sources(names, count)
+        datagrams = [self._data(i, length) for i, length in enumerate(lengths)]
         if count >= _MIN_SAMPLE:
             self._predict_stride(lengths)
-        pairs = zip(self._sources(names, count), datagrams, strict=True)
+        pairs = zip(sources, datagrams, strict=True)
         if max(lengths) <= MAX_PAYLOAD:
             return runs_by_source(pairs), 0
-        fit = [(source, datagram) for source, datagram in pairs if len(datagram) <= MAX_PAYLOAD]
+        fit = [pair for pair in pairs if len(pair[1]) <= MAX_PAYLOAD]
         return runs_by_source(fit), count - len(fit)
 
     def _predict_stride(self, lengths: Sequence[int]) -> None:
@@ -102,30 +121,21 @@ class ReadBuffers:
         if stride != self._stride:
             self._set_stride(stride)
 
-    def _first_datagram(self, length: int) -> bytes:
+    def _data(self, index: int, length: int) -> bytes:
         stride = self._stride
-        if not stride:
-            return self._slots[:length]  # type: ignore[no-any-return]
-        beginning: bytes = self._segments[: min(length, stride)]
-        return beginning + self._slots[: length - stride] if length > stride else beginning
-
-    def _datagrams(self, lengths: Sequence[int]) -> list[bytes]:
-        segments, slots, stride = self._segments, self._slots, self._stride
-        if not stride:
-            return [slots[at : at + n] for at, n in zip(self._offsets, lengths, strict=False)]
-        return [
-            segments[stride * index : stride * index + length]
-            if length <= stride
-            else segments[stride * index : stride * (index + 1)] + slots[at : at + length - stride]
-            for index, (at, length) in enumerate(zip(self._offsets, lengths, strict=False))
-        ]
+        beginning: bytes = self._segments[stride * index : stride * index + min(length, stride)]
+        if length <= stride:
+            return beginning
+        slot = _SLOT * index
+        rest: bytes = self._slots[slot : slot + length - stride]
+        return beginning + rest if stride else rest
 
     def _sources(self, names: bytes, count: int) -> list[bytes]:
         size = self._name_size
-        return [names[at : at + size] for at in self._name_offsets[:count]]
+        return [names[at : at + size] for at in range(0, size * count, size)]
 
-    def _segment_runs(self, names: bytes, count: int) -> list[SourceRun]:
-        """Return datagrams that all have the size of the stride."""
+    def _uniform_runs(self, names: bytes, count: int) -> list[SourceRun]:
+        """Return the runs of datagrams that all have the size of the stride."""
         size, data = self._stride, self._segments[: self._stride * count]
         first = names[: self._name_size]
         if names == first * count:
@@ -133,14 +143,31 @@ class ReadBuffers:
         sources = self._sources(names, count)
         starts = [0, *compress(range(1, count), map(ne, sources, sources[1:])), count]
         return [
-            (
-                sources[start],
-                [data[start * size : end * size]]
-                if end - start == 1
-                else Segments(data[start * size : end * size], size),
-            )
+            (sources[start], Segments(data[start * size : end * size], size))
             for start, end in pairwise(starts)
         ]
+
+    def _aggregate_runs(
+        self, names: bytes, lengths: Sequence[int], aggregated: Sequence[int]
+    ) -> tuple[list[SourceRun], int]:
+        """
+        Return the runs of messages, each of one or more datagrams.
+
+        :param aggregated: bytes of the control message of each.
+        """
+        runs = []
+        for i, source in enumerate(self._sources(names, len(lengths))):
+            length, size = lengths[i], lengths[i]
+            if aggregated[i]:
+                size = mmsg.aggregated_size(self._control.view[_CONTROL * i :][: aggregated[i]])
+            if length <= MAX_PAYLOAD and (size or not length):
+                runs.append((source, Segments(self._data(i, length), size)))
+        if self._stride:
+            self._set_stride(0)
+        datagrams = sum([segments.count for _, segments in runs])
+        # A turn of the reactor has about as many datagrams as without aggregates.
+        self.limit = max(1, MAX_BATCH * len(lengths) // max(1, datagrams))
+        return runs, len(lengths) - len(runs)
 
 
 class UnicastBuffers:

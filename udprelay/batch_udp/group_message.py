@@ -1,85 +1,92 @@
-"""Payloads that each recipient gets as one message, which the kernel slices into datagrams."""
+"""What each recipient gets as one message, which the kernel slices into datagrams."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 
-from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.interfaces import MAX_PAYLOAD, Recipient, RecipientGroup
-from udprelay.segments import Segments
+from udprelay.segments import Run
 
 
 class GroupMessage:
     """
-    What the first ``count`` members of a group get in one message each.
+    What the first ``count`` members of a group get in one message each, without what is their own.
 
-    :param payloads: of one size; the last may be shorter.
-    :param senders: one for each payload; they do not get their own.
+    :param runs: together one message: all datagrams but the last have one size.
+    :ivar data: all datagrams, one after the other.
+    :ivar size: bytes of each datagram but the last.
+    :ivar number: of datagrams.
     """
 
-    __slots__ = ("count", "group", "payloads", "senders")
+    __slots__ = ("count", "data", "group", "number", "runs", "size")
 
-    def __init__(
-        self,
-        payloads: Sequence[bytes],
-        senders: Sequence[Recipient],
-        group: RecipientGroup,
-        count: int,
-    ) -> None:
-        self.payloads = payloads
-        self.senders = senders
+    def __init__(self, runs: Sequence[Run], group: RecipientGroup, count: int) -> None:
+        self.runs = runs
         self.group = group
         self.count = count
+        first = runs[0][1]
+        self.size = first.size
+        if len(runs) == 1:
+            self.data, self.number = first.data, first.count
+        else:
+            self.data = b"".join([segments.data for _, segments, _ in runs])
+            self.number = sum([segments.count for _, segments, _ in runs])
 
     @property
-    def data(self) -> bytes | bytearray:
-        """All payloads in one buffer."""
-        payloads = self.payloads
-        return payloads.data if type(payloads) is Segments else b"".join(payloads)
-
-    def is_segmented(self, slot: int) -> bool:
-        """Return whether the member in ``slot`` gets more than one payload."""
-        return len(self.payloads_for(slot)) > 1
+    def only_sender(self) -> Recipient | None:
+        """The sender of all runs; None if there are several."""
+        sender: Recipient = self.runs[0][0]
+        if len(self.runs) > 1 and any(other is not sender for other, _, _ in self.runs):
+            return None
+        return sender
 
     def payloads_for(self, slot: int) -> list[bytes]:
         """Return the payloads for the member in ``slot``."""
         member = self.group.members[slot]
-        return [p for p, s in zip(self.payloads, self.senders, strict=True) if s is not member]
+        return [
+            payload
+            for sender, segments, _ in self.runs
+            if sender is not member
+            for payload in segments
+        ]
 
     def own_spans(self) -> dict[Recipient, list[tuple[int, int]]]:
-        """Return starts and ends of each sender's own payloads, for those in the group."""
+        """Return where each sender in the group finds its own bytes: starts and ends, in order."""
         spans: dict[Recipient, list[tuple[int, int]]] = {}
-        last, start = self.senders[0], 0
-        for index, sender in enumerate(self.senders):
-            if sender is not last:
-                if last.group is self.group:
-                    spans.setdefault(last, []).append((start, index))
-                last, start = sender, index
-        if last.group is self.group:
-            spans.setdefault(last, []).append((start, len(self.senders)))
+        start = 0
+        for sender, segments, _ in self.runs:
+            end = start + len(segments.data)
+            if sender.group is self.group:
+                own = spans.setdefault(sender, [])
+                if own and own[-1][1] == start:
+                    start = own.pop()[0]
+                own.append((start, end))
+            start = end
         return spans
 
 
-def end_of_message(payloads: Sequence[bytes], start: int) -> int:
-    """Return the end of the payloads from ``start`` on that fit in one message."""
-    count = len(payloads)
-    # Not isinstance(): it is slow for an abstract base class such as Sequence.
-    if type(payloads) is Segments:
-        return min(count, start + mmsg.MAX_SEGMENTS, start + max(1, MAX_PAYLOAD // payloads.size))
-    size = total = len(payloads[start])
-    # Fast path for the most frequent case: all payloads have one size and fit.
-    fits = start == 0 and count <= mmsg.MAX_SEGMENTS and 0 < size * count <= MAX_PAYLOAD
-    if fits and len(set(map(len, payloads))) == 1:
-        return count
-    end = start + 1
-    for payload in islice(payloads, end, start + mmsg.MAX_SEGMENTS):
-        length = len(payload)
-        total += length
-        # An empty payload is no segment.
-        if not length or length > size or total > MAX_PAYLOAD:
-            break
-        end += 1
-        if length < size:
-            break
-    return end
+def messages(runs: Sequence[Run], max_segments: int) -> Iterator[list[Run]]:
+    """
+    Divide runs into messages.
+
+    :param max_segments: datagrams in one message, at most.
+    """
+    message: list[Run] = []
+    size = space = 0
+    for sender, segments, flags in runs:
+        begin, count = 0, segments.count
+        while begin < count:
+            # Only the last datagram of a message may be shorter, and an empty one is no segment.
+            ends = segments.size < size and count - begin > 1
+            if not space or segments.size > size or ends or not segments.size:
+                if message:
+                    yield message
+                message, size = [], segments.size
+                space = max(1, min(max_segments, MAX_PAYLOAD // size)) if size else 1
+            number = min(space, count - begin)
+            part = segments[begin : begin + number]
+            message.append((sender, part, flags))
+            begin += number
+            space = space - number if len(part.data) == number * size else 0
+    if message:
+        yield message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ from twisted.internet.protocol import DatagramProtocol
 from udprelay.segments import Source, SourceRun
 
 MAX_BATCH = 64
-"""Datagrams read in one turn of the reactor: a flood must not delay timers and other sockets."""
+"""Messages read in one turn of the reactor: a flood must not delay timers and other sockets."""
 
 MAX_PAYLOAD = 65_507
 """Bytes in the largest payload of a UDP datagram over IPv4 (RFC 768, RFC 791)."""
@@ -19,18 +20,18 @@ SocketAddress = tuple[Any, ...]
 """``(host, port)`` of an IPv4 socket, ``(host, port, flow, scope)`` of an IPv6 one."""
 
 
-class BatchProtocol(DatagramProtocol):
+class BatchProtocol(DatagramProtocol, ABC):
     """A protocol that receives whole batches, and errors with their addresses."""
 
+    @abstractmethod
     def batch_received(self, batch: list[SourceRun], too_long: int) -> None:
         """
-        Receive up to :data:`MAX_BATCH` datagrams.
+        Receive the datagrams of one turn of the reactor.
 
         :param batch: in order of arrival.
         :param too_long: number of datagrams of the batch that were dropped because they had more
             than :data:`MAX_PAYLOAD` bytes.
         """
-        raise NotImplementedError
 
     def errors_received(self, errors: list[tuple[Source, int]]) -> None:
         """Receive ICMP errors: the destination of the datagram that caused each, and the errno."""

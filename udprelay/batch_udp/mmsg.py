@@ -1,9 +1,9 @@
 """
 The Linux system calls that move many datagrams at once, through cffi without a compiler.
 
-They are ``recvmmsg(2)`` and ``sendmmsg(2)``; with ``UDP_SEGMENT`` (``udp(7)``) one message carries
-many datagrams of one size. Memory views over the structures' bytes change one field of all of them
-in one operation.
+They are ``recvmmsg(2)`` and ``sendmmsg(2)``; with ``UDP_GRO`` and ``UDP_SEGMENT`` (``udp(7)``) one
+message carries many datagrams of one size. Memory views over the structures' bytes change one
+field of all of them in one operation.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 import sys
+from contextlib import suppress
 from functools import cache
 from typing import Any, Protocol, cast
 
@@ -20,6 +21,7 @@ import cffi
 
 SOL_UDP = 17
 UDP_SEGMENT = 103
+UDP_GRO = 104
 MSG_DONTWAIT = 0x40
 MAX_SEGMENTS = 64
 """Segments of one message, in every kernel with ``UDP_SEGMENT``."""
@@ -53,6 +55,26 @@ SEGMENT_CONTROL = _SEGMENT_SIZE.size
 def segment_size(size: int) -> bytes:
     """Return the control message that asks for datagrams of ``size`` bytes (``cmsg(3)``)."""
     return _SEGMENT_SIZE.pack(18, SOL_UDP, UDP_SEGMENT, size)
+
+
+_HEADER = struct.Struct("=Qii")
+_AGGREGATED = struct.Struct("=Qiii")
+
+
+def aggregated_size(control: memoryview) -> int:
+    """
+    Return the bytes of each datagram in a message that the kernel has put together.
+
+    :param control: the message's control messages (``UDP_GRO``, ``udp(7)``).
+    :return: 0 if they do not have it whole: the datagrams cannot be told apart.
+    """
+    at = 0
+    while at + _AGGREGATED.size <= len(control):
+        length, level, kind, size = _AGGREGATED.unpack_from(control, at)
+        if (level, kind) == (SOL_UDP, UDP_GRO):
+            return max(0, size) if length >= _AGGREGATED.size else 0
+        at += max(_HEADER.size, length + 7 & ~7)
+    return 0
 
 
 class SystemCalls(Protocol):
@@ -93,6 +115,12 @@ def load() -> SystemCalls:
                 # ENOSYS of an old kernel, EPERM of a seccomp filter.
                 raise UnavailableError(os.strerror(ffi.errno))
     return cast(SystemCalls, library)
+
+
+def aggregate(opened: socket.socket) -> None:
+    """Let the kernel put datagrams of one source together, where it can (Linux 5.0)."""
+    with suppress(OSError):
+        opened.setsockopt(SOL_UDP, UDP_GRO, 1)
 
 
 def has_segments(opened: socket.socket) -> bool:

@@ -26,11 +26,10 @@ from udprelay.batch_udp.interfaces import (
     MAX_BATCH,
     MAX_PAYLOAD,
     BatchProtocol,
-    Recipient,
     RecipientGroup,
     SocketAddress,
 )
-from udprelay.segments import Source, SourceRun, runs_by_source
+from udprelay.segments import Run, Source, SourceRun, runs_by_source
 
 MAX_TRIES = 4
 """Attempts at one system call: each pending ICMP error fails one."""
@@ -40,7 +39,7 @@ WOULD_BLOCK = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.E
 
 
 class BatchSizes:
-    """Counts batches of 1, of 2 to 3, of 4 to 7, and so on up to :data:`MAX_BATCH` datagrams."""
+    """Counts batches of 1, of 2 to 3, of 4 to 7, and so on up to :data:`MAX_BATCH` messages."""
 
     __slots__ = ("_counts",)
 
@@ -48,7 +47,7 @@ class BatchSizes:
         self._counts = [0] * MAX_BATCH.bit_length()
 
     def count(self, size: int) -> None:
-        """Count one batch of ``size`` datagrams, at least one."""
+        """Count one batch of ``size`` messages, at least one."""
         self._counts[size.bit_length() - 1] += 1
 
     def as_fields(self) -> dict[str, int]:
@@ -71,7 +70,7 @@ class DatagramPort(udp.Port):
     :param interface: a numeric address; ``::`` is every address, IPv4 included.
     :param buffers: bytes of the receive and send buffers to ask for; 0 keeps the system's.
     :ivar batched: whether many datagrams move in one system call.
-    :ivar batch_sizes: how many datagrams were read at once.
+    :ivar batch_sizes: how many messages were read at once.
     :ivar segmented: number of deliveries that left as parts of larger messages.
     """
 
@@ -174,9 +173,9 @@ class DatagramPort(udp.Port):
         return runs_by_source(datagrams), too_long, len(datagrams) + too_long
 
     def _receive_each(self, batch: list[SourceRun], too_long: int) -> None:
-        for source, datagrams in batch:
+        for source, segments in batch:
             address = self.socket_address(source)[:2]
-            for datagram in datagrams:
+            for datagram in segments:
                 self.protocol.datagramReceived(datagram, address)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
@@ -268,34 +267,21 @@ class DatagramPort(udp.Port):
         codes = [self.send(payload, destination) for destination, payload in datagrams]
         return [code for code in codes if code]
 
-    def deliver(
-        self,
-        payloads: Sequence[bytes],
-        senders: Sequence[Recipient],
-        group: RecipientGroup,
-        count: int,
-    ) -> list[int]:
+    def deliver(self, runs: Sequence[Run], group: RecipientGroup, count: int) -> list[int]:
         """
-        Send each payload to each of a group's first ``count`` members but its sender.
+        Send runs to each of a group's first ``count`` members, but no member its own.
 
-        :param payloads: each of at most :data:`~udprelay.batch_udp.interfaces.MAX_PAYLOAD` bytes.
-        :param senders: one for each payload.
+        :param runs: each datagram of at most
+            :data:`~udprelay.batch_udp.interfaces.MAX_PAYLOAD` bytes.
         :return: an errno for each datagram that was not sent.
         """
-        failed = []
-        sendto = self.socket.sendto
         members = group.members[:count]
         group.changed.clear()
-        for payload, sender in zip(payloads, senders, strict=True):
-            for member in members:
-                if member is sender:
-                    continue
-                try:
-                    sendto(payload, member.source)
-                except OSError:
-                    if self._reading:
-                        self._collect_errors()
-                    code = self.send(payload, member.source)
-                    if code:
-                        failed.append(code)
-        return failed
+        codes = [
+            self.send(payload, member.source)
+            for sender, segments, _ in runs
+            for payload in segments
+            for member in members
+            if member is not sender
+        ]
+        return [code for code in codes if code]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
@@ -17,15 +17,12 @@ from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.batch_port import BatchPort
 from udprelay.batch_udp.linux_socket import granted_buffers
 from udprelay.batch_udp.port import DatagramPort
-from udprelay.net.listener import ListenerProtocol, drop_reason
 from udprelay.net.own_addresses import OwnAddresses
+from udprelay.net.udp import UdpTransport
 from udprelay.relay import events
-from udprelay.relay.drops import DropReason
-from udprelay.relay.fan_out import FanOut
+from udprelay.relay.driver import HubDriver
 from udprelay.relay.hub import Hub
-from udprelay.relay.room import Group, Listener, Member, TransportKey
 from udprelay.relay.rules import ListenerRules, RelayRules
-from udprelay.segments import Source
 
 FAILURE_DELAY = 1.0
 """Seconds from a deadline that failed to the next attempt."""
@@ -45,23 +42,9 @@ class CannotOpenError(Exception):
         self.event = event
 
 
-class Transport(Protocol):
-    """Reaches members: a UDP port, or the console."""
-
-    def deliver(
-        self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
-    ) -> Sequence[int | DropReason]:
-        """
-        Send each payload to each of a group's first ``count`` members but its sender.
-
-        :param senders: one for each payload.
-        :return: for each delivery that was not made, the reason or the errno of the send.
-        """
-
-
 class Relay:
     """
-    All listeners of one relay and the hub behind them.
+    All transports of one relay and the hub behind them.
 
     :param secret: 32 random bytes.
     :param publish: is called with every event.
@@ -84,9 +67,8 @@ class Relay:
         self.now = clock
         self.reactor = reactor
         self.publish = publish
-        self.listeners: dict[str, ListenerProtocol] = {}
+        self.listeners: dict[str, UdpTransport] = {}
         self._own = OwnAddresses()
-        self._transports: dict[TransportKey, Transport] = {}
         self._timer: IDelayedCall | None = None
         self._timer_due = 0.0
         self._statistics_period = statistics
@@ -94,6 +76,7 @@ class Relay:
         self._statistics.clock = reactor
         self._retry_at = 0.0
         self.hub = Hub(rules, secret, self._own.__contains__, clock())
+        self.driver = HubDriver(self.hub, publish, self._set_timer)
 
     def open(self) -> None:
         """
@@ -109,12 +92,12 @@ class Relay:
                 raise
         if self._statistics_period:
             self._statistics.start(self._statistics_period, now=False)
-        self.settle()
+        self.driver.settle(self.now())
 
     def _open(self, name: str, rules: ListenerRules) -> None:
-        protocol = ListenerProtocol(self)
+        transport = UdpTransport(name, self)
         try:
-            port = self._bind(name, protocol, rules)
+            port = self._bind(name, transport, rules)
         except CannotListenError as error:
             cause = error.socketError
             raise CannotOpenError(
@@ -125,11 +108,10 @@ class Relay:
                     error=cause.strerror or str(cause),
                 )
             ) from error
-        own = protocol.own_endpoint()
-        protocol.listener = self.hub.open_listener(name, protocol.read_endpoint)
-        self.listeners[name] = protocol
+        (own,) = transport.own_endpoints()
+        transport.listener = self.hub.open_listener(name, transport)
+        self.listeners[name] = transport
         self._own.add(own)
-        self._transports[protocol.listener] = port
         receive_buffer, send_buffer = granted_buffers(port.socket)
         self.publish(
             events.ListenerOpened(
@@ -144,16 +126,16 @@ class Relay:
             )
         )
 
-    def _bind(self, name: str, protocol: ListenerProtocol, rules: ListenerRules) -> DatagramPort:
+    def _bind(self, name: str, transport: UdpTransport, rules: ListenerRules) -> DatagramPort:
         port_class = self._port_class(name, rules)
         buffers = rules.receive_buffer, rules.send_buffer
-        port = port_class(rules.port, protocol, rules.interface, self.reactor, buffers)
+        port = port_class(rules.port, transport, rules.interface, self.reactor, buffers)
         try:
             port.startListening()
         except CannotListenError as error:
             if rules.interface != "::" or error.socketError.errno not in _NO_IPV6:
                 raise
-            port = port_class(rules.port, protocol, "0.0.0.0", self.reactor, buffers)
+            port = port_class(rules.port, transport, "0.0.0.0", self.reactor, buffers)
             port.startListening()
         return port
 
@@ -167,64 +149,7 @@ class Relay:
             return DatagramPort
         return BatchPort
 
-    def add_transport(self, key: TransportKey, transport: Transport) -> None:
-        """Let ``transport`` reach the members that join with ``key``."""
-        self._transports[key] = transport
-
-    def deliver(self, fan_outs: Iterable[FanOut]) -> None:
-        """Deliver fan-outs, then settle the hub if necessary."""
-        self._deliver(fan_outs)
-        if self.hub.unsettled:
-            self.settle()
-
-    def _deliver(self, fan_outs: Iterable[FanOut]) -> None:
-        for fan_out in fan_outs:
-            for group, count in fan_out.groups:
-                payloads, senders = fan_out.for_group(group)
-                transport = self._transports.get(group.transport)
-                if transport is None:
-                    # Its listener is closed.
-                    continue
-                failed = transport.deliver(payloads, senders, group, count)
-                if failed:
-                    self._count_undelivered(fan_out, group.transport, failed)
-
-    def _count_undelivered(
-        self, fan_out: FanOut, key: TransportKey, failed: Sequence[int | DropReason]
-    ) -> None:
-        now = self.now()
-        for error in failed:
-            reason = error if isinstance(error, DropReason) else drop_reason(error)
-            self.hub.undelivered(fan_out.room, key, reason, now)
-
-    def settle(self) -> None:
-        """Read the hub's queue, send and publish its output, set the timer."""
-        while True:
-            fan_outs = self.hub.control(self.now())
-            # Replies first: a new member needs its WELCOME before the fan-outs.
-            self._send_replies()
-            self._deliver(fan_outs)
-            if not fan_outs:
-                break
-        for event in self.hub.drain_events():
-            self.publish(event)
-        self._set_timer()
-
-    def _send_replies(self) -> None:
-        replies: dict[Listener, list[tuple[Source, bytes]]] = {}
-        for reply in self.hub.drain_replies():
-            replies.setdefault(reply.listener, []).append((reply.source, reply.payload))
-        for listener, datagrams in replies.items():
-            protocol = self.listeners.get(listener.name)
-            if protocol is None:
-                # It is closed.
-                continue
-            for code in protocol.port.send_each(datagrams):
-                reason = drop_reason(code)
-                self.hub.drop(listener.name, listener.rules.room, reason, self.now())
-
-    def _set_timer(self) -> None:
-        deadline = self.hub.next_deadline()
+    def _set_timer(self, deadline: float | None) -> None:
         if deadline is None or not self.listeners:
             return
         deadline = max(deadline, self._retry_at)
@@ -243,18 +168,19 @@ class Relay:
             self._deadline_reached()
 
     def _deadline_reached(self) -> None:
+        now = self.now()
         try:
-            self._deliver(self.hub.expire(self.now()))
+            self.driver.expire(now)
         except Exception:
             self._log.failure("a deadline of the hub failed")
             # An immediate retry would repeat without end and starve everything else.
-            self._retry_at = self.now() + FAILURE_DELAY
-        self.settle()
+            self._retry_at = now + FAILURE_DELAY
+            self._set_timer(now)
 
     def _publish_statistics(self) -> None:
         try:
-            for protocol in self.listeners.values():
-                self.publish(protocol.statistics())
+            for transport in self.listeners.values():
+                self.publish(transport.statistics())
             for event in self.hub.roster.statistics():
                 self.publish(event)
         except Exception:
@@ -262,23 +188,21 @@ class Relay:
 
     def send_farewell(self) -> None:
         """Stop reading, and notify session members that the relay stops."""
-        for protocol in self.listeners.values():
-            protocol.port.stopReading()
+        for transport in self.listeners.values():
+            transport.stop_reading()
         self.hub.farewell()
-        self._send_replies()
+        self.driver.send_replies(self.now())
 
     def close(self) -> Deferred[Any]:
-        """Close every listener; return a Deferred that fires when all are closed."""
+        """Close every transport; return a Deferred that fires when all are closed."""
         if self._statistics.running:
             self._statistics.stop()
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         closed = []
-        for name, protocol in self.listeners.items():
-            protocol.count_receive_drops(self.now())
-            self.publish(protocol.statistics())
-            closed.append(protocol.port.stopListening())
-            del self._transports[protocol.listener]
+        for name, transport in self.listeners.items():
+            closed.append(transport.close())
+            self.publish(transport.statistics())
             self.publish(events.ListenerClosed(listener=name))
         self.listeners = {}
         return DeferredList([d for d in closed if d is not None])

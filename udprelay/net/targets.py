@@ -88,10 +88,10 @@ class _Target:
     def _join(self, address: Endpoint) -> bool:
         """Join the room through the first listener that can send to ``address``."""
         relay = self.relay
-        for protocol in sorted(
-            relay.listeners.values(), key=lambda p: p.listener.rules.room != self.room
+        for transport in sorted(
+            relay.listeners.values(), key=lambda t: t.listener.rules.room != self.room
         ):
-            source = protocol.port.source_of(str(address.ip), address.port)
+            source = transport.port.source_of(str(address.ip), address.port)
             if source is None:
                 continue
             if self.member is not None:
@@ -100,9 +100,9 @@ class _Target:
                 events.TargetResolved(room=self.room, target=self.name, address=str(address))
             )
             self.member = relay.hub.add_target(
-                self.room, self.name, protocol.listener, source, relay.now()
+                self.room, self.name, transport.listener, source, relay.now()
             )
-            relay.settle()
+            relay.driver.settle(relay.now())
             return True
         return False
 

@@ -54,6 +54,27 @@ class TokenBucket:
             self._bytes -= size
         return True
 
+    def consume_up_to(self, datagrams: int, size: int, now: float) -> int:
+        """
+        Consume the tokens of as many of some datagrams of one size as there are tokens for.
+
+        :param size: bytes of all ``datagrams``.
+        :return: the number of datagrams that pass, as by :meth:`try_consume` for each.
+        """
+        if now > self._updated:
+            self._refill(now)
+        each = size / datagrams
+        passing = min(
+            datagrams,
+            _fit(self._datagrams, 1, self._max_datagrams, datagrams),
+            _fit(self._bytes, each, self._max_bytes, datagrams),
+        )
+        if self._max_datagrams:
+            self._datagrams -= passing
+        if self._max_bytes:
+            self._bytes -= passing * each
+        return passing
+
     def has_token(self, now: float) -> bool:
         """Return whether an empty datagram would pass; consume nothing."""
         if now > self._updated:
@@ -103,3 +124,12 @@ class TokenBucket:
         self._updated = now
         self._datagrams = min(self._max_datagrams, self._datagrams + elapsed * self._rate)
         self._bytes = min(self._max_bytes, self._bytes + elapsed * self._bandwidth)
+
+
+def _fit(tokens: float, each: float, full: float, wanted: int) -> int:
+    """Return how many times ``each`` can be consumed; a full bucket lets one pass in any case."""
+    if not full or not each:
+        return wanted
+    if tokens < each:
+        return int(tokens >= full)
+    return int(tokens / each)

@@ -1,12 +1,18 @@
-"""A room's deliveries of one batch."""
+"""From what members send to the deliveries of one batch, a fan-out for each room."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from udprelay.protocol.endpoint import MAX_PAYLOAD
+from udprelay.protocol.text import printable_payload
+from udprelay.protocol.wire.header import RELIABLE, RESUBMITTED
+from udprelay.relay import events
+from udprelay.relay.drops import DropReason
+from udprelay.relay.output import Output
 from udprelay.relay.room import Group, Listener, Member, Rendering, Room
 from udprelay.relay.rules import Label
+from udprelay.segments import Run, Segments
 
 
 class FanOut:
@@ -15,25 +21,20 @@ class FanOut:
 
     Valid until the hub is called again: members are not copied.
 
-    :ivar payloads: bare, in order of arrival.
-    :ivar senders: the sender of each payload.
+    :ivar runs: what members have sent, as it was received, in order.
     :ivar groups: the groups to deliver to, each with the number of its first members that were
-        in the room when these payloads were received.
+        in the room when the runs were received.
     """
 
-    __slots__ = ("_labelled", "groups", "payloads", "room", "senders")
+    __slots__ = ("_renderings", "groups", "room", "runs")
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, framed: Sequence[Run] | None = None) -> None:
         self.room = room
-        self.payloads: list[bytes] = []
-        self.senders: list[Member] = []
+        self.runs: list[Run] = []
         self.groups: list[tuple[Group, int]] = []
-        self._labelled: tuple[list[bytes], list[Member]] | None = None
-
-    def add(self, payloads: Sequence[bytes], sender: Member) -> None:
-        """Add payloads of a member that is not a session member."""
-        self.payloads += payloads
-        self.senders += [sender] * len(payloads)
+        self._renderings: dict[Rendering, Sequence[Run]] = {}
+        if framed is not None:
+            self._renderings[Rendering.FRAMED] = framed
 
     def seal(self, listener: Listener | None, now: float) -> int:
         """
@@ -42,53 +43,130 @@ class FanOut:
         :param listener: which has received the payloads.
         :return: how many payloads are too long with a label.
         """
-        payloads = self.payloads
-        return self._count(listener, len(payloads), sum(map(len, payloads)), uniform=True)
-
-    def _count(self, listener: Listener | None, count: int, size: int, uniform: bool) -> int:
-        """
-        Fix the receivers, and count.
-
-        :param count: number of payloads, with ``size`` bytes in all.
-        :param uniform: whether these payloads are all that is delivered, without entries.
-        """
-        room = self.room
+        room, runs = self.room, self.runs
+        count = size = 0
+        for sender, segments, _ in runs:
+            count += segments.count
+            size += len(segments.data) - segments.count * sender.overhead
         room.datagrams += count
         room.bytes += size
         if listener is not None:
             listener.datagrams += count
             listener.bytes += size
+        if room.log is not None and Rendering.FRAMED not in self._renderings:
+            self._renderings[Rendering.FRAMED] = room.log.frame(runs, now)
         self.groups = groups = [(g, len(g.members)) for g in room.groups.values() if g.members]
-        if room.rules.label is Label.NICK:
-            self._labelled = _labelled(self.payloads, self.senders)
-        elif uniform and len(groups) == 1:
-            group, members = groups[0]
-            self._count_deliveries(group, (members - 1) * count)
-            return 0
         for group, members in groups:
-            payloads, senders = self.for_group(group)
-            own = sum(sender.group is group for sender in senders)
-            self._count_deliveries(group, members * len(payloads) - own)
-        return 0 if self._labelled is None else len(self.payloads) - len(self._labelled[0])
+            deliveries = 0
+            for sender, segments, _ in self.rendered(group.rendering):
+                deliveries += segments.count * (members - (sender.group is group))
+            room.deliveries += deliveries
+            group.transport.deliveries += deliveries
+        if room.rules.label is not Label.NICK:
+            return 0
+        return _count(self.rendered(Rendering.BARE)) - _count(self.rendered(Rendering.LABELLED))
 
-    def _count_deliveries(self, group: Group, number: int) -> None:
-        self.room.deliveries += number
-        if isinstance(group.transport, Listener):
-            group.transport.deliveries += number
+    def rendered(self, rendering: Rendering) -> Sequence[Run]:
+        """Return the runs in the form in which some members get them."""
+        rendered = self._renderings.get(rendering)
+        if rendered is None:
+            rendered = _bare(self.runs) if self.room.log is not None else self.runs
+            if rendering is Rendering.LABELLED:
+                rendered = _labelled(rendered)
+            self._renderings[rendering] = rendered
+        return rendered
 
-    def for_group(self, group: Group) -> tuple[Sequence[bytes], Sequence[Member]]:
-        """Return payloads and senders in the rendering of ``group``."""
-        if group.rendering is Rendering.LABELLED and self._labelled is not None:
-            return self._labelled
-        return self.payloads, self.senders
+
+def _count(runs: Sequence[Run]) -> int:
+    return sum([segments.count for _, segments, _ in runs])
 
 
-def _labelled(
-    payloads: Sequence[bytes], senders: Sequence[Member]
-) -> tuple[list[bytes], list[Member]]:
-    labelled = [
-        (b"".join((f"{sender.name}: ".encode(), payload)), sender)
-        for payload, sender in zip(payloads, senders, strict=True)
+def _bare(runs: Sequence[Run]) -> list[Run]:
+    """Return payloads alone, without what may have been delivered already."""
+    return [
+        (sender, segments.with_prefix(b"", sender.overhead), flags)
+        for sender, segments, flags in runs
+        if not flags & RESUBMITTED
     ]
-    fitting = [(payload, sender) for payload, sender in labelled if len(payload) <= MAX_PAYLOAD]
-    return [payload for payload, _ in fitting], [sender for _, sender in fitting]
+
+
+def _labelled(runs: Sequence[Run]) -> list[Run]:
+    """Return payloads behind the names of their senders, without those that become too long."""
+    labelled: list[Run] = []
+    for sender, segments, flags in runs:
+        label = f"{sender.name}: ".encode()
+        if segments.size + len(label) <= MAX_PAYLOAD:
+            labelled.append((sender, segments.with_prefix(label, 0), flags))
+    return labelled
+
+
+class FanOutBatch:
+    """
+    Collects what a batch has for each room in one fan-out, and seals them at its end.
+
+    :param log_payloads: whether each payload has an event.
+    """
+
+    def __init__(self, output: Output, log_payloads: bool) -> None:
+        self._output = output
+        self._log_payloads = log_payloads
+        self._opened: dict[Room, FanOut] = {}
+        self._fan_outs: list[FanOut] = []
+
+    def begin(self) -> None:
+        """Begin a batch, and drop what a batch that has failed has left."""
+        self._opened, self._fan_outs = {}, []
+
+    def add(self, sender: Member, segments: Segments, flags: int = RELIABLE) -> None:
+        """Add what a member has sent, as it was received."""
+        room = sender.room
+        fan_out = self._opened.get(room)
+        if fan_out is None:
+            fan_out = self._opened[room] = FanOut(room)
+            self._fan_outs.append(fan_out)
+        fan_out.runs.append((sender, segments, flags))
+
+    def seal_room(self, room: Room, listener: Listener, now: float) -> None:
+        """Seal the fan-out of a room, if there is one: a member is about to join."""
+        fan_out = self._opened.pop(room, None)
+        if fan_out is not None:
+            self._seal(fan_out, listener, now)
+
+    def finish(
+        self, listener: Listener | None, now: float, with_entries: Sequence[Room] = ()
+    ) -> list[FanOut]:
+        """
+        Seal and return the fan-outs of this batch.
+
+        :param with_entries: rooms that have something for their session members alone.
+        """
+        for room in with_entries:
+            if room not in self._opened and room.log is not None and room.log.has_entries:
+                self._opened[room] = FanOut(room)
+                self._fan_outs.append(self._opened[room])
+        opened, fan_outs = self._opened, self._fan_outs
+        self.begin()
+        for fan_out in opened.values():
+            self._seal(fan_out, listener, now)
+        return fan_outs
+
+    def _seal(self, fan_out: FanOut, listener: Listener | None, now: float) -> None:
+        too_long = fan_out.seal(listener, now)
+        if too_long:
+            name = listener.name if listener is not None else ""
+            self._output.drop(name, fan_out.room.name, DropReason.TOO_LONG, now, too_long)
+        if self._log_payloads:
+            self._emit_payloads(fan_out)
+
+    def _emit_payloads(self, fan_out: FanOut) -> None:
+        for sender, segments, _ in fan_out.rendered(Rendering.BARE):
+            for payload in segments:
+                self._output.emit(
+                    events.DatagramRelayed(
+                        room=fan_out.room.name,
+                        member=sender.name,
+                        address=sender.address,
+                        bytes=len(payload),
+                        payload=printable_payload(payload),
+                    )
+                )

@@ -1,18 +1,8 @@
 """
 The relay without input and output.
 
-Datagrams and the time go in; fan-outs, replies, events and the next deadline come out. The owner
-of a hub has the sockets and the clock::
-
-    deliver(hub.receive(listener, batch, now))      # or hub.expire(now), hub.send(...)
-    while True:                                     # then settle, after each call
-        fan_outs = hub.control(now)
-        send(hub.drain_replies())
-        deliver(fan_outs)
-        if not fan_outs:
-            break
-    publish(hub.drain_events())
-    deadline = hub.next_deadline()                  # then call hub.expire(now)
+Datagrams and the time go in; fan-outs, replies, events and the next deadline come out.
+:class:`~udprelay.relay.driver.HubDriver` does with them what the owner of a hub has to.
 
 A fan-out is valid until the hub is called again. So :meth:`Hub.receive` queues the datagrams that
 may remove members, and :meth:`Hub.control` reads them.
@@ -28,11 +18,10 @@ from udprelay.protocol.wire.header import RELIABLE
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason
-from udprelay.relay.fan_out import FanOut
-from udprelay.relay.fan_out_batch import FanOutBatch
+from udprelay.relay.fan_out import FanOut, FanOutBatch
 from udprelay.relay.intake import Intake
 from udprelay.relay.output import Reply
-from udprelay.relay.room import Listener, Member, Room, TransportKey
+from udprelay.relay.room import Listener, Member, Room
 from udprelay.relay.rules import PlainPolicy, Protocol, RelayRules
 from udprelay.relay.session.control import ControlReader
 from udprelay.relay.session.intake import SessionIntake
@@ -40,7 +29,8 @@ from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.private import PrivateMessages
 from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.state import RelayState
-from udprelay.segments import Source, SourceRun
+from udprelay.relay.transport import ListenerTransport, Transport
+from udprelay.segments import Segments, Source, SourceRun
 
 _MAX_EXPIRED_AT_ONCE = 256
 
@@ -54,6 +44,7 @@ class Hub:
     :param is_own: tells whether an endpoint is one of the relay's own listeners.
     :param now: the time, in seconds of a monotonic clock.
     :ivar roster: its rooms and members.
+    :ivar gate: what members may send.
     """
 
     def __init__(
@@ -67,13 +58,14 @@ class Hub:
         self._started = now
         state = RelayState(rules, secret, is_own, now)
         self.roster = state.roster
+        self.gate = state.gate
         self._output = state.output
         self._drops = state.output.drops
         self._admission = state.admission
         self._expiry = state.expiry
         self._sessions = Sessions(state)
         self._private = PrivateMessages(state, self._sessions)
-        self._fan_outs = FanOutBatch(state, self._sessions.new_fan_out)
+        self._fan_outs = FanOutBatch(state.output, rules.log_payloads)
         self._session_intake = SessionIntake(state, self._sessions, self._fan_outs)
         self._intake = Intake(state, self._sessions.schedule, self._fan_outs, self._session_intake)
         self._control_reader = ControlReader(state, self._sessions, self._private)
@@ -99,7 +91,7 @@ class Hub:
             or output.deadline_nearer
             or intake.control_queue
             or intake.moved
-            or self.roster.with_entries
+            or self._sessions.schedule.with_entries
         )
 
     def next_deadline(self) -> float | None:
@@ -110,14 +102,14 @@ class Hub:
 
     # Datagrams.
 
-    def open_listener(self, name: str, read_endpoint: Callable[[Source], Endpoint]) -> Listener:
-        """Add the listener ``name`` of the rules; the caller has opened its socket."""
+    def open_listener(self, name: str, transport: ListenerTransport) -> Listener:
+        """Add the listener ``name`` of the rules; the caller has opened its transport."""
         rules = self.rules.listeners[name]
         if rules.plain is PlainPolicy.ANY and rules.protocol is not Protocol.SESSION:
             self._output.emit(events.ListenerUnprotected(listener=name))
         room = self.rules.room(rules.room)
         needs_key = room.access_key is not None and not room.plain_with_key
-        return Listener(name, rules, read_endpoint, needs_key)
+        return Listener(name, rules, transport, needs_key)
 
     def receive(self, listener: Listener, batch: Sequence[SourceRun], now: float) -> list[FanOut]:
         """
@@ -129,43 +121,44 @@ class Hub:
 
     def control(self, now: float) -> list[FanOut]:
         """
-        Read queued control datagrams, until there is something to deliver.
+        Read the queued control datagrams.
 
-        :return: what to deliver, in order, before the hub is called again; nothing if the queue
-            is empty.
+        :return: what to deliver, in order, before the hub is called again: their entries, and
+            DATA that has waited for them.
         """
-        intake, reader = self._session_intake, self._control_reader
-        while not self.roster.with_entries and (intake.moved or intake.control_queue):
-            if intake.moved:
-                session, (listener, source) = intake.moved.popitem()
-                if session.slot >= 0:
-                    reader.challenge_path(session, listener, source, now)
-                continue
+        intake, reader, fan_outs = self._session_intake, self._control_reader, self._fan_outs
+        fan_outs.begin()
+        while intake.moved:
+            session, (listener, source) = intake.moved.popitem()
+            if session.slot >= 0:
+                reader.challenge_path(session, listener, source, now)
+        while intake.control_queue:
             released = reader.read(*intake.control_queue.popleft(), now)
-            self._sessions.schedule.send_acks(now)
             if released is not None:
-                session, datagrams = released
-                fan_out = intake.release(session, datagrams, now)
-                return [fan_out, *self._fan_outs.of_entries(now)]
-        return self._fan_outs.of_entries(now)
+                intake.release(*released)
+        schedule = self._sessions.schedule
+        schedule.send_acks(now)
+        return fan_outs.finish(None, now, schedule.due_entries(now))
 
     def send(self, member: Member, payload: bytes, now: float) -> list[FanOut]:
         """Send ``payload`` from a local member to its room."""
-        return [self._fan_outs.of_payload(payload, member, now)]
+        self._fan_outs.begin()
+        self._fan_outs.add(member, Segments(payload, len(payload)))
+        return self._fan_outs.finish(None, now)
 
     def send_to(
         self, member: Member, payload: bytes, now: float, sender: Member | None = None
     ) -> None:
         """
-        Send ``payload`` to one member that is reached through a listener.
+        Send ``payload`` to one member.
 
         :param sender: is shown to session members; others get the payload alone.
         """
         if isinstance(member, SessionMember):
             number = sender.number if sender is not None else 0
             self._private.send(member, RELIABLE, number, None, payload, now)
-        elif member.listener is not None:
-            self._output.reply(member.listener, member.source, payload)
+        else:
+            self._output.send_to(member, payload)
 
     # Members.
 
@@ -173,11 +166,12 @@ class Hub:
         self, room: str, name: str, listener: Listener, source: Source, now: float
     ) -> Member:
         """Add a fixed address that gets a copy of every payload in ``room``."""
-        address = listener.read_endpoint(source)
+        address = listener.transport.endpoint(source)
         for plain in list(self.roster.plain_members_at(address)):
             self.roster.leave(plain, "replaced", now)
         self._admission.targets[address] += 1
-        target = self.roster.join(room, MemberKind.TARGET, name, listener, source, listener, now)
+        kind, transport = MemberKind.TARGET, listener.transport
+        target = self.roster.join(room, kind, name, listener, source, transport, now)
         listener.targets.setdefault(source, []).append(target)
         return target
 
@@ -186,14 +180,14 @@ class Hub:
         listener = member.listener
         if listener is None or member not in listener.targets.get(member.source, ()):
             return
-        self._admission.targets -= Counter([listener.read_endpoint(member.source)])
+        self._admission.targets -= Counter([listener.transport.endpoint(member.source)])
         listener.targets[member.source].remove(member)
         if not listener.targets[member.source]:
             del listener.targets[member.source]
         self._reported_until.pop(member, None)
         self.roster.leave(member, "replaced", now)
 
-    def add_console(self, room: str, transport: TransportKey, now: float) -> Member:
+    def add_console(self, room: str, transport: Transport, now: float) -> Member:
         """Add the owner's terminal to ``room``; ``transport`` delivers to it."""
         return self.roster.join(room, MemberKind.CONSOLE, "console", None, None, transport, now)
 
@@ -204,8 +198,8 @@ class Hub:
         The identity of a session member is refused too.
         """
         kicked, room = self._admission.kicked, member.room.name
-        if member.listener is not None:
-            kicked.add(room, member.listener.read_endpoint(member.source), now)
+        if member.endpoint is not None:
+            kicked.add(room, member.endpoint, now)
         if isinstance(member, SessionMember):
             kicked.add(room, member.identity, now)
             self._private.report_undelivered(member, now)
@@ -230,7 +224,9 @@ class Hub:
         deadline = self._drops.deadline
         if deadline is not None and deadline <= now:
             self._output.events += self._drops.report(now)
-        return [*self._sessions.expire(now), *self._fan_outs.of_entries(now)]
+        self._fan_outs.begin()
+        due = self._sessions.schedule.due_entries(now)
+        return [*self._sessions.expire(now), *self._fan_outs.finish(None, now, due)]
 
     def drop(
         self, listener: str, room: str, reason: DropReason, now: float, count: int = 1
@@ -239,15 +235,12 @@ class Hub:
         self._output.drop(listener, room, reason, now, count)
 
     def undelivered(
-        self, room: Room, transport: TransportKey, reason: DropReason, now: float
+        self, room: Room, transport: Transport, reason: DropReason, now: float
     ) -> None:
         """Count a delivery of the last fan-outs that has failed."""
         room.deliveries -= 1
-        name = "console"
-        if isinstance(transport, Listener):
-            transport.deliveries -= 1
-            name = transport.name
-        self._output.drop(name, room.name, reason, now)
+        transport.deliveries -= 1
+        self._output.drop(transport.name, room.name, reason, now)
 
     def unreachable(
         self, listener: Listener, source: Source, reason: DropReason, error: str, now: float

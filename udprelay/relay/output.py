@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason, Drops
-from udprelay.relay.room import Listener, Room
+from udprelay.relay.room import Listener, Member
+from udprelay.relay.transport import Transport
 from udprelay.segments import Source
 
 
 class Reply(NamedTuple):
-    """One datagram for one address, outside any room's fan-out."""
+    """One datagram for one source, outside any room's fan-out."""
 
-    listener: Listener
+    transport: Transport
     source: Source
     payload: bytes
-
-
-class RemoteMember(Protocol):
-    """A member that is reached through a listener."""
-
-    listener: Listener
-    source: Source
-    room: Room
 
 
 class Output:
@@ -47,13 +40,13 @@ class Output:
         """Add an event."""
         self.events.append(event)
 
-    def reply(self, listener: Listener, source: Source, payload: bytes) -> None:
-        """Send a datagram to one address."""
-        self.replies.append(Reply(listener, source, payload))
+    def reply(self, transport: Transport, source: Source, payload: bytes) -> None:
+        """Send a datagram to one source."""
+        self.replies.append(Reply(transport, source, payload))
 
-    def send_to(self, member: RemoteMember, datagram: bytes) -> None:
+    def send_to(self, member: Member, datagram: bytes) -> None:
         """Send a datagram to one member."""
-        self.replies.append(Reply(member.listener, member.source, datagram))
+        self.replies.append(Reply(member.transport, member.source, datagram))
 
     def drop(
         self, listener: str, room: str, reason: DropReason, now: float, count: int = 1
@@ -63,9 +56,11 @@ class Output:
         counted = room if room in self._rooms else ""
         return self.drops.count(listener, counted, reason, now, count)
 
-    def drop_from(self, member: RemoteMember, reason: DropReason, now: float) -> None:
-        """Count a dropped datagram of a member."""
-        self.drop(member.listener.name, member.room.name, reason, now)
+    def drop_from(
+        self, member: Member, reason: DropReason, now: float, count: int = 1
+    ) -> None:
+        """Count dropped datagrams of a member."""
+        self.drop(member.transport.name, member.room.name, reason, now, count)
 
     def reject(
         self, listener: Listener, room: str, address: Endpoint, reason: DropReason, now: float

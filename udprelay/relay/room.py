@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from ipaddress import IPv4Address
 from typing import Any, Protocol
 
 from udprelay.protocol.endpoint import Endpoint, IPAddress
+from udprelay.protocol.token_bucket import TokenBucket
 from udprelay.protocol.wire.header import SIGNATURE
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import rules
 from udprelay.relay.rules import Label, ListenerRules, RoomRules
-from udprelay.segments import Source
-
-TransportKey = Hashable
-"""Names the transport that reaches members: a :class:`Listener`, or the key of a local one."""
-
+from udprelay.relay.transport import ListenerTransport, Transport
+from udprelay.segments import Run, Source
 
 class Rendering(Enum):
     """The form in which members get a payload."""
@@ -31,10 +29,9 @@ class Rendering(Enum):
 
 class Listener:
     """
-    A socket as the hub sees it.
+    Where datagrams are received, with the rules for them and the members that joined there.
 
-    :param read_endpoint: turns a source into its endpoint; called for unverified sources and
-        for logs only.
+    :param transport: receives and sends them.
     :param needs_key: whether its room admits only members with a key.
     :ivar members: the plain members that joined here.
     :ivar sessions: the session members that joined here, by session id; of the type that
@@ -42,35 +39,33 @@ class Listener:
     :ivar first_byte: the first byte of session datagrams; -1 if the listener ignores them.
     :ivar targets: the targets that are sent to from here; several may have one address.
     :ivar datagrams: received from members, with ``bytes`` in all.
-    :ivar deliveries: sent from here.
     """
 
     __slots__ = (
         "_networks",
         "bytes",
         "datagrams",
-        "deliveries",
         "first_byte",
         "members",
         "name",
         "needs_key",
-        "read_endpoint",
         "rules",
         "sessions",
         "targets",
+        "transport",
     )
 
     def __init__(
         self,
         name: str,
         listener_rules: ListenerRules,
-        read_endpoint: Callable[[Source], Endpoint],
+        transport: ListenerTransport,
         needs_key: bool = False,
     ) -> None:
         self.name = name
         self.rules = listener_rules
         self.needs_key = needs_key
-        self.read_endpoint = read_endpoint
+        self.transport = transport
         plain_only = listener_rules.protocol is rules.Protocol.PLAIN
         self.first_byte = -1 if plain_only else SIGNATURE[0]
         self.members: dict[Source, Member] = {}
@@ -78,7 +73,6 @@ class Listener:
         self.targets: dict[Source, list[Member]] = {}
         self.datagrams = 0
         self.bytes = 0
-        self.deliveries = 0
         self._networks = tuple(
             (
                 isinstance(net.network_address, IPv4Address),
@@ -101,13 +95,16 @@ class Member:
     :ivar name: its nick, or ``guest-N``.
     :ivar number: unique among all members of the room while it is open.
     :ivar listener: by which it is reached; None for a local member.
-    :ivar source: its address at the listener; None for a local member.
+    :ivar source: its address at its transport.
+    :ivar allowance: what it may send; None is no limit.
+    :ivar overhead: bytes before the payload in each datagram that it sends.
     :ivar last_heard: when its last datagram was received, in the hub's time.
     :ivar group: :data:`NOWHERE` once it has left.
     :ivar slot: its index in ``group.members``; -1 once it has left.
     """
 
     __slots__ = (
+        "allowance",
         "group",
         "kind",
         "last_heard",
@@ -118,6 +115,8 @@ class Member:
         "slot",
         "source",
     )
+
+    overhead = 0
 
     def __init__(
         self,
@@ -137,6 +136,7 @@ class Member:
         self.name = name or f"guest-{self.number}"
         self.listener = listener
         self.source = source
+        self.allowance: TokenBucket | None = None
         self.last_heard = now
         self.slot = -1
 
@@ -148,7 +148,13 @@ class Member:
     @property
     def endpoint(self) -> Endpoint | None:
         """The address of the member; None for a local member."""
-        return None if self.listener is None else self.listener.read_endpoint(self.source)
+        listener = self.listener
+        return None if listener is None else listener.transport.endpoint(self.source)
+
+    @property
+    def transport(self) -> Transport:
+        """By which it is reached."""
+        return self.group.transport if self.listener is None else self.listener.transport
 
     @property
     def address(self) -> str:
@@ -174,7 +180,7 @@ class Group:
 
     __slots__ = ("changed", "members", "prepared", "rendering", "transport")
 
-    def __init__(self, transport: TransportKey, rendering: Rendering) -> None:
+    def __init__(self, transport: Transport, rendering: Rendering) -> None:
         self.transport = transport
         self.rendering = rendering
         self.members: list[Member] = []
@@ -203,11 +209,14 @@ class Group:
 
 
 class MembershipLog(Protocol):
-    """Where a room records joins and leaves for its session members."""
+    """What a room needs for its session members."""
 
     @property
     def has_entries(self) -> bool:
         """Whether there are entries that are not delivered yet."""
+
+    def frame(self, runs: Sequence[Run], now: float) -> Sequence[Run]:
+        """Return entries that are not delivered yet, and runs, as session members get them."""
 
     def add_join(self, member: Member, now: float) -> None: ...
     def add_leave(self, member: Member, reason: str, now: float) -> None: ...
@@ -234,7 +243,7 @@ class Room:
     def __init__(self, name: str, room_rules: RoomRules) -> None:
         self.name = name
         self.rules = room_rules
-        self.groups: dict[tuple[TransportKey, Rendering], Group] = {}
+        self.groups: dict[tuple[Transport, Rendering], Group] = {}
         self.log: MembershipLog | None = None
         self.last_number = 0
         self.datagrams = 0
@@ -249,7 +258,7 @@ class Room:
         for group in self.groups.values():
             yield from group.members
 
-    def group(self, transport: TransportKey, kind: MemberKind) -> Group:
+    def group(self, transport: Transport, kind: MemberKind) -> Group:
         """Return the group for members of ``kind`` that ``transport`` reaches."""
         rendering = Rendering.BARE
         if kind is MemberKind.SESSION:
@@ -262,16 +271,19 @@ class Room:
             group = self.groups[key] = Group(transport, rendering)
         return group
 
-    @property
-    def has_bare(self) -> bool:
-        """Whether any member gets payloads without a frame."""
-        for group in self.groups.values():
-            if group.members and group.rendering is not Rendering.FRAMED:
-                return True
-        return False
+
+class _Nothing:
+    name = ""
+    deliveries = 0
+
+    def deliver(self, runs: Sequence[Run], group: Group, count: int) -> tuple[()]:
+        return ()
+
+    def reply(self, datagrams: Sequence[tuple[Source, bytes]]) -> tuple[()]:
+        return ()
 
 
-NOWHERE = Group(None, Rendering.BARE)
+NOWHERE = Group(_Nothing(), Rendering.BARE)
 """The group of members that have left."""
 
 NOBODY = Member(Room("", RoomRules()), NOWHERE, MemberKind.SESSION, "nobody", None, None, 0.0)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
-from udprelay.relay.room import NOWHERE, Listener, Member, Room, TransportKey
+from udprelay.relay.room import NOWHERE, Listener, Member, Room
 from udprelay.relay.rules import RelayRules
+from udprelay.relay.transport import Transport
 from udprelay.segments import Source
 
 
@@ -19,7 +20,6 @@ class Roster:
     The first member opens a room, the last one that leaves closes it.
 
     :param emit: is given the events of rooms and members.
-    :ivar with_entries: rooms with log entries that are not delivered yet.
     :ivar member_count: current members of all rooms and kinds.
     :ivar total_joined: members that have joined in this run.
     """
@@ -29,7 +29,6 @@ class Roster:
         self._emit = emit
         self._closed = Room("", rules.room_defaults)
         self.rooms: dict[str, Room] = {}
-        self.with_entries: dict[Room, None] = {}
         self.member_count = 0
         self.total_joined = 0
 
@@ -63,7 +62,7 @@ class Roster:
         name: str | None,
         listener: Listener | None,
         source: Source,
-        transport: TransportKey,
+        transport: Transport,
         now: float,
     ) -> Member:
         """Add a new member to a room, which is opened if necessary."""
@@ -80,7 +79,6 @@ class Roster:
         self.total_joined += 1
         if room.log is not None:
             room.log.add_join(member, now)
-            self.with_entries[room] = None
         self._emit(
             events.MemberJoined(
                 room=room.name,
@@ -100,7 +98,6 @@ class Roster:
         member.unregister()
         if room.log is not None:
             room.log.add_leave(member, reason, now)
-            self.with_entries[room] = None
         self._emit(
             events.MemberLeft(
                 room=room.name,
@@ -116,7 +113,6 @@ class Roster:
     def close(self, room: Room, reason: str) -> None:
         """Remove a room; its counters stay in the totals."""
         del self.rooms[room.name]
-        self.with_entries.pop(room, None)
         self._closed.datagrams += room.datagrams
         self._closed.bytes += room.bytes
         self._closed.deliveries += room.deliveries

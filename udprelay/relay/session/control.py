@@ -18,7 +18,7 @@ from udprelay.protocol.wire.from_client import (
     RosterRequest,
 )
 from udprelay.protocol.wire.from_relay import Nicked, PathChallenge
-from udprelay.protocol.wire.header import HEADER_SIZE, PREFIX, RELIABLE, TYPE_OFFSET, VERSION, Type
+from udprelay.protocol.wire.header import HEADER_SIZE, ID, PREFIX, RELIABLE, TYPE_OFFSET, VERSION, Type
 from udprelay.protocol.wire.joining import Hello, Join, Unknown, Versions
 from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Listener
@@ -39,8 +39,6 @@ MIN_PATH_DATAGRAM = 22
 
 MAX_PRIVATE_PAYLOAD = MAX_RELIABLE_PAYLOAD - 16
 """Bytes of a reliable private payload, which follows the receiver's identity."""
-
-_ID = slice(6, HEADER_SIZE)
 
 Released = tuple[SessionMember, list[bytes]]
 """A session member and its buffered DATA that can be relayed."""
@@ -115,7 +113,7 @@ class ControlReader:
             return
         origin = self._unverified.origin(listener, source, len(datagram), now)
         if origin is not None:
-            self._send_versions(origin, datagram[_ID], now)
+            self._send_versions(origin, datagram[ID], now)
 
     def _attempt(
         self, listener: Listener, source: Source, message: Hello | Join, size: int, now: float
@@ -161,11 +159,8 @@ class ControlReader:
         self._recovery.answer_roster(session, request.number, now)
 
     def _private_message(self, session: SessionMember, message: PrivateUp, now: float) -> None:
-        size = len(message.payload)
-        if message.flags & RELIABLE and size > MAX_PRIVATE_PAYLOAD:
+        if message.flags & RELIABLE and len(message.payload) > MAX_PRIVATE_PAYLOAD:
             self._output.drop_from(session, DropReason.MALFORMED, now)
-        elif session.allowance is not None and not session.allowance.try_consume(1, size, now):
-            self._output.drop_from(session, DropReason.MEMBER_LIMIT, now)
         else:
             self._private.receive(session, message, now)
 

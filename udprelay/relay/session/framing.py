@@ -1,77 +1,41 @@
-"""DATA for session members, made of payloads and of DATA from clients."""
+"""DATA for session members, made of what members send."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
-from itertools import chain, count
-from operator import itemgetter
-from typing import TypeAlias
+from collections.abc import Sequence
 
-from udprelay.protocol.wire.header import HEADER_SIZE
-from udprelay.relay.room import Member
-from udprelay.segments import Segments
-
-Run: TypeAlias = tuple[Member, Sequence[bytes], int, int]
-"""
-What one member has sent in a row: the sender, bodies (own sequence and payload), the flags of
-all, and the bytes of each body, 0 if their sizes differ.
-"""
+from udprelay.protocol.wire.header import HEADER_SIZE, OWN_SIZE
+from udprelay.segments import Run, Segments
 
 _HEAD = struct.Struct(f">{HEADER_SIZE}sQI")
-"""Header, room sequence, number of the sender. The body follows as the client has sent it."""
+"""Header, room sequence, number of the sender. The body follows as a client has sent it."""
 _SEQUENCE, _LAST_OF_SEQUENCE = HEADER_SIZE, HEADER_SIZE + 7
-_LAST_OF_NUMBER = HEADER_SIZE + 11
-_bodies_of = itemgetter(1)
+_NO_OWN = bytes(OWN_SIZE)
 _LAST_BYTES = bytes(range(0x100))
 
 
-def frame_one(header: bytes, body: bytes, sender: Member, sequence: int) -> bytes:
-    """Return one datagram with its room sequence."""
-    return _HEAD.pack(header, sequence, sender.number) + body
-
-
-def frame_each(headers: Sequence[bytes], runs: Sequence[Run], first: int) -> list[bytes]:
+def frame(run: Run, header: bytes, first: int) -> Run:
     """
-    Return datagrams with their room sequences.
+    Return a run as DATA with ascending room sequences.
 
-    :param headers: by flags.
+    All datagrams first get the same head; then each byte that differs is written for all of them
+    with one slice assignment. The number of interpreter steps does not depend on their number.
+
+    :param header: of the datagrams.
     :param first: the first room sequence.
     """
-    pack, sequences = _HEAD.pack, count(first)
-    return [
-        pack(headers[flags], next(sequences), sender.number) + body
-        for sender, bodies, flags, _ in runs
-        for body in bodies
-    ]
-
-
-def frame_uniform(header: bytes, runs: Sequence[Run], total: int, first: int) -> Segments:
-    """
-    Return datagrams of one size and with the same flags, with their room sequences.
-
-    All datagrams first get the same head; then each byte that differs is written for all of
-    them with one slice assignment. The number of interpreter steps hardly depends on ``total``.
-
-    :param total: number of datagrams in ``runs``.
-    """
-    size = _HEAD.size + runs[0][3]
-    if 4 * len(runs) <= total:
-        parts = [_with_one_head(header, first, sender, bodies) for sender, bodies, _, _ in runs]
-        data = parts[0] if len(parts) == 1 else bytearray().join(parts)
+    sender, segments, flags = run
+    head = _HEAD.pack(header, first, sender.number)
+    if sender.overhead:
+        framed = segments.with_prefix(head, HEADER_SIZE)
     else:
-        # Short runs: one head for all is cheaper than one for each run.
-        all_bodies = chain.from_iterable(map(_bodies_of, runs))
-        data = _with_one_head(header, first, runs[0][0], all_bodies)
-        _write_numbers(data, size, runs)
-    _write_sequences(data, size, first, total)
-    return Segments(data, size)
-
-
-def _with_one_head(
-    header: bytes, sequence: int, sender: Member, bodies: Iterable[bytes]
-) -> bytearray:
-    return bytearray(_HEAD.pack(header, sequence, sender.number)).join((b"", *bodies))
+        framed = segments.with_prefix(head + _NO_OWN, 0)
+    if framed.count > 1:
+        data = bytearray(framed.data)
+        _write_sequences(data, framed.size, first, framed.count)
+        framed = Segments(data, framed.size)
+    return sender, framed, flags
 
 
 def _write_sequences(data: bytearray, size: int, first: int, total: int) -> None:
@@ -87,14 +51,3 @@ def _write_sequences(data: bytearray, size: int, first: int, total: int) -> None
         sequences = struct.pack(f">{total}Q", *range(first, first + total))
         for column in range(8):
             data[_SEQUENCE + column :: size] = sequences[column::8]
-
-
-def _write_numbers(data: bytearray, size: int, runs: Sequence[Run]) -> None:
-    """Write the sender's number into each of the datagrams of ``size`` bytes."""
-    numbers = [sender.number for sender, _, _, _ in runs]
-    width = 1 if max(numbers) <= 0xFF else 4
-    columns = b"".join(
-        [n.to_bytes(width, "big") * len(run[1]) for n, run in zip(numbers, runs, strict=True)]
-    )
-    for column in range(width):
-        data[_LAST_OF_NUMBER + 1 - width + column :: size] = columns[column::width]

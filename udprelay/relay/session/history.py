@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
+from collections.abc import Iterator
+from itertools import islice
 from operator import attrgetter
 
 from attrs import define
+
+from udprelay.segments import Segments
 
 _first = attrgetter("first")
 
 
 @define(eq=False)
 class _Run:
-    """Datagrams of ``size`` bytes in all that were added together, with consecutive sequences."""
+    """Datagrams that were added together, with consecutive sequences."""
 
     first: int
     time: float
-    size: int
-    datagrams: list[bytes]
+    segments: Segments
 
 
 class History:
@@ -57,23 +58,14 @@ class History:
         self.newest = 0
         self.first = 1
 
-    def extend(self, datagrams: Sequence[bytes], now: float) -> None:
-        """
-        Assign the next sequences to datagrams, and store them.
-
-        :param datagrams: ``b""`` in place of each unreliable one.
-        """
-        first = self.newest + 1
-        self.newest += len(datagrams)
-        if all(datagrams):
-            self._store(first, list(datagrams), now)
-        else:
-            for reliable, group in groupby(datagrams, bool):
-                run = list(group)
-                if reliable:
-                    self._store(first, run, now)
-                first += len(run)
-        self._trim()
+    def extend(self, segments: Segments, now: float) -> None:
+        """Assign the next sequences to datagrams, and store them."""
+        self._runs.append(_Run(self.newest + 1, now, segments))
+        self.newest += segments.count
+        self._count += segments.count
+        self._size += len(segments.data)
+        while self._count > self._max_count or self._size > self._max_size:
+            self._trim(self._runs[0])
         self.expire(now)
 
     def skip(self, count: int) -> None:
@@ -91,7 +83,9 @@ class History:
             if run.first > last:
                 return
             begin = max(first - run.first, 0)
-            yield from enumerate(run.datagrams[begin : last + 1 - run.first], run.first + begin)
+            end = min(last + 1 - run.first, run.segments.count)
+            if begin < end:
+                yield from enumerate(run.segments[begin:end], run.first + begin)
 
     def sequence_of_last(self, count: int) -> int:
         """Return the sequence from which on at most ``count`` datagrams are stored."""
@@ -99,8 +93,8 @@ class History:
         for run in reversed(self._runs):
             if count <= 0:
                 break
-            begin = max(len(run.datagrams) - count, 0)
-            count -= len(run.datagrams) - begin
+            begin = max(run.segments.count - count, 0)
+            count -= run.segments.count - begin
             sequence = run.first + begin
         return sequence
 
@@ -110,45 +104,23 @@ class History:
         while runs and runs[0].time + self._max_age <= now:
             self._remove_run()
 
-    def _store(self, first: int, datagrams: list[bytes], now: float) -> None:
-        if datagrams:
-            # sum() is a third slower with an iterator.
-            size = sum([*map(len, datagrams)])
-            self._runs.append(_Run(first, now, size, datagrams))
-            self._count += len(datagrams)
-            self._size += size
-
-    def _trim(self) -> None:
-        while self._count > self._max_count or self._size > self._max_size:
-            oldest = self._runs[0]
-            if (
-                self._count - len(oldest.datagrams) >= self._max_count
-                or self._size - oldest.size >= self._max_size
-            ):
-                self._remove_run()
-            else:
-                self._trim_run(oldest)
+    def _trim(self, oldest: _Run) -> None:
+        """Remove as many of the first datagrams as necessary, or the whole of the oldest run."""
+        segments = oldest.segments
+        surplus = self._size - self._max_size
+        number = max(self._count - self._max_count, -(-surplus // max(1, segments.size)))
+        if number >= segments.count:
+            self._remove_run()
+            return
+        rest = segments[number:]
+        self._count -= number
+        self._size -= len(segments.data) - len(rest.data)
+        oldest.first += number
+        oldest.segments = rest
+        self.first = oldest.first
 
     def _remove_run(self) -> None:
         run = self._runs.popleft()
-        number = len(run.datagrams)
-        self._count -= number
-        self._size -= run.size
-        self.first = run.first + number
-
-    def _trim_run(self, run: _Run) -> None:
-        """Remove as many of the first datagrams of ``run`` as necessary."""
-        count, size, number = self._count, self._size, 0
-        for datagram in run.datagrams:
-            if count <= self._max_count and size <= self._max_size:
-                break
-            count -= 1
-            size -= len(datagram)
-            number += 1
-        del run.datagrams[:number]
-        run.first += number
-        run.size -= self._size - size
-        self._count, self._size = count, size
-        self.first = run.first
-        if not run.datagrams:
-            self._runs.popleft()
+        self._count -= run.segments.count
+        self._size -= len(run.segments.data)
+        self.first = run.first + run.segments.count

@@ -111,7 +111,7 @@ class Joining:
         listener = origin.listener
         session = SessionMember(
             room,
-            room.group(listener, MemberKind.SESSION),
+            room.group(listener.transport, MemberKind.SESSION),
             nick.normalise(join.nick),
             listener,
             origin.source,

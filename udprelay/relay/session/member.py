@@ -7,7 +7,7 @@ import struct
 from udprelay.protocol.token_bucket import TokenBucket
 from udprelay.protocol.wire.from_client import PrivateUp
 from udprelay.protocol.wire.from_relay import Bye, Pong
-from udprelay.protocol.wire.header import Type, header
+from udprelay.protocol.wire.header import UP_PAYLOAD_OFFSET, Type, header
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.room import Group, Listener, Member, Room
 from udprelay.relay.session.sequences import OwnRoomSequences, PrivateStream, ReceiveWindow
@@ -31,7 +31,6 @@ class SessionMember(Member):
     :ivar private_window: its reliable PRIVATE, likewise.
     :ivar private: the datagrams for this member alone.
     :ivar own_room: the room sequences of its own datagrams.
-    :ivar allowance: what it may send; None is no limit.
     :ivar repairs: what it may be sent in answer to NACK and ROSTER.
     :ivar missed: how often it may be sent a ``missed`` notice.
     :ivar reports: the tokens of the last MISSED that it has sent.
@@ -40,7 +39,6 @@ class SessionMember(Member):
 
     __slots__ = (
         "_ack_header",
-        "allowance",
         "badge",
         "first",
         "id",
@@ -56,6 +54,7 @@ class SessionMember(Member):
     )
 
     listener: Listener
+    overhead = UP_PAYLOAD_OFFSET
 
     def __init__(
         self,
@@ -83,7 +82,6 @@ class SessionMember(Member):
         self.private_window: ReceiveWindow[PrivateUp] = ReceiveWindow(private, _size)
         self.private = PrivateStream()
         self.own_room = OwnRoomSequences()
-        self.allowance: TokenBucket | None = None
         if rules.member_rate or rules.member_bandwidth:
             self.allowance = _per_second(rules.member_rate, rules.member_bandwidth)
         self.repairs = _per_second(0.0, repair_rate)

@@ -28,17 +28,10 @@ class PrivateMessages:
         if not message.flags & RELIABLE:
             self.deliver(session, message, now)
             return
-        self._sessions.schedule.acks[session] = None
-        window = session.private_window
-        size, buffered = len(message.payload), window.buffered_bytes
-        if message.own != window.next and not self._sessions.can_buffer(size):
-            self._output.drop_from(session, DropReason.EARLY_LIMIT, now)
-            return
-        ready = window.receive(message.own, message)
-        self._sessions.add_buffered(window.buffered_bytes - buffered)
-        if not ready and window.buffered_bytes == buffered:
-            self._output.drop_from(session, DropReason.REPEATED, now)
-        for one in ready:
+        window, size = session.private_window, len(message.payload)
+        for one in self._sessions.receive_reliable(
+            session, window, message.own, message, size, now
+        ):
             self.deliver(session, one, now)
 
     def deliver(self, session: SessionMember, message: PrivateUp, now: float) -> None:

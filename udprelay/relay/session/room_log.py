@@ -11,17 +11,25 @@ from attrs import frozen
 from udprelay.protocol.nick import comparable
 from udprelay.protocol.wire.entries import EntryBody, JoinEntry, LeaveEntry, NickEntry
 from udprelay.protocol.wire.from_relay import Heartbeat
-from udprelay.protocol.wire.header import FLAGS_OFFSET, RELIABLE, Type, header
+from udprelay.protocol.wire.header import RELIABLE, Type, header
 from udprelay.protocol.wire.members import KINDS_ON_WIRE, MemberRecord
 from udprelay.protocol.wire.sequenced import Entry
 from udprelay.relay.room import NOBODY, Member, Room
-from udprelay.relay.session.framing import Run, frame_each, frame_one, frame_uniform
+from udprelay.relay.session.framing import frame
 from udprelay.relay.session.history import History
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.schedule import Schedule
+from udprelay.segments import Run, Segments
 
 MAX_REMEMBERED = 1024
 """Identities that have left a room."""
+
+_UNSORTED = 4
+"""Entries that are delivered in the order of their sequences if there are no more."""
+
+
+def _size_of(run: Run) -> int:
+    return run[1].size
 
 
 @frozen
@@ -120,8 +128,7 @@ class RoomLog:
         self._room = room
         self._schedule = schedule
         self._headers = [header(Type.DATA, tag, flags) for flags in range(32)]
-        self._entries: list[bytes] = []
-        self._entry_senders: list[Member] = []
+        self._entries: list[Run] = []
         visible = [member for member in room.members() if member.kind in KINDS_ON_WIRE]
         self._members = {member.number: member for member in visible}
         self._numbers = sorted(self._members)
@@ -133,41 +140,34 @@ class RoomLog:
 
     # Datagrams.
 
-    def frame(self, runs: Sequence[Run], count: int, now: float) -> Sequence[bytes]:
+    def frame(self, runs: Sequence[Run], now: float) -> list[Run]:
         """
         Give payloads their room sequences, and store the reliable ones.
 
-        :param count: number of payloads in all runs, at least one.
-        :return: the datagrams for session members.
+        :return: entries that are not delivered yet, and the datagrams for session members.
         """
-        history, headers = self.history, self._headers
-        sender, bodies, flags, size = runs[0]
-        first = history.newest + 1
-        framed: Sequence[bytes]
-        if count == 1:
-            # At low load every batch is one datagram: the cheapest case first.
-            framed = [frame_one(headers[flags], bodies[0], sender, first)]
-        elif len(runs) > 1 and len({flags for _, _, flags, _ in runs}) > 1:
-            framed = frame_each(headers, runs, first)
-            history.extend([d if d[FLAGS_OFFSET] & RELIABLE else b"" for d in framed], now)
-            return framed
-        elif size and (len(runs) == 1 or len({size for _, _, _, size in runs}) == 1):
-            framed = frame_uniform(headers[flags], runs, count, first)
-        else:
-            framed = frame_each(headers, runs, first)
-        if flags & RELIABLE:
-            history.extend(framed, now)
-        else:
-            history.skip(count)
+        framed, self._entries = self._entries, []
+        if len(framed) > _UNSORTED:
+            # Those of one size leave as one message.
+            framed.sort(key=_size_of, reverse=True)
+        history, first = self.history, self.newest + 1
+        for run in runs:
+            flags = run[2]
+            one = frame(run, self._headers[flags], history.newest + 1)
+            if flags & RELIABLE:
+                history.extend(one[1], now)
+            else:
+                history.skip(one[1].count)
+            framed.append(one)
+        if framed:
+            self._schedule.room_sent(self._room, runs, first, now)
         return framed
 
-    def note_sent(self, runs: Sequence[Run], count: int, now: float) -> None:
-        """Schedule the ACKs and heartbeats for the newest ``count`` payloads, in ``runs``."""
-        self._schedule.room_sent(self._room, runs, self.newest + 1 - count, now)
-
-    def heartbeat(self) -> bytes:
-        """Return HEARTBEAT with the newest room sequence."""
-        return Heartbeat(self.tag, self.newest).encode()
+    def heartbeat(self, now: float) -> list[Run]:
+        """Return HEARTBEAT with the newest room sequence, after what is not delivered yet."""
+        heartbeat = Heartbeat(self.tag, self.newest).encode()
+        entries, self._entries = self._entries, []
+        return [*entries, (NOBODY, Segments(heartbeat, len(heartbeat)), 0)]
 
     # Entries.
 
@@ -207,23 +207,16 @@ class RoomLog:
 
     def _add_entry(self, member: Member, body: EntryBody, sender: Member, now: float) -> None:
         entry = Entry(self.tag, self.newest + 1, member.number, body).encode()
-        self.history.extend([entry], now)
-        self._entries.append(entry)
+        segments = Segments(entry, len(entry))
+        self.history.extend(segments, now)
         # A member does not get the entry of its own join.
-        self._entry_senders.append(sender)
+        self._entries.append((sender, segments, 0))
+        self._schedule.with_entries[self._room] = None
 
     @property
     def has_entries(self) -> bool:
         """Whether there are entries that are not delivered yet."""
         return bool(self._entries)
-
-    def drain_entries(self) -> tuple[list[bytes], list[Member]]:
-        """Return the entries that are not delivered yet, and the member that does not get each."""
-        if not self._entries:
-            return [], []
-        drained = self._entries, self._entry_senders
-        self._entries, self._entry_senders = [], []
-        return drained
 
     # Roster.
 

@@ -8,13 +8,13 @@ from math import inf
 from udprelay.protocol.wire.ranges import MAX_RANGES
 from udprelay.relay.output import Output
 from udprelay.relay.room import Room
-from udprelay.relay.session.framing import Run
 from udprelay.relay.session.heartbeat_schedule import (
     ROOM_STEPS,
     SESSION_STEPS,
     HeartbeatSchedule,
 )
 from udprelay.relay.session.member import SessionMember
+from udprelay.segments import Run
 
 ACK_DELAY = 0.05
 """Seconds after which ACK reports own room sequences. Clients that may have sent the
@@ -23,23 +23,33 @@ missing datagrams themselves send their first NACK after 70 ms."""
 # Seconds before that in which a batch sends the ACKs too: cheaper than a timer of their own.
 _ACK_EARLY = 0.01
 
+ENTRIES_DELAY = 0.05
+"""Seconds for which entries wait for more, while members come and go."""
+
+_ENTRIES_AT_ONCE = 4
+"""Deliveries of entries in such a time before the others wait."""
+
 ACK_AT_ONCE = MAX_RANGES
 """Ranges of own room sequences that are reported without delay."""
 
 
 class Schedule:
     """
-    When to send ACK, HEARTBEAT and unasked PONG.
+    When to send ACK, HEARTBEAT, unasked PONG, and entries that have no DATA to go with.
 
     :ivar acks: sessions whose ACK is sent with this batch.
     :ivar acks_from: when the delayed ACKs may be sent together with a batch.
+    :ivar with_entries: rooms with entries that are not delivered yet and do not wait.
     """
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._delayed: dict[SessionMember, None] = {}
-        self._ack_deadline: float | None = None
         self.acks_from = inf
+        self.with_entries: dict[Room, None] = {}
+        self._waiting: dict[Room, None] = {}
+        self._entries_delivered = 0
+        self._entries_from = 0.0
         self.acks: dict[SessionMember, None] = {}
         self._rooms: HeartbeatSchedule[Room] = HeartbeatSchedule(ROOM_STEPS)
         self._private: HeartbeatSchedule[SessionMember] = HeartbeatSchedule(SESSION_STEPS)
@@ -47,7 +57,9 @@ class Schedule:
     @property
     def deadline(self) -> float | None:
         """When something is due, or None."""
-        deadlines = (self._rooms.deadline, self._private.deadline, self._ack_deadline)
+        acks = self.acks_from + _ACK_EARLY if self._delayed else None
+        entries = self._entries_from if self._waiting else None
+        deadlines = (self._rooms.deadline, self._private.deadline, acks, entries)
         return min((d for d in deadlines if d is not None), default=None)
 
     def room_sent(self, room: Room, runs: Sequence[Run], first: int, now: float) -> None:
@@ -59,8 +71,8 @@ class Schedule:
         """
         if self._rooms.activity(room, now):
             self._output.deadline_nearer = True
-        for sender, bodies, _, _ in runs:
-            count = len(bodies)
+        for sender, segments, _ in runs:
+            count = segments.count
             if isinstance(sender, SessionMember):
                 if sender.own_room.add(first, count) < ACK_AT_ONCE:
                     self._delayed[sender] = None
@@ -76,15 +88,14 @@ class Schedule:
             self._output.deadline_nearer = True
 
     def _delay_acks(self, now: float) -> None:
-        if self._ack_deadline is None:
-            self._ack_deadline = now + ACK_DELAY
+        if self.acks_from == inf:
             self.acks_from = now + ACK_DELAY - _ACK_EARLY
             self._output.deadline_nearer = True
 
     def send_acks(self, now: float) -> None:
         """Send the ACKs that go with this batch, and the delayed ones that are due."""
         if self.acks_from <= now:
-            self._ack_deadline, self.acks_from = None, inf
+            self.acks_from = inf
             delayed, self._delayed = self._delayed, {}
             for session in delayed:
                 if session.own_room.pending:
@@ -98,10 +109,24 @@ class Schedule:
                     self._delayed[session] = None
                     self._delay_acks(now)
 
+    def due_entries(self, now: float) -> list[Room]:
+        """Return the rooms whose entries are to be delivered now; the others are due later."""
+        if now >= self._entries_from:
+            self._entries_from = now + ENTRIES_DELAY
+            self._entries_delivered = 0
+            self.with_entries, self._waiting = {**self._waiting, **self.with_entries}, {}
+        if self.with_entries and self._entries_delivered < _ENTRIES_AT_ONCE:
+            self._entries_delivered += 1
+            due, self.with_entries = list(self.with_entries), {}
+            return due
+        if self.with_entries:
+            self._waiting |= self.with_entries
+            self.with_entries = {}
+            self._output.deadline_nearer = True
+        return []
+
     def silent_sessions(self, now: float) -> list[SessionMember]:
-        """Send delayed ACKs; return the sessions whose private sequence was silent for a step."""
-        if self._ack_deadline is not None and self._ack_deadline <= now:
-            self.send_acks(now)
+        """Return the sessions whose private sequence was silent for a step."""
         return self._private.due(now)
 
     def silent_rooms(self, now: float) -> list[Room]:

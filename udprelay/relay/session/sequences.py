@@ -57,6 +57,18 @@ class ReceiveWindow(Generic[T]):
             self.buffered_bytes += self._size(item)
         return []
 
+    def receive_run(self, first: int, count: int) -> bool:
+        """
+        Accept ``count`` items at once, if all are in order and nothing waits for them.
+
+        :param first: the own sequence of the first; those of the others follow it.
+        :return: whether they are accepted.
+        """
+        if first != self.next or self._early:
+            return False
+        self.next += count
+        return True
+
     def skip_to(self, own: int) -> list[T]:
         """
         Wait for nothing before ``own`` any more.

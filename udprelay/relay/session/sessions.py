@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
+from typing import TypeVar
 
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
+from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.room import Listener, Room
-from udprelay.relay.session.fan_out import SessionFanOut
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.room_log import RoomLog, log_of
 from udprelay.relay.session.schedule import Schedule
+from udprelay.relay.session.sequences import ReceiveWindow
 from udprelay.relay.state import RelayState
 from udprelay.segments import Source
+
+T = TypeVar("T")
 
 _SWEEP_INTERVAL = 10.0
 _MAX_BUFFERED = 16 * 1024 * 1024
@@ -39,7 +44,6 @@ class Sessions:
         self._ids = 0
         self._roster = state.roster
         self._output = state.output
-        self._keep_payloads = state.rules.log_payloads
         self._buffered = 0
         self._stopping = False
         self._tags: dict[str, bytes] = {}
@@ -71,19 +75,11 @@ class Sessions:
             self._output.deadline_nearer = True
         return log
 
-    def new_fan_out(self, room: Room) -> FanOut:
-        """Return a fan-out of the kind that a room needs."""
-        log = room.log
-        if isinstance(log, RoomLog):
-            return SessionFanOut(room, log, self._keep_payloads)
-        return FanOut(room)
-
     def rename(self, session: SessionMember, nick: str, badge: bytes, now: float) -> None:
         """Give a session member another nick, which must be free."""
         before, session.name, session.badge = session.name, nick, badge
         room = session.room
         log_of(session).add_nick(session, now)
-        self._roster.with_entries[room] = None
         self._output.emit(events.MemberRenamed(room=room.name, member=nick, before=before))
 
     def move(self, session: SessionMember, listener: Listener, source: Source) -> None:
@@ -97,7 +93,7 @@ class Sessions:
             listener.sessions[session.id] = session
             session.group.remove(session)
             session.listener, session.source = listener, source
-            session.group = session.room.group(listener, MemberKind.SESSION)
+            session.group = session.room.group(listener.transport, MemberKind.SESSION)
             session.group.add(session)
         self._output.emit(
             events.MemberMoved(
@@ -129,11 +125,34 @@ class Sessions:
     def _send_bye(self, session: SessionMember, reason: str) -> None:
         self._output.send_to(session, session.bye(reason, *_FAREWELLS[reason]))
 
-    # Memory for datagrams that came out of order.
+    # Reliable datagrams, and memory for those that came out of order.
 
-    def can_buffer(self, size: int) -> bool:
-        """Return whether ``size`` more bytes fit into the budget of the relay."""
-        return self._buffered + size <= _MAX_BUFFERED
+    def receive_reliable(
+        self,
+        session: SessionMember,
+        window: ReceiveWindow[T],
+        own: int,
+        item: T,
+        size: int,
+        now: float,
+    ) -> Sequence[T]:
+        """
+        Accept an item of a session in the order of its own sequences.
+
+        :param own: its sequence in ``window``.
+        :return: the items that are in order now.
+        """
+        self.schedule.acks[session] = None
+        buffered = window.buffered_bytes
+        if own != window.next and self._buffered + size > _MAX_BUFFERED:
+            self._output.drop_from(session, DropReason.EARLY_LIMIT, now)
+            return ()
+        ready = window.receive(own, item)
+        if window.buffered_bytes != buffered:
+            self._buffered += window.buffered_bytes - buffered
+        elif not ready:
+            self._output.drop_from(session, DropReason.REPEATED, now)
+        return ready
 
     def add_buffered(self, change: int) -> None:
         """Add to, or subtract from, the bytes that are buffered."""
@@ -143,21 +162,17 @@ class Sessions:
 
     def expire(self, now: float) -> list[FanOut]:
         """Do what has come due; return the heartbeats of rooms."""
+        self.schedule.send_acks(now)
         for session in self.schedule.silent_sessions(now):
             self._output.send_to(session, session.pong(log_of(session).newest))
         if self._sweep_deadline is not None and self._sweep_deadline <= now:
             self._sweep(now)
-        return [
-            self._heartbeat(room, room.log, now)
-            for room in self.schedule.silent_rooms(now)
-            if isinstance(room.log, RoomLog) and room.log.by_identity
-        ]
-
-    def _heartbeat(self, room: Room, log: RoomLog, now: float) -> FanOut:
-        fan_out = SessionFanOut(room, log)
-        fan_out.add_heartbeat()
-        fan_out.seal(None, now)
-        return fan_out
+        heartbeats = []
+        for room in self.schedule.silent_rooms(now):
+            if isinstance(room.log, RoomLog) and room.log.by_identity:
+                heartbeats.append(FanOut(room, room.log.heartbeat(now)))
+                heartbeats[-1].seal(None, now)
+        return heartbeats
 
     def _sweep(self, now: float) -> None:
         """Remove old datagrams, and logs without session members."""

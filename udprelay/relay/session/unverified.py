@@ -42,7 +42,7 @@ class UnverifiedSources:
 
     def origin(self, listener: Listener, source: Source, size: int, now: float) -> Origin | None:
         """Return the origin of a datagram; None, and counted, if the address is impossible."""
-        address = listener.read_endpoint(source)
+        address = listener.transport.endpoint(source)
         reason = self._admission.impossible(address)
         if reason is None:
             return Origin(listener, source, address, size)
@@ -54,5 +54,5 @@ class UnverifiedSources:
         budgets = self._budgets.get(answer[TYPE_OFFSET], self._others)
         if len(answer) > origin.size or not budgets.try_consume(origin.address.ip, now):
             return False
-        self._output.reply(origin.listener, origin.source, answer)
+        self._output.reply(origin.listener.transport, origin.source, answer)
         return True

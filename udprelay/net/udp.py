@@ -1,22 +1,21 @@
-"""The protocol of one listener: passes batches and ICMP errors from its port to the hub."""
+"""The UDP transport: one port, with what it receives for the hub and sends for it."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable
-from typing import Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
 
 from udprelay.batch_udp.interfaces import BatchProtocol, SocketAddress
 from udprelay.batch_udp.linux_socket import kernel_drops
 from udprelay.batch_udp.port import WOULD_BLOCK, DatagramPort
 from udprelay.protocol.endpoint import Endpoint, endpoint
+from udprelay.relay.driver import HubDriver
 from udprelay.relay.drops import DropReason
-from udprelay.relay.events import Event, ListenerSegmentsOff, ListenerStatistics
-from udprelay.relay.fan_out import FanOut
-from udprelay.relay.hub import Hub
-from udprelay.relay.room import Listener
-from udprelay.segments import Source, SourceRun
+from udprelay.relay.events import ListenerSegmentsOff, ListenerStatistics
+from udprelay.relay.room import Group, Listener
+from udprelay.segments import Run, Source, SourceRun
 
 KERNEL_DROPS_INTERVAL = 1.0
 """Seconds between two readings of the kernel's counter of drops, while there is traffic."""
@@ -30,45 +29,39 @@ _DROP_REASONS = {
 }
 
 
-def drop_reason(code: int) -> DropReason:
-    """Return the reason for a datagram that was not sent, given the errno."""
+def _drop_reason(code: int) -> DropReason:
     return _DROP_REASONS.get(code, DropReason.SEND_FAILED)
 
 
-class HubDriver(Protocol):
+class Owner(Protocol):
     """
-    What a listener needs of the relay that it belongs to.
+    What a transport needs of the relay that it belongs to.
 
-    :ivar publish: is called with every event.
     :ivar now: returns the hub's time.
     """
 
-    hub: Hub
-    publish: Callable[[Event], None]
+    driver: HubDriver
     now: Callable[[], float]
-
-    def deliver(self, fan_outs: Iterable[FanOut]) -> None:
-        """Deliver fan-outs, then settle the hub if necessary."""
-
-    def settle(self) -> None:
-        """Read the hub's queue, and send and publish its output."""
 
     def check_deadline(self, now: float) -> None:
         """Run an overdue deadline."""
 
 
-class ListenerProtocol(BatchProtocol):
+class UdpTransport(BatchProtocol):
     """
-    Connects one port with the hub.
+    Connects one UDP port with the hub.
 
-    :ivar listener: the hub's part of the listener.
+    :ivar listener: the hub's part; set before the port reads.
     """
 
     noisy = False
     listener: Listener
 
-    def __init__(self, driver: HubDriver) -> None:
-        self._driver = driver
+    def __init__(self, name: str, owner: Owner) -> None:
+        self.name = name
+        self.deliveries = 0
+        self._open = True
+        self._owner = owner
         self._receive_drops = 0
         self._kernel_drops_due = 0.0
 
@@ -77,61 +70,88 @@ class ListenerProtocol(BatchProtocol):
         """The bound port."""
         return cast(DatagramPort, self.transport)
 
+    # Called by the port.
+
     def batch_received(self, batch: list[SourceRun], too_long: int) -> None:
         """Relay a batch."""
-        driver, listener = self._driver, self.listener
-        now = driver.now()
+        owner, listener = self._owner, self.listener
+        now = owner.now()
         if too_long:
             room = listener.rules.room
-            driver.hub.drop(listener.name, room, DropReason.TOO_LONG, now, too_long)
+            owner.driver.hub.drop(self.name, room, DropReason.TOO_LONG, now, too_long)
         if now >= self._kernel_drops_due:
-            self.count_receive_drops(now)
-            driver.check_deadline(now)
-        driver.deliver(driver.hub.receive(listener, batch, now))
+            self._count_receive_drops(now)
+            owner.check_deadline(now)
+        owner.driver.receive(listener, batch, now)
 
     def errors_received(self, errors: list[tuple[Source, int]]) -> None:
         """Count ICMP errors."""
-        driver = self._driver
-        now = driver.now()
+        driver, now = self._owner.driver, self._owner.now()
         for source, code in errors:
             reason = _DROP_REASONS.get(code, DropReason.UNREACHABLE)
             driver.hub.unreachable(self.listener, source, reason, os.strerror(code), now)
-        driver.settle()
+        driver.settle(now)
 
     def segments_refused(self, destination: Source | None, code: int) -> None:
         """Report that messages of many datagrams cannot be sent to a destination, or at all."""
-        self._driver.publish(
+        self._owner.driver.publish(
             ListenerSegmentsOff(
-                listener=self.listener.name,
-                address="" if destination is None else str(self.read_endpoint(destination)),
+                listener=self.name,
+                address="" if destination is None else str(self.endpoint(destination)),
                 error=os.strerror(code),
             )
         )
 
-    def read_endpoint(self, source: Source) -> Endpoint:
+    # Called by the hub's driver.
+
+    def deliver(self, runs: Sequence[Run], group: Group, count: int) -> Sequence[DropReason]:
+        """Send runs to each of a group's first ``count`` members, but no member its own."""
+        failed = self.port.deliver(runs, group, count) if self._open else ()
+        return [_drop_reason(code) for code in failed] if failed else ()
+
+    def reply(self, datagrams: Sequence[tuple[Source, bytes]]) -> Sequence[DropReason]:
+        """Send datagrams, each to one source."""
+        failed = self.port.send_each(datagrams) if self._open else ()
+        return [_drop_reason(code) for code in failed]
+
+    def endpoint(self, source: Source) -> Endpoint:
         """Return the endpoint of a source."""
         return endpoint_of(self.port.socket_address(source))
 
-    def own_endpoint(self) -> Endpoint:
+    def own_endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoint that the port is bound to."""
-        return endpoint_of(self.port.socket.getsockname())
+        return (endpoint_of(self.port.socket.getsockname()),)
 
-    def count_receive_drops(self, now: float) -> None:
+    def start_reading(self) -> None:
+        """Read datagrams."""
+        self.port.startReading()
+
+    def stop_reading(self) -> None:
+        """Leave datagrams in the kernel's buffer."""
+        self.port.stopReading()
+
+    def close(self) -> Any:
+        """Close the port; return a Deferred that fires when it is closed."""
+        self._count_receive_drops(self._owner.now())
+        self._open = False
+        return self.port.stopListening()
+
+    def _count_receive_drops(self, now: float) -> None:
         """Count what the kernel has dropped since the last call."""
         self._kernel_drops_due = now + KERNEL_DROPS_INTERVAL
         before, self._receive_drops = self._receive_drops, kernel_drops(self.port.socket)
         if self._receive_drops > before:
             room, lost = self.listener.rules.room, self._receive_drops - before
-            self._driver.hub.drop(self.listener.name, room, DropReason.RECEIVE_BUFFER, now, lost)
+            self._owner.driver.hub.drop(self.name, room, DropReason.RECEIVE_BUFFER, now, lost)
 
     def statistics(self) -> ListenerStatistics:
         """Return the counters since the listener was opened."""
         listener, port = self.listener, self.port
         return ListenerStatistics(
-            listener=listener.name,
+            listener=self.name,
             datagrams=listener.datagrams,
             bytes=listener.bytes,
-            deliveries=listener.deliveries,
+            deliveries=self.deliveries,
             segmented=port.segmented,
             batches=port.batch_sizes.as_fields(),
             receive_drops=self._receive_drops,

@@ -1,0 +1,81 @@
+"""What the owner of a hub does, once: delivers, replies, publishes, and knows when it is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from udprelay.relay.events import Event
+from udprelay.relay.fan_out import FanOut
+from udprelay.relay.hub import Hub
+from udprelay.relay.room import Listener, Member
+from udprelay.relay.transport import Transport
+from udprelay.segments import Source, SourceRun
+
+
+class HubDriver:
+    """
+    Runs a hub: every call of the hub that has output goes through here.
+
+    :param publish: is called with every event.
+    :param wake: is called with the time at which :meth:`expire` is due, whenever it may have
+        changed.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        publish: Callable[[Event], None],
+        wake: Callable[[float | None], None] = lambda deadline: None,
+    ) -> None:
+        self.hub = hub
+        self.publish = publish
+        self._wake = wake
+
+    def receive(self, listener: Listener, batch: Sequence[SourceRun], now: float) -> None:
+        """Relay what a listener has read."""
+        hub = self.hub
+        fan_outs = hub.receive(listener, batch, now)
+        if fan_outs:
+            self._deliver(fan_outs, now)
+        if hub.unsettled:
+            self.settle(now)
+
+    def send(self, member: Member, payload: bytes, now: float) -> None:
+        """Relay what a local member sends to its room."""
+        self._deliver(self.hub.send(member, payload, now), now)
+        self.settle(now)
+
+    def expire(self, now: float) -> None:
+        """Do what is due."""
+        try:
+            self._deliver(self.hub.expire(now), now)
+        finally:
+            self.settle(now)
+
+    def settle(self, now: float) -> None:
+        """Let the hub read its queue, send and publish its output, say when it is due."""
+        fan_outs = self.hub.control(now)
+        # Replies first: a new member needs its WELCOME before the fan-outs.
+        self.send_replies(now)
+        self._deliver(fan_outs, now)
+        for event in self.hub.drain_events():
+            self.publish(event)
+        self._wake(self.hub.next_deadline())
+
+    def send_replies(self, now: float) -> None:
+        """Send the datagrams for single sources."""
+        replies: dict[Transport, list[tuple[Source, bytes]]] = {}
+        for transport, source, payload in self.hub.drain_replies():
+            replies.setdefault(transport, []).append((source, payload))
+        for transport, datagrams in replies.items():
+            for reason in transport.reply(datagrams):
+                rules = self.hub.rules.listeners.get(transport.name)
+                room = rules.room if rules is not None else ""
+                self.hub.drop(transport.name, room, reason, now)
+
+    def _deliver(self, fan_outs: Iterable[FanOut], now: float) -> None:
+        for fan_out in fan_outs:
+            for group, count in fan_out.groups:
+                runs = fan_out.rendered(group.rendering)
+                for reason in group.transport.deliver(runs, group, count):
+                    self.hub.undelivered(fan_out.room, group.transport, reason, now)
