@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.segments import Segments, runs_by_source, segments_of
+from udprelay.segments import Segments, runs_by_source
 
 sizes = st.integers(1, 5)
-same_size = sizes.flatmap(
-    lambda size: st.lists(st.binary(min_size=size, max_size=size), min_size=1)
+one_size = st.builds(
+    lambda size, count, last: [bytes([n % 251]) * size for n in range(count)] + [b"z" * last],
+    sizes,
+    st.integers(0, 70),
+    st.just(1),
 )
 
 
@@ -20,19 +23,26 @@ def segments(datagrams: list[bytes]) -> Segments:
     return Segments(bytearray(b"".join(datagrams)), len(datagrams[0]))
 
 
-@given(same_size)
+@given(one_size)
 def test_segments_are_a_sequence_of_the_datagrams(datagrams: list[bytes]) -> None:
     buffer = segments(datagrams)
     assert list(buffer) == datagrams
-    assert len(buffer) == len(datagrams)
+    assert (len(buffer), buffer.count) == (len(datagrams), len(datagrams))
     assert [buffer[index] for index in range(-len(buffer), len(buffer))] == 2 * datagrams
 
 
-@given(same_size, st.integers(-9, 9), st.integers(-9, 9))
+def test_an_empty_datagram_is_one_segment() -> None:
+    assert list(Segments(b"", 0)) == [b""]
+
+
+@given(one_size, st.integers(-9, 9), st.integers(-9, 9))
 def test_a_slice_of_segments_is_segments(datagrams: list[bytes], start: int, end: int) -> None:
-    part = segments(datagrams)[start:end]
-    assert isinstance(part, Segments)
-    assert list(part) == datagrams[start:end]
+    buffer = segments(datagrams)
+    if datagrams[start:end]:
+        assert list(buffer[start:end]) == datagrams[start:end]
+    else:
+        with pytest.raises(ValueError, match="empty"):
+            buffer[start:end]
 
 
 def test_an_index_out_of_range_raises_index_error() -> None:
@@ -45,20 +55,32 @@ def test_a_slice_with_a_step_raises_value_error() -> None:
         segments([b"ab", b"cd"])[::2]
 
 
-@given(same_size)
-def test_datagrams_of_one_size_become_segments(datagrams: list[bytes]) -> None:
-    buffer = segments_of(datagrams)
-    assert buffer is not None
-    assert list(buffer) == datagrams
+@given(one_size, st.binary(max_size=3), st.integers(0, 1))
+def test_the_beginning_of_all_datagrams_can_be_replaced(
+    datagrams: list[bytes], prefix: bytes, replaced: int
+) -> None:
+    if prefix or not replaced:
+        changed = segments(datagrams).with_prefix(prefix, replaced)
+        assert list(changed) == [prefix + datagram[replaced:] for datagram in datagrams]
 
 
-@pytest.mark.parametrize("datagrams", [[b"ab", b"c"], [b"", b""]])
-def test_datagrams_of_other_sizes_become_no_segments(datagrams: list[bytes]) -> None:
-    assert segments_of(datagrams) is None
+@given(one_size)
+def test_the_same_field_of_all_datagrams_is_unpacked_at_once(datagrams: list[bytes]) -> None:
+    assert segments(datagrams).unpack("B", 1) == tuple(datagram[0] for datagram in datagrams)
+
+
+def test_a_datagram_without_the_field_raises_an_error() -> None:
+    with pytest.raises(struct.error):
+        segments([b"ab", b"c"]).unpack("H", 2)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.binary(max_size=2))))
 def test_runs_have_all_datagrams_in_order(datagrams: list[tuple[str, bytes]]) -> None:
     runs = runs_by_source(datagrams)
     assert [(source, datagram) for source, run in runs for datagram in run] == datagrams
-    assert all(one[0] != other[0] for one, other in pairwise(runs))
+
+
+def test_a_run_ends_with_another_source_a_larger_or_after_a_shorter_datagram() -> None:
+    sent = [("a", b"xx"), ("a", b"yy"), ("a", b"z"), ("a", b"w"), ("a", b"vv"), ("b", b"u")]
+    runs = [(source, run.size, run.count) for source, run in runs_by_source(sent)]
+    assert runs == [("a", 2, 3), ("a", 1, 1), ("a", 2, 1), ("b", 1, 1)]

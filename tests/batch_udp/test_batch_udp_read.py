@@ -94,7 +94,8 @@ def test_a_batch_that_fails_is_logged_and_reading_goes_on(
         assert "a batch that fails" in logged
         logged_errors.clear()
         network.send((0, b"the next"))
-        assert room.batches[-1] == [(network.source_of(0), [b"the next"])]
+        ((source, segments),) = room.batches[-1]
+        assert (source, list(segments)) == (network.source_of(0), [b"the next"])
 
 
 @both_ports

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -12,7 +11,6 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
 from udprelay.console import Console
-from udprelay.net.listener import ListenerProtocol
 from udprelay.net.relay import Relay
 from udprelay.protocol import keys
 from udprelay.protocol.access_key import AccessKey
@@ -22,35 +20,52 @@ from udprelay.protocol.wire.from_client import DataUp
 from udprelay.protocol.wire.joining import Challenge, Hello, Join, Welcome
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason
-from udprelay.relay.room import Group, Member
+from udprelay.relay.room import Group
 from udprelay.relay.rules import Label, RelayRules, RoomRules
+from udprelay.segments import Run, runs_by_source
 
 KEY = AccessKey(b"s" * 16, b"k" * 32)
 GUEST, OTHER, SIX = ("127.0.0.1", 61207), ("10.0.0.2", 2000), ("::1", 6)
 
 
 class Port:
-    """Takes the place of a bound socket."""
+    """A transport without a socket."""
+
+    name = "main"
 
     def __init__(self) -> None:
+        self.deliveries = 0
         self.sent: list[tuple[Any, bytes]] = []
 
-    def send_each(self, datagrams: Sequence[tuple[Any, bytes]]) -> list[DropReason]:
+    def reply(self, datagrams: Sequence[tuple[Any, bytes]]) -> list[DropReason]:
         self.sent += datagrams
         return []
 
-    def deliver(
-        self, payloads: Sequence[bytes], senders: Sequence[Member], group: Group, count: int
-    ) -> list[DropReason]:
-        for payload, sender in zip(payloads, senders, strict=True):
-            for member in group.members[:count]:
-                if member is not sender:
-                    self.sent.append((member.source, payload))
+    def deliver(self, runs: Sequence[Run], group: Group, count: int) -> list[DropReason]:
+        for sender, segments, _ in runs:
+            for payload in segments:
+                for member in group.members[:count]:
+                    if member is not sender:
+                        self.sent.append((member.source, payload))
         return []
 
+    def endpoint(self, source: tuple[str, int]) -> Endpoint:
+        return endpoint(*source)
 
-def read_endpoint(source: tuple[str, int]) -> Endpoint:
-    return endpoint(*source)
+    def own_endpoints(self) -> tuple[()]:
+        return ()
+
+    def start_reading(self) -> None:
+        pass
+
+    def stop_reading(self) -> None:
+        pass
+
+    def statistics(self) -> None:
+        return None
+
+    def close(self) -> None:
+        pass
 
 
 class Terminal:
@@ -62,20 +77,15 @@ class Terminal:
         self.relay = Relay(
             rules, self.clock, bytes(32), self.events.append, clock=self.clock.seconds
         )
-        self.listener = self.relay.hub.open_listener("main", read_endpoint)
-        self.relay.listeners["main"] = cast(
-            ListenerProtocol, SimpleNamespace(listener=self.listener, port=self.port)
-        )
-        self.relay.add_transport(self.listener, self.port)
+        self.listener = self.relay.hub.open_listener("main", self.port)
         self.console = Console(self.relay, "lobby")
         self.transport = StringTransport()
         self.console.makeConnection(self.transport)
 
     def receive(self, source: tuple[str, int], *payloads: bytes) -> None:
         """Let the relay receive datagrams; without payloads, an empty one."""
-        batch = [(source, [*payloads] or [b""])]
-        now = self.relay.now()
-        self.relay.deliver(self.relay.hub.receive(self.listener, batch, now))
+        batch = runs_by_source((source, payload) for payload in payloads or (b"",))
+        self.relay.driver.receive(self.listener, batch, self.relay.now())
 
     def falls_behind(self) -> None:
         assert self.transport.producer is not None

@@ -8,7 +8,7 @@ import pytest_twisted
 from net_peers import MakePeer, OpenRelay, one_listener
 from net_reactors import ClockReactor
 
-from udprelay.net.listener import KERNEL_DROPS_INTERVAL
+from udprelay.net.udp import KERNEL_DROPS_INTERVAL
 from udprelay.relay import events
 
 

@@ -26,6 +26,7 @@ from udprelay.relay import events
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
 from udprelay.relay.rules import PlainPolicy, RelayRules, RoomRules
+from udprelay.segments import Segments
 from udprelay.service import RelayService
 
 
@@ -127,7 +128,7 @@ async def test_a_deadline_that_fails_is_logged_and_tried_again(
 ) -> None:
     running = RunningRelay(one_listener(), clock)
     relay = running.relay
-    hub = relay.hub = FailingHub(relay.hub.rules, SECRET, lambda _: False, clock.seconds())
+    hub = relay.driver.hub = FailingHub(relay.hub.rules, SECRET, lambda _: False, clock.seconds())
     running.open()
     member = await make_peer().join(running)
     clock.advance(300)
@@ -152,8 +153,8 @@ async def test_many_deadlines_at_once_do_not_delay_datagrams(
     relay = open_relay(one_listener(), using=clock)
     hub, listener = relay.relay.hub, relay.relay.listeners["main"].listener
     source_of = relay.relay.listeners["main"].port.source_of
-    batch = [(source_of("192.0.2.1", port), [b""]) for port in range(1, 601)]
-    relay.relay.deliver(hub.receive(listener, batch, clock.seconds()))
+    batch = [(source_of("192.0.2.1", port), Segments(b"", 0)) for port in range(1, 601)]
+    relay.relay.driver.receive(listener, batch, clock.seconds())
     left = []
     clock.callLater(300, lambda: left.append(len(relay.of(events.MemberLeft))))
     clock.advance(300)
@@ -190,9 +191,9 @@ async def test_after_the_end_nothing_is_delivered(make_peer: MakePeer) -> None:
     (member,) = relay.relay.hub.roster.rooms["lobby"].members()
     await relay.relay.close()
     now = relay.relay.now()
-    relay.relay.deliver(relay.relay.hub.send(member, b"goodbye", now))
-    relay.relay.hub.send_to(member, b"goodbye", relay.relay.now())
-    relay.relay.settle()
+    relay.relay.driver.send(member, b"goodbye", now)
+    relay.relay.hub.send_to(member, b"goodbye", now)
+    relay.relay.driver.settle(now)
 
 
 def published() -> tuple[list[events.Event], ILogObserver]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from udprelay.protocol.endpoint import Endpoint, endpoint
+from udprelay.relay.driver import HubDriver
+from udprelay.relay.drops import DropReason
 from udprelay.relay.events import DatagramsDropped, Event, RelayStopped
-from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
-from udprelay.relay.output import Reply
-from udprelay.relay.room import Member
+from udprelay.relay.room import Group, Member
 from udprelay.relay.rules import (
     Label,
     ListenerRules,
@@ -20,7 +20,7 @@ from udprelay.relay.rules import (
     RelayRules,
     RoomRules,
 )
-from udprelay.segments import runs_by_source, segments_of
+from udprelay.segments import Run, runs_by_source
 
 SECRET = bytes(range(32))
 START = 1000.0
@@ -61,23 +61,85 @@ def plain_only(plain: PlainPolicy = PlainPolicy.CHALLENGE) -> RelayRules:
 LABELLED = with_room(label=Label.NICK)
 
 
+class Inboxes:
+    """
+    A transport without a network.
+
+    :ivar received: the payloads that each source was sent, shared by all transports of a relay.
+    :ivar replies: those outside any fan-out.
+    :ivar failing: sources to which nothing can be sent.
+    :ivar reading: whether it has not been stopped.
+    """
+
+    def __init__(self, name: str, received: defaultdict[Any, list[bytes]]) -> None:
+        self.name = name
+        self.deliveries = 0
+        self.received = received
+        self.replies: list[tuple[Any, bytes]] = []
+        self.failing: set[Any] = set()
+        self.reading = True
+
+    def deliver(self, runs: Sequence[Run], group: Group, count: int) -> list[DropReason]:
+        failed = []
+        for sender, segments, _ in runs:
+            for payload in segments:
+                for member in group.members[:count]:
+                    if member is not sender and member.source in self.failing:
+                        failed.append(DropReason.SEND_FAILED)
+                    elif member is not sender:
+                        self.received[member.source].append(payload)
+        return failed
+
+    def reply(self, datagrams: Sequence[tuple[Any, bytes]]) -> list[DropReason]:
+        self.replies += datagrams
+        return []
+
+    def endpoint(self, source: str) -> Endpoint:
+        return read_endpoint(source)
+
+    def own_endpoints(self) -> tuple[()]:
+        return ()
+
+    def start_reading(self) -> None:
+        self.reading = True
+
+    def stop_reading(self) -> None:
+        self.reading = False
+
+    def statistics(self) -> None:
+        return None
+
+    def close(self) -> None:
+        self.reading = False
+
+
 class Relay:
     """
-    The owner of a hub: it delivers fan-outs to inboxes.
+    A hub whose transports have inboxes.
 
     :ivar inboxes: the payloads delivered to each source; those of the console under ``console``.
-    :ivar segmented: whether a run of datagrams of one size is passed as :class:`Segments`.
     """
 
     def __init__(self, rules: RelayRules | None = None, own: Iterable[str] = ()) -> None:
         self.now = START
-        self.segmented = False
         self.inboxes: defaultdict[str, list[bytes]] = defaultdict(list)
+        self._events: list[Event] = []
         own_endpoints = set(map(read_endpoint, own))
-        self.hub = Hub(rules or RelayRules(), SECRET, own_endpoints.__contains__, self.now)
+        self.run(Hub(rules or RelayRules(), SECRET, own_endpoints.__contains__, self.now))
+
+    def run(self, hub: Hub) -> None:
+        """Run a hub, in place of the one before."""
+        self.hub = hub
+        self.driver = HubDriver(hub, self._events.append)
+        self.transports = {name: self.new_transport(name) for name in self.hub.rules.listeners}
         self.listeners = {
-            name: self.hub.open_listener(name, read_endpoint) for name in self.hub.rules.listeners
+            name: self.hub.open_listener(name, transport)
+            for name, transport in self.transports.items()
         }
+
+    def new_transport(self, name: str) -> Inboxes:
+        """Return another transport with the same inboxes."""
+        return Inboxes(name, self.inboxes)
 
     def receive(self, source: str, *payloads: bytes, listener: str = "main") -> None:
         """Let the hub receive datagrams, each in a batch of its own."""
@@ -86,16 +148,12 @@ class Relay:
 
     def receive_batch(self, *batch: tuple[str, bytes], listener: str = "main") -> None:
         """Let the hub receive one batch."""
-        runs = runs_by_source(batch)
-        if self.segmented:
-            runs = [(source, segments_of(datagrams) or datagrams) for source, datagrams in runs]
-        self.deliver(self.hub.receive(self.listeners[listener], runs, self.now))
+        self.driver.receive(self.listeners[listener], runs_by_source(batch), self.now)
         self.settle()
 
     def settle(self) -> None:
         """Let the hub read its queue, and deliver."""
-        while fan_outs := self.hub.control(self.now):
-            self.deliver(fan_outs)
+        self.driver.settle(self.now)
 
     def unsettled(self) -> bool:
         """Return whether the owner has to settle; a call, as mypy trusts properties."""
@@ -105,26 +163,27 @@ class Relay:
         """Let sources become plain members with empty datagrams; discard the events."""
         for source in sources:
             self.receive(source, listener=listener)
-        self.hub.drain_events()
+        self.drain_events()
 
-    def deliver(self, fan_outs: Iterable[FanOut]) -> None:
-        """Add the payloads of fan-outs to the inboxes of their receivers."""
-        for fan_out in fan_outs:
-            for group, count in fan_out.groups:
-                payloads, senders = fan_out.for_group(group)
-                for payload, sender in zip(payloads, senders, strict=True):
-                    for member in group.members[:count]:
-                        if member is not sender:
-                            self.inboxes[member.source or member.name].append(payload)
+    def console(self, room: str = "lobby") -> Member:
+        """Add the console; what it is sent is in the inbox ``console``."""
+        return self.hub.add_console(room, self.new_transport("console"), self.now)
+
+    def send(self, member: Member, payload: bytes) -> None:
+        """Let a local member send to its room."""
+        self.driver.send(member, payload, self.now)
 
     def wait(self, seconds: float) -> None:
         """Let time pass; call the hub at each of its deadlines."""
         end = self.now + seconds
         while (deadline := self.hub.next_deadline()) is not None and deadline <= end:
             self.now = max(self.now, deadline)
-            self.deliver(self.hub.expire(self.now))
-            self.settle()
+            self.expire()
         self.now = end
+
+    def expire(self) -> None:
+        """Let the hub do what is due."""
+        self.driver.expire(self.now)
 
     def target(self, source: str, room: str = "lobby", listener: str = "main") -> Member:
         """Add a target."""
@@ -142,11 +201,22 @@ class Relay:
 
     def replies(self) -> list[tuple[str, bytes]]:
         """Drain the replies; return the source and payload of each."""
-        return [(reply.source, reply.payload) for reply in self.hub.drain_replies()]
+        self.driver.send_replies(self.now)
+        drained = []
+        for transport in self.transports.values():
+            drained += transport.replies
+            transport.replies.clear()
+        return drained
+
+    def drain_events(self) -> list[Event]:
+        """Return the events since the last call."""
+        drained = self._events + self.hub.drain_events()
+        self._events.clear()
+        return drained
 
     def events(self, kind: type[E]) -> list[E]:
         """Drain the events; return those of one kind."""
-        return [event for event in self.hub.drain_events() if isinstance(event, kind)]
+        return [event for event in self.drain_events() if isinstance(event, kind)]
 
     def deadline(self) -> float:
         """Return the next deadline of the hub, which must have one."""
@@ -175,7 +245,6 @@ __all__ = [
     "START",
     "UNTRUSTED",
     "Relay",
-    "Reply",
     "open_to_all",
     "plain_only",
     "read_endpoint",

@@ -33,14 +33,11 @@ relay_rules = st.builds(
 )
 
 
-def effects(
-    rules: RelayRules, batches: list[list[tuple[str, bytes]]], segmented: bool = False
-) -> tuple[object, ...]:
+def effects(rules: RelayRules, batches: list[list[tuple[str, bytes]]]) -> tuple[object, ...]:
     """Let a new relay receive batches; return all output and counters."""
     relay = Relay(rules)
-    relay.segmented = segmented
     relay.target(TARGET)
-    relay.hub.add_console("lobby", "terminal", relay.now)
+    relay.console()
     for batch in batches:
         relay.receive_batch(*batch)
     replies, room = relay.replies(), relay.hub.roster.rooms["lobby"]
@@ -52,7 +49,7 @@ def effects(
     )
     room_counters = (room.datagrams, room.bytes, room.deliveries)
     # Without order: DatagramRelayed comes at the end of a batch, MemberRejected at once.
-    events = Counter(repr(event) for event in relay.hub.drain_events())
+    events = Counter(repr(event) for event in relay.drain_events())
     return relay.inboxes, replies, counters, room_counters, relay.dropped(), events
 
 
@@ -60,16 +57,13 @@ def effects(
     relay_rules,
     st.lists(st.tuples(sources, payloads)),
     st.lists(st.integers(0, 40)),
-    st.booleans(),
 )
 def test_the_division_into_batches_makes_no_difference(
-    rules: RelayRules, datagrams: list[tuple[str, bytes]], edges_at: list[int], segmented: bool
+    rules: RelayRules, datagrams: list[tuple[str, bytes]], edges_at: list[int]
 ) -> None:
     edges = [0, *sorted(min(edge, len(datagrams)) for edge in edges_at), len(datagrams)]
     batches = [datagrams[start:end] for start, end in pairwise(edges)]
-    assert effects(rules, batches, segmented) == effects(
-        rules, [[datagram] for datagram in datagrams]
-    )
+    assert effects(rules, batches) == effects(rules, [[datagram] for datagram in datagrams])
 
 
 @given(st.lists(st.tuples(sources, payloads)))

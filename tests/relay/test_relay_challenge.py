@@ -333,4 +333,4 @@ def test_no_event_has_a_code() -> None:
     code = code_in(challenged(relay))
     assert is_member(relay, code)
     relay.hub.close(relay.now)
-    assert code.decode() not in repr(relay.hub.drain_events())
+    assert code.decode() not in repr(relay.drain_events())

@@ -32,7 +32,7 @@ def test_each_datagram_restarts_the_timeout(pauses: list[float]) -> None:
     relay.wait(9.999)
     assert relay.members() == {ANNA}
     relay.now = last_heard + 10
-    relay.hub.expire(relay.now)
+    relay.expire()
     assert relay.members() == set()
 
 
@@ -77,7 +77,7 @@ def test_each_room_has_its_own_timeout() -> None:
 def test_targets_and_the_console_never_time_out() -> None:
     relay = Relay()
     relay.target("192.0.2.7:2055")
-    relay.hub.add_console("lobby", "terminal", relay.now)
+    relay.console()
     assert relay.hub.next_deadline() is None
     relay.wait(1e9)
     assert len(relay.hub.roster.rooms["lobby"]) == 2
@@ -109,7 +109,7 @@ def test_many_members_time_out_in_portions_of_256() -> None:
     portions = []
     while relay.members():
         assert relay.deadline() <= relay.now
-        relay.hub.expire(relay.now)
+        relay.expire()
         portions.append(len(relay.events(MemberLeft)))
     assert portions == [256, 256, 256, 232]
     assert relay.hub.next_deadline() is None

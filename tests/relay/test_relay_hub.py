@@ -9,6 +9,7 @@ from relay_driver import ANNA, BERT, CARL, LABELLED, Relay, open_to_all, plain_o
 
 from udprelay.protocol.endpoint import MAX_PAYLOAD
 from udprelay.relay.rules import RelayRules, RoomRules
+from udprelay.segments import Segments
 
 
 def test_the_first_datagram_joins_and_is_relayed() -> None:
@@ -50,14 +51,10 @@ def test_payloads_arrive_exactly_as_sent(payload: bytes) -> None:
     assert relay.inboxes == {BERT: [payload]}
 
 
-@given(
-    st.one_of(st.lists(st.binary(min_size=1)), st.lists(st.binary(min_size=3, max_size=3))),
-    st.booleans(),
-)
-@example([b"\xfdUR\x01", b"\xfd..."], True)
-def test_datagrams_of_one_sender_arrive_in_order(payloads: list[bytes], segmented: bool) -> None:
+@given(st.one_of(st.lists(st.binary(min_size=1)), st.lists(st.binary(min_size=3, max_size=3))))
+@example([b"\xfdUR\x01", b"\xfd..."])
+def test_datagrams_of_one_sender_arrive_in_order(payloads: list[bytes]) -> None:
     relay = Relay(plain_only())
-    relay.segmented = segmented
     relay.join(ANNA, BERT)
     relay.receive_batch(*((ANNA, payload) for payload in payloads))
     assert relay.inboxes[BERT] == payloads
@@ -166,7 +163,7 @@ class TestLabel:
     def test_targets_and_the_console_get_the_bare_payload(self) -> None:
         relay = Relay(LABELLED)
         relay.target("192.0.2.7:2055")
-        relay.hub.add_console("lobby", "terminal", relay.now)
+        relay.console()
         relay.receive(ANNA, b"hello")
         assert relay.inboxes == {"192.0.2.7:2055": [b"hello"], "console": [b"hello"]}
 
@@ -202,6 +199,7 @@ def test_members_are_reached_through_the_listener_where_they_joined() -> None:
     relay = Relay(RelayRules(listeners=listeners))
     relay.join(ANNA, listener="one")
     relay.join(BERT, listener="two")
-    (fan_out,) = relay.hub.receive(relay.listeners["one"], [(ANNA, [b"x"])], relay.now)
+    batch = [(ANNA, Segments(b"x", 1))]
+    (fan_out,) = relay.hub.receive(relay.listeners["one"], batch, relay.now)
     sources = {group.transport: [m.source for m in group.members] for group, _ in fan_out.groups}
-    assert sources == {relay.listeners["one"]: [ANNA], relay.listeners["two"]: [BERT]}
+    assert sources == {relay.transports["one"]: [ANNA], relay.transports["two"]: [BERT]}

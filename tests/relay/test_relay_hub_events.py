@@ -7,13 +7,14 @@ from relay_driver import ANNA, BERT, CARL, UNTRUSTED, Relay, reports, with_polic
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason
 from udprelay.relay.rules import Limits, PlainPolicy, RelayRules
+from udprelay.segments import Segments
 
 
 def test_the_first_member_opens_the_room() -> None:
     relay = Relay()
     relay.receive(ANNA, b"hello")
     relay.receive(BERT, b"hello")
-    assert relay.hub.drain_events() == [
+    assert relay.drain_events() == [
         events.RoomOpened(room="lobby"),
         events.MemberJoined(
             room="lobby", member="guest-1", kind="plain", address=ANNA, listener="main"
@@ -29,7 +30,7 @@ def test_the_last_member_closes_the_room_and_its_counters_are_reported() -> None
     relay.join(ANNA, BERT)
     relay.receive(ANNA, b"hello", b"again")
     relay.wait(10)
-    assert relay.hub.drain_events() == [
+    assert relay.drain_events() == [
         events.MemberLeft(
             room="lobby", member="guest-1", address=ANNA, listener="main", reason="idle"
         ),
@@ -43,7 +44,7 @@ def test_the_last_member_closes_the_room_and_its_counters_are_reported() -> None
 
 def test_a_listener_that_admits_all_addresses_causes_a_warning() -> None:
     relay = Relay(with_policy(PlainPolicy.ANY))
-    assert relay.hub.drain_events() == [events.ListenerUnprotected(listener="main")]
+    assert relay.drain_events() == [events.ListenerUnprotected(listener="main")]
 
 
 def test_a_rejection_has_one_event_per_window_and_reason() -> None:
@@ -51,7 +52,7 @@ def test_a_rejection_has_one_event_per_window_and_reason() -> None:
     for number in range(1, 6):
         relay.receive(f"203.0.113.{number}:1000", b"hello")
     relay.receive("10.0.0.9:0", b"hello")
-    assert relay.hub.drain_events() == [
+    assert relay.drain_events() == [
         events.MemberRejected(
             room="lobby",
             address="203.0.113.1:1000",
@@ -63,7 +64,7 @@ def test_a_rejection_has_one_event_per_window_and_reason() -> None:
         ),
     ]
     relay.wait(10)
-    assert relay.hub.drain_events() == [
+    assert relay.drain_events() == [
         events.DatagramsDropped(
             listener="main", room="lobby", reason="outside-networks", count=5, window=10.0
         ),
@@ -87,9 +88,9 @@ class TestDrops:
         relay = Relay()
         relay.hub.drop("main", "lobby", DropReason.TOO_LONG, relay.now)
         relay.hub.expire(relay.now + 9.999)
-        assert relay.hub.drain_events() == []
+        assert relay.drain_events() == []
         relay.hub.expire(relay.now + 10)
-        assert len(relay.hub.drain_events()) == 1
+        assert len(relay.drain_events()) == 1
 
     def test_totals_include_earlier_windows(self) -> None:
         relay = Relay()
@@ -103,20 +104,19 @@ class TestDrops:
         for number in range(1000):
             relay.receive(f"203.0.113.1:{number + 1}", b"hello")
         relay.wait(10)
-        assert [event.count for event in reports(relay.hub.drain_events())] == [1000]
+        assert [event.count for event in reports(relay.drain_events())] == [1000]
 
 
 class TestUndelivered:
     def test_a_failed_delivery_is_counted_as_a_drop(self) -> None:
         relay = Relay()
         relay.join(ANNA, BERT, CARL)
-        (fan_out,) = relay.hub.receive(relay.listeners["main"], [(ANNA, [b"x"])], relay.now)
-        assert (fan_out.room.deliveries, relay.hub.roster.deliveries) == (2, 2)
-        relay.hub.undelivered(
-            fan_out.room, relay.listeners["main"], DropReason.SEND_BUFFER, relay.now
-        )
-        assert (fan_out.room.deliveries, relay.hub.roster.deliveries) == (1, 1)
-        assert relay.dropped() == {"send-buffer": 1}
+        relay.transports["main"].failing.add(CARL)
+        relay.receive(ANNA, b"x")
+        room = relay.hub.roster.rooms["lobby"]
+        assert (room.deliveries, relay.hub.roster.deliveries) == (1, 1)
+        assert relay.transports["main"].deliveries == 1
+        assert relay.dropped() == {"send-failed": 1}
 
     def test_an_icmp_error_is_counted_and_removes_no_member(self) -> None:
         relay = Relay()
@@ -127,7 +127,7 @@ class TestUndelivered:
             )
         assert relay.members() == {ANNA, BERT}
         assert relay.dropped() == {"unreachable": 2}
-        assert relay.hub.drain_events() == []
+        assert relay.drain_events() == []
 
 
 class TestPayloads:
@@ -135,13 +135,13 @@ class TestPayloads:
         relay = Relay()
         relay.receive_batch((ANNA, b"secret"), (BERT, b"secret"))
         relay.hub.close(relay.now)
-        assert "secret" not in repr(relay.hub.drain_events())
+        assert "secret" not in repr(relay.drain_events())
 
     def test_are_events_with_log_payloads(self) -> None:
         relay = Relay(RelayRules(log_payloads=True))
         relay.join(ANNA)
         relay.receive(ANNA, b"two\nlines \x1b[2J\n")
-        assert relay.hub.drain_events() == [
+        assert relay.drain_events() == [
             events.DatagramRelayed(
                 room="lobby",
                 member="guest-1",
@@ -158,10 +158,10 @@ class TestClose:
         relay.join(ANNA, BERT)
         relay.receive(ANNA, b"hello")
         relay.receive(UNTRUSTED, b"hello")
-        relay.hub.drain_events()
+        relay.drain_events()
         relay.now += 2.5
         relay.hub.close(relay.now)
-        assert relay.hub.drain_events() == [
+        assert relay.drain_events() == [
             events.DatagramsDropped(
                 listener="main", room="lobby", reason="outside-networks", count=1, window=2.5
             ),
@@ -179,7 +179,7 @@ class TestClose:
     def test_an_unused_relay_has_totals_of_zero(self) -> None:
         relay = Relay()
         relay.hub.close(relay.now)
-        assert relay.hub.drain_events() == [
+        assert relay.drain_events() == [
             events.RelayStopped(
                 uptime=0, members=0, datagrams=0, bytes=0, deliveries=0, dropped={}
             )
@@ -188,8 +188,7 @@ class TestClose:
 
 def test_events_and_replies_are_drained_once() -> None:
     relay = Relay()
-    relay.receive(ANNA)
-    relay.receive(UNTRUSTED, b"hello")
+    relay.hub.receive(relay.listeners["main"], [(UNTRUSTED, Segments(b"hello", 5))], relay.now)
     assert relay.hub.drain_events()
     assert relay.hub.drain_replies()
     assert relay.hub.drain_events() == []
@@ -199,7 +198,7 @@ def test_events_and_replies_are_drained_once() -> None:
 def test_a_hub_is_unsettled_only_with_new_output() -> None:
     relay = Relay()
     relay.join(ANNA, BERT)
-    relay.hub.drain_events()
+    relay.drain_events()
     relay.hub.next_deadline()
     assert not relay.unsettled()
     relay.receive(ANNA, b"hello")
@@ -210,14 +209,12 @@ def test_a_hub_is_unsettled_only_with_new_output() -> None:
 
 def test_a_delivery_that_the_console_loses_is_counted_under_its_name() -> None:
     relay = Relay()
-    console = relay.hub.add_console("lobby", "terminal", relay.now)
+    console = relay.console()
     relay.join(ANNA)
-    (fan_out,) = relay.hub.receive(relay.listeners["main"], [(ANNA, [b"x"])], relay.now)
-    relay.hub.undelivered(
-        fan_out.room, console.group.transport, DropReason.CONSOLE_BEHIND, relay.now
-    )
+    transport = console.transport
+    relay.hub.undelivered(console.room, transport, DropReason.CONSOLE_BEHIND, relay.now)
     relay.hub.close(relay.now)
-    (report,) = reports(relay.hub.drain_events())
+    (report,) = reports(relay.drain_events())
     assert (report.listener, report.reason) == ("console", "console-behind")
 
 

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from relay_driver import ANNA, BERT, LABELLED, START, UNTRUSTED, Relay, open_to_all, with_policy
+from relay_driver import (
+    ANNA,
+    BERT,
+    LABELLED,
+    START,
+    UNTRUSTED,
+    Inboxes,
+    Relay,
+    open_to_all,
+    with_policy,
+)
 
 from udprelay.relay import events
 from udprelay.relay.rules import Limits, ListenerRules, PlainPolicy, RelayRules, RoomRules
@@ -12,15 +22,15 @@ from udprelay.relay.rules import Limits, ListenerRules, PlainPolicy, RelayRules,
 class TestConsole:
     def test_gets_the_payloads_of_others(self) -> None:
         relay = Relay()
-        console = relay.hub.add_console("lobby", "terminal", relay.now)
+        console = relay.console()
         relay.receive(ANNA, b"hello")
-        relay.deliver(relay.hub.send(console, b"hello to you", relay.now))
+        relay.send(console, b"hello to you")
         assert relay.inboxes == {"console": [b"hello"], ANNA: [b"hello to you"]}
 
     def test_is_a_member_without_an_address(self) -> None:
         relay = Relay()
-        relay.hub.add_console("lobby", "terminal", relay.now)
-        assert relay.hub.drain_events() == [
+        relay.console()
+        assert relay.drain_events() == [
             events.RoomOpened(room="lobby"),
             events.MemberJoined(
                 room="lobby", member="console", kind="console", address="", listener=""
@@ -29,24 +39,24 @@ class TestConsole:
 
     def test_its_payloads_are_labelled_like_those_of_others(self) -> None:
         relay = Relay(LABELLED)
-        console = relay.hub.add_console("lobby", "terminal", relay.now)
+        console = relay.console()
         relay.join(ANNA)
-        relay.deliver(relay.hub.send(console, b"hello", relay.now))
+        relay.send(console, b"hello")
         assert relay.inboxes == {ANNA: [b"console: hello"]}
 
     def test_its_payload_is_dropped_if_it_is_too_long_with_the_label(self) -> None:
         relay = Relay(LABELLED)
-        console = relay.hub.add_console("lobby", "terminal", relay.now)
+        console = relay.console()
         relay.join(ANNA)
-        relay.deliver(relay.hub.send(console, b"x" * 65_507, relay.now))
+        relay.send(console, b"x" * 65_507)
         assert relay.inboxes == {}
         assert relay.dropped() == {"too-long": 1}
 
     def test_its_payloads_are_counted(self) -> None:
         relay = Relay()
-        console = relay.hub.add_console("lobby", "terminal", relay.now)
+        console = relay.console()
         relay.join(ANNA, BERT)
-        relay.deliver(relay.hub.send(console, b"hello", relay.now))
+        relay.send(console, b"hello")
         assert (
             relay.hub.roster.datagrams,
             relay.hub.roster.payload_bytes,
@@ -66,15 +76,16 @@ class TestSendTo:
         relay = Relay(open_to_all(red=RoomRules(), blue=RoomRules()))
         relay.join(ANNA, listener="blue")
         relay.hub.send_to(relay.member(ANNA, "blue"), b"psst", relay.now)
-        (reply,) = relay.hub.drain_replies()
-        assert reply.listener is relay.listeners["blue"]
+        relay.settle()
+        assert relay.transports["blue"].replies == [(ANNA, b"psst")]
 
-    def test_sends_nothing_to_a_local_member(self) -> None:
+    def test_reaches_a_local_member_too(self) -> None:
         relay = Relay()
-        relay.hub.send_to(
-            relay.hub.add_console("lobby", "terminal", relay.now), b"psst", relay.now
-        )
-        assert relay.replies() == []
+        console = relay.console()
+        relay.hub.send_to(console, b"psst", relay.now)
+        relay.settle()
+        assert isinstance(console.transport, Inboxes)
+        assert console.transport.replies == [("console", b"psst")]
 
 
 class TestKick:
@@ -82,7 +93,7 @@ class TestKick:
         relay = Relay()
         relay.join(ANNA, BERT)
         relay.hub.kick(relay.member(BERT), relay.now)
-        assert relay.hub.drain_events() == [
+        assert relay.drain_events() == [
             events.MemberLeft(
                 room="lobby", member="guest-2", address=BERT, listener="main", reason="kicked"
             )
@@ -157,5 +168,5 @@ class TestKick:
 
     def test_a_local_member_is_removed(self) -> None:
         relay = Relay()
-        relay.hub.kick(relay.hub.add_console("lobby", "terminal", relay.now), relay.now)
+        relay.hub.kick(relay.console(), relay.now)
         assert relay.hub.roster.rooms == {}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from hypothesis import given
 from hypothesis import strategies as st
+from relay_driver import Inboxes
 
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.room import Group, Member, Room
 from udprelay.relay.rules import Label, RoomRules
+
+TRANSPORT, OTHER = (Inboxes(name, defaultdict(list)) for name in ("one", "other"))
 
 
 def joined(room: Room, group: Group, source: object) -> Member:
@@ -20,7 +25,7 @@ def joined(room: Room, group: Group, source: object) -> Member:
 def test_slots_are_dense_after_any_joins_and_leaves(steps: list[int | None]) -> None:
     """A step is a join (None), or a leave of one member."""
     room = Room("lobby", RoomRules())
-    group = room.group("transport", MemberKind.PLAIN)
+    group = room.group(TRANSPORT, MemberKind.PLAIN)
     members: list[Member] = []
     for number, step in enumerate(steps):
         if step is None or not members:
@@ -36,7 +41,7 @@ def test_slots_are_dense_after_any_joins_and_leaves(steps: list[int | None]) -> 
 
 def test_only_the_last_member_gets_another_slot_when_one_leaves() -> None:
     room = Room("lobby", RoomRules())
-    group = room.group("transport", MemberKind.PLAIN)
+    group = room.group(TRANSPORT, MemberKind.PLAIN)
     members = [joined(room, group, number) for number in range(4)]
     group.remove(members[1])
     assert group.members == [members[0], members[3], members[2]]
@@ -44,24 +49,22 @@ def test_only_the_last_member_gets_another_slot_when_one_leaves() -> None:
 
 def test_members_with_one_transport_and_rendering_are_one_group() -> None:
     room = Room("lobby", RoomRules())
-    assert room.group("transport", MemberKind.PLAIN) is room.group("transport", MemberKind.TARGET)
-    assert room.group("transport", MemberKind.PLAIN) is not room.group(
-        "another transport", MemberKind.PLAIN
-    )
+    assert room.group(TRANSPORT, MemberKind.PLAIN) is room.group(TRANSPORT, MemberKind.TARGET)
+    assert room.group(TRANSPORT, MemberKind.PLAIN) is not room.group(OTHER, MemberKind.PLAIN)
 
 
 def test_members_that_see_labels_are_a_group_of_their_own() -> None:
     room = Room("lobby", RoomRules(label=Label.NICK))
     plain, target = (
-        room.group("transport", MemberKind.PLAIN),
-        room.group("transport", MemberKind.TARGET),
+        room.group(TRANSPORT, MemberKind.PLAIN),
+        room.group(TRANSPORT, MemberKind.TARGET),
     )
     assert (plain.labelled, target.labelled) == (True, False)
 
 
 def test_a_member_without_a_name_is_a_guest_with_a_number() -> None:
     room = Room("lobby", RoomRules())
-    group = room.group("transport", MemberKind.CONSOLE)
+    group = room.group(TRANSPORT, MemberKind.CONSOLE)
     names = [
         Member(room, group, MemberKind.CONSOLE, n, None, 0, 0.0).name for n in (None, "me", None)
     ]

@@ -29,7 +29,7 @@ def test_a_target_gets_all_payloads_of_its_room() -> None:
 def test_a_target_is_a_member_with_its_configured_name() -> None:
     relay = Relay()
     relay.target(COLLECTOR)
-    assert relay.hub.drain_events() == [
+    assert relay.drain_events() == [
         events.RoomOpened(room="lobby"),
         events.MemberJoined(
             room="lobby",
@@ -76,9 +76,9 @@ def test_a_removed_target_may_join_as_a_plain_member() -> None:
     relay = Relay()
     relay.join(ANNA)
     target = relay.target(COLLECTOR)
-    relay.hub.drain_events()
+    relay.drain_events()
     relay.hub.remove_target(target, relay.now)
-    (left,) = relay.hub.drain_events()
+    (left,) = relay.drain_events()
     assert left == events.MemberLeft(
         room="lobby",
         member=f"target {COLLECTOR}",
@@ -124,7 +124,7 @@ class TestUnreachable:
     def test_has_one_event_per_target_refresh_and_is_always_counted(self) -> None:
         relay = Relay()
         relay.target(COLLECTOR)
-        relay.hub.drain_events()
+        relay.drain_events()
         counts = []
         for _ in range(4):
             unreachable(relay, COLLECTOR)
@@ -154,7 +154,7 @@ class TestUnreachable:
 def test_remove_target_removes_only_targets() -> None:
     relay = Relay()
     relay.join(ANNA)
-    console = relay.hub.add_console("lobby", "terminal", relay.now)
+    console = relay.console()
     relay.hub.remove_target(console, relay.now)
     relay.hub.remove_target(relay.member(ANNA), relay.now)
     assert len(relay.hub.roster.rooms["lobby"]) == 2

@@ -107,9 +107,7 @@ class BatchPort(DatagramPort):
             self._send(GroupMessage(part, group, count), destinations, failed)
         return failed
 
-    def _send(
-        self, message: GroupMessage, destinations: Destinations, failed: list[int]
-    ) -> None:
+    def _send(self, message: GroupMessage, destinations: Destinations, failed: list[int]) -> None:
         """Send one message to each member, without what is its own."""
         data, count, group = message.data, message.count, message.group
         if len(data) > MAX_PAYLOAD:

@@ -75,8 +75,14 @@ class Relay:
         self._statistics = LoopingCall(self._publish_statistics)
         self._statistics.clock = reactor
         self._retry_at = 0.0
-        self.hub = Hub(rules, secret, self._own.__contains__, clock())
-        self.driver = HubDriver(self.hub, publish, self._set_timer)
+        self._closed = False
+        hub = Hub(rules, secret, self._own.__contains__, clock())
+        self.driver = HubDriver(hub, publish, self._set_timer)
+
+    @property
+    def hub(self) -> Hub:
+        """The hub behind the transports."""
+        return self.driver.hub
 
     def open(self) -> None:
         """
@@ -150,7 +156,7 @@ class Relay:
         return BatchPort
 
     def _set_timer(self, deadline: float | None) -> None:
-        if deadline is None or not self.listeners:
+        if deadline is None or self._closed:
             return
         deadline = max(deadline, self._retry_at)
         delay = max(0.0, deadline - self.now())
@@ -195,6 +201,7 @@ class Relay:
 
     def close(self) -> Deferred[Any]:
         """Close every transport; return a Deferred that fires when all are closed."""
+        self._closed = True
         if self._statistics.running:
             self._statistics.stop()
         if self._timer is not None and self._timer.active():

@@ -95,8 +95,11 @@ def _labelled(runs: Sequence[Run]) -> list[Run]:
     labelled: list[Run] = []
     for sender, segments, flags in runs:
         label = f"{sender.name}: ".encode()
-        if segments.size + len(label) <= MAX_PAYLOAD:
-            labelled.append((sender, segments.with_prefix(label, 0), flags))
+        parts = [segments]
+        if segments.size + len(label) > MAX_PAYLOAD:
+            fitting = [one for one in segments if len(one) + len(label) <= MAX_PAYLOAD]
+            parts = [Segments(one, len(one)) for one in fitting]
+        labelled += [(sender, part.with_prefix(label, 0), flags) for part in parts]
     return labelled
 
 

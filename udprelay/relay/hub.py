@@ -189,7 +189,8 @@ class Hub:
 
     def add_console(self, room: str, transport: Transport, now: float) -> Member:
         """Add the owner's terminal to ``room``; ``transport`` delivers to it."""
-        return self.roster.join(room, MemberKind.CONSOLE, "console", None, None, transport, now)
+        name = "console"
+        return self.roster.join(room, MemberKind.CONSOLE, name, None, name, transport, now)
 
     def kick(self, member: Member, now: float) -> None:
         """

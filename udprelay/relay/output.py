@@ -56,9 +56,7 @@ class Output:
         counted = room if room in self._rooms else ""
         return self.drops.count(listener, counted, reason, now, count)
 
-    def drop_from(
-        self, member: Member, reason: DropReason, now: float, count: int = 1
-    ) -> None:
+    def drop_from(self, member: Member, reason: DropReason, now: float, count: int = 1) -> None:
         """Count dropped datagrams of a member."""
         self.drop(member.transport.name, member.room.name, reason, now, count)
 

@@ -16,6 +16,7 @@ from udprelay.relay.rules import Label, ListenerRules, RoomRules
 from udprelay.relay.transport import ListenerTransport, Transport
 from udprelay.segments import Run, Source
 
+
 class Rendering(Enum):
     """The form in which members get a payload."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, overload
 
-from relay_driver import ANNA, Relay
+from relay_driver import ANNA, Inboxes, Relay
 
 from udprelay.protocol import keys
 from udprelay.protocol.wire import FromRelay, decode_from_relay
@@ -14,6 +14,7 @@ from udprelay.protocol.wire.from_relay import Pong
 from udprelay.protocol.wire.header import RELIABLE
 from udprelay.protocol.wire.joining import Challenge, Hello, Join, Refused, Welcome
 from udprelay.protocol.wire.sequenced import Data
+from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Room
 from udprelay.relay.rules import Limits, ListenerRules, PlainPolicy, RelayRules, RoomRules
 from udprelay.relay.session.member import SessionMember
@@ -35,21 +36,23 @@ def session_rules(
     )
 
 
+class InboxesWithReplies(Inboxes):
+    """A transport that also puts replies into the inboxes."""
+
+    def reply(self, datagrams: Sequence[tuple[Any, bytes]]) -> list[DropReason]:
+        for source, payload in datagrams:
+            self.received[source].append(payload)
+        return []
+
+
 class SessionRelay(Relay):
     """A relay that also delivers replies to the inboxes."""
 
     def __init__(self, rules: RelayRules | None = None, own: Iterable[str] = ()) -> None:
         super().__init__(rules or session_rules(), own)
 
-    def settle(self) -> None:
-        """Let the hub read its queue; deliver replies and fan-outs."""
-        while True:
-            fan_outs = self.hub.control(self.now)
-            for reply in self.hub.drain_replies():
-                self.inboxes[reply.source].append(reply.payload)
-            self.deliver(fan_outs)
-            if not fan_outs:
-                break
+    def new_transport(self, name: str) -> Inboxes:
+        return InboxesWithReplies(name, self.inboxes)
 
     def room(self, name: str = "lobby") -> Room:
         return self.hub.roster.rooms[name]

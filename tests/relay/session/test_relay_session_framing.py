@@ -2,72 +2,66 @@
 
 from __future__ import annotations
 
-from itertools import count, islice
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from udprelay.protocol.wire import decode_from_relay
+from udprelay.protocol.wire.from_client import DataUp
 from udprelay.protocol.wire.header import RELIABLE, Type, header
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.protocol.wire.sequenced import Data
 from udprelay.relay.room import NOWHERE, Member, Room
 from udprelay.relay.rules import RoomRules
-from udprelay.relay.session.framing import Run, frame_each, frame_one, frame_uniform
+from udprelay.relay.session.framing import frame
+from udprelay.segments import Segments
 
 TAG = b"room tag"
-HEADERS = [header(Type.DATA, TAG, flags) for flags in range(32)]
 
 # Around sequences at which one or more bytes overflow.
 sequences = st.sampled_from([1, 255, 256, 65_535, 2**32 - 1, 2**63]).flatmap(
     lambda near: st.integers(max(1, near - 70), near + 70)
 )
 numbers = st.one_of(st.integers(1, 255), st.integers(1, 2**32 - 1))
-runs = st.lists(st.tuples(numbers, st.integers(1, 30)), min_size=1, max_size=12)
+payloads = st.builds(
+    lambda number, size, end: [bytes([n % 251]) * size for n in range(number)] + [b"e" * end],
+    st.integers(0, 70),
+    st.integers(1, 9),
+    st.just(1),
+)
 
 
-def member(number: int) -> Member:
-    made = Member(Room("lobby", RoomRules()), NOWHERE, MemberKind.SESSION, "nick", None, None, 0.0)
+class SessionSender(Member):
+    """Sends own sequences before its payloads, behind a header."""
+
+    overhead = 18
+
+
+def sender(number: int, kind: type[Member]) -> Member:
+    made = kind(Room("lobby", RoomRules()), NOWHERE, MemberKind.SESSION, "nick", None, None, 0.0)
     made.number = number
     return made
 
 
-def runs_of(runs: list[tuple[int, int]], flags: int, size: int) -> list[Run]:
-    """Return runs, with own sequences from 1 on."""
-    own = count(1)
-    return [
-        (
-            member(number),
-            [n.to_bytes(4, "big") + bytes([n % 251]) * size for n in islice(own, length)],
-            flags,
-            4 + size,
-        )
-        for number, length in runs
+@given(numbers, payloads, sequences, st.sampled_from([0, 2, RELIABLE]))
+def test_session_datagrams_keep_their_own_sequences(
+    number: int, payloads: list[bytes], first: int, flags: int
+) -> None:
+    sent = [DataUp(b"sender's", flags, own, p).encode() for own, p in enumerate(payloads, 1)]
+    segments = Segments(b"".join(sent), len(sent[0]))
+    run = (sender(number, SessionSender), segments, flags)
+    framed = frame(run, header(Type.DATA, TAG, flags), first)
+    assert framed[::2] == run[::2]
+    assert [decode_from_relay(datagram) for datagram in framed[1]] == [
+        Data(TAG, flags, first + i, number, i + 1, payload) for i, payload in enumerate(payloads)
     ]
 
 
-@given(runs, sequences, st.sampled_from([0, 2, RELIABLE]), st.integers(1, 9))
-def test_uniform_framing_equals_framing_each(
-    runs: list[tuple[int, int]], first: int, flags: int, size: int
+@given(numbers, payloads, sequences)
+def test_payloads_of_others_have_no_own_sequence(
+    number: int, payloads: list[bytes], first: int
 ) -> None:
-    each = frame_each(HEADERS, runs_of(runs, flags, size), first)
-    together = frame_uniform(HEADERS[flags], runs_of(runs, flags, size), len(each), first)
-    assert list(together) == each
-
-
-@given(runs, sequences)
-def test_each_datagram_has_its_sequence_and_its_senders_number(
-    runs: list[tuple[int, int]], first: int
-) -> None:
-    numbers = [number for number, length in runs for _ in range(length)]
-    for index, framed in enumerate(frame_each(HEADERS, runs_of(runs, RELIABLE, 3), first)):
-        own = index + 1
-        payload = bytes([own % 251]) * 3
-        expected = Data(TAG, RELIABLE, first + index, numbers[index], own, payload)
-        assert decode_from_relay(framed) == expected
-
-
-def test_a_single_datagram_is_framed_like_any_other() -> None:
-    (run,) = runs_of([(7, 1)], 0, 5)
-    sender, (one,), _, _ = run
-    assert [frame_one(HEADERS[0], one, sender, 300)] == frame_each(HEADERS, [run], 300)
+    run = (sender(number, Member), Segments(b"".join(payloads), len(payloads[0])), RELIABLE)
+    framed = frame(run, header(Type.DATA, TAG, RELIABLE), first)
+    assert [decode_from_relay(datagram) for datagram in framed[1]] == [
+        Data(TAG, RELIABLE, first + i, number, 0, payload) for i, payload in enumerate(payloads)
+    ]

@@ -51,7 +51,7 @@ def assert_no_growth(relay: Relay, act: Callable[[int], object]) -> None:
         for number in numbers:
             act(number)
             relay.replies()
-            relay.hub.drain_events()
+            relay.drain_events()
             relay.inboxes.clear()
             relay.wait(0.01)
         return footprint(*roots, *module_state())

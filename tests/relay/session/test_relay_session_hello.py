@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from relay_driver import ANNA, BERT, read_endpoint
+from relay_driver import ANNA, BERT
 from relay_session import Client, SessionRelay, session_rules
 
 from udprelay.protocol.access_key import AccessKey
@@ -93,8 +93,7 @@ class TestSalt:
         relay = SessionRelay(rules)
         restarted = SessionRelay(rules)
         hub = Hub(rules, b"another secret of 32 bytes......", lambda _: False, 0)
-        restarted.hub = hub
-        restarted.listeners["main"] = hub.open_listener("main", read_endpoint)
+        restarted.run(hub)
         assert Client(relay, room="x").hello().salt == Client(restarted, room="x").hello().salt
 
 

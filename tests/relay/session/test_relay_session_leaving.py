@@ -14,6 +14,8 @@ from udprelay.protocol.wire.joining import Hello, Unknown, Versions
 from udprelay.protocol.wire.sequenced import Data, Entry
 from udprelay.relay.events import MemberLeft, MemberMoved, MemberRenamed, RelayStopped
 from udprelay.relay.rules import Limits
+from udprelay.relay.session.schedule import ENTRIES_DELAY
+from udprelay.segments import Segments
 
 
 def reasons(client: Client) -> list[str]:
@@ -97,13 +99,14 @@ class TestKick:
         relay.hub.kick(anna.session, relay.now)
         relay.hub.kick(carl.session, relay.now)
         relay.settle()
+        relay.wait(ENTRIES_DELAY)
         assert reasons(bert) == reasons(dora) == ["kicked", "kicked"]
         assert anna.drain(Entry) == []
 
     def test_a_new_member_may_be_kicked(self) -> None:
         relay = SessionRelay()
         (anna,) = joined(relay, "anna")
-        console = relay.hub.add_console("lobby", "terminal", relay.now)
+        console = relay.console()
         relay.hub.kick(console, relay.now)
         relay.settle()
         assert len(anna.drain(Entry)) == 2
@@ -114,19 +117,19 @@ class TestStop:
         relay = SessionRelay()
         clients = joined(relay, "anna", "bert")
         relay.hub.close(relay.now)
-        replies = relay.replies()
-        assert [source for source, _ in replies] == [client.source for client in clients]
-        relay.inboxes.update({source: [datagram] for source, datagram in replies})
+        replies = relay.hub.drain_replies()
+        assert [reply.source for reply in replies] == [client.source for client in clients]
+        relay.inboxes.update({reply.source: [reply.payload] for reply in replies})
         for client in clients:
             (bye,) = client.drain(Bye)
             assert (bye.code, bye.retry_after > 0) == ("stopping", True)
-        assert isinstance(relay.hub.drain_events()[-1], RelayStopped)
+        assert isinstance(relay.drain_events()[-1], RelayStopped)
 
     def test_bye_is_sent_once(self) -> None:
         relay = SessionRelay()
         joined(relay, "anna")
         relay.hub.farewell()
-        assert len(relay.replies()) == 1
+        assert len(relay.hub.drain_replies()) == 1
         relay.hub.close(relay.now)
         assert relay.replies() == []
 
@@ -297,10 +300,9 @@ class TestAnotherAddress:
     def test_a_member_that_has_just_left_is_not_challenged(self) -> None:
         relay = SessionRelay()
         (anna,) = joined(relay, "anna")
-        fan_outs = relay.hub.receive(
-            relay.listeners["main"], [(CARL, [anna.data(b"12345", 0)])], relay.now
-        )
-        relay.deliver(fan_outs)
+        data = anna.data(b"12345", 0)
+        batch = [(CARL, Segments(data, len(data)))]
+        assert len(relay.hub.receive(relay.listeners["main"], batch, relay.now)) == 1
         relay.hub.kick(anna.session, relay.now)
         relay.settle()
         assert CARL not in relay.inboxes

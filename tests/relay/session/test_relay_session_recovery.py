@@ -19,6 +19,7 @@ from udprelay.protocol.wire.members import MemberRecord
 from udprelay.protocol.wire.ranges import Reason
 from udprelay.protocol.wire.sequenced import Data, Entry
 from udprelay.relay.rules import Limits
+from udprelay.segments import Segments
 
 NO_TOKEN = bytes(8)
 
@@ -180,7 +181,7 @@ class TestRepairBudget:
         anna, bert = joined(relay, "anna", "bert")
         for number in range(200):
             anna.send_data(b"x", RELIABLE if number % 2 else 0)
-        relay.room_log().history.extend([b""], relay.now)
+        relay.room_log().history.skip(1)
         assert bert.nack((3, 201))
         assert relay.dropped() == {"repair-limit": 1}
 
@@ -223,7 +224,7 @@ class TestSilence:
         relay.receive(CARL, b"plain")
         anna.drain()
         relay.now += 3.5
-        relay.deliver(relay.hub.expire(relay.now))
+        relay.expire()
         tag = anna.welcome.tag
         left = Entry(tag, 4, 2, LeaveEntry("idle"))
         assert anna.drain() == [left, Heartbeat(tag, 4)]
@@ -249,10 +250,10 @@ class TestSilence:
         joined(relay, "anna")
         relay.receive(CARL, b"1")
         relay.wait(1.5)
-        relay.hub.drain_events()
+        relay.drain_events()
         assert relay.deadline() > relay.now + 1
         assert not relay.unsettled()
-        relay.receive(CARL, b"2")
+        relay.hub.receive(relay.listeners["main"], [(CARL, Segments(b"2", 1))], relay.now)
         assert relay.unsettled()
         assert relay.hub.next_deadline() == relay.now + 0.1
 

@@ -110,7 +110,7 @@ class TestRefusals:
             MemberRejected(room="attic", address=ANNA, listener="main", reason="no-room")
         ]
         relay.wait(10)
-        assert [(e.listener, e.room, e.reason) for e in reports(relay.hub.drain_events())] == [
+        assert [(e.listener, e.room, e.reason) for e in reports(relay.drain_events())] == [
             ("main", "", "no-room")
         ]
 
@@ -202,5 +202,5 @@ class TestAccessKey:
     def test_targets_and_the_console_need_no_key(self) -> None:
         relay = SessionRelay(WITH_KEY)
         relay.target(CARL)
-        relay.hub.add_console("lobby", "terminal", relay.now)
+        relay.console()
         assert len(relay.room()) == 2

@@ -104,11 +104,9 @@ class TestUnreliable:
 class TestRuns:
     """A run of unreliable data is checked as a whole, with the same result as one by one."""
 
-    @pytest.fixture(params=[False, True], ids=["list", "segments"])
-    def relay(self, request: pytest.FixtureRequest) -> SessionRelay:
-        relay = SessionRelay()
-        relay.segmented = request.param
-        return relay
+    @pytest.fixture
+    def relay(self) -> SessionRelay:
+        return SessionRelay()
 
     def test_own_sequences_may_be_in_any_order(self, relay: SessionRelay) -> None:
         anna, bert = joined(relay, "anna", "bert")

@@ -15,6 +15,7 @@ from udprelay.protocol.wire.from_client import Ping
 from udprelay.protocol.wire.header import SIGNATURE, Type
 from udprelay.protocol.wire.joining import Hello
 from udprelay.relay.rules import Limits
+from udprelay.segments import Segments
 
 headers = st.builds(
     lambda version, kind, flags, id_: SIGNATURE + bytes([version, kind, flags]) + id_,
@@ -75,19 +76,20 @@ def test_the_division_into_batches_makes_no_difference(
 
 def test_forged_hellos_get_no_more_bytes_than_they_have_and_open_nothing() -> None:
     relay = Relay(session_rules())
-    relay.hub.drain_events()
+    relay.drain_events()
     received = sent = 0
     listener = relay.listeners["main"]
     for number in range(0, 10_000, 50):
         hello = Hello(number.to_bytes(8, "big"), f"room-{number % 1000}").encode()
-        batch = [(source(n), [hello]) for n in range(number, number + 50)]
+        hellos = Segments(hello, len(hello))
+        batch = [(source(n), hellos) for n in range(number, number + 50)]
         received += len(hello) * len(batch)
         assert relay.hub.receive(listener, batch, relay.now) == []
         assert relay.hub.control(relay.now) == []
         sent += sum(len(reply.payload) for reply in relay.hub.drain_replies())
     assert sent <= received
     assert (relay.hub.roster.rooms, listener.sessions) == ({}, {})
-    assert relay.hub.drain_events() == []
+    assert relay.drain_events() == []
     assert relay.hub.next_deadline() is None
 
 
@@ -126,15 +128,17 @@ def test_the_queue_of_control_datagrams_is_bounded() -> None:
 def test_a_hub_with_a_queue_is_unsettled() -> None:
     relay = SessionRelay()
     (anna,) = joined(relay, "anna")
-    relay.hub.drain_events()
+    relay.drain_events()
     relay.hub.next_deadline()
     listener = relay.listeners["main"]
     assert not relay.unsettled()
-    relay.hub.receive(listener, [(ANNA, [Hello(bytes(8), "lobby").encode()])], relay.now)
+    hello = Hello(bytes(8), "lobby").encode()
+    relay.hub.receive(listener, [(ANNA, Segments(hello, len(hello)))], relay.now)
     assert relay.unsettled()
     relay.settle()
     assert not relay.unsettled()
-    relay.deliver(relay.hub.receive(listener, [(BERT, [anna.data(b"12345")])], relay.now))
+    data = anna.data(b"12345")
+    relay.hub.receive(listener, [(BERT, Segments(data, len(data)))], relay.now)
     assert relay.unsettled()
 
 

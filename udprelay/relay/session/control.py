@@ -18,7 +18,15 @@ from udprelay.protocol.wire.from_client import (
     RosterRequest,
 )
 from udprelay.protocol.wire.from_relay import Nicked, PathChallenge
-from udprelay.protocol.wire.header import HEADER_SIZE, ID, PREFIX, RELIABLE, TYPE_OFFSET, VERSION, Type
+from udprelay.protocol.wire.header import (
+    HEADER_SIZE,
+    ID,
+    PREFIX,
+    RELIABLE,
+    TYPE_OFFSET,
+    VERSION,
+    Type,
+)
 from udprelay.protocol.wire.joining import Hello, Join, Unknown, Versions
 from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Listener

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 
 from udprelay.protocol.wire.header import HEADER_SIZE, OWN_SIZE
 from udprelay.segments import Run, Segments
