@@ -42,7 +42,6 @@ class Console(Protocol):
     def __init__(self, relay: Relay, room: str) -> None:
         self._relay = relay
         self._room = room
-        self.deliveries = 0
         self._lines = LineSplitter(MAX_PAYLOAD)
         self._behind = False
         self._stopped = False
@@ -58,6 +57,7 @@ class Console(Protocol):
         for sender, segments, _ in runs:
             if sender is self._member:
                 continue
+            group.deliveries += segments.count
             self._last_sender = sender
             if self._behind:
                 failed += [DropReason.CONSOLE_BEHIND] * segments.count

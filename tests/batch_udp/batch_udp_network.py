@@ -45,6 +45,7 @@ class Group:
     """Recipients of the same payloads."""
 
     members: list[Member] = field(factory=list)
+    deliveries: int = 0
     changed: set[int] = field(factory=set)
     prepared: object = None
 

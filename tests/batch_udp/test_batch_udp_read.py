@@ -70,7 +70,7 @@ def test_batches_are_counted_by_their_sizes(port_class: type[DatagramPort]) -> N
         network.read_until(network.room.received + MAX_BATCH + 5)
         sizes = [sum(len(datagrams) for _, datagrams in batch) for batch in network.room.batches]
         assert sizes[-2:] == [MAX_BATCH, 5]
-        assert network.port.batch_sizes.as_fields()[str(MAX_BATCH)] == 1
+        assert network.port.batch_sizes()[str(MAX_BATCH)] == 1
 
 
 @both_ports

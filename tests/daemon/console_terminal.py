@@ -34,7 +34,6 @@ class Port:
     name = "main"
 
     def __init__(self) -> None:
-        self.deliveries = 0
         self.sent: list[tuple[Any, bytes]] = []
 
     def reply(self, datagrams: Sequence[tuple[Any, bytes]]) -> list[DropReason]:
@@ -46,6 +45,7 @@ class Port:
             for payload in segments:
                 for member in group.members[:count]:
                     if member is not sender:
+                        group.deliveries += 1
                         self.sent.append((member.source, payload))
         return []
 

@@ -73,7 +73,6 @@ class Inboxes:
 
     def __init__(self, name: str, received: defaultdict[Any, list[bytes]]) -> None:
         self.name = name
-        self.deliveries = 0
         self.received = received
         self.replies: list[tuple[Any, bytes]] = []
         self.failing: set[Any] = set()
@@ -84,9 +83,12 @@ class Inboxes:
         for sender, segments, _ in runs:
             for payload in segments:
                 for member in group.members[:count]:
-                    if member is not sender and member.source in self.failing:
+                    if member is sender:
+                        continue
+                    group.deliveries += 1
+                    if member.source in self.failing:
                         failed.append(DropReason.SEND_FAILED)
-                    elif member is not sender:
+                    else:
                         self.received[member.source].append(payload)
         return failed
 

@@ -99,63 +99,108 @@ class BatchPort(DatagramPort):
             destinations.update(group)
         failed: list[int] = []
         if len(runs) == 1 and runs[0][1].count == 1:
-            self._send(GroupMessage(runs, group, count), destinations, failed)
+            self._send_run(runs, runs[0][1].data, destinations, group, count, failed)
             return failed
         # With many unsegmented members, the search for them costs more than segments save.
         segmented = self._can_segment and 4 * len(destinations.unsegmented) <= count
         for part in messages(runs, mmsg.MAX_SEGMENTS if segmented else 1):
-            self._send(GroupMessage(part, group, count), destinations, failed)
+            first = part[0]
+            if len(part) == 1 and (first[1].count == 1 or not destinations.unsegmented):
+                self._send_run(part, first[1].data, destinations, group, count, failed)
+            else:
+                self._send(GroupMessage(part, group, count), destinations, failed)
         return failed
 
-    def _send(self, message: GroupMessage, destinations: Destinations, failed: list[int]) -> None:
-        """Send one message to each member, without what is its own."""
-        data, count, group = message.data, message.count, message.group
+    def _send_run(
+        self,
+        runs: Sequence[Run],
+        data: bytes | bytearray,
+        destinations: Destinations,
+        group: RecipientGroup,
+        count: int,
+        failed: list[int],
+    ) -> None:
+        """Send one run, the most frequent kind of message, with one system call."""
+        sender, segments, _ = runs[0]
         if len(data) > MAX_PAYLOAD:
-            failed += [errno.EMSGSIZE] * sum(len(message.payloads_for(i)) for i in range(count))
+            # Framed, the largest payloads do not fit.
+            message = GroupMessage(runs, group, count)
+            failed += [errno.EMSGSIZE] * message.deliveries
+            self._count(message)
             return
         self._payload.view[: len(data)] = data
         self._iov.words[1] = len(data)
-        segmented = message.number > 1
-        if segmented:
-            self._control.view[:] = mmsg.segment_size(message.size)
-        destinations.set_control_length(mmsg.SEGMENT_CONTROL if segmented else 0)
-        sender = message.only_sender
-        if sender is None:
-            patched = self._patch_senders(message, destinations)
-            self._send_slots(message, destinations, 0, count, failed)
-            for slot in patched:
-                destinations.restore(slot)
-            return
-        slot = sender.slot if sender.group is group else count
-        if segmented and destinations.unsegmented:
-            self._send_slots(message, destinations, 0, slot, failed)
-            self._send_slots(message, destinations, slot + 1, count, failed)
-        else:
-            self._send_around(message, destinations, slot, failed)
-
-    def _send_around(
-        self, message: GroupMessage, destinations: Destinations, slot: int, failed: list[int]
-    ) -> None:
-        """Send to all members but that in ``slot``, if there is one, with one system call."""
-        names, count, own = destinations.name_pointers, message.count, 0
-        if slot < count:
+        number = segments.count
+        if number > 1:
+            self._control.view[:] = mmsg.segment_size(segments.size)
+            destinations.set_control_length(mmsg.SEGMENT_CONTROL)
+        elif destinations.control_length:
+            destinations.set_control_length(0)
+        names, slot, others, own = destinations.name_pointers, sender.slot, count, 0
+        if sender.group is group:
             # The last member takes the place of the sender: the recipients are one range.
-            count -= 1
-            own, names[slot] = names[slot], names[count]
+            others -= 1
+            own = names[slot]
+            names[slot] = names[others]
         sent = 0
-        if count:
+        if others:
             headers, flags = destinations.headers, mmsg.MSG_DONTWAIT
-            sent = max(self._calls.sendmmsg(self._descriptor, headers, count, flags), 0)
+            sent = self._calls.sendmmsg(self._descriptor, headers, others, flags)
         if own:
             names[slot] = own
-        if message.number > 1:
-            self.segmented += count * message.number
-        if sent < count:
+        sending = others * number
+        group.deliveries += sending
+        self.deliveries += sending
+        if number > 1:
+            self.segmented += sending
+        if sent < others:
             self._has_unread_errors = True
-            if own and sent <= slot:
-                self._send_range(message, destinations, sent, slot, failed)
-                sent, count = slot + 1, count + 1
-            self._send_range(message, destinations, sent, count, failed)
+            message = GroupMessage(runs, group, count)
+            if own:
+                self._send_rest(message, destinations, max(sent, 0), slot, failed)
+            else:
+                self._send_range(message, destinations, max(sent, 0), count, failed)
+
+    def _send_rest(
+        self,
+        message: GroupMessage,
+        destinations: Destinations,
+        sent: int,
+        slot: int,
+        failed: list[int],
+    ) -> None:
+        """Go on after ``sent`` messages, where the last member had the sender's ``slot``."""
+        if sent <= slot:
+            self._send_range(message, destinations, sent, slot, failed)
+            self._send_range(message, destinations, slot + 1, message.count, failed)
+        else:
+            self._send_range(message, destinations, sent, message.count - 1, failed)
+
+    def _send(
+        self, message: GroupMessage, destinations: Destinations, failed: list[int]
+    ) -> None:
+        """Send runs of several senders as one message to each member, without its own."""
+        data, count = message.data, message.count
+        self._payload.view[: len(data)] = data
+        self._iov.words[1] = len(data)
+        self._control.view[:] = mmsg.segment_size(message.size)
+        destinations.set_control_length(mmsg.SEGMENT_CONTROL)
+        self._count(message)
+        patched, begin = self._patch_senders(message, destinations), 0
+        for slot in patched:
+            if not destinations.has_pieces(slot):
+                # All of it is the only sender's own.
+                self._send_slots(message, destinations, 0, slot, failed)
+                begin = slot + 1
+        self._send_slots(message, destinations, begin, count, failed)
+        for slot in patched:
+            destinations.restore(slot)
+
+    def _count(self, message: GroupMessage) -> None:
+        message.group.deliveries += message.deliveries
+        self.deliveries += message.deliveries
+        if message.number > 1:
+            self.segmented += message.deliveries
 
     def _patch_senders(self, message: GroupMessage, destinations: Destinations) -> list[int]:
         """Point the header of each sender at the pieces between its own payloads."""
@@ -184,7 +229,6 @@ class BatchPort(DatagramPort):
         failed: list[int],
     ) -> None:
         """Send to the members from slot ``start`` up to ``end``, segmented where possible."""
-        self.segmented += max(0, end - start) * message.number
         for slot in destinations.unsegmented_slots(start, end):
             self._send_range(message, destinations, start, slot, failed)
             self._send_one_by_one(message, slot, failed)

@@ -93,8 +93,9 @@ class ReadBuffers:
         """Return the runs in the first ``count`` messages, and how many messages are unusable."""
         controls = self._control_lengths
         if count == 1 and not controls[0] and (length := self._lengths[0]) <= MAX_PAYLOAD:
-            controls[0] = _CONTROL
-            return [(self._first_name.tobytes(), Segments(self._data(0, length), length))], 0
+            controls[0], self.limit = _CONTROL, MAX_BATCH
+            data = self._data(0, length) if self._stride else self._slots[:length]
+            return [(self._first_name.tobytes(), Segments(data, length))], 0
         lengths, aggregated = self._lengths[:count].tolist(), controls[:count].tolist()
         # The kernel writes the length of what it has to say into the field for the space.
         controls[:count] = self._full_control[:count]

@@ -98,6 +98,10 @@ class Destinations:
         words[first + IOV_LENGTH] = pieces
         words[first + CONTROL_LENGTH] = control_length
 
+    def has_pieces(self, slot: int) -> bool:
+        """Return whether one member's header points at anything."""
+        return bool(self._memory.words[slot * WORDS + IOV_LENGTH])
+
     def restore(self, slot: int) -> None:
         """Point one member's header at the shared payload again."""
         self.patch(slot, self._iov, 1, self.control_length)

@@ -24,21 +24,15 @@ class GroupMessage:
         self.runs = runs
         self.group = group
         self.count = count
-        first = runs[0][1]
-        self.size = first.size
-        if len(runs) == 1:
-            self.data, self.number = first.data, first.count
-        else:
-            self.data = b"".join([segments.data for _, segments, _ in runs])
-            self.number = sum([segments.count for _, segments, _ in runs])
+        self.data = b"".join([segments.data for _, segments, _ in runs])
+        self.size = runs[0][1].size
+        self.number = sum([segments.count for _, segments, _ in runs])
 
     @property
-    def only_sender(self) -> Recipient | None:
-        """The sender of all runs; None if there are several."""
-        sender: Recipient = self.runs[0][0]
-        if len(self.runs) > 1 and any(other is not sender for other, _, _ in self.runs):
-            return None
-        return sender
+    def deliveries(self) -> int:
+        """Datagrams that all members together get."""
+        own = [segments.count for sender, segments, _ in self.runs if sender.group is self.group]
+        return self.count * self.number - sum(own)
 
     def payloads_for(self, slot: int) -> list[bytes]:
         """Return the payloads for the member in ``slot``."""
@@ -65,12 +59,23 @@ class GroupMessage:
         return spans
 
 
-def messages(runs: Sequence[Run], max_segments: int) -> Iterator[list[Run]]:
+def messages(runs: Sequence[Run], max_segments: int) -> Sequence[Sequence[Run]]:
     """
     Divide runs into messages.
 
     :param max_segments: datagrams in one message, at most.
     """
+    size = runs[0][1].size
+    if [segments.size for _, segments, _ in runs].count(size) == len(runs):
+        # The most frequent case: all have one size and fit.
+        number = sum([segments.count for _, segments, _ in runs])
+        total = sum([len(segments.data) for _, segments, _ in runs])
+        if number <= max_segments and 0 < total == number * size <= MAX_PAYLOAD:
+            return (runs,)
+    return list(_divided(runs, max_segments))
+
+
+def _divided(runs: Sequence[Run], max_segments: int) -> Iterator[list[Run]]:
     message: list[Run] = []
     size = space = 0
     for sender, segments, flags in runs:

@@ -67,10 +67,12 @@ class RecipientGroup(Protocol):
     """
     Recipients that get the same payloads through one port.
 
+    :ivar deliveries: the port adds the datagrams that it sends, those that fail included.
     :ivar changed: slots whose member is new since the last delivery; the port clears it.
     :ivar prepared: for the port alone, at first None.
     """
 
+    deliveries: int
     changed: set[int]
     prepared: object
 

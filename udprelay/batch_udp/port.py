@@ -38,29 +38,6 @@ WOULD_BLOCK = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.E
 """What a send reports while the send buffer is full."""
 
 
-class BatchSizes:
-    """Counts batches of 1, of 2 to 3, of 4 to 7, and so on up to :data:`MAX_BATCH` messages."""
-
-    __slots__ = ("_counts",)
-
-    def __init__(self) -> None:
-        self._counts = [0] * MAX_BATCH.bit_length()
-
-    def count(self, size: int) -> None:
-        """Count one batch of ``size`` messages, at least one."""
-        self._counts[size.bit_length() - 1] += 1
-
-    def as_fields(self) -> dict[str, int]:
-        """Return the counts by range: ``{"1": 12, "2-3": 4, ...}``, without the empty ones."""
-        fields = {}
-        for power, count in enumerate(self._counts):
-            first = 1 << power
-            last = min(2 * first - 1, MAX_BATCH)
-            if count:
-                fields[str(first) if first == last else f"{first}-{last}"] = count
-        return fields
-
-
 class DatagramPort(udp.Port):
     """
     A bound UDP socket that makes one system call for each datagram.
@@ -70,7 +47,7 @@ class DatagramPort(udp.Port):
     :param interface: a numeric address; ``::`` is every address, IPv4 included.
     :param buffers: bytes of the receive and send buffers to ask for; 0 keeps the system's.
     :ivar batched: whether many datagrams move in one system call.
-    :ivar batch_sizes: how many messages were read at once.
+    :ivar deliveries: number of datagrams sent by :meth:`deliver`, those that fail included.
     :ivar segmented: number of deliveries that left as parts of larger messages.
     """
 
@@ -91,8 +68,9 @@ class DatagramPort(udp.Port):
         # One byte more than the maximum tells what is too long.
         super().__init__(port, protocol, interface, MAX_PAYLOAD + 1, reactor)
         self._buffers = buffers
-        self.batch_sizes = BatchSizes()
+        self.deliveries = 0
         self.segmented = 0
+        self._batches = [0] * MAX_BATCH.bit_length()
         self._stopping = False
         self._reading = False
         self._errors: list[tuple[Source, int]] = []
@@ -142,7 +120,7 @@ class DatagramPort(udp.Port):
         try:
             batch, too_long, count = self._read()
             if count:
-                self.batch_sizes.count(count)
+                self._batches[count.bit_length() - 1] += 1
                 self._batch_received(batch, too_long)
             if not count or self._has_unread_errors:
                 self._collect_errors()
@@ -153,6 +131,21 @@ class DatagramPort(udp.Port):
             self._log.failure("a batch of datagrams failed")
         finally:
             self._reading = False
+
+    def batch_sizes(self) -> dict[str, int]:
+        """
+        Return how many messages were read at once.
+
+        :return: the number of batches by size: ``{"1": 12, "2-3": 4, ...}``, without the empty
+            ones.
+        """
+        fields = {}
+        for power, count in enumerate(self._batches):
+            first = 1 << power
+            last = min(2 * first - 1, MAX_BATCH)
+            if count:
+                fields[str(first) if first == last else f"{first}-{last}"] = count
+        return fields
 
     def _read(self) -> tuple[list[SourceRun], int, int]:
         """Return a batch, the number of datagrams that were too long, and the number of all."""
@@ -284,4 +277,6 @@ class DatagramPort(udp.Port):
             for member in members
             if member is not sender
         ]
+        group.deliveries += len(codes)
+        self.deliveries += len(codes)
         return [code for code in codes if code]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from udprelay.batch_udp.interfaces import BatchProtocol, SocketAddress
 from udprelay.batch_udp.linux_socket import kernel_drops
@@ -59,16 +59,15 @@ class UdpTransport(BatchProtocol):
 
     def __init__(self, name: str, owner: Owner) -> None:
         self.name = name
-        self.deliveries = 0
         self._open = True
         self._owner = owner
         self._receive_drops = 0
         self._kernel_drops_due = 0.0
 
-    @property
-    def port(self) -> DatagramPort:
-        """The bound port."""
-        return cast(DatagramPort, self.transport)
+    def makeConnection(self, transport: Any) -> None:
+        """Begin to use a bound port."""
+        self.port: DatagramPort = transport
+        super().makeConnection(transport)
 
     # Called by the port.
 
@@ -151,9 +150,9 @@ class UdpTransport(BatchProtocol):
             listener=self.name,
             datagrams=listener.datagrams,
             bytes=listener.bytes,
-            deliveries=self.deliveries,
+            deliveries=self.port.deliveries,
             segmented=port.segmented,
-            batches=port.batch_sizes.as_fields(),
+            batches=port.batch_sizes(),
             receive_drops=self._receive_drops,
         )
 

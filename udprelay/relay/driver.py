@@ -77,5 +77,6 @@ class HubDriver:
         for fan_out in fan_outs:
             for group, count in fan_out.groups:
                 runs = fan_out.rendered(group.rendering)
-                for reason in group.transport.deliver(runs, group, count):
-                    self.hub.undelivered(fan_out.room, group.transport, reason, now)
+                failed = group.transport.deliver(runs, group, count)
+                for reason in failed:
+                    self.hub.undelivered(fan_out.room, group, reason, now)

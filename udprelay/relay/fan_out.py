@@ -22,59 +22,58 @@ class FanOut:
     Valid until the hub is called again: members are not copied.
 
     :ivar runs: what members have sent, as it was received, in order.
+    :ivar framed: the runs as session members get them, entries included.
     :ivar groups: the groups to deliver to, each with the number of its first members that were
         in the room when the runs were received.
     """
 
-    __slots__ = ("_renderings", "groups", "room", "runs")
+    __slots__ = ("_bare", "_labelled", "framed", "groups", "room", "runs")
 
     def __init__(self, room: Room, framed: Sequence[Run] | None = None) -> None:
         self.room = room
         self.runs: list[Run] = []
-        self.groups: list[tuple[Group, int]] = []
-        self._renderings: dict[Rendering, Sequence[Run]] = {}
-        if framed is not None:
-            self._renderings[Rendering.FRAMED] = framed
+        self.framed = framed
+        self.groups: Sequence[tuple[Group, int]] = ()
+        self._bare: Sequence[Run] | None = None
+        self._labelled: Sequence[Run] | None = None
 
     def seal(self, listener: Listener | None, now: float) -> int:
         """
-        Fix the receivers to those in the room now, and count the deliveries.
+        Fix the receivers to those in the room now, and count what was received.
 
         :param listener: which has received the payloads.
         :return: how many payloads are too long with a label.
         """
-        room, runs = self.room, self.runs
-        count = size = 0
-        for sender, segments, _ in runs:
-            count += segments.count
-            size += len(segments.data) - segments.count * sender.overhead
+        room, count, size = self.room, 0, 0
+        for sender, segments, _ in self.runs:
+            number = segments.count
+            count += number
+            size += len(segments.data) - number * sender.overhead
         room.datagrams += count
         room.bytes += size
         if listener is not None:
             listener.datagrams += count
             listener.bytes += size
-        if room.log is not None and Rendering.FRAMED not in self._renderings:
-            self._renderings[Rendering.FRAMED] = room.log.frame(runs, now)
-        self.groups = groups = [(g, len(g.members)) for g in room.groups.values() if g.members]
-        for group, members in groups:
-            deliveries = 0
-            for sender, segments, _ in self.rendered(group.rendering):
-                deliveries += segments.count * (members - (sender.group is group))
-            room.deliveries += deliveries
-            group.transport.deliveries += deliveries
+        if room.log is None:
+            self._bare = self.runs
+        elif self.framed is None:
+            self.framed = room.log.frame(self.runs, now)
+        self.groups = [(g, len(g.members)) for g in room.groups.values() if g.members]
         if room.rules.label is not Label.NICK:
             return 0
         return _count(self.rendered(Rendering.BARE)) - _count(self.rendered(Rendering.LABELLED))
 
     def rendered(self, rendering: Rendering) -> Sequence[Run]:
         """Return the runs in the form in which some members get them."""
-        rendered = self._renderings.get(rendering)
-        if rendered is None:
-            rendered = _bare(self.runs) if self.room.log is not None else self.runs
-            if rendering is Rendering.LABELLED:
-                rendered = _labelled(rendered)
-            self._renderings[rendering] = rendered
-        return rendered
+        if rendering is Rendering.FRAMED:
+            return self.framed or ()
+        if self._bare is None:
+            self._bare = _bare(self.runs)
+        if rendering is Rendering.BARE:
+            return self._bare
+        if self._labelled is None:
+            self._labelled = _labelled(self._bare)
+        return self._labelled
 
 
 def _count(runs: Sequence[Run]) -> int:
@@ -120,20 +119,23 @@ class FanOutBatch:
         """Begin a batch, and drop what a batch that has failed has left."""
         self._opened, self._fan_outs = {}, []
 
-    def add(self, sender: Member, segments: Segments, flags: int = RELIABLE) -> None:
-        """Add what a member has sent, as it was received."""
-        room = sender.room
+    def open(self, room: Room) -> FanOut:
+        """Return the fan-out of this batch for a room."""
         fan_out = self._opened.get(room)
         if fan_out is None:
             fan_out = self._opened[room] = FanOut(room)
             self._fan_outs.append(fan_out)
-        fan_out.runs.append((sender, segments, flags))
+        return fan_out
+
+    def add(self, sender: Member, segments: Segments, flags: int = RELIABLE) -> None:
+        """Add what a member has sent, as it was received."""
+        self.open(sender.room).runs.append((sender, segments, flags))
 
     def seal_room(self, room: Room, listener: Listener, now: float) -> None:
         """Seal the fan-out of a room, if there is one: a member is about to join."""
         fan_out = self._opened.pop(room, None)
         if fan_out is not None:
-            self._seal(fan_out, listener, now)
+            self._report(fan_out, listener, fan_out.seal(listener, now), now)
 
     def finish(
         self, listener: Listener | None, now: float, with_entries: Sequence[Room] = ()
@@ -144,17 +146,19 @@ class FanOutBatch:
         :param with_entries: rooms that have something for their session members alone.
         """
         for room in with_entries:
-            if room not in self._opened and room.log is not None and room.log.has_entries:
-                self._opened[room] = FanOut(room)
-                self._fan_outs.append(self._opened[room])
+            if room.log is not None and room.log.has_entries:
+                self.open(room)
         opened, fan_outs = self._opened, self._fan_outs
-        self.begin()
+        self._opened, self._fan_outs = {}, []
         for fan_out in opened.values():
-            self._seal(fan_out, listener, now)
+            too_long = fan_out.seal(listener, now)
+            if too_long or self._log_payloads:
+                self._report(fan_out, listener, too_long, now)
         return fan_outs
 
-    def _seal(self, fan_out: FanOut, listener: Listener | None, now: float) -> None:
-        too_long = fan_out.seal(listener, now)
+    def _report(
+        self, fan_out: FanOut, listener: Listener | None, too_long: int, now: float
+    ) -> None:
         if too_long:
             name = listener.name if listener is not None else ""
             self._output.drop(name, fan_out.room.name, DropReason.TOO_LONG, now, too_long)

@@ -26,7 +26,8 @@ class Gate:
     """
     Accepts what members send: payloads and control datagrams, of plain and session members.
 
-    :param rules: are asked one after the other.
+    :ivar rules: for all members, besides the allowance that each may have (``member_rate``,
+        ``member_bandwidth``).
     """
 
     def __init__(self, output: Output, *rules: Rule) -> None:
@@ -43,23 +44,16 @@ class Gate:
         :param control: whether they are control datagrams or empty.
         """
         accepted = count
+        if member.allowance is not None and not control:
+            accepted = member.allowance.consume_up_to(count, size, now)
+            self._drop(member, DropReason.MEMBER_LIMIT, count - accepted, now)
         for rule in self.rules:
-            within = rule.accept(member, accepted, size * accepted // count, now, control)
-            if within < accepted:
-                self._output.drop_from(member, rule.reason, now, accepted - within)
-                if not within:
-                    return 0
-                accepted = within
+            if accepted:
+                before = accepted
+                accepted = rule.accept(member, before, size * before // count, now, control)
+                self._drop(member, rule.reason, before - accepted, now)
         return accepted
 
-
-class Allowances:
-    """Limits what each member may send per second (``member_rate``, ``member_bandwidth``)."""
-
-    reason = DropReason.MEMBER_LIMIT
-
-    def accept(self, member: Member, count: int, size: int, now: float, control: bool) -> int:
-        """Return how many datagrams are within the member's allowance; control datagrams are."""
-        if member.allowance is None or control:
-            return count
-        return member.allowance.consume_up_to(count, size, now)
+    def _drop(self, member: Member, reason: DropReason, number: int, now: float) -> None:
+        if number:
+            self._output.drop_from(member, reason, now, number)

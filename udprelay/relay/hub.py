@@ -21,7 +21,7 @@ from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut, FanOutBatch
 from udprelay.relay.intake import Intake
 from udprelay.relay.output import Reply
-from udprelay.relay.room import Listener, Member, Room
+from udprelay.relay.room import Group, Listener, Member, Room
 from udprelay.relay.rules import PlainPolicy, Protocol, RelayRules
 from udprelay.relay.session.control import ControlReader
 from udprelay.relay.session.intake import SessionIntake
@@ -45,6 +45,9 @@ class Hub:
     :param now: the time, in seconds of a monotonic clock.
     :ivar roster: its rooms and members.
     :ivar gate: what members may send.
+    :ivar receive: receives what a listener has read
+        (:meth:`~udprelay.relay.intake.Intake.receive`); returns what to deliver, in order,
+        before the hub is called again.
     """
 
     def __init__(
@@ -67,7 +70,8 @@ class Hub:
         self._private = PrivateMessages(state, self._sessions)
         self._fan_outs = FanOutBatch(state.output, rules.log_payloads)
         self._session_intake = SessionIntake(state, self._sessions, self._fan_outs)
-        self._intake = Intake(state, self._sessions.schedule, self._fan_outs, self._session_intake)
+        intake = Intake(state, self._sessions.schedule, self._fan_outs, self._session_intake)
+        self.receive = intake.receive
         self._control_reader = ControlReader(state, self._sessions, self._private)
         self._reported_until: dict[Member, float] = {}
 
@@ -110,14 +114,6 @@ class Hub:
         room = self.rules.room(rules.room)
         needs_key = room.access_key is not None and not room.plain_with_key
         return Listener(name, rules, transport, needs_key)
-
-    def receive(self, listener: Listener, batch: Sequence[SourceRun], now: float) -> list[FanOut]:
-        """
-        Receive the datagrams that a listener has read, in order.
-
-        :return: what to deliver, in order, before the hub is called again.
-        """
-        return self._intake.receive(listener, batch, now)
 
     def control(self, now: float) -> list[FanOut]:
         """
@@ -235,13 +231,10 @@ class Hub:
         """Count datagrams that the owner had to drop."""
         self._output.drop(listener, room, reason, now, count)
 
-    def undelivered(
-        self, room: Room, transport: Transport, reason: DropReason, now: float
-    ) -> None:
+    def undelivered(self, room: Room, group: Group, reason: DropReason, now: float) -> None:
         """Count a delivery of the last fan-outs that has failed."""
-        room.deliveries -= 1
-        transport.deliveries -= 1
-        self._output.drop(transport.name, room.name, reason, now)
+        group.deliveries -= 1
+        self._output.drop(group.transport.name, room.name, reason, now)
 
     def unreachable(
         self, listener: Listener, source: Source, reason: DropReason, error: str, now: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from udprelay.protocol.wire.header import HEADER_SIZE, SIGNATURE
+from udprelay.protocol.wire.header import HEADER_SIZE, RELIABLE, SIGNATURE
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.admission import Refused
 from udprelay.relay.drops import DropReason
@@ -41,17 +41,28 @@ class Intake:
 
     def receive(self, listener: Listener, batch: Sequence[SourceRun], now: float) -> list[FanOut]:
         """Receive datagrams, in order; return their fan-outs."""
-        fan_outs = self._fan_outs
+        fan_outs, accept = self._fan_outs, self._accept
         fan_outs.begin()
         members, first_byte = listener.members, listener.first_byte
+        room = None
         for source, segments in batch:
-            member = members.get(source)
-            if member is not None and not _may_have_signature(segments, first_byte):
-                self._receive_payloads(member, segments, now)
-            elif first_byte < 0 or not segments.size:
-                self._receive_plain(listener, source, segments, now)
-            else:
+            member, data, size = members.get(source), segments.data, segments.size
+            if member is None or (size and first_byte >= 0 and first_byte in data[::size]):
+                # A new member seals the fan-out of its room.
+                room = None
                 self._receive_any(listener, source, segments, now)
+                continue
+            member.last_heard = now
+            count = segments.count
+            accepted = accept(member, count, len(data), now, not size)
+            if not size or not accepted:
+                continue
+            if accepted < count:
+                segments = segments[:accepted]
+            if member.room is not room:
+                room = member.room
+                add = fan_outs.open(room).runs.append
+            add((member, segments, RELIABLE))
         schedule = self._schedule
         if not schedule.acks and now < schedule.acks_from and not schedule.with_entries:
             return fan_outs.finish(listener, now)
@@ -62,36 +73,37 @@ class Intake:
     def _receive_any(
         self, listener: Listener, source: Source, segments: Segments, now: float
     ) -> None:
-        """Receive the datagrams of one source, some with the signature."""
-        for run in _by_header(segments):
+        """Receive datagrams of one source that is no member, or of which some may be framed."""
+        if listener.first_byte < 0:
+            self._receive_plain(listener, source, segments, now)
+            return
+        for run in (segments,) if segments.count == 1 else _by_header(segments):
             if run.data.startswith(SIGNATURE):
                 self._session_intake.receive(listener, source, run, now)
             else:
                 self._receive_plain(listener, source, run, now)
 
-    def _receive_payloads(self, member: Member, segments: Segments, now: float) -> None:
-        member.last_heard = now
-        count = segments.count
-        accepted = self._accept(member, count, len(segments.data), now, not segments.size)
-        if accepted and segments.size:
-            self._fan_outs.add(member, segments if accepted == count else segments[:accepted])
-
     def _receive_plain(
         self, listener: Listener, source: Source, segments: Segments, now: float
     ) -> None:
-        """Receive the payloads of one source, which may not be a member."""
+        """Receive payloads, the first of which may make their source a member."""
         member = listener.members.get(source)
-        if member is not None:
-            self._receive_payloads(member, segments, now)
-            return
         for index, payload in enumerate(segments):
-            member, relayed = self._admit(listener, source, payload, now)
-            if member is not None:
-                member.last_heard = now
-                first = index if relayed else index + 1
-                if first < segments.count:
-                    self._receive_payloads(member, segments[first:], now)
-                return
+            relayed = member is not None
+            if member is None:
+                member, relayed = self._admit(listener, source, payload, now)
+            if member is None:
+                continue
+            member.last_heard = now
+            rest = segments[index:] if index else segments
+            if not relayed:
+                if index + 1 == segments.count:
+                    return
+                rest = segments[index + 1 :]
+            accepted = self._accept(member, rest.count, len(rest.data), now, not rest.size)
+            if rest.size and accepted:
+                self._fan_outs.add(member, rest[:accepted])
+            return
 
     def _admit(
         self, listener: Listener, source: Source, payload: bytes, now: float
@@ -131,18 +143,8 @@ class Intake:
         return None
 
 
-def _may_have_signature(segments: Segments, first_byte: int) -> bool:
-    data = segments.data
-    if segments.count == 1:
-        return bool(data) and data[0] == first_byte
-    return first_byte >= 0 and first_byte in data[:: segments.size]
-
-
 def _by_header(segments: Segments) -> Iterator[Segments]:
     """Yield the datagrams in runs of which all begin with the same bytes, those of a header."""
-    if segments.count == 1:
-        yield segments
-        return
     headers = {datagram[:HEADER_SIZE] for datagram in segments}
     if len(headers) == 1:
         yield segments

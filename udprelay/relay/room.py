@@ -175,16 +175,18 @@ class Group:
     A new member gets the last slot. The slot of a leaving member goes to the last member, so
     that what the transport has prepared for all others stays valid.
 
+    :ivar deliveries: made to its members; the transport counts.
     :ivar changed: slots with another member since the transport last updated; it clears them.
     :ivar prepared: what the transport keeps for its deliveries to this group.
     """
 
-    __slots__ = ("changed", "members", "prepared", "rendering", "transport")
+    __slots__ = ("changed", "deliveries", "members", "prepared", "rendering", "transport")
 
     def __init__(self, transport: Transport, rendering: Rendering) -> None:
         self.transport = transport
         self.rendering = rendering
         self.members: list[Member] = []
+        self.deliveries = 0
         self.changed: set[int] = set()
         self.prepared: object = None
 
@@ -233,7 +235,6 @@ class Room:
     __slots__ = (
         "bytes",
         "datagrams",
-        "deliveries",
         "groups",
         "last_number",
         "log",
@@ -249,7 +250,11 @@ class Room:
         self.last_number = 0
         self.datagrams = 0
         self.bytes = 0
-        self.deliveries = 0
+
+    @property
+    def deliveries(self) -> int:
+        """Deliveries made to its members, those that have left included."""
+        return sum(group.deliveries for group in self.groups.values())
 
     def __len__(self) -> int:
         return sum(len(group.members) for group in self.groups.values())
@@ -275,7 +280,6 @@ class Room:
 
 class _Nothing:
     name = ""
-    deliveries = 0
 
     def deliver(self, runs: Sequence[Run], group: Group, count: int) -> tuple[()]:
         return ()

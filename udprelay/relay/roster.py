@@ -28,6 +28,7 @@ class Roster:
         self._rules = rules
         self._emit = emit
         self._closed = Room("", rules.room_defaults)
+        self._deliveries = 0
         self.rooms: dict[str, Room] = {}
         self.member_count = 0
         self.total_joined = 0
@@ -45,7 +46,7 @@ class Roster:
     @property
     def deliveries(self) -> int:
         """Deliveries made in this run."""
-        return self._closed.deliveries + sum(room.deliveries for room in self.rooms.values())
+        return self._deliveries + sum(room.deliveries for room in self.rooms.values())
 
     def open(self, room_name: str) -> Room:
         """Return a room; the caller must add a member to a new one at once."""
@@ -115,7 +116,7 @@ class Roster:
         del self.rooms[room.name]
         self._closed.datagrams += room.datagrams
         self._closed.bytes += room.bytes
-        self._closed.deliveries += room.deliveries
+        self._deliveries += room.deliveries
         self._emit(
             events.RoomClosed(
                 room=room.name,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay.admission import Admission
 from udprelay.relay.expiry import Expiry
-from udprelay.relay.gate import Allowances, Gate
+from udprelay.relay.gate import Gate
 from udprelay.relay.output import Output
 from udprelay.relay.roster import Roster
 from udprelay.relay.rules import RelayRules
@@ -31,7 +31,7 @@ class RelayState:
         self.started = now
         self.named_rooms = frozenset(rules.rooms) | {one.room for one in rules.listeners.values()}
         self.output = Output(rules.limits.drop_window, self.named_rooms)
-        self.gate = Gate(self.output, Allowances())
+        self.gate = Gate(self.output)
         self.roster = Roster(rules, self.output.emit)
         self.admission = Admission(rules.limits, secret, is_own)
         self.expiry = Expiry()

@@ -15,17 +15,16 @@ class Transport(Protocol):
     Reaches members: those at a UDP port, or one without an address, such as the console.
 
     :ivar name: names it in events and drops.
-    :ivar deliveries: made by it; the hub counts.
     """
 
     name: str
-    deliveries: int
 
     def deliver(self, runs: Sequence[Run], group: Any, count: int) -> Sequence[DropReason]:
         """
         Send runs to each of a group's first ``count`` members, but no member its own.
 
-        :param group: a :class:`~udprelay.relay.room.Group` that this transport reaches.
+        :param group: a :class:`~udprelay.relay.room.Group` that this transport reaches; all
+            deliveries are added to its ``deliveries``, those that fail included.
         :return: the reason for each datagram that was not sent.
         """
 

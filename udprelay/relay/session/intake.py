@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 
 from udprelay.protocol.wire.header import (
     FLAGS_OFFSET,
@@ -36,6 +37,7 @@ _PRIVATE_OVERHEAD = UP_PAYLOAD_OFFSET + 16
 
 _MAX_RELIABLE = UP_PAYLOAD_OFFSET + MAX_RELIABLE_PAYLOAD
 _MAX_QUEUED = 1024
+_OWN = f"{HEADER_SIZE}xI"
 
 
 class SessionIntake:
@@ -60,60 +62,70 @@ class SessionIntake:
 
     def receive(self, listener: Listener, source: Source, segments: Segments, now: float) -> None:
         """Receive datagrams of one source, all with the same header."""
-        header = bytes(segments.data[:HEADER_SIZE])
+        data, count = segments.data, segments.count
+        header = bytes(data[:HEADER_SIZE])
         session: SessionMember | None = listener.sessions.get(header[ID])
-        if session is None:
-            self._queue_control(listener, source, segments, now)
+        if session is None or header[_VERSION_TO_FLAGS] not in _DATA:
+            self._receive_control(listener, session, source, segments, now)
             return
-        count, size = segments.count, len(segments.data)
-        if header[_VERSION_TO_FLAGS] not in _DATA:
-            if header[TYPE_OFFSET] == Type.PRIVATE_UP:
-                size = max(0, size - count * _PRIVATE_OVERHEAD)
-                accepted = self._accept(session, count, size, now)
-            else:
-                accepted = self._accept(session, count, size, now, control=True)
-            self._queue_control(listener, source, segments, now, accepted)
+        own = _own_sequences(segments)
+        if not own:
+            self._receive_invalid(listener, source, segments, now)
             return
-        size = max(0, size - count * UP_PAYLOAD_OFFSET)
-        accepted = self._accept(session, count, size, now)
-        if not accepted:
-            return
+        accepted = self._accept(session, count, len(data) - count * UP_PAYLOAD_OFFSET, now)
         if accepted < count:
-            segments = segments[:accepted]
-        self._receive_data(session, listener, source, segments, now)
+            if not accepted:
+                return
+            segments, own = segments[:accepted], own[:accepted]
+        session.last_heard = now
+        if session.source != source and segments.size >= MIN_PATH_DATAGRAM:
+            self.moved[session] = listener, source
+        if header[FLAGS_OFFSET] & RELIABLE:
+            self._receive_reliable(session, segments, own, now)
+        else:
+            self._fan_outs.add(session, segments, header[FLAGS_OFFSET])
 
-    def _receive_data(
+    def _receive_control(
         self,
-        session: SessionMember,
         listener: Listener,
+        session: SessionMember | None,
         source: Source,
         segments: Segments,
         now: float,
     ) -> None:
-        flags = segments.data[FLAGS_OFFSET]
-        own = _own_sequences(segments)
-        if not own:
-            if segments.count == 1:
-                self._queue_control(listener, source, segments, now)
-                return
-            for datagram in segments:
-                one = Segments(datagram, len(datagram))
-                self._receive_data(session, listener, source, one, now)
+        """Queue datagrams; those of a session as far as the gate accepts them."""
+        accepted = count = segments.count
+        if session is not None:
+            size = len(segments.data)
+            if segments.data[TYPE_OFFSET] == Type.PRIVATE_UP:
+                size = max(0, size - count * _PRIVATE_OVERHEAD)
+                accepted = self._accept(session, count, size, now)
+            else:
+                accepted = self._accept(session, count, size, now, control=True)
+        queue = self.control_queue
+        fitting = max(0, min(accepted, _MAX_QUEUED - len(queue)))
+        queue += [(listener, source, datagram) for datagram in islice(segments, fitting)]
+        if fitting < accepted:
+            lost, room = accepted - fitting, listener.rules.room
+            self._output.drop(listener.name, room, DropReason.CONTROL_LIMIT, now, lost)
+
+    def _receive_invalid(
+        self, listener: Listener, source: Source, segments: Segments, now: float
+    ) -> None:
+        """Receive DATA of which some cannot be relayed; those are read as control datagrams."""
+        if segments.count == 1:
+            self._receive_control(listener, None, source, segments, now)
             return
-        session.last_heard = now
-        if session.source != source and segments.size >= MIN_PATH_DATAGRAM:
-            self.moved[session] = listener, source
-        if not flags & RELIABLE:
-            self._fan_outs.add(session, segments, flags)
-        elif segments.size > _MAX_RELIABLE:
-            self._output.drop_from(session, DropReason.MALFORMED, now, segments.count)
-        else:
-            self._receive_reliable(session, segments, own, now)
+        for datagram in segments:
+            self.receive(listener, source, Segments(datagram, len(datagram)), now)
 
     def _receive_reliable(
         self, session: SessionMember, segments: Segments, own: Sequence[int], now: float
     ) -> None:
         """Relay what can be relayed in its sender's order."""
+        if segments.size > _MAX_RELIABLE:
+            self._output.drop_from(session, DropReason.MALFORMED, now, segments.count)
+            return
         self._schedule.acks[session] = None
         window = session.window
         first, count = own[0], len(own)
@@ -132,29 +144,14 @@ class SessionIntake:
             one = Segments(datagram, len(datagram))
             self._fan_outs.add(session, one, datagram[FLAGS_OFFSET])
 
-    def _queue_control(
-        self,
-        listener: Listener,
-        source: Source,
-        datagrams: Segments,
-        now: float,
-        accepted: int | None = None,
-    ) -> None:
-        """Queue control datagrams, if not all then the first ``accepted``."""
-        queue = self.control_queue
-        accepted = datagrams.count if accepted is None else accepted
-        fitting = min(accepted, _MAX_QUEUED - len(queue))
-        for datagram in datagrams[:fitting] if fitting > 0 else ():
-            queue.append((listener, source, datagram))
-        if fitting < accepted:
-            lost, room = accepted - max(0, fitting), listener.rules.room
-            self._output.drop(listener.name, room, DropReason.CONTROL_LIMIT, now, lost)
-
 
 def _own_sequences(segments: Segments) -> Sequence[int]:
     """Return the own sequences of DATA; none if any datagram is invalid."""
-    last = len(segments.data) - segments.size * (segments.count - 1)
-    if last <= UP_PAYLOAD_OFFSET:
+    data = segments.data
+    if segments.count == 1:
+        own = (int.from_bytes(data[HEADER_SIZE:UP_PAYLOAD_OFFSET], "big"),)
+        return own if len(data) > UP_PAYLOAD_OFFSET and 0 < own[0] <= MAX_OWN else ()
+    if len(data) - segments.size * (segments.count - 1) <= UP_PAYLOAD_OFFSET:
         return ()
-    own = segments.unpack(f"{HEADER_SIZE}xI", UP_PAYLOAD_OFFSET)
+    own = segments.unpack(_OWN, UP_PAYLOAD_OFFSET)
     return own if min(own) and max(own) <= MAX_OWN else ()

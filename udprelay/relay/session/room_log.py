@@ -157,7 +157,7 @@ class RoomLog:
             if flags & RELIABLE:
                 history.extend(one[1], now)
             else:
-                history.skip(one[1].count)
+                history.newest += one[1].count
             framed.append(one)
         if framed:
             self._schedule.room_sent(self._room, runs, first, now)
