@@ -78,7 +78,7 @@ class Segments:
         last = len(self.data) - self.size * (self.count - 1)
         return _struct(layout, width, self.size, self.count, last, "x").unpack(self.data)
 
-    def with_prefix(self, prefix: bytes, replaced: int) -> Segments:
+    def with_prefix(self, prefix: bytes | bytearray, replaced: int) -> Segments:
         """Return the datagrams with ``prefix`` instead of their first ``replaced`` bytes."""
         data, size, count = self.data, self.size, self.count
         if count == 1:

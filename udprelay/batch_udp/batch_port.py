@@ -103,7 +103,14 @@ class BatchPort(DatagramPort):
             return failed
         # With many unsegmented members, the search for them costs more than segments save.
         segmented = self._can_segment and 4 * len(destinations.unsegmented) <= count
-        for part in messages(runs, mmsg.MAX_SEGMENTS if segmented else 1):
+        max_segments, size = mmsg.MAX_SEGMENTS if segmented else 1, runs[0][1].size
+        if len(runs) > 1 and [run[1].size for run in runs].count(size) == len(runs):
+            # The most frequent case: datagrams of one size.
+            message = GroupMessage(runs, group, count)
+            if message.is_one(max_segments):
+                self._send(message, destinations, failed)
+                return failed
+        for part in messages(runs, max_segments):
             first = part[0]
             if len(part) == 1 and (first[1].count == 1 or not destinations.unsegmented):
                 self._send_run(part, first[1].data, destinations, group, count, failed)
@@ -176,9 +183,7 @@ class BatchPort(DatagramPort):
         else:
             self._send_range(message, destinations, sent, message.count - 1, failed)
 
-    def _send(
-        self, message: GroupMessage, destinations: Destinations, failed: list[int]
-    ) -> None:
+    def _send(self, message: GroupMessage, destinations: Destinations, failed: list[int]) -> None:
         """Send runs of several senders as one message to each member, without its own."""
         data, count = message.data, message.count
         self._payload.view[: len(data)] = data
@@ -207,7 +212,7 @@ class BatchPort(DatagramPort):
         size, total = message.size, self._iov.words[1]
         base, words = self._payload.address, self._iov.words
         piece, patched = 1, []
-        for sender, spans in message.own_spans().items():
+        for sender, spans in message.own_spans.items():
             first, begin, rest = piece, 0, 0
             for start, end in (*spans, (total, total)):
                 if start > begin:

@@ -16,23 +16,39 @@ class GroupMessage:
     :ivar data: all datagrams, one after the other.
     :ivar size: bytes of each datagram but the last.
     :ivar number: of datagrams.
+    :ivar own_spans: where each sender in the group finds its own bytes: starts and ends, in order.
+    :ivar deliveries: datagrams that all members together get.
     """
 
-    __slots__ = ("count", "data", "group", "number", "runs", "size")
+    __slots__ = ("count", "data", "deliveries", "group", "number", "own_spans", "runs", "size")
 
     def __init__(self, runs: Sequence[Run], group: RecipientGroup, count: int) -> None:
         self.runs = runs
         self.group = group
         self.count = count
-        self.data = b"".join([segments.data for _, segments, _ in runs])
         self.size = runs[0][1].size
-        self.number = sum([segments.count for _, segments, _ in runs])
+        self.own_spans: dict[Recipient, list[tuple[int, int]]] = {}
+        parts, spans, number, own, start = [], self.own_spans, 0, 0, 0
+        for sender, segments, _ in runs:
+            data = segments.data
+            parts.append(data)
+            end = start + len(data)
+            number += segments.count
+            if sender.group is group:
+                own += segments.count
+                if sender in spans:
+                    spans[sender].append((start, end))
+                else:
+                    spans[sender] = [(start, end)]
+            start = end
+        self.data = b"".join(parts)
+        self.number = number
+        self.deliveries = count * number - own
 
-    @property
-    def deliveries(self) -> int:
-        """Datagrams that all members together get."""
-        own = [segments.count for sender, segments, _ in self.runs if sender.group is self.group]
-        return self.count * self.number - sum(own)
+    def is_one(self, max_segments: int) -> bool:
+        """Return whether it is one message: full datagrams, and few enough."""
+        total = len(self.data)
+        return self.number <= max_segments and 0 < total == self.number * self.size <= MAX_PAYLOAD
 
     def payloads_for(self, slot: int) -> list[bytes]:
         """Return the payloads for the member in ``slot``."""
@@ -44,38 +60,13 @@ class GroupMessage:
             for payload in segments
         ]
 
-    def own_spans(self) -> dict[Recipient, list[tuple[int, int]]]:
-        """Return where each sender in the group finds its own bytes: starts and ends, in order."""
-        spans: dict[Recipient, list[tuple[int, int]]] = {}
-        start = 0
-        for sender, segments, _ in self.runs:
-            end = start + len(segments.data)
-            if sender.group is self.group:
-                own = spans.setdefault(sender, [])
-                if own and own[-1][1] == start:
-                    start = own.pop()[0]
-                own.append((start, end))
-            start = end
-        return spans
 
-
-def messages(runs: Sequence[Run], max_segments: int) -> Sequence[Sequence[Run]]:
+def messages(runs: Sequence[Run], max_segments: int) -> Iterator[list[Run]]:
     """
     Divide runs into messages.
 
     :param max_segments: datagrams in one message, at most.
     """
-    size = runs[0][1].size
-    if [segments.size for _, segments, _ in runs].count(size) == len(runs):
-        # The most frequent case: all have one size and fit.
-        number = sum([segments.count for _, segments, _ in runs])
-        total = sum([len(segments.data) for _, segments, _ in runs])
-        if number <= max_segments and 0 < total == number * size <= MAX_PAYLOAD:
-            return (runs,)
-    return list(_divided(runs, max_segments))
-
-
-def _divided(runs: Sequence[Run], max_segments: int) -> Iterator[list[Run]]:
     message: list[Run] = []
     size = space = 0
     for sender, segments, flags in runs:

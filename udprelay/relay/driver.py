@@ -77,6 +77,6 @@ class HubDriver:
         for fan_out in fan_outs:
             for group, count in fan_out.groups:
                 runs = fan_out.rendered(group.rendering)
-                failed = group.transport.deliver(runs, group, count)
+                failed = group.transport.deliver(runs, group, count) if runs else ()
                 for reason in failed:
                     self.hub.undelivered(fan_out.room, group, reason, now)

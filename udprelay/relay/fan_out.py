@@ -129,7 +129,8 @@ class FanOutBatch:
 
     def add(self, sender: Member, segments: Segments, flags: int = RELIABLE) -> None:
         """Add what a member has sent, as it was received."""
-        self.open(sender.room).runs.append((sender, segments, flags))
+        fan_out = self._opened.get(sender.room) or self.open(sender.room)
+        fan_out.runs.append((sender, segments, flags))
 
     def seal_room(self, room: Room, listener: Listener, now: float) -> None:
         """Seal the fan-out of a room, if there is one: a member is about to join."""

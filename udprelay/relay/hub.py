@@ -11,7 +11,7 @@ may remove members, and :meth:`Hub.control` reads them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.protocol.wire.header import RELIABLE
@@ -30,7 +30,7 @@ from udprelay.relay.session.private import PrivateMessages
 from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.state import RelayState
 from udprelay.relay.transport import ListenerTransport, Transport
-from udprelay.segments import Segments, Source, SourceRun
+from udprelay.segments import Segments, Source
 
 _MAX_EXPIRED_AT_ONCE = 256
 

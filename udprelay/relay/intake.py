@@ -145,10 +145,12 @@ class Intake:
 
 def _by_header(segments: Segments) -> Iterator[Segments]:
     """Yield the datagrams in runs of which all begin with the same bytes, those of a header."""
-    headers = {datagram[:HEADER_SIZE] for datagram in segments}
-    if len(headers) == 1:
-        yield segments
-        return
+    last = len(segments.data) - segments.size * (segments.count - 1)
+    if last >= HEADER_SIZE:
+        headers = segments.unpack(f"{HEADER_SIZE}s", HEADER_SIZE)
+        if headers.count(headers[0]) == len(headers):
+            yield segments
+            return
     for _, run in groupby(segments, lambda datagram: datagram[:HEADER_SIZE]):
         for _, part in runs_by_source((0, datagram) for datagram in run):
             yield part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from udprelay.protocol.wire.header import HEADER_SIZE, OWN_SIZE
 from udprelay.segments import Run, Segments
@@ -26,18 +27,18 @@ def frame(run: Run, header: bytes, first: int) -> Run:
     """
     sender, segments, flags = run
     head = _HEAD.pack(header, first, sender.number)
-    if sender.overhead:
-        framed = segments.with_prefix(head, HEADER_SIZE)
-    else:
-        framed = segments.with_prefix(head + _NO_OWN, 0)
-    if framed.count > 1:
-        data = bytearray(framed.data)
-        _write_sequences(data, framed.size, first, framed.count)
-        framed = Segments(data, framed.size)
+    replaced = HEADER_SIZE
+    if not sender.overhead:
+        head, replaced = head + _NO_OWN, 0
+    if segments.count == 1:
+        one = head + segments.data[replaced:]
+        return sender, Segments(one, len(one)), flags
+    framed = segments.with_prefix(bytearray(head), replaced)
+    _write_sequences(framed.data, framed.size, first, framed.count)
     return sender, framed, flags
 
 
-def _write_sequences(data: bytearray, size: int, first: int, total: int) -> None:
+def _write_sequences(data: Any, size: int, first: int, total: int) -> None:
     """Write ascending sequences into datagrams of ``size`` bytes that all have the first one."""
     low, high = first & 0xFF, first >> 8 & 0xFF
     over = low + total - 0x100
