@@ -164,7 +164,7 @@ def _anything(step: Step) -> bytes:
 
 def _plain(step: Step) -> bytes:
     if step.a & 1:
-        name, address = step.listener.name, step.listener.read_endpoint(step.source)
+        name, address = step.listener.name, step.listener.transport.endpoint(step.source)
         return challenge.current_code(bytes(range(32)), name, address, step.world.now).encode()
     return bytes((step.b,)) * (step.c * 257 % 70_000)
 
@@ -209,20 +209,19 @@ def _kick(step: Step) -> None:
     ]
     if members:
         step.world.hub.kick(members[step.a % len(members)], step.world.now)
-        step.world.deliver([])
+        step.world.settle()
 
 
 def _console(step: Step) -> None:
     world, payload = step.world, bytes(SIZES[step.a % len(SIZES)])
     if world.console is None:
-        world.console = world.hub.add_console(ROOMS[step.b % 4], "console", world.now)
-        world.deliver([])
+        world.add_console(ROOMS[step.b % 4])
     elif step.b & 1:
-        world.deliver(world.hub.send(world.console, payload, world.now))
+        world.send(world.console, payload)
     elif step.session is not None:
         sender = world.console if step.b & 2 else None
         world.hub.send_to(step.session, payload, world.now, sender)
-        world.deliver([])
+        world.settle()
 
 
 def _target(step: Step) -> None:
@@ -234,13 +233,13 @@ def _target(step: Step) -> None:
         room = ROOMS[step.b % 4]
         new = world.hub.add_target(room, "target", step.listener, step.source, world.now)
         world.targets.append(new)
-    world.deliver([])
+    world.settle()
 
 
 def _unreachable(step: Step) -> None:
     reason = DropReason.UNREACHABLE
     step.world.hub.unreachable(step.listener, step.source, reason, "refused", step.world.now)
-    step.world.deliver([])
+    step.world.settle()
 
 
 OTHERS: dict[str, Callable[[Step], None]] = {
@@ -279,9 +278,7 @@ def run_input(data: bytes) -> World:
         check(world)
     if first[0] & 8:
         world.hub.farewell()
-    world.hub.close(world.now)
-    world.drain_replies()
-    world.events.update(map(type, world.hub.drain_events()))
+    world.close()
     return world
 
 

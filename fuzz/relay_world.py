@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
+from fuzz.relay_sequences import RoomSequences
+from fuzz.relay_transport import FuzzTransport, read_endpoint
 from fuzz.steps import until_later
 from udprelay.protocol import keys
 from udprelay.protocol.access_key import AccessKey
-from udprelay.protocol.endpoint import Endpoint, endpoint
 from udprelay.protocol.wire import WireError, decode_from_client, decode_from_relay
 from udprelay.protocol.wire.from_client import PathResponse
 from udprelay.protocol.wire.from_relay import PathChallenge
 from udprelay.protocol.wire.header import SIGNATURE
 from udprelay.protocol.wire.joining import Challenge, Join, Welcome
-from udprelay.protocol.wire.sequenced import Data, Entry
 from udprelay.relay import challenge
-from udprelay.relay.fan_out import FanOut
+from udprelay.relay.driver import HubDriver
+from udprelay.relay.events import Event
 from udprelay.relay.hub import Hub
 from udprelay.relay.room import Listener, Member
 from udprelay.relay.rules import (
@@ -29,10 +29,8 @@ from udprelay.relay.rules import (
     RoomRules,
 )
 from udprelay.relay.session.cookie import Cookies, proves_path
-from udprelay.relay.session.fan_out import SessionFanOut
 from udprelay.relay.session.member import SessionMember
-from udprelay.relay.session.room_log import RoomLog
-from udprelay.segments import runs_by_source, segments_of
+from udprelay.segments import runs_by_source
 
 SECRET = bytes(range(32))
 KEY = AccessKey(b"s" * 16, b"k" * 32)
@@ -98,13 +96,19 @@ class World:
     and that no address gets more bytes than it has sent before it is verified.
 
     :ivar events: the types of the events.
-    :ivar newest: the newest room sequences, by room tag.
+    :ivar sequences: the room sequences that session members are given.
+    :ivar deadline: when the hub has to be called.
     """
 
     def __init__(self, rules: RelayRules) -> None:
         self.now = 1000.0
+        self.sequences = RoomSequences()
+        self.deadline: float | None = None
         self.hub = Hub(rules, SECRET, lambda address: False, self.now)
-        self.listeners = [self.hub.open_listener(name, read_endpoint) for name in rules.listeners]
+        self.driver = HubDriver(self.hub, self._publish, self._set_timer)
+        self.listeners = [
+            self.hub.open_listener(name, self._transport(name)) for name in rules.listeners
+        ]
         self.people = [Person(index) for index in range(4)]
         self.targets: list[Member] = []
         self.console: Member | None = None
@@ -113,8 +117,7 @@ class World:
         self._verified: set[tuple[str, str]] = set()
         self._received: Counter[tuple[str, str]] = Counter()
         self._sent: Counter[tuple[str, str, bool]] = Counter()
-        self.newest: dict[bytes, int] = {}
-        self.deliver([])
+        self.settle()
 
     def session(self, person: Person) -> SessionMember | None:
         """Return the session of a client, if it has one and knows its id."""
@@ -129,9 +132,8 @@ class World:
             self._received[listener.name, source] += len(datagram)
             if self._verifies(listener, source, datagram):
                 self._verified.add((listener.name, source))
-        # Runs of one size are passed as one buffer, as batched sockets do.
-        runs = [(source, segments_of(run) or run) for source, run in runs_by_source(batch)]
-        self.deliver(self.hub.receive(listener, runs, self.now))
+        self.driver.receive(listener, runs_by_source(batch), self.now)
+        self._check()
 
     def prove(self, listener: Listener, source: str) -> None:
         """Note that an address is verified by the configuration."""
@@ -152,16 +154,48 @@ class World:
             read.cookie, name, address, read.room, now
         )
 
+    # Calls of the owner.
+
+    def add_console(self, room: str) -> None:
+        """Add the console."""
+        self.console = self.hub.add_console(room, self._transport("console"), self.now)
+        self.settle()
+
+    def send(self, member: Member, payload: bytes) -> None:
+        """Send a payload from a local member."""
+        self.driver.send(member, payload, self.now)
+        self._check()
+
+    def settle(self) -> None:
+        """Settle the hub after any other call."""
+        self.driver.settle(self.now)
+        self._check()
+
+    def close(self) -> None:
+        """Close the hub."""
+        self.hub.close(self.now)
+        self.driver.send_replies(self.now)
+        for event in self.hub.drain_events():
+            self._publish(event)
+
+    def _check(self) -> None:
+        deadline = self.hub.next_deadline()
+        if deadline is not None:
+            assert self.deadline is not None, "no deadline was reported"
+            assert self.deadline <= deadline, "a later deadline was reported"
+        assert not self.hub.unsettled, "the hub is unsettled"
+        self.sequences.check(self.hub, self.deadline, self.now)
+
     # Time.
 
     def expire(self) -> None:
         """Call the hub until nothing is due."""
-        until_later(self._expire_once, self.hub.next_deadline, self.now)
+        until_later(self._expire_once, lambda: self.deadline, self.now)
 
     def wait(self, seconds: float) -> None:
         """Let time pass; call the hub at each of its deadlines."""
         end, calls = self.now + seconds, 0
-        while (deadline := self.hub.next_deadline()) is not None and deadline <= end:
+        while (deadline := self.deadline) is not None and deadline <= end:
             self.now = max(self.now, deadline)
             self.expire()
             calls += 1
@@ -169,63 +203,43 @@ class World:
         self.now = end
 
     def _expire_once(self) -> None:
-        self.deliver(self.hub.expire(self.now))
+        self.driver.expire(self.now)
+        self._check()
 
-    # Sent datagrams.
+    # Called by the driver and the transports.
 
-    def deliver(self, fan_outs: list[FanOut]) -> None:
-        """Deliver fan-outs, and settle the hub."""
-        self._deliver(fan_outs)
-        while True:
-            fan_outs = self.hub.control(self.now)
-            self.drain_replies()
-            self._deliver(fan_outs)
-            if not fan_outs:
-                break
-        self.events.update(map(type, self.hub.drain_events()))
-        self.hub.next_deadline()
-        assert not self.hub.unsettled, "the hub is unsettled"
+    def _transport(self, name: str) -> FuzzTransport:
+        return FuzzTransport(name, self.sequences, self._deliver, self._reply)
 
-    def drain_replies(self) -> None:
-        """Drain the replies; clients learn from them."""
-        for reply in self.hub.drain_replies():
-            self._charge(reply.listener, reply.source, reply.payload)
-            if reply.payload.startswith(SIGNATURE):
-                self._learn(reply.source, decode_from_relay(reply.payload))
+    def _publish(self, event: Event) -> None:
+        self.events.add(type(event))
 
-    def _deliver(self, fan_outs: Iterable[FanOut]) -> None:
-        for fan_out in fan_outs:
-            if isinstance(fan_out, SessionFanOut):
-                self._follow(fan_out)
-            for group, count in fan_out.groups:
-                assert count <= len(group.members), "a member has left before the delivery"
-                payloads, senders = fan_out.for_group(group)
-                for payload, sender in zip(payloads, senders, strict=True):
-                    for member in group.members[:count]:
-                        if member is not sender and member.listener is not None:
-                            self._charge(member.listener, member.source, payload)
+    def _set_timer(self, deadline: float | None) -> None:
+        self.deadline = deadline
 
-    def _follow(self, fan_out: SessionFanOut) -> None:
-        log = fan_out.room.log
-        assert isinstance(log, RoomLog), "a fan-out of sessions without a log"
-        tag = log.tag
-        for datagram in fan_out.framed:
-            read = decode_from_relay(datagram)
-            if isinstance(read, (Data, Entry)):
-                before = self.newest.get(tag, read.sequence - 1)
-                assert (read.tag, read.sequence) == (tag, before + 1), "a gap in the sequence"
-                self.newest[tag] = read.sequence
+    def _deliver(self, transport: str, member: Member, payload: bytes) -> None:
+        if member.listener is not None:
+            assert member.transport.name == transport, "a delivery by another transport"
+            self._charge(transport, member.source, payload)
 
-    def _charge(self, listener: Listener, source: str, payload: bytes) -> None:
-        if (listener.name, source) not in self._verified:
+    def _reply(self, transport: str, source: str, datagram: bytes) -> None:
+        self._charge(transport, source, datagram)
+        if datagram.startswith(SIGNATURE):
+            self._learn(decode_from_relay(datagram))
+
+    def _charge(self, listener: str, source: str, payload: bytes) -> None:
+        if (listener, source) not in self._verified:
             plain = not payload.startswith(SIGNATURE)
-            self._sent[listener.name, source, plain] += len(payload)
+            self._sent[listener, source, plain] += len(payload)
             # A challenge for a plain member may be larger than the datagram.
-            limit = self._received[listener.name, source] * (3 if plain else 1)
-            sent = self._sent[listener.name, source, plain]
+            limit = self._received[listener, source] * (3 if plain else 1)
+            sent = self._sent[listener, source, plain]
             assert sent <= limit, f"{source} gets more bytes than it has sent"
 
-    def _learn(self, source: str, read: object) -> None:
+    def _learn(self, read: object) -> None:
+        """Let clients learn from a datagram."""
+        if isinstance(read, Welcome):
+            self.sequences.welcomed(read)
         if isinstance(read, (Challenge, Welcome)) and read.nonce[0] < len(self.people):
             person = self.people[read.nonce[0]]
             if isinstance(read, Challenge):
@@ -236,14 +250,3 @@ class World:
             for person in self.people:
                 if person.id == read.session_id:
                     person.token = read.token
-
-
-_ENDPOINTS: dict[str, Endpoint] = {}
-
-
-def read_endpoint(source: str) -> Endpoint:
-    """Return the endpoint of a source."""
-    if source not in _ENDPOINTS:
-        host, _, port = source.rpartition(":")
-        _ENDPOINTS[source] = endpoint(host, int(port))
-    return _ENDPOINTS[source]

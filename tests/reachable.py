@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Sequence
 from enum import Enum
 from types import (
     BuiltinFunctionType,
@@ -50,11 +51,11 @@ class Footprint(NamedTuple):
     size: int
 
 
-def footprint(*roots: object) -> Footprint:
-    """Return the memory that is reachable from some objects."""
+def footprint(*roots: object, without: Sequence[object] = ()) -> Footprint:
+    """Return the memory that is reachable from some objects, but not through others."""
     pending: list[Any] = [*roots]
     # The objects themselves: their ids are unique only while they exist.
-    found: dict[int, Any] = {id(pending): pending}
+    found: dict[int, Any] = {id(one): one for one in (pending, *without)}
     count = size = 0
     while pending:
         one = pending.pop()

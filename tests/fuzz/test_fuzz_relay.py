@@ -67,4 +67,4 @@ def test_each_play_causes_its_event(name: str) -> None:
 
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_each_play_reaches_its_room_sequence(name: str) -> None:
-    assert sum(world_after(name).newest.values()) == SEQUENCES[name]
+    assert sum(world_after(name).sequences.newest.values()) == SEQUENCES[name]

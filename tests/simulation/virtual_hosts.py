@@ -7,12 +7,12 @@ from random import Random
 
 from virtual_network import Address, Network, Receive, endpoint_of
 from virtual_promises import Promises
+from virtual_transport import ConsoleTransport, VirtualTransport
 
 from udprelay.protocol.text import without_line_break
 from udprelay.relay.challenge import is_challenge
-from udprelay.relay.drops import DropReason
+from udprelay.relay.driver import HubDriver
 from udprelay.relay.events import RelayStopped
-from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
 from udprelay.relay.room import Listener, Member
 from udprelay.relay.rules import RelayRules
@@ -24,7 +24,7 @@ CONSOLE = "console"
 
 class VirtualRelay:
     """
-    A hub with virtual sockets, driven like :class:`udprelay.net.relay.Relay`.
+    A hub with virtual sockets, and its owner.
 
     :param addresses: where each listener is.
     :param targets: fixed receivers of rooms, each through one listener.
@@ -52,27 +52,29 @@ class VirtualRelay:
         self._rules = rules
         self._targets = targets or {}
         self._failures = failures
-        self._deadline: float | None = None
         self._inbox: list[tuple[str, Address, bytes]] = []
-        for name, address in addresses.items():
-            network.attach(address, self._receiver(name))
         self.start()
 
     def start(self) -> None:
-        own = {endpoint_of(address) for address in self.addresses.values()}
+        """Start without any state."""
         now = self.network.time.now
-        self._deadline = None
+        self._deadline: float | None = None
+        own = {endpoint_of(address) for address in self.addresses.values()}
         self.hub = Hub(self._rules, self._random.randbytes(32), own.__contains__, now)
-        self.listeners = {
-            name: self.hub.open_listener(name, endpoint_of) for name in self._rules.listeners
-        }
+        self.listeners: dict[str, Listener] = {}
         self.promises = Promises(self.hub, self.listeners)
+        self.driver = HubDriver(self.hub, self.promises.event, self._set_timer)
+        for name, address in self.addresses.items():
+            self.listeners[name] = self.hub.open_listener(name, self._transport(name, address))
+            self.listeners[name].transport.start_reading()
         self.console: Member | None = None
         if self.console_room is not None:
-            self.console = self.hub.add_console(self.console_room, CONSOLE, now)
+            transport = ConsoleTransport(CONSOLE, self.promises, self._print, self._fails)
+            self.console = self.hub.add_console(self.console_room, transport, now)
         for address, (room, listener) in self._targets.items():
             self.hub.add_target(room, "target", self.listeners[listener], address, now)
-        self._settle()
+        self.driver.settle(now)
+        self.promises.bounds()
 
     def restart(self) -> None:
         """Stop, and start without any state."""
@@ -84,7 +86,8 @@ class VirtualRelay:
         """Close the hub, and check its totals."""
         self.hub.close(self.network.time.now)
         events = self.hub.drain_events()
-        self.promises.events(events)
+        for event in events:
+            self.promises.event(event)
         assert isinstance(events[-1], RelayStopped)
         self.stopped = events[-1]
         self.promises.totals(self.stopped)
@@ -92,16 +95,35 @@ class VirtualRelay:
     def send_from_console(self, payload: bytes) -> None:
         """Send a payload from the console."""
         assert self.console is not None
-        now = self.network.time.now
         self.promises.arrived(None, self.console.room.name, CONSOLE, payload)
-        self._carry_out(self.hub.send(self.console, payload, now))
+        self.driver.send(self.console, payload, self.network.time.now)
+        self.promises.bounds()
 
     def kick(self, number: int) -> None:
         """Kick a plain member."""
         members = [m for listener in self.listeners.values() for m in listener.members.values()]
         if members:
-            self.hub.kick(members[number % len(members)], self.network.time.now)
-            self._settle()
+            now = self.network.time.now
+            self.hub.kick(members[number % len(members)], now)
+            self.driver.settle(now)
+            self.promises.bounds()
+
+    # Its sockets.
+
+    def _transport(self, name: str, own: Address) -> VirtualTransport:
+        def send(destination: Address, payload: bytes) -> None:
+            self.network.send(own, destination, payload)
+
+        receive = self._receiver(name)
+        return VirtualTransport(name, self.promises, send, self.network, own, receive, self._fails)
+
+    def _print(self, source: None, payload: bytes) -> None:
+        self.console_received.append(payload)
+
+    def _fails(self) -> bool:
+        fails = self._random.random() < self._failures
+        self.promises.failed += fails
+        return fails
 
     def _receiver(self, name: str) -> Receive:
         def receive(source: Address, payload: bytes) -> None:
@@ -126,50 +148,22 @@ class VirtualRelay:
         members = promises.before(listener)
         for source, payload in batch:
             promises.arrived(listener, listener.rules.room, source, payload)
-        fan_outs = self.hub.receive(listener, runs_by_source(batch), self.network.time.now)
+        self.driver.receive(listener, runs_by_source(batch), self.network.time.now)
         promises.after(listener, batch, members)
-        self._carry_out(fan_outs)
+        promises.bounds()
 
-    def _carry_out(self, fan_outs: list[FanOut]) -> None:
-        now = self.network.time.now
-        for fan_out in fan_outs:
-            for group, count in fan_out.groups:
-                payloads, senders = fan_out.for_group(group)
-                for payload, sender in zip(payloads, senders, strict=True):
-                    for member in group.members[:count]:
-                        if member is sender:
-                            continue
-                        self.promises.delivery(fan_out, group, payload, sender, member)
-                        if self._random.random() < self._failures:
-                            reason = DropReason.SEND_BUFFER
-                            self.hub.undelivered(fan_out.room, group.transport, reason, now)
-                            self.promises.failed += 1
-                        elif group.transport == CONSOLE:
-                            self.console_received.append(payload)
-                        else:
-                            assert isinstance(group.transport, Listener)
-                            own = self.addresses[group.transport.name]
-                            self.network.send(own, member.source, payload)
-        self._settle()
+    # Its timer.
 
-    def _settle(self) -> None:
-        for reply in self.hub.drain_replies():
-            self.promises.reply(reply)
-            own = self.addresses[reply.listener.name]
-            self.network.send(own, reply.source, reply.payload)
-        self.promises.events(self.hub.drain_events())
-        self.promises.bounds()
-        deadline = self.hub.next_deadline()
-        if deadline is not None and (self._deadline is None or deadline < self._deadline):
+    def _set_timer(self, deadline: float | None) -> None:
+        if deadline is not None and deadline != self._deadline:
             self._deadline = deadline
-            self.network.time.at(deadline, self._expire)
+            self.network.time.at(deadline, self._expire, deadline, self.driver)
 
-    def _expire(self) -> None:
-        now = self.network.time.now
-        if self._deadline is not None and self._deadline <= now:
+    def _expire(self, due: float, driver: HubDriver) -> None:
+        if driver is self.driver and due == self._deadline:
             self._deadline = None
-        self.hub.expire(now)
-        self._settle()
+            driver.expire(self.network.time.now)
+            self.promises.bounds()
 
 
 class Program:

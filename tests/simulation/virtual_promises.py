@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.challenge import is_challenge
 from udprelay.relay.drops import DropReason
 from udprelay.relay.events import DatagramsDropped, Event, MemberJoined, RelayStopped
-from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
-from udprelay.relay.output import Reply
 from udprelay.relay.room import Group, Listener, Member
 
 # All other reasons are for received datagrams.
@@ -91,13 +89,11 @@ class Promises:
 
     # Sent datagrams.
 
-    def delivery(
-        self, fan_out: FanOut, group: Group, payload: bytes, sender: Member, member: Member
-    ) -> None:
+    def delivery(self, group: Group, payload: bytes, sender: Member, member: Member) -> None:
         """Check one delivery."""
-        room = fan_out.room.name
+        room = sender.room.name
         self._deliveries += 1
-        assert member.room is fan_out.room, f"{member.name} is not in {room}"
+        assert member.room is sender.room, f"{member.name} is not in {room}"
         assert member.slot >= 0, f"{member.name} has left {room}"
         if group.labelled:
             label = f"{sender.name}: ".encode()
@@ -118,9 +114,8 @@ class Promises:
         """Return whether a fan-out had this payload."""
         return payload in self._delivered
 
-    def reply(self, reply: Reply) -> None:
+    def reply(self, source: Any, payload: bytes) -> None:
         """Check one datagram that is not part of a fan-out."""
-        source, payload = reply.source, reply.payload
         assert is_challenge(payload), f"{payload!r} was sent to {source}, which is no member"
         self._replied[source] += len(payload)
         assert self._replied[source] < 3 * self._received[source], (
@@ -146,13 +141,12 @@ class Promises:
         named = {listener.room for listener in rules.listeners.values()} | set(rules.rooms)
         assert set(hub.roster.rooms) <= named
 
-    def events(self, events: Iterable[Event]) -> None:
+    def event(self, event: Event) -> None:
         """Add up drops and joins."""
-        for event in events:
-            if isinstance(event, DatagramsDropped):
-                self._reported[event.reason] += event.count
-            elif isinstance(event, MemberJoined):
-                self._joined += 1
+        if isinstance(event, DatagramsDropped):
+            self._reported[event.reason] += event.count
+        elif isinstance(event, MemberJoined):
+            self._joined += 1
 
     def totals(self, stopped: RelayStopped) -> None:
         """Compare the totals with the counts."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 
 from virtual_deadlines import DeadlineCounter
 from virtual_network import Address, Network, Receive, endpoint_of
 from virtual_relay_promises import RelayPromises
+from virtual_transport import ConsoleTransport, VirtualTransport
 
-from udprelay.relay.fan_out import FanOut
+from udprelay.relay.driver import HubDriver
 from udprelay.relay.hub import Hub
 from udprelay.relay.room import Listener, Member
 from udprelay.relay.rules import RelayRules
@@ -23,7 +25,7 @@ CONSOLE = "console"
 
 class RelayHost:
     """
-    A hub for session members and plain ones, driven as :class:`udprelay.net.relay.Relay` does.
+    A hub for session members and plain ones, and its owner.
 
     :param addresses: where each listener is.
     :param console: the room that the relay's own console is in, if there is one.
@@ -45,6 +47,7 @@ class RelayHost:
         self.network = network
         self.addresses = addresses
         self.hub: Hub | None = None
+        self._driver: HubDriver | None = None
         self._opened: dict[str, tuple[bytes, float]] = {}
         self.promises: RelayPromises | None = None
         self.console: Member | None = None
@@ -80,39 +83,41 @@ class RelayHost:
         now = self.network.time.now
         own = {endpoint_of(address) for address in self.addresses.values()}
         self.hub = hub = Hub(self._rules, self._random.randbytes(32), own.__contains__, now)
-        self._listeners = {
-            name: hub.open_listener(name, endpoint_of) for name in self._rules.listeners
-        }
-        self.promises = RelayPromises(hub, self._listeners)
-        if self._console_room is not None:
-            self.console = hub.add_console(self._console_room, CONSOLE, now)
+        self._listeners = {}
+        self.promises = promises = RelayPromises(hub, self._listeners)
+        self._driver = driver = HubDriver(hub, promises.event, self._set_timer)
         for name, address in self.addresses.items():
-            self.network.attach(address, self._receiver(name))
-        self._settle(hub, self.promises)
+            self._listeners[name] = hub.open_listener(name, self._transport(name, address))
+            self._listeners[name].transport.start_reading()
+        if self._console_room is not None:
+            transport = ConsoleTransport(CONSOLE, promises, self._print)
+            self.console = hub.add_console(self._console_room, transport, now)
+        driver.settle(now)
+        promises.bounds()
 
     def kill(self, *, silently: bool = False) -> None:
         """End it without BYE; its host answers with ICMP errors, unless ``silently``."""
         if self.hub is None:
             return
-        self.hub = self.promises = self.console = None
-        for address in self.addresses.values():
+        self.hub = self.promises = self.console = self._driver = None
+        for listener in self._listeners.values():
             if silently:
-                self.network.attach(address, _discard)
+                listener.transport.stop_reading()
             else:
-                self.network.detach(address)
+                listener.transport.close()
 
     def stop(self) -> None:
         """End it as an operator does: with BYE and totals."""
-        hub, promises = self.hub, self.promises
-        if hub is None or promises is None or not self.awake:
+        hub, promises, driver = self.hub, self.promises, self._driver
+        if hub is None or promises is None or driver is None or not self.awake:
             self.kill()
             return
         now = self.network.time.now
         self._members_at_the_end(hub)
         hub.farewell()
-        self._send_replies(hub, promises)
+        driver.send_replies(now)
         hub.close(now)
-        self._send_replies(hub, promises)
+        driver.send_replies(now)
         promises.stopped(hub.drain_events())
         self.kill()
 
@@ -130,9 +135,9 @@ class RelayHost:
         """Do nothing for some seconds; datagrams that arrive meanwhile are lost."""
         if self.hub is not None and not self._asleep:
             self._asleep = True
-            self.network.time.after(seconds, self._wake, self._run)
+            self.network.time.after(seconds, self._wake_up, self._run)
 
-    def _wake(self, run: int) -> None:
+    def _wake_up(self, run: int) -> None:
         if run == self._run:
             self._asleep = False
             self._expire(run, self._deadline)
@@ -141,20 +146,22 @@ class RelayHost:
 
     def send_from_console(self, payload: bytes) -> None:
         """Send a payload from the console, if it is up."""
-        hub, promises = self.hub, self.promises
-        if self.awake and hub is not None and promises is not None and self.console is not None:
-            self._deliver(hub, promises, hub.send(self.console, payload, self.network.time.now))
-            self._settle(hub, promises)
+        driver, promises = self._driver, self.promises
+        if self.awake and driver and promises and self.console is not None:
+            driver.send(self.console, payload, self.network.time.now)
+            promises.bounds()
 
     def kick(self, number: int) -> None:
         """Kick a session member."""
-        hub, promises = self.hub, self.promises
-        if hub is None or promises is None or not self.awake:
+        driver, promises = self._driver, self.promises
+        if driver is None or promises is None or not self.awake:
             return
         members = self.sessions()
         if members:
-            hub.kick(members[number % len(members)], self.network.time.now)
-            self._settle(hub, promises)
+            now = self.network.time.now
+            driver.hub.kick(members[number % len(members)], now)
+            driver.settle(now)
+            promises.bounds()
 
     def sessions(self) -> list[SessionMember]:
         """Return all session members."""
@@ -176,7 +183,23 @@ class RelayHost:
             return {}
         return {r.number: (r.nick, r.kind.value) for r in found.log.records(0)}
 
-    # Its loop.
+    # Its sockets.
+
+    def _transport(self, name: str, own: Address) -> VirtualTransport:
+        assert self.promises is not None
+        send = partial(self._send, own)
+        receive = self._receiver(name)
+        return VirtualTransport(name, self.promises, send, self.network, own, receive)
+
+    def _print(self, source: None, payload: bytes) -> None:
+        self.console_received.append(payload)
+
+    def _send(self, own: Address, destination: Address, datagram: bytes) -> None:
+        if self.tamper is None:
+            self.network.send(own, destination, datagram)
+            return
+        for one in self.tamper(destination, datagram):
+            self.network.send(own, destination, one)
 
     def _receiver(self, name: str) -> Receive:
         def receive(source: Address, payload: bytes) -> None:
@@ -191,8 +214,8 @@ class RelayHost:
         return receive
 
     def _turn(self, run: int) -> None:
-        hub, promises = self.hub, self.promises
-        if hub is None or promises is None or run != self._run or self._asleep:
+        driver, promises = self._driver, self.promises
+        if driver is None or promises is None or run != self._run or self._asleep:
             self._inbox.clear()
             return
         now = self.network.time.now
@@ -204,80 +227,37 @@ class RelayHost:
         for name, all_read in batches.items():
             for start in range(0, len(all_read), BATCH):
                 batch = all_read[start : start + BATCH]
-                fan_outs = hub.receive(self._listeners[name], runs_by_source(batch), now)
-                promises.validated()
-                self._deliver(hub, promises, fan_outs)
-                self._settle(hub, promises)
+                driver.receive(self._listeners[name], runs_by_source(batch), now)
+                promises.bounds()
 
-    def _deliver(self, hub: Hub, promises: RelayPromises, fan_outs: Iterable[FanOut]) -> None:
-        for fan_out in fan_outs:
-            for group, count in fan_out.groups:
-                payloads, senders = fan_out.for_group(group)
-                for payload, sender in zip(payloads, senders, strict=True):
-                    for member in group.members[:count]:
-                        if member is sender:
-                            continue
-                        promises.delivery(fan_out, member)
-                        if group.transport == CONSOLE:
-                            self.console_received.append(payload)
-                        else:
-                            assert isinstance(group.transport, Listener)
-                            own = self.addresses[group.transport.name]
-                            self._send(promises, own, member.source, payload)
+    # Its timer.
 
-    def _send_replies(self, hub: Hub, promises: RelayPromises) -> None:
-        for reply in hub.drain_replies():
-            own = self.addresses[reply.listener.name]
-            self._send(promises, own, reply.source, reply.payload)
-
-    def _send(
-        self, promises: RelayPromises, own: Address, destination: Address, datagram: bytes
-    ) -> None:
-        promises.sent(destination, datagram)
-        if self.tamper is None:
-            self.network.send(own, destination, datagram)
-            return
-        for one in self.tamper(destination, datagram):
-            self.network.send(own, destination, one)
-
-    def _settle(self, hub: Hub, promises: RelayPromises) -> None:
-        now = self.network.time.now
-        while True:
-            fan_outs = hub.control(now)
-            promises.validated()
-            self._send_replies(hub, promises)
-            self._deliver(hub, promises, fan_outs)
-            if not fan_outs:
-                break
-        promises.events(hub.drain_events())
+    def _set_timer(self, deadline: float | None) -> None:
+        # The hub is settled.
+        hub, promises, now = self.hub, self.promises, self.network.time.now
+        assert hub is not None
+        assert promises is not None
+        promises.validated()
         for name, room in hub.roster.rooms.items():
             tag = room.log.tag if isinstance(room.log, RoomLog) else b""
             if self._opened.get(name, (b"", 0.0))[0] != tag:
                 self._opened[name] = tag, now
-        deadline = hub.next_deadline()
-        promises.bounds()
-        if deadline is not None and (self._deadline is None or deadline < self._deadline):
+        if deadline is not None and deadline != self._deadline:
             self._deadline = deadline
             self.network.time.at(deadline, self._expire, self._run, deadline)
 
     def _expire(self, run: int, due: float | None) -> None:
-        hub, promises = self.hub, self.promises
-        if hub is None or promises is None or run != self._run or due != self._deadline:
+        driver, promises = self._driver, self.promises
+        if driver is None or promises is None or run != self._run or due != self._deadline:
             return
-        self._deadline = None
         if self._asleep:
             return
         now = self.network.time.now
-        deadline = hub.next_deadline()
-        if deadline is not None and deadline <= now:
-            self.deadlines.count(now)
-            self._deliver(hub, promises, hub.expire(now))
-        self._settle(hub, promises)
+        self._deadline = None
+        self.deadlines.count(now)
+        driver.expire(now)
+        promises.bounds()
 
     def _members_at_the_end(self, hub: Hub) -> None:
         for room in hub.roster.rooms.values():
             assert len(room), f"{room.name} is open and empty"
-
-
-def _discard(source: Address, payload: bytes) -> None:
-    """Discard a datagram to a host that is down."""

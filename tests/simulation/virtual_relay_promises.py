@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from udprelay.protocol.wire.header import ID
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.challenge import is_challenge
 from udprelay.relay.events import Event, MemberJoined, MemberLeft, RelayStopped
-from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
-from udprelay.relay.room import Listener, Member, Room
+from udprelay.relay.room import NOBODY, Group, Listener, Member, Rendering, Room
 from udprelay.relay.session.room_log import RoomLog
 from udprelay.relay.session.sequences import MAX_DATAGRAMS, WINDOW
 
@@ -50,8 +50,10 @@ class RelayPromises:
             for source in listener.members:
                 self._valid[source] = None
 
-    def sent(self, source: Any, payload: bytes) -> None:
+    def reply(self, source: Any, payload: bytes) -> None:
         """Check a datagram to an address."""
+        if source not in self._valid:
+            self.validated()
         if source in self._valid:
             return
         # Challenges for plain members may be larger.
@@ -64,17 +66,24 @@ class RelayPromises:
 
     # Deliveries and events.
 
-    def delivery(self, fan_out: FanOut, member: Member) -> None:
+    def delivery(self, group: Group, payload: bytes, sender: Member, member: Member) -> None:
         """Check one delivery."""
         self._deliveries += 1
-        assert member.room is fan_out.room, f"{member.name} is not in {fan_out.room.name}"
-        assert member.slot >= 0, f"{member.name} has left {fan_out.room.name}"
+        room = member.room
+        assert member.slot >= 0, f"{member.name} has left {room.name}"
+        assert group in room.groups.values(), f"{member.name} is not in this group"
+        if sender is not NOBODY:
+            assert sender.room is room, f"{member.name} is not in {sender.room.name}"
+        if group.rendering is Rendering.FRAMED:
+            assert isinstance(room.log, RoomLog)
+            assert payload[ID] == room.log.tag, f"{member.name} is not in the room of {payload!r}"
+        if member.listener is not None:
+            self.reply(member.source, payload)
 
-    def events(self, events: Iterable[Event]) -> None:
+    def event(self, event: Event) -> None:
         """Count the joins and leaves."""
-        for event in events:
-            self._joined += isinstance(event, MemberJoined)
-            self._left += isinstance(event, MemberLeft)
+        self._joined += isinstance(event, MemberJoined)
+        self._left += isinstance(event, MemberLeft)
 
     def stopped(self, events: list[Event]) -> None:
         """Compare the totals with the counts."""
