@@ -43,7 +43,7 @@ def test_a_plain_protocol_gets_each_datagram(port_class: type[DatagramPort]) -> 
     with closing(Members("127.0.0.1", port.getHost().port, 1)) as members:
         for text in (b"one", b"two"):
             members.send(0, text)
-        sizes = port.batch_sizes.as_fields
+        sizes = port.batch_sizes
         read_until(port.socket, port.doRead, lambda: sizes() in ({"2-3": 1}, {"1": 2}))
         assert members.receive([[b"ONE", b"TWO"]]) == [[b"ONE", b"TWO"]]
     port.stopListening()

@@ -133,7 +133,7 @@ class Relay:
         """Run a hub, in place of the one before."""
         self.hub = hub
         self.driver = HubDriver(hub, self._events.append)
-        self.transports = {name: self.new_transport(name) for name in self.hub.rules.listeners}
+        self.transports = {name: self.new_transport(name) for name in hub.rules.listeners}
         self.listeners = {
             name: self.hub.open_listener(name, transport)
             for name, transport in self.transports.items()

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relay_driver import ANNA, BERT, CARL, Relay, read_endpoint
+from relay_driver import ANNA, BERT, CARL, Relay
 
 from udprelay.protocol.access_key import AccessKey
 from udprelay.protocol.keys import derive
@@ -72,10 +72,8 @@ class Network:
 
     def restart(self) -> None:
         """Replace the relay by a new one."""
-        self.relay.hub = hub = Hub(
-            self.rules, self._random.randbytes(32), lambda endpoint: False, self.now
-        )
-        self.relay.listeners = {"main": hub.open_listener("main", read_endpoint)}
+        secret = self._random.randbytes(32)
+        self.relay.run(Hub(self.rules, secret, lambda endpoint: False, self.now))
         self.is_up = True
 
     def run(self, seconds: float) -> None:
