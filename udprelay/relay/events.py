@@ -37,6 +37,11 @@ class Event:
     level: ClassVar[Level] = Level.INFO
     text: ClassVar[str]
 
+    @property
+    def size(self) -> int:
+        """Its bytes in memory, estimated generously; a payload is counted in full."""
+        return 512
+
     def fields(self) -> dict[str, Any]:
         """Return the typed fields by name."""
         return asdict(self)
@@ -317,6 +322,11 @@ class DatagramRelayed(Event):
     bytes: int
     payload: str
 
+    @property
+    def size(self) -> int:
+        """Its bytes in memory."""
+        return 512 + 4 * len(self.payload)
+
 
 @frozen
 class TargetResolved(Event):
@@ -361,6 +371,17 @@ class ConsoleInputClosed(Event):
     id = "console.input-closed"
     text = "standard input has ended: the console of {room} only prints from now on"
     room: str
+
+
+@frozen
+class EventsLost(Event):
+    """A consumer of events was too slow and has lost ``count``; only the consumer gets this."""
+
+    id = "events.lost"
+    level = Level.WARN
+    text = "{consumer} was too slow and has lost {count} events"
+    consumer: str
+    count: int
 
 
 @frozen
