@@ -215,7 +215,9 @@ def _kick(step: Step) -> None:
 def _console(step: Step) -> None:
     world, payload = step.world, bytes(SIZES[step.a % len(SIZES)])
     if world.console is None:
-        world.console = world.hub.add_console(ROOMS[step.b % 4], "console", world.now)
+        world.console = world.hub.add_local(
+            ROOMS[step.b % 4], "console", MemberKind.CONSOLE, "console", world.now
+        )
         world.deliver([])
     elif step.b & 1:
         world.deliver(world.hub.send(world.console, payload, world.now))

@@ -189,7 +189,8 @@ class World:
     def drain_replies(self) -> None:
         """Drain the replies; clients learn from them."""
         for reply in self.hub.drain_replies():
-            self._charge(reply.listener, reply.source, reply.payload)
+            assert isinstance(reply.transport, Listener), "a reply to a local member"
+            self._charge(reply.transport, reply.source, reply.payload)
             if reply.payload.startswith(SIGNATURE):
                 self._learn(reply.source, decode_from_relay(reply.payload))
 

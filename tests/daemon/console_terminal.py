@@ -62,20 +62,24 @@ class Terminal:
         self.relay = Relay(
             rules, self.clock, bytes(32), self.events.append, clock=self.clock.seconds
         )
-        self.listener = self.relay.hub.open_listener("main", read_endpoint)
-        self.relay.listeners["main"] = cast(
-            ListenerProtocol, SimpleNamespace(listener=self.listener, port=self.port)
-        )
-        self.relay.add_transport(self.listener, self.port)
+        self.listeners = {
+            name: self.relay.hub.open_listener(name, read_endpoint) for name in rules.listeners
+        }
+        for name, listener in self.listeners.items():
+            self.relay.listeners[name] = cast(
+                ListenerProtocol, SimpleNamespace(listener=listener, port=self.port)
+            )
+            self.relay.add_transport(listener, self.port)
+        self.listener = self.listeners["main"]
         self.console = Console(self.relay, "lobby")
         self.transport = StringTransport()
         self.console.makeConnection(self.transport)
 
-    def receive(self, source: tuple[str, int], *payloads: bytes) -> None:
+    def receive(self, source: tuple[str, int], *payloads: bytes, listener: str = "main") -> None:
         """Let the relay receive datagrams; without payloads, an empty one."""
         batch = [(source, [*payloads] or [b""])]
         now = self.relay.now()
-        self.relay.deliver(self.relay.hub.receive(self.listener, batch, now))
+        self.relay.deliver(self.relay.hub.receive(self.listeners[listener], batch, now))
 
     def falls_behind(self) -> None:
         assert self.transport.producer is not None

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from udprelay.protocol.endpoint import Endpoint, endpoint
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.events import DatagramsDropped, Event, RelayStopped
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
@@ -131,6 +132,10 @@ class Relay:
         return self.hub.add_target(
             room, f"target {source}", self.listeners[listener], source, self.now
         )
+
+    def console(self, room: str = "lobby") -> Member:
+        """Add a console, reached by a transport of that name."""
+        return self.hub.add_local(room, "console", MemberKind.CONSOLE, "console", self.now)
 
     def member(self, source: str, listener: str = "main") -> Member:
         """Return the plain member at a source."""

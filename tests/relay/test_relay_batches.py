@@ -40,7 +40,7 @@ def effects(
     relay = Relay(rules)
     relay.segmented = segmented
     relay.target(TARGET)
-    relay.hub.add_console("lobby", "terminal", relay.now)
+    relay.console()
     for batch in batches:
         relay.receive_batch(*batch)
     replies, room = relay.replies(), relay.hub.roster.rooms["lobby"]

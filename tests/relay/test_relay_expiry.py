@@ -77,7 +77,7 @@ def test_each_room_has_its_own_timeout() -> None:
 def test_targets_and_the_console_never_time_out() -> None:
     relay = Relay()
     relay.target("192.0.2.7:2055")
-    relay.hub.add_console("lobby", "terminal", relay.now)
+    relay.console()
     assert relay.hub.next_deadline() is None
     relay.wait(1e9)
     assert len(relay.hub.roster.rooms["lobby"]) == 2

@@ -166,7 +166,7 @@ class TestLabel:
     def test_targets_and_the_console_get_the_bare_payload(self) -> None:
         relay = Relay(LABELLED)
         relay.target("192.0.2.7:2055")
-        relay.hub.add_console("lobby", "terminal", relay.now)
+        relay.console()
         relay.receive(ANNA, b"hello")
         assert relay.inboxes == {"192.0.2.7:2055": [b"hello"], "console": [b"hello"]}
 

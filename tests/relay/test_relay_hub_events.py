@@ -210,7 +210,7 @@ def test_a_hub_is_unsettled_only_with_new_output() -> None:
 
 def test_a_delivery_that_the_console_loses_is_counted_under_its_name() -> None:
     relay = Relay()
-    console = relay.hub.add_console("lobby", "terminal", relay.now)
+    console = relay.console()
     relay.join(ANNA)
     (fan_out,) = relay.hub.receive(relay.listeners["main"], [(ANNA, [b"x"])], relay.now)
     relay.hub.undelivered(

@@ -5,21 +5,23 @@ from __future__ import annotations
 import pytest
 from relay_driver import ANNA, BERT, LABELLED, START, UNTRUSTED, Relay, open_to_all, with_policy
 
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
+from udprelay.relay.drops import DropReason
 from udprelay.relay.rules import Limits, ListenerRules, PlainPolicy, RelayRules, RoomRules
 
 
 class TestConsole:
     def test_gets_the_payloads_of_others(self) -> None:
         relay = Relay()
-        console = relay.hub.add_console("lobby", "terminal", relay.now)
+        console = relay.console()
         relay.receive(ANNA, b"hello")
         relay.deliver(relay.hub.send(console, b"hello to you", relay.now))
         assert relay.inboxes == {"console": [b"hello"], ANNA: [b"hello to you"]}
 
     def test_is_a_member_without_an_address(self) -> None:
         relay = Relay()
-        relay.hub.add_console("lobby", "terminal", relay.now)
+        relay.console()
         assert relay.hub.drain_events() == [
             events.RoomOpened(room="lobby"),
             events.MemberJoined(
@@ -29,14 +31,14 @@ class TestConsole:
 
     def test_its_payloads_are_labelled_like_those_of_others(self) -> None:
         relay = Relay(LABELLED)
-        console = relay.hub.add_console("lobby", "terminal", relay.now)
+        console = relay.console()
         relay.join(ANNA)
         relay.deliver(relay.hub.send(console, b"hello", relay.now))
         assert relay.inboxes == {ANNA: [b"console: hello"]}
 
     def test_its_payload_is_dropped_if_it_is_too_long_with_the_label(self) -> None:
         relay = Relay(LABELLED)
-        console = relay.hub.add_console("lobby", "terminal", relay.now)
+        console = relay.console()
         relay.join(ANNA)
         relay.deliver(relay.hub.send(console, b"x" * 65_507, relay.now))
         assert relay.inboxes == {}
@@ -44,7 +46,7 @@ class TestConsole:
 
     def test_its_payloads_are_counted(self) -> None:
         relay = Relay()
-        console = relay.hub.add_console("lobby", "terminal", relay.now)
+        console = relay.console()
         relay.join(ANNA, BERT)
         relay.deliver(relay.hub.send(console, b"hello", relay.now))
         assert (
@@ -67,14 +69,24 @@ class TestSendTo:
         relay.join(ANNA, listener="blue")
         relay.hub.send_to(relay.member(ANNA, "blue"), b"psst", relay.now)
         (reply,) = relay.hub.drain_replies()
-        assert reply.listener is relay.listeners["blue"]
+        assert reply.transport is relay.listeners["blue"]
 
-    def test_sends_nothing_to_a_local_member(self) -> None:
+    def test_reaches_a_local_member_by_its_transport(self) -> None:
         relay = Relay()
-        relay.hub.send_to(
-            relay.hub.add_console("lobby", "terminal", relay.now), b"psst", relay.now
-        )
-        assert relay.replies() == []
+        page = relay.hub.add_local("lobby", "page", MemberKind.PLAIN, "pages", relay.now)
+        relay.console()
+        relay.hub.send_to(page, b"psst", relay.now)
+        assert [tuple(reply) for reply in relay.hub.drain_replies()] == [("pages", None, b"psst")]
+
+    def test_a_reply_that_a_transport_drops_is_counted_under_its_name(self) -> None:
+        relay = Relay()
+        relay.hub.unanswered("pages", DropReason.CONSOLE_BEHIND, relay.now)
+        relay.hub.unanswered(relay.listeners["main"], DropReason.SEND_BUFFER, relay.now)
+        relay.wait(10)
+        assert [(drop.listener, drop.room) for drop in relay.events(events.DatagramsDropped)] == [
+            ("pages", ""),
+            ("main", "lobby"),
+        ]
 
 
 class TestKick:
@@ -155,7 +167,13 @@ class TestKick:
         relay.receive_batch(*((source, b"") for source in sources))
         assert relay.members() == {sources[0]}
 
-    def test_a_local_member_is_removed(self) -> None:
+    def test_a_local_member_is_removed_and_nothing_is_refused(self) -> None:
         relay = Relay()
-        relay.hub.kick(relay.hub.add_console("lobby", "terminal", relay.now), relay.now)
-        assert relay.hub.roster.rooms == {}
+        relay.join(ANNA)
+        console = relay.console()
+        relay.hub.kick(console, relay.now)
+        (left,) = relay.events(events.MemberLeft)
+        assert (left.member, left.address, left.reason) == ("console", "", "kicked")
+        relay.receive(ANNA, b"gone")
+        assert relay.inboxes == {}
+        assert relay.console().slot == 0

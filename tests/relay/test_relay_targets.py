@@ -154,7 +154,7 @@ class TestUnreachable:
 def test_remove_target_removes_only_targets() -> None:
     relay = Relay()
     relay.join(ANNA)
-    console = relay.hub.add_console("lobby", "terminal", relay.now)
+    console = relay.console()
     relay.hub.remove_target(console, relay.now)
     relay.hub.remove_target(relay.member(ANNA), relay.now)
     assert len(relay.hub.roster.rooms["lobby"]) == 2

@@ -9,12 +9,13 @@ from virtual_network import Address, Network, Receive, endpoint_of
 from virtual_promises import Promises
 
 from udprelay.protocol.text import without_line_break
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.challenge import is_challenge
 from udprelay.relay.drops import DropReason
 from udprelay.relay.events import RelayStopped
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
-from udprelay.relay.room import Listener, Member
+from udprelay.relay.room import Listener, Member, name_of
 from udprelay.relay.rules import RelayRules
 from udprelay.segments import runs_by_source
 
@@ -69,7 +70,9 @@ class VirtualRelay:
         self.promises = Promises(self.hub, self.listeners)
         self.console: Member | None = None
         if self.console_room is not None:
-            self.console = self.hub.add_console(self.console_room, CONSOLE, now)
+            self.console = self.hub.add_local(
+                self.console_room, CONSOLE, MemberKind.CONSOLE, CONSOLE, now
+            )
         for address, (room, listener) in self._targets.items():
             self.hub.add_target(room, "target", self.listeners[listener], address, now)
         self._settle()
@@ -155,7 +158,7 @@ class VirtualRelay:
     def _settle(self) -> None:
         for reply in self.hub.drain_replies():
             self.promises.reply(reply)
-            own = self.addresses[reply.listener.name]
+            own = self.addresses[name_of(reply.transport)]
             self.network.send(own, reply.source, reply.payload)
         self.promises.events(self.hub.drain_events())
         self.promises.bounds()

@@ -9,9 +9,10 @@ from virtual_deadlines import DeadlineCounter
 from virtual_network import Address, Network, Receive, endpoint_of
 from virtual_relay_promises import RelayPromises
 
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
-from udprelay.relay.room import Listener, Member
+from udprelay.relay.room import Listener, Member, name_of
 from udprelay.relay.rules import RelayRules
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.room_log import RoomLog
@@ -85,7 +86,9 @@ class RelayHost:
         }
         self.promises = RelayPromises(hub, self._listeners)
         if self._console_room is not None:
-            self.console = hub.add_console(self._console_room, CONSOLE, now)
+            self.console = hub.add_local(
+                self._console_room, CONSOLE, MemberKind.CONSOLE, CONSOLE, now
+            )
         for name, address in self.addresses.items():
             self.network.attach(address, self._receiver(name))
         self._settle(hub, self.promises)
@@ -227,7 +230,7 @@ class RelayHost:
 
     def _send_replies(self, hub: Hub, promises: RelayPromises) -> None:
         for reply in hub.drain_replies():
-            own = self.addresses[reply.listener.name]
+            own = self.addresses[name_of(reply.transport)]
             self._send(promises, own, reply.source, reply.payload)
 
     def _send(

@@ -23,7 +23,7 @@ from udprelay.relay import events
 from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
-from udprelay.relay.room import Group, Listener, Member, TransportKey
+from udprelay.relay.room import Group, Member, TransportKey
 from udprelay.relay.rules import ListenerRules, RelayRules
 from udprelay.segments import Source
 
@@ -57,6 +57,13 @@ class Transport(Protocol):
         :param senders: one for each payload.
         :return: for each delivery that was not made, the reason or the errno of the send.
         """
+
+    def send_each(self, datagrams: Sequence[tuple[Source, bytes]]) -> Sequence[int | DropReason]:
+        """Send each datagram to its source; return the failures likewise."""
+
+
+def _reason(error: int | DropReason) -> DropReason:
+    return error if isinstance(error, DropReason) else drop_reason(error)
 
 
 class Relay:
@@ -194,8 +201,7 @@ class Relay:
     ) -> None:
         now = self.now()
         for error in failed:
-            reason = error if isinstance(error, DropReason) else drop_reason(error)
-            self.hub.undelivered(fan_out.room, key, reason, now)
+            self.hub.undelivered(fan_out.room, key, _reason(error), now)
 
     def settle(self) -> None:
         """Read the hub's queue, send and publish its output, set the timer."""
@@ -211,17 +217,16 @@ class Relay:
         self._set_timer()
 
     def _send_replies(self) -> None:
-        replies: dict[Listener, list[tuple[Source, bytes]]] = {}
+        replies: dict[TransportKey, list[tuple[Source, bytes]]] = {}
         for reply in self.hub.drain_replies():
-            replies.setdefault(reply.listener, []).append((reply.source, reply.payload))
-        for listener, datagrams in replies.items():
-            protocol = self.listeners.get(listener.name)
-            if protocol is None:
+            replies.setdefault(reply.transport, []).append((reply.source, reply.payload))
+        for key, datagrams in replies.items():
+            transport = self._transports.get(key)
+            if transport is None:
                 # It is closed.
                 continue
-            for code in protocol.port.send_each(datagrams):
-                reason = drop_reason(code)
-                self.hub.drop(listener.name, listener.rules.room, reason, self.now())
+            for error in transport.send_each(datagrams):
+                self.hub.unanswered(key, _reason(error), self.now())
 
     def _set_timer(self) -> None:
         deadline = self.hub.next_deadline()

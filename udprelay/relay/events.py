@@ -224,7 +224,7 @@ class RoomClosed(Event):
 
 @frozen
 class MemberJoined(Event):
-    """A member has joined a room. ``address`` and ``listener`` are empty for the console."""
+    """A member has joined a room. ``address`` and ``listener`` are empty for a local member."""
 
     id = "member.joined"
     text = "{member} ({kind} {address}) joined {room}"
@@ -240,7 +240,8 @@ class MemberLeft(Event):
     """
     A member has left a room.
 
-    ``reason``: ``idle``; ``kicked``; ``left`` (a session member that sent LEAVE); ``replaced``
+    ``reason``: ``idle``; ``kicked``; ``left`` (a session member that sent LEAVE, or an operator
+    that has joined another room); ``replaced``
     (a target that has moved, or a plain member whose address has become that of a target or of a
     session member).
     """
@@ -371,6 +372,23 @@ class ConsoleInputClosed(Event):
     id = "console.input-closed"
     text = "standard input has ended: the console of {room} only prints from now on"
     room: str
+
+
+@frozen
+class OperatorActed(Event):
+    """
+    An operator has acted on the relay: ``action`` is ``kick``, ``say`` or ``tell``.
+
+    ``say`` and ``tell`` of an operator that is a member of the room are messages of this member,
+    and have no event. ``member`` is empty for ``say``.
+    """
+
+    id = "operator.acted"
+    text = "{operator}: {action} {member} in {room}"
+    operator: str
+    action: str
+    room: str
+    member: str
 
 
 @frozen

@@ -32,7 +32,7 @@ from udprelay.relay.fan_out import FanOut
 from udprelay.relay.fan_out_batch import FanOutBatch
 from udprelay.relay.intake import Intake
 from udprelay.relay.output import Reply
-from udprelay.relay.room import Listener, Member, Room, TransportKey
+from udprelay.relay.room import Listener, Member, Room, TransportKey, name_of
 from udprelay.relay.rules import PlainPolicy, Protocol, RelayRules
 from udprelay.relay.session.control import ControlReader
 from udprelay.relay.session.intake import SessionIntake
@@ -54,6 +54,7 @@ class Hub:
     :param is_own: tells whether an endpoint is one of the relay's own listeners.
     :param now: the time, in seconds of a monotonic clock.
     :ivar roster: its rooms and members.
+    :ivar named_rooms: the rooms that the configuration names, open or not.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Hub:
         self._started = now
         state = RelayState(rules, secret, is_own, now)
         self.roster = state.roster
+        self.named_rooms = state.named_rooms
         self._output = state.output
         self._drops = state.output.drops
         self._admission = state.admission
@@ -157,15 +159,15 @@ class Hub:
         self, member: Member, payload: bytes, now: float, sender: Member | None = None
     ) -> None:
         """
-        Send ``payload`` to one member that is reached through a listener.
+        Send ``payload`` to one member alone.
 
         :param sender: is shown to session members; others get the payload alone.
         """
         if isinstance(member, SessionMember):
             number = sender.number if sender is not None else 0
             self._private.send(member, RELIABLE, number, None, payload, now)
-        elif member.listener is not None:
-            self._output.reply(member.listener, member.source, payload)
+        else:
+            self._output.reply(member.group.transport, member.source, payload)
 
     # Members.
 
@@ -193,19 +195,21 @@ class Hub:
         self._reported_until.pop(member, None)
         self.roster.leave(member, "replaced", now)
 
-    def add_console(self, room: str, transport: TransportKey, now: float) -> Member:
-        """Add the owner's terminal to ``room``; ``transport`` delivers to it."""
-        return self.roster.join(room, MemberKind.CONSOLE, "console", None, None, transport, now)
+    def add_local(
+        self, room: str, name: str, kind: MemberKind, transport: TransportKey, now: float
+    ) -> Member:
+        """Add a member without an address, which ``transport`` reaches."""
+        return self.roster.join(room, kind, name, None, None, transport, now)
 
     def kick(self, member: Member, now: float) -> None:
         """
-        Remove a member from its room, and refuse its address for ``kick_time``.
+        Remove a member from its room, and refuse its address, if any, for ``kick_time``.
 
         The identity of a session member is refused too.
         """
-        kicked, room = self._admission.kicked, member.room.name
-        if member.listener is not None:
-            kicked.add(room, member.listener.read_endpoint(member.source), now)
+        kicked, room, address = self._admission.kicked, member.room.name, member.endpoint
+        if address is not None:
+            kicked.add(room, address, now)
         if isinstance(member, SessionMember):
             kicked.add(room, member.identity, now)
             self._private.report_undelivered(member, now)
@@ -243,11 +247,14 @@ class Hub:
     ) -> None:
         """Count a delivery of the last fan-outs that has failed."""
         room.deliveries -= 1
-        name = "console"
         if isinstance(transport, Listener):
             transport.deliveries -= 1
-            name = transport.name
-        self._output.drop(name, room.name, reason, now)
+        self._output.drop(name_of(transport), room.name, reason, now)
+
+    def unanswered(self, transport: TransportKey, reason: DropReason, now: float) -> None:
+        """Count a reply that has failed."""
+        room = transport.rules.room if isinstance(transport, Listener) else ""
+        self._output.drop(name_of(transport), room, reason, now)
 
     def unreachable(
         self, listener: Listener, source: Source, reason: DropReason, error: str, now: float

@@ -7,14 +7,14 @@ from typing import NamedTuple, Protocol
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason, Drops
-from udprelay.relay.room import Listener, Room
+from udprelay.relay.room import Listener, Room, TransportKey
 from udprelay.segments import Source
 
 
 class Reply(NamedTuple):
-    """One datagram for one address, outside any room's fan-out."""
+    """One datagram for one address or local member, outside any room's fan-out."""
 
-    listener: Listener
+    transport: TransportKey
     source: Source
     payload: bytes
 
@@ -47,9 +47,9 @@ class Output:
         """Add an event."""
         self.events.append(event)
 
-    def reply(self, listener: Listener, source: Source, payload: bytes) -> None:
-        """Send a datagram to one address."""
-        self.replies.append(Reply(listener, source, payload))
+    def reply(self, transport: TransportKey, source: Source, payload: bytes) -> None:
+        """Send a datagram to one address or local member."""
+        self.replies.append(Reply(transport, source, payload))
 
     def send_to(self, member: RemoteMember, datagram: bytes) -> None:
         """Send a datagram to one member."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from ipaddress import IPv4Address
-from typing import Any, Protocol
+from typing import Any, Protocol, Union
 
 from udprelay.protocol.endpoint import Endpoint, IPAddress
 from udprelay.protocol.wire.header import SIGNATURE
@@ -14,8 +14,8 @@ from udprelay.relay import rules
 from udprelay.relay.rules import Label, ListenerRules, RoomRules
 from udprelay.segments import Source
 
-TransportKey = Hashable
-"""Names the transport that reaches members: a :class:`Listener`, or the key of a local one."""
+TransportKey = Union["Listener", str]
+"""Names the transport that reaches members: a :class:`Listener`, or the name of a local one."""
 
 
 class Rendering(Enum):
@@ -92,6 +92,11 @@ class Listener:
         """Return whether ``ip`` is in the listener's ``plain_networks``."""
         ipv4, number = isinstance(ip, IPv4Address), int(ip)
         return any(v4 is ipv4 and number & mask == net for v4, net, mask in self._networks)
+
+
+def name_of(transport: TransportKey) -> str:
+    """Return the name of a transport."""
+    return transport if isinstance(transport, str) else transport.name
 
 
 class Member:
@@ -271,7 +276,7 @@ class Room:
         return False
 
 
-NOWHERE = Group(None, Rendering.BARE)
+NOWHERE = Group("", Rendering.BARE)
 """The group of members that have left."""
 
 NOBODY = Member(Room("", RoomRules()), NOWHERE, MemberKind.SESSION, "nobody", None, None, 0.0)

@@ -67,7 +67,7 @@ class TestJoin:
         relay = SessionRelay()
         relay.receive(CARL)
         relay.target("192.0.2.7:2055")
-        relay.hub.add_console("lobby", "terminal", relay.now)
+        relay.console()
         welcome = Client(relay).join()
         assert [(m.number, m.nick, m.kind) for m in welcome.members] == [
             (1, "guest-1", MemberKind.PLAIN),

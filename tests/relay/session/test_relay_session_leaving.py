@@ -103,7 +103,7 @@ class TestKick:
     def test_a_new_member_may_be_kicked(self) -> None:
         relay = SessionRelay()
         (anna,) = joined(relay, "anna")
-        console = relay.hub.add_console("lobby", "terminal", relay.now)
+        console = relay.console()
         relay.hub.kick(console, relay.now)
         relay.settle()
         assert len(anna.drain(Entry)) == 2

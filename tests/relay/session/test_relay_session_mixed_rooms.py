@@ -75,7 +75,7 @@ class TestMixedRooms:
     def test_the_console_sends_and_gets_bare_payloads(self) -> None:
         relay = SessionRelay()
         (anna,) = joined(relay, "anna")
-        console = relay.hub.add_console("lobby", "terminal", relay.now)
+        console = relay.console()
         relay.settle()
         anna.send_data(b"hello")
         relay.deliver(relay.hub.send(console, b"hello to you", relay.now))

@@ -230,7 +230,7 @@ class TestFromTheConsole:
     def test_is_a_private_message_with_the_consoles_number(self) -> None:
         relay = SessionRelay()
         (anna,) = joined(relay, "anna")
-        console = relay.hub.add_console("lobby", "terminal", relay.now)
+        console = relay.console()
         relay.settle()
         anna.drain()
         for text in (b"one", b"two"):

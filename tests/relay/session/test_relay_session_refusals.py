@@ -202,5 +202,5 @@ class TestAccessKey:
     def test_targets_and_the_console_need_no_key(self) -> None:
         relay = SessionRelay(WITH_KEY)
         relay.target(CARL)
-        relay.hub.add_console("lobby", "terminal", relay.now)
+        relay.console()
         assert len(relay.room()) == 2
