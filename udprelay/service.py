@@ -88,6 +88,8 @@ class RelayService(Service):
                 raise
             raise SystemExit(1) from None
         self._relay = relay
+        relay.hub.census.add("events.waiting", self._events.waiting)
+        relay.hub.census.add("events.lost", self._events.lost)
 
     def startService(self) -> None:
         """Add targets and the console when the reactor runs."""

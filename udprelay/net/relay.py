@@ -137,6 +137,8 @@ class Relay:
         self.listeners[name] = protocol
         self._own.add(own)
         self._transports[protocol.listener] = port
+        self.hub.census.add(f"listeners.{name}.segmented", lambda: port.segmented)
+        self.hub.census.add(f"listeners.{name}.batches", port.batch_sizes.as_fields)
         receive_buffer, send_buffer = granted_buffers(port.socket)
         self.publish(
             events.ListenerOpened(
@@ -262,6 +264,7 @@ class Relay:
                 self.publish(protocol.statistics())
             for event in self.hub.roster.statistics():
                 self.publish(event)
+            self.publish(events.RelayStatistics(counts=self.hub.census.read()))
         except Exception:
             self._log.failure("the statistics failed")
 

@@ -71,6 +71,14 @@ class EventStream:
         """Remove a consumer."""
         self.queues = tuple(queue for queue in self.queues if queue is not closed)
 
+    def waiting(self) -> dict[str, int]:
+        """Return by consumer how many events it has not read yet."""
+        return {queue.name: len(queue) for queue in self.queues}
+
+    def lost(self) -> dict[str, int]:
+        """Return by consumer how many events it has lost."""
+        return {queue.name: queue.lost for queue in self.queues}
+
     def publish(self, event: Event) -> None:
         """Add an event to all queues, then wake their consumers."""
         queues = self.queues

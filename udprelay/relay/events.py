@@ -53,7 +53,8 @@ class Event:
 
 def _shown(value: object) -> str:
     if isinstance(value, Mapping):
-        value = ", ".join(f"{key} {number}" for key, number in value.items()) or "none"
+        counted = (f"{key} {number}" for key, number in value.items() if number)
+        value = ", ".join(counted) or "none"
     return printable(str(value)) or "-"
 
 
@@ -65,6 +66,15 @@ class RelayStarted(Event):
     text = "udprelay {version} started (reactor {reactor})"
     version: str
     reactor: str
+
+
+@frozen
+class RelayStatistics(Event):
+    """All counters since the relay was started, and the sizes of all its tables now."""
+
+    id = "relay.statistics"
+    text = "{counts}"
+    counts: Mapping[str, int]
 
 
 @frozen

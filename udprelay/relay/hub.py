@@ -54,6 +54,7 @@ class Hub:
     :param is_own: tells whether an endpoint is one of the relay's own listeners.
     :param now: the time, in seconds of a monotonic clock.
     :ivar roster: its rooms and members.
+    :ivar census: its counters, and the sizes of its tables.
     :ivar named_rooms: the rooms that the configuration names, open or not.
     """
 
@@ -68,6 +69,7 @@ class Hub:
         self._started = now
         state = RelayState(rules, secret, is_own, now)
         self.roster = state.roster
+        self.census = state.census
         self.named_rooms = state.named_rooms
         self._output = state.output
         self._drops = state.output.drops
@@ -80,6 +82,7 @@ class Hub:
         self._intake = Intake(state, self._sessions.schedule, self._fan_outs, self._session_intake)
         self._control_reader = ControlReader(state, self._sessions, self._private)
         self._reported_until: dict[Member, float] = {}
+        self.census.add("tables.unreachable", self._reported_until.__len__)
 
     # Output.
 
@@ -119,7 +122,9 @@ class Hub:
             self._output.emit(events.ListenerUnprotected(listener=name))
         room = self.rules.room(rules.room)
         needs_key = room.access_key is not None and not room.plain_with_key
-        return Listener(name, rules, read_endpoint, needs_key)
+        listener = Listener(name, rules, read_endpoint, needs_key)
+        self.census.add(f"listeners.{name}", listener.counts)
+        return listener
 
     def receive(self, listener: Listener, batch: Sequence[SourceRun], now: float) -> list[FanOut]:
         """
@@ -295,13 +300,14 @@ class Hub:
         self._output.events += self._drops.report(now)
         for room in list(self.roster.rooms.values()):
             self.roster.close(room, "stopping")
+        census = self.census.read()
         self._output.emit(
             events.RelayStopped(
                 uptime=round(now - self._started, 3),
-                members=self.roster.total_joined,
-                datagrams=self.roster.datagrams,
-                bytes=self.roster.payload_bytes,
-                deliveries=self.roster.deliveries,
-                dropped={reason.value: n for reason, n in self._drops.totals.items()},
+                members=census["joins"],
+                datagrams=census["datagrams"],
+                bytes=census["bytes"],
+                deliveries=census["deliveries"],
+                dropped={reason: n for reason, n in self._drops.by_reason().items() if n},
             )
         )

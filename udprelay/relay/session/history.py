@@ -57,6 +57,14 @@ class History:
         self.newest = 0
         self.first = 1
 
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def size(self) -> int:
+        """Bytes stored."""
+        return self._size
+
     def extend(self, datagrams: Sequence[bytes], now: float) -> None:
         """
         Assign the next sequences to datagrams, and store them.

@@ -74,6 +74,8 @@ class SessionIntake:
         self._new_fan_out = cast(Callable[[Room], SessionFanOut], sessions.new_fan_out)
         self.control_queue: deque[tuple[Listener, Source, bytes]] = deque()
         self.moved: dict[SessionMember, tuple[Listener, Source]] = {}
+        state.census.add("queues.control", self.control_queue.__len__)
+        state.census.add("queues.moved", self.moved.__len__)
 
     def receive_run(
         self, listener: Listener, source: Source, datagrams: list[bytes] | Segments, now: float
