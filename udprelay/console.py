@@ -102,21 +102,15 @@ class Console(Protocol):
             self._handle(line.content)
         self._relay.publish(events.ConsoleInputClosed(room=self._room))
 
-    def writeConnectionLost(self) -> None:
-        """Drop all payloads from now on."""
+    def pauseProducing(self) -> None:
+        """Drop payloads: the terminal is too slow, or closed."""
         self._behind = True
 
-    def pauseProducing(self) -> None:
-        """Drop payloads: the terminal is too slow."""
-        self._behind = True
+    stopProducing = writeConnectionLost = pauseProducing
 
     def resumeProducing(self) -> None:
         """Print payloads again."""
         self._behind = False
-
-    def stopProducing(self) -> None:
-        """Drop all payloads from now on."""
-        self._behind = True
 
     def _print(self, text: str) -> None:
         cast(Any, self.transport).write(text.encode("utf-8", "backslashreplace") + b"\n")
@@ -202,7 +196,7 @@ class Console(Protocol):
         ]
         for room, who in places:
             with suppress(NotFoundError):
-                return self._operator.find(who, room)
+                return self._operator.find(room, who)
         raise NotFoundError(f"{text or 'WHO'}: no such member; /who lists them")
 
 

@@ -192,40 +192,27 @@ class TestAnotherOperator:
     def page(self, two_rooms: Terminal) -> Operator:
         return Operator(two_rooms.relay, "page")
 
-    @pytest.fixture
-    def number(self, page: Operator) -> int:
-        """The number of the console in the lobby."""
-        return page.find("console", "lobby").number
-
-    def test_can_send_private_messages(
-        self, two_rooms: Terminal, page: Operator, number: int
-    ) -> None:
-        page.tell("lobby", number, b"hello\x1b")
+    def test_can_send_private_messages(self, two_rooms: Terminal, page: Operator) -> None:
+        page.tell("lobby", "console", b"hello\x1b")
         assert two_rooms.printed() == [r"[private] hello\x1b"]
 
-    def test_does_not_wait_for_a_slow_terminal(
-        self, two_rooms: Terminal, page: Operator, number: int
-    ) -> None:
+    def test_does_not_wait_for_a_slow_terminal(self, two_rooms: Terminal, page: Operator) -> None:
         two_rooms.falls_behind()
-        page.tell("lobby", number, b"hello")
+        page.tell("lobby", "console", b"hello")
         assert two_rooms.printed() == []
         two_rooms.clock.advance(10)
         (dropped,) = two_rooms.happened(events.DatagramsDropped)
         assert (dropped.listener, dropped.reason) == ("console", "console-behind")
 
-    def test_can_kick_it_out_of_its_room(
-        self, two_rooms: Terminal, page: Operator, number: int
-    ) -> None:
-        page.kick("lobby", number)
+    def test_can_kick_it_out_of_its_room(self, two_rooms: Terminal, page: Operator) -> None:
+        page.kick("lobby", "console")
         two_rooms.receive(OTHER, b"is anybody here?")
         two_rooms.type("hello")
         assert two_rooms.printed() == ["not sent: kicked from lobby; /join goes to a room"]
         assert two_rooms.sent() == []
 
-    def test_leaves_it_its_commands(
-        self, two_rooms: Terminal, page: Operator, number: int
-    ) -> None:
-        page.kick("lobby", number)
+    def test_leaves_it_its_commands(self, two_rooms: Terminal, page: Operator) -> None:
+        page.kick("lobby", "console")
         two_rooms.type("/kick guest-2", "/who my attic", "/join lobby", "/rooms")
         assert two_rooms.printed() == [
             "kicked guest-2",

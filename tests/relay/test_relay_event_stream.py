@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from udprelay.relay import events
-from udprelay.relay.event_stream import EventQueue, EventStream
+from udprelay.relay.event_stream import EVENT_SIZE, EventQueue, EventStream
 
 STOPPING = events.RelayStopping()
 
@@ -73,7 +73,7 @@ def test_a_consumer_that_never_reads_keeps_the_newest_events_and_counts_the_othe
 
 
 def test_a_slow_consumer_is_told_once_how_many_events_it_has_lost(stream: EventStream) -> None:
-    slow = stream.open("slow", limit=2 * STOPPING.size)
+    slow = stream.open("slow", limit=2 * EVENT_SIZE)
     for number in range(5):
         stream.publish(opened(number))
     lost = events.EventsLost(consumer="slow", count=3)

@@ -129,9 +129,7 @@ class ListenerProtocol(BatchProtocol):
         listener, port = self.listener, self.port
         return ListenerStatistics(
             listener=listener.name,
-            datagrams=listener.datagrams,
-            bytes=listener.bytes,
-            deliveries=listener.deliveries,
+            **listener.counts(),
             segmented=port.segmented,
             batches=port.batch_sizes.as_fields(),
             receive_drops=self._receive_drops,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from udprelay.relay.events import Event, EventsLost
+from udprelay.relay.events import DatagramRelayed, Event, EventsLost
 
-DEFAULT_LIMIT = 2 * 1024 * 1024
-"""Bytes of a queue, as :attr:`.Event.size` counts them: 4,096 events without payloads."""
+EVENT_SIZE = 512
+"""Bytes that an event without a payload has at most, in memory."""
+DEFAULT_LIMIT = 4096 * EVENT_SIZE
+"""Bytes in a queue."""
 
 
 class EventQueue:
@@ -34,9 +36,9 @@ class EventQueue:
     def add(self, event: Event) -> None:
         """Add an event."""
         self._events.append(event)
-        self._size += event.size
+        self._size += _size(event)
         while self._size > self._limit:
-            self._size -= self._events.popleft().size
+            self._size -= _size(self._events.popleft())
             self.lost += 1
 
     def drain(self) -> list[Event]:
@@ -45,6 +47,11 @@ class EventQueue:
         self._events.clear()
         lost, self._reported = self.lost - self._reported, self.lost
         return [EventsLost(consumer=self.name, count=lost), *drained] if lost else drained
+
+
+def _size(event: Event) -> int:
+    # A character has up to 4 bytes.
+    return EVENT_SIZE + 4 * len(event.payload if isinstance(event, DatagramRelayed) else "")
 
 
 class EventStream:

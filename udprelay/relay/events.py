@@ -37,11 +37,6 @@ class Event:
     level: ClassVar[Level] = Level.INFO
     text: ClassVar[str]
 
-    @property
-    def size(self) -> int:
-        """Its bytes in memory, estimated generously; a payload is counted in full."""
-        return 512
-
     def fields(self) -> dict[str, Any]:
         """Return the typed fields by name."""
         return asdict(self)
@@ -332,11 +327,6 @@ class DatagramRelayed(Event):
     address: str
     bytes: int
     payload: str
-
-    @property
-    def size(self) -> int:
-        """Its bytes in memory."""
-        return 512 + 4 * len(self.payload)
 
 
 @frozen

@@ -29,7 +29,7 @@ class MemberInfo:
     """
     A member, as an operator sees it.
 
-    :param number: names it in actions; unique in its room while the room is open.
+    :param number: unique in its room while the room is open.
     :param address: empty for a local member.
     :param silent: seconds since its last datagram; None if it never times out.
     """
@@ -90,12 +90,9 @@ class Operator:
             for member in sorted(one.members(), key=lambda member: member.number)
         ]
 
-    def find(self, who: str, room: str) -> MemberInfo:
-        """Return another member of a room, given its name or its address."""
-        for member in self._open_room(room).members():
-            if member is not self._member and who in (member.name, member.address):
-                return self._info(member)
-        raise NotFoundError(f"{who}: no such member")
+    def find(self, room: str, who: str | int) -> MemberInfo:
+        """Return another member of a room, given its name, its address or its number."""
+        return self._info(self._find(room, who))
 
     # Actions.
 
@@ -120,9 +117,9 @@ class Operator:
         with self._sender(room, "say", "") as sender:
             self._driver.deliver(self._hub.send(sender, text, self._driver.now()))
 
-    def tell(self, room: str, number: int, text: bytes) -> None:
+    def tell(self, room: str, who: str | int, text: bytes) -> None:
         """Send a text to one member; a front end that is not in its room joins likewise."""
-        member = self._find_number(room, number)
+        member = self._find(room, who)
         if not text:
             raise OperatorError("no text to send")
         if member.kind is MemberKind.SESSION and len(text) > MAX_PRIVATE_PAYLOAD:
@@ -134,9 +131,9 @@ class Operator:
             self._hub.send_to(member, text, self._driver.now(), sender)
             self._driver.settle()
 
-    def kick(self, room: str, number: int) -> MemberInfo:
+    def kick(self, room: str, who: str | int) -> MemberInfo:
         """Remove a member, and refuse its address and identity for ``kick_time``."""
-        member = self._find_number(room, number)
+        member = self._find(room, who)
         if member.kind is MemberKind.TARGET:
             raise OperatorError(f"{member.name} cannot be kicked: it is a target")
         kicked = self._info(member)
@@ -171,11 +168,12 @@ class Operator:
         except KeyError:
             raise NotFoundError(f"{name}: no such room") from None
 
-    def _find_number(self, room: str, number: int) -> Member:
+    def _find(self, room: str, who: str | int) -> Member:
         for member in self._open_room(room).members():
-            if member.number == number:
+            names = (member.name, member.address, member.number)
+            if member is not self._member and who in names:
                 return member
-        raise NotFoundError(f"{room} has no member {number}")
+        raise NotFoundError(f"{who}: no such member")
 
     def _info(self, member: Member) -> MemberInfo:
         times_out = member.listener is not None and member.kind is not MemberKind.TARGET

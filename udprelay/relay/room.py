@@ -90,8 +90,7 @@ class Listener:
 
     def counts(self) -> dict[str, int]:
         """Return the counters since it was opened."""
-        counters = {"datagrams": self.datagrams, "bytes": self.bytes}
-        return {**counters, "deliveries": self.deliveries}
+        return {name: getattr(self, name) for name in ("datagrams", "bytes", "deliveries")}
 
     def trusts(self, ip: IPAddress) -> bool:
         """Return whether ``ip`` is in the listener's ``plain_networks``."""
