@@ -113,8 +113,9 @@ class Relay:
             room_defaults=RoomRules(max_members=10_000_000),
         )
         self.hub = Hub(rules, bytes(32), lambda _: False, 0.0)
-        self.driver = HubDriver(self.hub, lambda event: None, self._set_timer)
+        self.driver = HubDriver(self.hub, lambda: self.now, lambda event: None, self._set_timer)
         self.deadline: float | None = None
+        self.now = 0.0
         self.listeners = [self.hub.open_listener(name, SilentTransport(name)) for name in names]
 
     def _set_timer(self, deadline: float | None) -> None:
@@ -147,10 +148,9 @@ def join(relay: Relay, joining: Sequence[tuple[Listener, list[SourceRun]]]) -> N
 
 def expire(relay: Relay) -> None:
     """Let all members time out."""
-    driver = relay.driver
-    now = 10_000.0
+    relay.now = 10_000.0
     while relay.deadline is not None:
-        driver.expire(now)
+        relay.driver.expire()
 
 
 def leave(relay: Relay) -> None:
@@ -159,7 +159,7 @@ def leave(relay: Relay) -> None:
     for listener in relay.listeners:
         for member in list(listener.members.values()):
             hub.kick(member, 0.0)
-            driver.settle(0.0)
+            driver.settle()
 
 
 class Stopwatch:

@@ -78,7 +78,7 @@ def main() -> int:
             load += ["--core", str(cores.relay), "--own-core", str(cores.load), "--warm", "0.5"]
             load += ["--seconds", "8"]
             with chat(port, place, cores.load) as clients:
-                soak = Soak(relay.pid, load, port, place, cores.load, clients)
+                soak = Soak(relay.pid, load, port, log, cores.load, clients)
                 return soak.run(60 * minutes)
 
 
@@ -139,12 +139,12 @@ class Soak:
     """One load after the other on one relay, which is checked after each."""
 
     def __init__(
-        self, pid: int, load: list[str], port: int, place: Path, core: int, clients: Chat
+        self, pid: int, load: list[str], port: int, log: Path, core: int, clients: Chat
     ) -> None:
         self._pid = pid
+        self._log = log
         self._command = load
         self._port = port
-        self._place = place
         self._core = core
         self._chat = clients
 
@@ -178,7 +178,8 @@ class Soak:
         print(
             f"memory growth after the first fifth: {growth:+.2%}\n"
             f"lost below saturation: {lost_below}\n"
-            f"lines of the clients: {self._chat.sent}; not received in order: {missed}"
+            f"lines of the clients: {self._chat.sent}; not received in order: {missed}\n"
+            f"tables larger than in the first fifth: {_grown(self._log) or 'none'}"
         )
         return int(growth > 0.01 or lost_below > 0 or len(descriptors) > 1 or missed > 0)
 
@@ -187,7 +188,9 @@ class Soak:
             options: list[str] = []
             sockets: list[int] = []
             if sessions:
-                options, sockets = stack.enter_context(joined(work, [self._port], self._place))
+                options, sockets = stack.enter_context(
+                    joined(work, [self._port], self._log.parent)
+                )
             done = subprocess.run(
                 [*self._command, *work.load_arguments(), *options],
                 capture_output=True,
@@ -199,6 +202,19 @@ class Soak:
             raise RuntimeError(f"the load failed: {done.stderr.decode(errors='replace')}")
         counted: dict[str, int] = json.loads(done.stdout)
         return counted
+
+
+def _grown(log: Path) -> str:
+    """Return the tables of the relay that have been larger than in the first fifth."""
+    lines = (line for line in log.read_text().splitlines() if '"relay.statistics"' in line)
+    counts: list[dict[str, int]] = [json.loads(line)["counts"] for line in lines]
+    first = 1 + len(counts) // 5
+    grown = []
+    for name in counts[0] if counts else ():
+        sizes = [count[name] for count in counts]
+        if name.startswith(("tables.", "queues.", "early.")) and max(sizes) > max(sizes[:first]):
+            grown.append(f"{name} {max(sizes[:first])} to {max(sizes)}")
+    return ", ".join(grown)
 
 
 def _resident(pid: int) -> int:

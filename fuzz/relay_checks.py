@@ -14,7 +14,13 @@ from udprelay.relay.session.room_log import RoomLog, log_of
 from udprelay.relay.session.sequences import MAX_DATAGRAMS, WINDOW
 
 comparable = cache(nick.comparable)
-_MAX_BUFFERED = 16 * 1024 * 1024
+_BOUNDS = {
+    "early.bytes": 16 * 1024 * 1024,
+    "tables.kicked": 1024,
+    "tables.tags": 2048,
+    **dict.fromkeys((f"queues.{q}" for q in ("control", "moved", "entries", "replies")), 0),
+}
+
 _MAX_OWN_RANGES = 512
 _MAX_REPORTS = 64
 
@@ -26,7 +32,9 @@ def check(world: World) -> None:
     :raises AssertionError: if one is wrong.
     """
     hub = world.hub
-    roster, limits = hub.roster, hub.rules
+    roster, limits, census = hub.roster, hub.rules, hub.census.read()
+    for name, bound in _BOUNDS.items():
+        bounded(name, census[name], bound)
     assert roster.member_count == sum(map(len, roster.rooms.values())), "members"
     joining = [
         member
@@ -44,7 +52,9 @@ def check(world: World) -> None:
     plain = [m for listener in world.listeners for m in listener.members.items()]
     assert len(plain) == len(joining) - len(sessions), "plain members"
     assert all(m.source == source for source, m in plain), "a plain member at another source"
-    bounded("bytes buffered", sum(s.buffered_bytes for s in sessions), _MAX_BUFFERED)
+    assert census["early.bytes"] == sum(s.buffered_bytes for s in sessions), "early bytes"
+    assert census["members.session"] == len(sessions), "session members"
+    assert census["members.plain"] == len(plain), "plain members"
     for session in sessions:
         _check_session(session)
     for name, room in roster.rooms.items():
@@ -99,5 +109,7 @@ def _check_log(room: Room, log: RoomLog) -> None:
     stored = dict(history.stored(1, history.newest))
     bounded("history", len(stored), rules.history)
     bounded("bytes of the history", sum(map(len, stored.values())), rules.history_size)
+    kept = len(history), history.size
+    assert kept == (len(stored), sum(map(len, stored.values()))), "counts of the history"
     assert all(history.first <= n <= history.newest for n in stored), "the bounds of the history"
     assert history.first <= history.newest + 1, "the history begins later than it ends"

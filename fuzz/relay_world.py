@@ -14,6 +14,7 @@ from udprelay.protocol.wire.from_client import PathResponse
 from udprelay.protocol.wire.from_relay import PathChallenge
 from udprelay.protocol.wire.header import SIGNATURE
 from udprelay.protocol.wire.joining import Challenge, Join, Welcome
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import challenge
 from udprelay.relay.driver import HubDriver
 from udprelay.relay.events import Event
@@ -105,7 +106,7 @@ class World:
         self.sequences = RoomSequences()
         self.deadline: float | None = None
         self.hub = Hub(rules, SECRET, lambda address: False, self.now)
-        self.driver = HubDriver(self.hub, self._publish, self._set_timer)
+        self.driver = HubDriver(self.hub, lambda: self.now, self._publish, self._set_timer)
         self.listeners = [
             self.hub.open_listener(name, self._transport(name)) for name in rules.listeners
         ]
@@ -158,23 +159,25 @@ class World:
 
     def add_console(self, room: str) -> None:
         """Add the console."""
-        self.console = self.hub.add_console(room, self._transport("console"), self.now)
+        self.console = self.hub.add_local(
+            room, "console", MemberKind.CONSOLE, self._transport("console"), self.now
+        )
         self.settle()
 
     def send(self, member: Member, payload: bytes) -> None:
         """Send a payload from a local member."""
-        self.driver.send(member, payload, self.now)
+        self.driver.send(member, payload)
         self._check()
 
     def settle(self) -> None:
         """Settle the hub after any other call."""
-        self.driver.settle(self.now)
+        self.driver.settle()
         self._check()
 
     def close(self) -> None:
         """Close the hub."""
         self.hub.close(self.now)
-        self.driver.send_replies(self.now)
+        self.driver.send_replies()
         for event in self.hub.drain_events():
             self._publish(event)
 
@@ -203,7 +206,7 @@ class World:
         self.now = end
 
     def _expire_once(self) -> None:
-        self.driver.expire(self.now)
+        self.driver.expire()
         self._check()
 
     # Called by the driver and the transports.

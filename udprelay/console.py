@@ -1,8 +1,9 @@
-"""The console: the relay's terminal as a member of a room."""
+"""The console: the relay's terminal as a member of a room, and as a front end of the operator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
@@ -15,29 +16,32 @@ from udprelay.protocol.text import LineSplitter, printable, printable_payload
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason
+from udprelay.relay.operator import MemberInfo, NotFoundError, Operator, OperatorError
 from udprelay.relay.room import Group, Member
-from udprelay.relay.session.control import MAX_PRIVATE_PAYLOAD
 from udprelay.segments import Run, Source
 
+NAME = "console"
 HELP = """\
-TEXT             send TEXT to the room; //TEXT sends /TEXT
-/reply TEXT      send TEXT to the last sender alone
-/msg WHO TEXT    send TEXT to one member alone
-/who             list the members
-/kick WHO        remove a member and keep it out for some time
-/help            show this list
+TEXT              send TEXT to the room; //TEXT sends /TEXT
+/reply TEXT       send TEXT to the last sender alone
+/msg WHO TEXT     send TEXT to one member of the room alone
+/rooms            list the rooms
+/join ROOM        leave the room and join another
+/who [ROOM]       list the members of the room, or of another
+/kick [ROOM] WHO  remove a member and keep it out for some time
+/help             show this list
 WHO is a nick or other name, such as guest-3, or an address, such as 192.0.2.7:5000."""
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
 class Console(Protocol):
     """
-    Prints the messages of a room, and sends typed lines to it.
+    Prints the messages of a room, sends typed lines to it, and has commands for the operator.
 
-    It is a transport of the relay, with one member.
+    It is a transport of the relay, with at most one member.
     """
 
-    name = "console"
+    name = NAME
 
     def __init__(self, relay: Relay, room: str) -> None:
         self._relay = relay
@@ -46,8 +50,8 @@ class Console(Protocol):
         self._behind = False
         self._stopped = False
         self._last_sender: Member | None = None
-        self._member = relay.hub.add_console(room, self, relay.now())
-        self._settle()
+        self._operator = Operator(relay.driver, NAME, self)
+        self._operator.join(room)
 
     # Called by the relay.
 
@@ -55,7 +59,7 @@ class Console(Protocol):
         """Print each payload with its sender; drop it if the terminal is too slow."""
         failed = []
         for sender, segments, _ in runs:
-            if sender is self._member:
+            if sender.group is group:
                 continue
             group.deliveries += segments.count
             self._last_sender = sender
@@ -67,9 +71,11 @@ class Console(Protocol):
         return failed
 
     def reply(self, datagrams: Sequence[tuple[Source, bytes]]) -> list[DropReason]:
-        """Print payloads for the console alone."""
+        """Print what is for the console alone; drop it if the terminal is too slow."""
+        if self._behind:
+            return [DropReason.CONSOLE_BEHIND] * len(datagrams)
         for _, payload in datagrams:
-            self._print(printable_payload(payload))
+            self._print(f"[private] {printable_payload(payload)}")
         return []
 
     def stop(self) -> None:
@@ -97,24 +103,15 @@ class Console(Protocol):
             self._handle(line.content)
         self._relay.publish(events.ConsoleInputClosed(room=self._room))
 
-    def writeConnectionLost(self) -> None:
-        """Drop all payloads from now on."""
+    def pauseProducing(self) -> None:
+        """Drop payloads: the terminal is too slow, or closed."""
         self._behind = True
 
-    def pauseProducing(self) -> None:
-        """Drop payloads: the terminal is too slow."""
-        self._behind = True
+    stopProducing = writeConnectionLost = pauseProducing
 
     def resumeProducing(self) -> None:
         """Print payloads again."""
         self._behind = False
-
-    def stopProducing(self) -> None:
-        """Drop all payloads from now on."""
-        self._behind = True
-
-    def _settle(self) -> None:
-        self._relay.driver.settle(self._relay.now())
 
     def _print(self, text: str) -> None:
         cast(Any, self.transport).write(text.encode("utf-8", "backslashreplace") + b"\n")
@@ -131,76 +128,81 @@ class Console(Protocol):
             command = _COMMANDS.get(name)
             if command is None:
                 self._print(f"{printable_payload(name)}: no such command; /help lists them")
-            else:
+                return
+            try:
                 command(self, rest.strip())
+            except OperatorError as error:
+                self._print(printable(str(error)))
         else:
             self._send(line)
 
     def _send(self, text: bytes) -> None:
-        if text:
-            self._relay.driver.send(self._member, text, self._relay.now())
+        if not text:
+            return
+        if self._operator.room is None:
+            self._print(f"not sent: kicked from {printable(self._room)}; /join goes to a room")
+            return
+        self._operator.say(self._room, text)
 
     def _reply(self, text: bytes) -> None:
-        if self._last_sender is None or self._last_sender.slot < 0:
+        sender = self._last_sender
+        if sender is None or sender.slot < 0:
             self._print("no member to reply to")
         else:
-            self._send_to(self._last_sender, text)
+            self._operator.tell(sender.room.name, sender.number, text)
 
     def _msg(self, rest: bytes) -> None:
         who = rest.partition(b" ")[0]
-        for other in self._others():
+        for member in self._operator.members(self._room):
             # A nick may have spaces.
-            name = other.name.encode()
+            name = member.name.encode()
             if len(name) > len(who) and (rest + b" ").startswith(name + b" "):
                 who = name
-        member = self._find(who)
-        if member is not None:
-            self._send_to(member, rest[len(who) :].strip())
+        found = self._find(_text(who))
+        self._operator.tell(found.room, found.number, rest[len(who) :].strip())
 
-    def _send_to(self, member: Member, text: bytes) -> None:
-        if not text:
-            self._print("no text to send")
-            return
-        if member.kind is MemberKind.SESSION and len(text) > MAX_PRIVATE_PAYLOAD:
-            self._print(f"not sent: a session member gets at most {MAX_PRIVATE_PAYLOAD} bytes")
-            return
-        if member.group.labelled:
-            text = f"{self._member.name}: ".encode() + text
-        self._relay.hub.send_to(member, text, self._relay.now(), self._member)
-        self._settle()
-
-    def _who(self, _: bytes) -> None:
-        now = self._relay.now()
-        for member in sorted(self._member.room.members(), key=lambda m: m.number):
+    def _who(self, room: bytes) -> None:
+        for member in self._operator.members(_text(room) or self._room):
             line = f"{member.name:12} {member.kind.value:8} {member.address}"
-            if member.kind in (MemberKind.PLAIN, MemberKind.SESSION):
-                line += f"  silent for {now - member.last_heard:.0f} s"
+            if member.silent is not None:
+                line += f"  silent for {member.silent:.0f} s"
             self._print(printable(line.rstrip()))
 
-    def _kick(self, who: bytes) -> None:
-        member = self._find(who)
-        if member is None:
-            return
-        if member.kind is MemberKind.TARGET:
-            self._print(f"{member.name} cannot be kicked: it is a target")
-            return
-        self._relay.hub.kick(member, self._relay.now())
-        self._settle()
-        self._print(f"kicked {member.name}")
+    def _kick(self, rest: bytes) -> None:
+        found = self._find(_text(rest))
+        self._operator.kick(found.room, found.number)
+        place = "" if found.room == self._room else f" from {found.room}"
+        self._print(printable(f"kicked {found.name}{place}"))
+
+    def _rooms(self, _: bytes) -> None:
+        for room in self._operator.rooms():
+            counted = f"{room.datagrams} datagrams in, {room.deliveries} deliveries out"
+            here = "  (here)" if room.room == self._operator.room else ""
+            self._print(printable(f"{room.room:12} {room.members} members, {counted}{here}"))
+
+    def _join(self, room: bytes) -> None:
+        self._operator.join(_text(room) or "ROOM")
+        self._room = _text(room)
 
     def _help(self, _: bytes) -> None:
         self._print(HELP)
 
-    def _others(self) -> Iterator[Member]:
-        return (member for member in self._member.room.members() if member is not self._member)
+    def _find(self, text: str) -> MemberInfo:
+        """Return the member that ``[ROOM] WHO`` means; those of this room take precedence."""
+        places = [(self._room, text)]
+        places += [
+            (room.room, text[len(room.room) :].strip())
+            for room in self._operator.rooms()
+            if text.startswith(f"{room.room} ")
+        ]
+        for room, who in places:
+            with suppress(NotFoundError):
+                return self._operator.find(room, who)
+        raise NotFoundError(f"{text or 'WHO'}: no such member; /who lists them")
 
-    def _find(self, who: bytes) -> Member | None:
-        wanted = who.decode("utf-8", "replace")
-        for member in self._others():
-            if wanted in (member.name, member.address):
-                return member
-        self._print(f"{printable(wanted) or 'WHO'}: no such member; /who lists them")
-        return None
+
+def _text(typed: bytes) -> str:
+    return typed.decode("utf-8", "replace")
 
 
 def _origin(sender: Member) -> str:
@@ -218,6 +220,8 @@ def _content(sender: Member, payload: bytes) -> str:
 _COMMANDS: dict[bytes, Callable[[Console, bytes], None]] = {
     b"/reply": Console._reply,
     b"/msg": Console._msg,
+    b"/rooms": Console._rooms,
+    b"/join": Console._join,
     b"/who": Console._who,
     b"/kick": Console._kick,
     b"/help": Console._help,

@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from udprelay.config import LogFormat, LogRules
 from udprelay.protocol.text import printable
+from udprelay.relay.event_stream import EventStream
 from udprelay.relay.events import Diagnostic, Event, Level
 
 _LEVELS = {
@@ -27,13 +28,22 @@ Line = Callable[[Event, str, float], str]
 
 
 class EventLog:
-    """Emits events to Twisted's log."""
+    """Emits the events of a stream to Twisted's log: each one at once, after :meth:`start`."""
 
     _log = Logger(namespace="udprelay")
 
-    def publish(self, event: Event) -> None:
-        """Log one event."""
-        self._log.emit(_LEVELS[event.level], "{udprelay.id}: {udprelay.human()}", udprelay=event)
+    def __init__(self, stream: EventStream) -> None:
+        self._queue = stream.open("log")
+
+    def start(self) -> None:
+        """Log the events that have been waiting, and from now on each one when it happens."""
+        self._queue.wake = self._write
+        self._write()
+
+    def _write(self) -> None:
+        for event in self._queue.drain():
+            level = _LEVELS[event.level]
+            self._log.emit(level, "{udprelay.id}: {udprelay.human()}", udprelay=event)
 
 
 def json_line(event: Event, level: str, time: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.application.service import IServiceCollection, Service
 from twisted.internet.defer import Deferred
 from twisted.internet.stdio import StandardIO
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.reflect import qual
 
@@ -23,6 +23,7 @@ from udprelay.logs import EventLog
 from udprelay.net.relay import CannotOpenError, Relay
 from udprelay.net.targets import Targets, install_resolver
 from udprelay.relay import events
+from udprelay.relay.event_stream import EventStream
 
 
 class RelayService(Service):
@@ -36,6 +37,7 @@ class RelayService(Service):
     """
 
     name = "udprelay"
+    _log = Logger()
 
     def __init__(
         self,
@@ -51,8 +53,9 @@ class RelayService(Service):
         self._relay: Relay | None = None
         self._targets: Targets | None = None
         self._console: Console | None = None
-        self._log = EventLog()
-        self._pending: list[events.Event] | None = []
+        self._events = EventStream(self._consumer_failed)
+        self._publish = self._events.publish
+        self._event_log = EventLog(self._events)
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         """Join the application and replace its log, also under a plain ``twistd -n``."""
@@ -85,6 +88,8 @@ class RelayService(Service):
                 raise
             raise SystemExit(1) from None
         self._relay = relay
+        relay.hub.census.add("events.waiting", self._events.waiting)
+        relay.hub.census.add("events.lost", self._events.lost)
 
     def startService(self) -> None:
         """Add targets and the console when the reactor runs."""
@@ -93,7 +98,9 @@ class RelayService(Service):
             self._relay.reactor.callWhenRunning(self._start_members)
 
     def _start_members(self) -> None:
-        self._publish_pending()
+        # Not before the reactor runs: a program may send a signal when it reads that a listener
+        # is open, and the signal would kill the process silently.
+        self._event_log.start()
         if self._relay is None:
             return
         install_resolver(self._relay.reactor)
@@ -102,25 +109,15 @@ class RelayService(Service):
         if self._config.console:
             self._start_console(self._relay)
 
-    def _publish(self, event: events.Event) -> None:
-        # A program may send a signal when it reads that a listener is open. Before the reactor
-        # runs, the signal would kill the process silently.
-        if self._pending is None:
-            self._log.publish(event)
-        else:
-            self._pending.append(event)
-
-    def _publish_pending(self) -> None:
-        pending, self._pending = self._pending, None
-        for event in pending or ():
-            self._log.publish(event)
+    def _consumer_failed(self, name: str) -> None:
+        self._log.failure("a consumer of events failed: {name}", name=name)
 
     def _report(self, failed: events.ListenerFailed) -> None:
         log = self._config.log
         # On a terminal with a text log the line below is enough.
         if self._observer is None or log.file or log.format is LogFormat.JSON:
             self._publish(failed)
-            self._publish_pending()
+            self._event_log.start()
         if self._foreground:
             print(f"udprelay: {failed.human()}", file=sys.__stderr__, flush=True)
             _remove(self._pid_file)

@@ -154,7 +154,7 @@ async def test_a_kick_ends_it_with_the_reason(members: Members, open_channel: Op
     assert relay is not None
     (member,) = relay.hub.roster.rooms["lobby"].members()
     relay.hub.kick(member, relay.now())
-    relay.driver.settle(relay.now())
+    relay.driver.settle()
     notice = await ada.notice("session.closed")
     assert dict(notice.fields) == {"room": "lobby", "reason": "kicked"}
     assert ada.observer.status == 3

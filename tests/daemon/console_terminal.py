@@ -77,15 +77,18 @@ class Terminal:
         self.relay = Relay(
             rules, self.clock, bytes(32), self.events.append, clock=self.clock.seconds
         )
-        self.listener = self.relay.hub.open_listener("main", self.port)
+        self.listeners = {
+            name: self.relay.hub.open_listener(name, self.port) for name in rules.listeners
+        }
+        self.listener = self.listeners["main"]
         self.console = Console(self.relay, "lobby")
         self.transport = StringTransport()
         self.console.makeConnection(self.transport)
 
-    def receive(self, source: tuple[str, int], *payloads: bytes) -> None:
+    def receive(self, source: tuple[str, int], *payloads: bytes, listener: str = "main") -> None:
         """Let the relay receive datagrams; without payloads, an empty one."""
         batch = runs_by_source((source, payload) for payload in payloads or (b"",))
-        self.relay.driver.receive(self.listener, batch, self.relay.now())
+        self.relay.driver.receive(self.listeners[listener], batch, self.relay.now())
 
     def falls_behind(self) -> None:
         assert self.transport.producer is not None

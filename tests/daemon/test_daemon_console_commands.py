@@ -9,7 +9,8 @@ from udprelay.console import HELP
 from udprelay.protocol.wire.from_relay import Bye
 from udprelay.protocol.wire.sequenced import Data, Private
 from udprelay.relay import events
-from udprelay.relay.rules import RelayRules, RoomRules
+from udprelay.relay.operator import Operator
+from udprelay.relay.rules import ListenerRules, RelayRules, RoomRules
 
 
 class TestReply:
@@ -134,6 +135,93 @@ class TestKick:
         ]
 
 
+@pytest.fixture
+def two_rooms() -> Terminal:
+    """A console and OTHER in the lobby, and GUEST in another room."""
+    attic = ListenerRules(room="my attic")
+    terminal = Terminal(RelayRules(listeners={"main": ListenerRules(), "up": attic}))
+    terminal.receive(GUEST, listener="up")
+    terminal.receive(OTHER)
+    return terminal
+
+
+class TestOtherRooms:
+    def test_rooms_are_listed(self, two_rooms: Terminal) -> None:
+        two_rooms.type("hello", "/rooms")
+        assert two_rooms.printed() == [
+            "lobby        2 members, 1 datagrams in, 1 deliveries out  (here)",
+            "my attic     1 members, 0 datagrams in, 0 deliveries out",
+        ]
+
+    def test_who_lists_another_room(self, two_rooms: Terminal) -> None:
+        two_rooms.type("/who my attic", "/who cellar")
+        assert two_rooms.printed() == [
+            "guest-1      plain    127.0.0.1:61207  silent for 0 s",
+            "cellar: no such room",
+        ]
+
+    def test_join_goes_to_another_room(self, two_rooms: Terminal) -> None:
+        two_rooms.type("/join my attic", "hello")
+        assert two_rooms.sent() == [(GUEST, b"hello")]
+        two_rooms.receive(OTHER, b"not here")
+        two_rooms.receive(GUEST, b"hello to you", listener="up")
+        assert two_rooms.printed() == ["[127.0.0.1:61207] hello to you"]
+
+    def test_join_needs_a_known_room(self, two_rooms: Terminal) -> None:
+        two_rooms.type("/join cellar", "/join", "hello")
+        assert two_rooms.printed() == ["cellar: no such room", "ROOM: no such room"]
+        assert two_rooms.sent() == [(OTHER, b"hello")]
+
+    def test_reply_reaches_a_sender_of_the_room_before(self, two_rooms: Terminal) -> None:
+        two_rooms.receive(OTHER, b"hello")
+        two_rooms.type("/join my attic", "/reply hello to you")
+        assert two_rooms.sent() == [(OTHER, b"hello to you")]
+
+    def test_kick_removes_a_member_of_another_room(self, two_rooms: Terminal) -> None:
+        two_rooms.type("/kick my attic guest-1", "/kick my attic guest-9")
+        assert two_rooms.printed() == [
+            "kicked guest-1 from my attic",
+            "my attic guest-9: no such member; /who lists them",
+        ]
+        (acted,) = two_rooms.happened(events.OperatorActed)
+        assert (acted.operator, acted.action) == ("console", "kick")
+
+
+class TestAnotherOperator:
+    @pytest.fixture
+    def page(self, two_rooms: Terminal) -> Operator:
+        return Operator(two_rooms.relay.driver, "page", two_rooms.port)
+
+    def test_can_send_private_messages(self, two_rooms: Terminal, page: Operator) -> None:
+        page.tell("lobby", "console", b"hello\x1b")
+        assert two_rooms.printed() == [r"[private] hello\x1b"]
+
+    def test_does_not_wait_for_a_slow_terminal(self, two_rooms: Terminal, page: Operator) -> None:
+        two_rooms.falls_behind()
+        page.tell("lobby", "console", b"hello")
+        assert two_rooms.printed() == []
+        two_rooms.clock.advance(10)
+        (dropped,) = two_rooms.happened(events.DatagramsDropped)
+        assert (dropped.listener, dropped.reason) == ("console", "console-behind")
+
+    def test_can_kick_it_out_of_its_room(self, two_rooms: Terminal, page: Operator) -> None:
+        page.kick("lobby", "console")
+        two_rooms.receive(OTHER, b"is anybody here?")
+        two_rooms.type("hello")
+        assert two_rooms.printed() == ["not sent: kicked from lobby; /join goes to a room"]
+        assert two_rooms.sent() == []
+
+    def test_leaves_it_its_commands(self, two_rooms: Terminal, page: Operator) -> None:
+        page.kick("lobby", "console")
+        two_rooms.type("/kick guest-2", "/who my attic", "/join lobby", "/rooms")
+        assert two_rooms.printed() == [
+            "kicked guest-2",
+            "guest-1      plain    127.0.0.1:61207  silent for 0 s",
+            "my attic     1 members, 0 datagrams in, 0 deliveries out",
+            "lobby        1 members, 0 datagrams in, 0 deliveries out  (here)",
+        ]
+
+
 class TestSessionMembers:
     def test_their_messages_are_printed_with_their_nick(self, terminal: Terminal) -> None:
         Anna(terminal).send(b"hello")
@@ -199,7 +287,7 @@ def test_help_lists_every_command(terminal: Terminal) -> None:
     terminal.type("/help")
     printed = terminal.printed()
     assert printed == HELP.split("\n")
-    for command in ("/reply", "/msg", "/who", "/kick", "/help", "//"):
+    for command in ("/reply", "/msg", "/rooms", "/join", "/who", "/kick", "/help", "//"):
         assert any(command in line for line in printed)
 
 

@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from udprelay.config import LogFormat, LogRules
 from udprelay.logs import EventLog, EventObserver, json_line, observer, text_line
 from udprelay.relay import events
+from udprelay.relay.event_stream import EventStream
 
 TIME = datetime(2026, 2, 3, 4, 5, 6, 78, timezone.utc).timestamp()
 JOINED = events.MemberJoined(
@@ -105,16 +106,24 @@ def log() -> Log:
     return Log()
 
 
+def publish(*published: events.Event) -> None:
+    """Publish events to a log that has started."""
+    stream = EventStream(lambda name: None)
+    EventLog(stream).start()
+    for event in published:
+        stream.publish(event)
+
+
 class TestEvents:
     @pytest.fixture
     def published(self, log: Log) -> Iterator[Callable[[events.Event], dict[str, Any]]]:
-        def publish(event: events.Event) -> dict[str, Any]:
-            EventLog().publish(event)
+        def published(event: events.Event) -> dict[str, Any]:
+            publish(event)
             (written,) = log.written()
             return written
 
         globalLogPublisher.addObserver(log.observer)
-        yield publish
+        yield published
         globalLogPublisher.removeObserver(log.observer)
 
     def test_pass_through_twisteds_log(self, published: Callable[..., dict[str, Any]]) -> None:
@@ -140,10 +149,21 @@ class TestEvents:
         seen: list[LogEvent] = []
         note = cast(ILogObserver, seen.append)
         globalLogPublisher.addObserver(note)
-        EventLog().publish(JOINED)
+        publish(JOINED)
         globalLogPublisher.removeObserver(note)
         text = "member.joined: guest-1 (plain 10.0.0.1:5000) joined lobby"
         assert formatEvent(seen[-1]) == text
+
+    def test_wait_until_the_log_is_started(self, log: Log) -> None:
+        stream = EventStream(lambda name: None)
+        event_log = EventLog(stream)
+        globalLogPublisher.addObserver(log.observer)
+        stream.publish(JOINED)
+        assert log.written() == []
+        event_log.start()
+        stream.publish(events.RelayStopping())
+        globalLogPublisher.removeObserver(log.observer)
+        assert [line["event"] for line in log.written()] == ["member.joined", "relay.stopping"]
 
 
 class TestOtherSources:

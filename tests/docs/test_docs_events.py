@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from pathlib import Path
+from socket import AF_INET, SOCK_DGRAM, socket
 
 import attrs
 import pytest
-from docs_sources import DOCS, literal_blocks, names, rows, section, text
+from docs_sources import DOCS, literal_blocks, names, relay, rows, section, text, wait_for
 
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason
@@ -22,6 +24,15 @@ TYPES = {
     "bool": "boolean",
     "Mapping[str, int]": "object",
 }
+
+PLACEHOLDERS = {
+    r"^members\..*": "members.KIND",
+    r"^(leaves|dropped)\..*": r"\1.REASON",
+    r"^listeners\.main\.": "listeners.NAME.",
+    r"batches\..*": "batches.RANGE",
+    r"^(events\.\w+)\..*": r"\1.CONSUMER",
+}
+"""The parts of the names of counts that depend on the relay."""
 
 EVENTS = {
     kind.id: kind
@@ -46,6 +57,21 @@ def test_catalogue_has_level_and_fields_of(event: str) -> None:
 def test_catalogue_has_all_drop_reasons() -> None:
     documented = [names(row[0])[0] for row in rows(section(CATALOGUE, "Reasons for drops"))[1:]]
     assert documented == [reason.value for reason in DropReason]
+
+
+def test_catalogue_has_all_counts_of_the_relay(tmp_path: Path) -> None:
+    (tmp_path / "relay.ini").write_text("[log]\nstatistics = 1s\n")
+    with (
+        relay("--config", "relay.ini", cwd=tmp_path) as (port, logged),
+        socket(AF_INET, SOCK_DGRAM) as member,
+    ):
+        member.sendto(b"", ("127.0.0.1", port))
+        wait_for("member.joined", logged)
+        counts = wait_for("relay.statistics", logged)["counts"]
+    documented = [names(row[0])[0] for row in rows(section(CATALOGUE, "Counts of the relay"))[1:]]
+    for pattern, placeholder in PLACEHOLDERS.items():
+        counts = {re.sub(pattern, placeholder, name): None for name in counts}
+    assert sorted(documented) == sorted(counts)
 
 
 def test_example_has_the_fields_of_its_event() -> None:

@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from udprelay.net.relay import Relay
 from udprelay.relay import events
+from udprelay.relay.event_stream import EventStream
 from udprelay.relay.rules import ListenerRules, PlainPolicy, RelayRules
 
 SECRET = bytes(range(32))
@@ -116,15 +117,22 @@ class Peer:
 
 
 class RunningRelay:
-    """A relay over real sockets with all the events that it has published."""
+    """
+    A relay over real sockets with all the events that it has published.
+
+    :ivar failed: the consumers of events that have raised an exception, once for each.
+    """
 
     def __init__(self, rules: RelayRules, using: Any = reactor) -> None:
         self.events: list[events.Event] = []
         self._waiting = Waiting()
-        self.relay = Relay(rules, using, SECRET, self._publish, clock=using.seconds)
+        self.failed: list[str] = []
+        self.stream = EventStream(self.failed.append)
+        self._queue = self.stream.open("test", self._read)
+        self.relay = Relay(rules, using, SECRET, self.stream.publish, clock=using.seconds)
 
-    def _publish(self, event: events.Event) -> None:
-        self.events.append(event)
+    def _read(self) -> None:
+        self.events += self._queue.drain()
         self._waiting.changed()
 
     def open(self) -> RunningRelay:

@@ -58,6 +58,20 @@ async def test_a_silent_member_leaves(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_consumer_of_events_that_fails_stops_no_timer(
+    open_relay: OpenRelay, make_peer: MakePeer, clock: ClockReactor
+) -> None:
+    relay = open_relay(using=clock)
+    relay.stream.open("broken", lambda: 1 / 0)
+    await make_peer().join(relay)
+    clock.advance(1)
+    await make_peer().join(relay)
+    clock.advance(300)
+    assert len(relay.of(events.MemberLeft)) == 2
+    assert set(relay.failed) == {"broken"}
+
+
+@pytest_twisted.ensureDeferred
 async def test_datagrams_schedule_nothing(
     open_relay: OpenRelay, make_peer: MakePeer, clock: ClockReactor
 ) -> None:
@@ -191,9 +205,9 @@ async def test_after_the_end_nothing_is_delivered(make_peer: MakePeer) -> None:
     (member,) = relay.relay.hub.roster.rooms["lobby"].members()
     await relay.relay.close()
     now = relay.relay.now()
-    relay.relay.driver.send(member, b"goodbye", now)
+    relay.relay.driver.send(member, b"goodbye")
     relay.relay.hub.send_to(member, b"goodbye", now)
-    relay.relay.driver.settle(now)
+    relay.relay.driver.settle()
 
 
 def published() -> tuple[list[events.Event], ILogObserver]:

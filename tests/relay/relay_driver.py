@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from udprelay.protocol.endpoint import Endpoint, endpoint
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.driver import HubDriver
 from udprelay.relay.drops import DropReason
 from udprelay.relay.events import DatagramsDropped, Event, RelayStopped
@@ -132,7 +133,7 @@ class Relay:
     def run(self, hub: Hub) -> None:
         """Run a hub, in place of the one before."""
         self.hub = hub
-        self.driver = HubDriver(hub, self._events.append)
+        self.driver = HubDriver(hub, lambda: self.now, self._events.append)
         self.transports = {name: self.new_transport(name) for name in hub.rules.listeners}
         self.listeners = {
             name: self.hub.open_listener(name, transport)
@@ -155,7 +156,7 @@ class Relay:
 
     def settle(self) -> None:
         """Let the hub read its queue, and deliver."""
-        self.driver.settle(self.now)
+        self.driver.settle()
 
     def unsettled(self) -> bool:
         """Return whether the owner has to settle; a call, as mypy trusts properties."""
@@ -167,13 +168,9 @@ class Relay:
             self.receive(source, listener=listener)
         self.drain_events()
 
-    def console(self, room: str = "lobby") -> Member:
-        """Add the console; what it is sent is in the inbox ``console``."""
-        return self.hub.add_console(room, self.new_transport("console"), self.now)
-
     def send(self, member: Member, payload: bytes) -> None:
         """Let a local member send to its room."""
-        self.driver.send(member, payload, self.now)
+        self.driver.send(member, payload)
 
     def wait(self, seconds: float) -> None:
         """Let time pass; call the hub at each of its deadlines."""
@@ -185,12 +182,18 @@ class Relay:
 
     def expire(self) -> None:
         """Let the hub do what is due."""
-        self.driver.expire(self.now)
+        self.driver.expire()
 
     def target(self, source: str, room: str = "lobby", listener: str = "main") -> Member:
         """Add a target."""
         return self.hub.add_target(
             room, f"target {source}", self.listeners[listener], source, self.now
+        )
+
+    def console(self, room: str = "lobby") -> Member:
+        """Add a console, reached by a transport of that name."""
+        return self.hub.add_local(
+            room, "console", MemberKind.CONSOLE, self.new_transport("console"), self.now
         )
 
     def member(self, source: str, listener: str = "main") -> Member:
@@ -203,7 +206,7 @@ class Relay:
 
     def replies(self) -> list[tuple[str, bytes]]:
         """Drain the replies; return the source and payload of each."""
-        self.driver.send_replies(self.now)
+        self.driver.send_replies()
         drained = []
         for transport in self.transports.values():
             drained += transport.replies

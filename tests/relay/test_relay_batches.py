@@ -45,7 +45,7 @@ def effects(rules: RelayRules, batches: list[list[tuple[str, bytes]]]) -> tuple[
         relay.hub.roster.datagrams,
         relay.hub.roster.payload_bytes,
         relay.hub.roster.deliveries,
-        relay.hub.roster.total_joined,
+        relay.hub.census.read()["joins"],
     )
     room_counters = (room.datagrams, room.bytes, room.deliveries)
     # Without order: DatagramRelayed comes at the end of a batch, MemberRejected at once.

@@ -9,13 +9,14 @@ from relay_driver import (
     LABELLED,
     START,
     UNTRUSTED,
-    Inboxes,
     Relay,
     open_to_all,
     with_policy,
 )
 
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
+from udprelay.relay.drops import DropReason
 from udprelay.relay.rules import Limits, ListenerRules, PlainPolicy, RelayRules, RoomRules
 
 
@@ -79,13 +80,25 @@ class TestSendTo:
         relay.settle()
         assert relay.transports["blue"].replies == [(ANNA, b"psst")]
 
-    def test_reaches_a_local_member_too(self) -> None:
+    def test_reaches_a_local_member_by_its_transport(self) -> None:
         relay = Relay()
-        console = relay.console()
-        relay.hub.send_to(console, b"psst", relay.now)
+        pages = relay.new_transport("pages")
+        page = relay.hub.add_local("lobby", "page", MemberKind.PLAIN, pages, relay.now)
+        relay.console()
+        relay.hub.send_to(page, b"psst", relay.now)
         relay.settle()
-        assert isinstance(console.transport, Inboxes)
-        assert console.transport.replies == [("console", b"psst")]
+        assert pages.replies == [("page", b"psst")]
+
+    def test_a_reply_that_a_transport_drops_is_counted_under_its_name(self) -> None:
+        relay = Relay()
+        pages = relay.new_transport("pages")
+        relay.hub.unanswered(pages, DropReason.CONSOLE_BEHIND, relay.now)
+        relay.hub.unanswered(relay.transports["main"], DropReason.SEND_BUFFER, relay.now)
+        relay.wait(10)
+        assert [(drop.listener, drop.room) for drop in relay.events(events.DatagramsDropped)] == [
+            ("pages", ""),
+            ("main", "lobby"),
+        ]
 
 
 class TestKick:
@@ -166,7 +179,13 @@ class TestKick:
         relay.receive_batch(*((source, b"") for source in sources))
         assert relay.members() == {sources[0]}
 
-    def test_a_local_member_is_removed(self) -> None:
+    def test_a_local_member_is_removed_and_nothing_is_refused(self) -> None:
         relay = Relay()
-        relay.hub.kick(relay.console(), relay.now)
-        assert relay.hub.roster.rooms == {}
+        relay.join(ANNA)
+        console = relay.console()
+        relay.hub.kick(console, relay.now)
+        (left,) = relay.events(events.MemberLeft)
+        assert (left.member, left.address, left.reason) == ("console", "", "kicked")
+        relay.receive(ANNA, b"gone")
+        assert relay.inboxes == {}
+        assert relay.console().slot == 0

@@ -10,6 +10,7 @@ from virtual_promises import Promises
 from virtual_transport import ConsoleTransport, VirtualTransport
 
 from udprelay.protocol.text import without_line_break
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.challenge import is_challenge
 from udprelay.relay.driver import HubDriver
 from udprelay.relay.events import RelayStopped
@@ -63,17 +64,21 @@ class VirtualRelay:
         self.hub = Hub(self._rules, self._random.randbytes(32), own.__contains__, now)
         self.listeners: dict[str, Listener] = {}
         self.promises = Promises(self.hub, self.listeners)
-        self.driver = HubDriver(self.hub, self.promises.event, self._set_timer)
+        self.driver = HubDriver(
+            self.hub, lambda: self.network.time.now, self.promises.event, self._set_timer
+        )
         for name, address in self.addresses.items():
             self.listeners[name] = self.hub.open_listener(name, self._transport(name, address))
             self.listeners[name].transport.start_reading()
         self.console: Member | None = None
         if self.console_room is not None:
             transport = ConsoleTransport(CONSOLE, self.promises, self._print, self._fails)
-            self.console = self.hub.add_console(self.console_room, transport, now)
+            self.console = self.hub.add_local(
+                self.console_room, CONSOLE, MemberKind.CONSOLE, transport, now
+            )
         for address, (room, listener) in self._targets.items():
             self.hub.add_target(room, "target", self.listeners[listener], address, now)
-        self.driver.settle(now)
+        self.driver.settle()
         self.promises.bounds()
 
     def restart(self) -> None:
@@ -96,7 +101,7 @@ class VirtualRelay:
         """Send a payload from the console."""
         assert self.console is not None
         self.promises.arrived(None, self.console.room.name, CONSOLE, payload)
-        self.driver.send(self.console, payload, self.network.time.now)
+        self.driver.send(self.console, payload)
         self.promises.bounds()
 
     def kick(self, number: int) -> None:
@@ -105,7 +110,7 @@ class VirtualRelay:
         if members:
             now = self.network.time.now
             self.hub.kick(members[number % len(members)], now)
-            self.driver.settle(now)
+            self.driver.settle()
             self.promises.bounds()
 
     # Its sockets.
@@ -154,6 +159,9 @@ class VirtualRelay:
 
     # Its timer.
 
+    def _clock(self) -> float:
+        return self.network.time.now
+
     def _set_timer(self, deadline: float | None) -> None:
         if deadline is not None and deadline != self._deadline:
             self._deadline = deadline
@@ -162,7 +170,7 @@ class VirtualRelay:
     def _expire(self, due: float, driver: HubDriver) -> None:
         if driver is self.driver and due == self._deadline:
             self._deadline = None
-            driver.expire(self.network.time.now)
+            driver.expire()
             self.promises.bounds()
 
 

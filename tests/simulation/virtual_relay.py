@@ -11,6 +11,7 @@ from virtual_network import Address, Network, Receive, endpoint_of
 from virtual_relay_promises import RelayPromises
 from virtual_transport import ConsoleTransport, VirtualTransport
 
+from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.driver import HubDriver
 from udprelay.relay.hub import Hub
 from udprelay.relay.room import Listener, Member
@@ -85,14 +86,18 @@ class RelayHost:
         self.hub = hub = Hub(self._rules, self._random.randbytes(32), own.__contains__, now)
         self._listeners = {}
         self.promises = promises = RelayPromises(hub, self._listeners)
-        self._driver = driver = HubDriver(hub, promises.event, self._set_timer)
+        self._driver = driver = HubDriver(
+            hub, lambda: self.network.time.now, promises.event, self._set_timer
+        )
         for name, address in self.addresses.items():
             self._listeners[name] = hub.open_listener(name, self._transport(name, address))
             self._listeners[name].transport.start_reading()
         if self._console_room is not None:
             transport = ConsoleTransport(CONSOLE, promises, self._print)
-            self.console = hub.add_console(self._console_room, transport, now)
-        driver.settle(now)
+            self.console = hub.add_local(
+                self._console_room, CONSOLE, MemberKind.CONSOLE, transport, now
+            )
+        driver.settle()
         promises.bounds()
 
     def kill(self, *, silently: bool = False) -> None:
@@ -115,9 +120,9 @@ class RelayHost:
         now = self.network.time.now
         self._members_at_the_end(hub)
         hub.farewell()
-        driver.send_replies(now)
+        driver.send_replies()
         hub.close(now)
-        driver.send_replies(now)
+        driver.send_replies()
         promises.stopped(hub.drain_events())
         self.kill()
 
@@ -148,7 +153,7 @@ class RelayHost:
         """Send a payload from the console, if it is up."""
         driver, promises = self._driver, self.promises
         if self.awake and driver and promises and self.console is not None:
-            driver.send(self.console, payload, self.network.time.now)
+            driver.send(self.console, payload)
             promises.bounds()
 
     def kick(self, number: int) -> None:
@@ -160,7 +165,7 @@ class RelayHost:
         if members:
             now = self.network.time.now
             driver.hub.kick(members[number % len(members)], now)
-            driver.settle(now)
+            driver.settle()
             promises.bounds()
 
     def sessions(self) -> list[SessionMember]:
@@ -232,6 +237,9 @@ class RelayHost:
 
     # Its timer.
 
+    def _clock(self) -> float:
+        return self.network.time.now
+
     def _set_timer(self, deadline: float | None) -> None:
         # The hub is settled.
         hub, promises, now = self.hub, self.promises, self.network.time.now
@@ -255,7 +263,7 @@ class RelayHost:
         now = self.network.time.now
         self._deadline = None
         self.deadlines.count(now)
-        driver.expire(now)
+        driver.expire()
         promises.bounds()
 
     def _members_at_the_end(self, hub: Hub) -> None:

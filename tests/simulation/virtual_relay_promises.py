@@ -104,8 +104,11 @@ class RelayPromises:
         """Check that tables agree and are within their bounds."""
         hub, roster = self._hub, self._hub.roster
         assert not hub.unsettled
+        census = hub.census.read()
+        assert not any(n for name, n in census.items() if name.startswith("queues."))
+        assert census["joins"] == self._joined
         assert roster.member_count == self._joined - self._left <= hub.rules.max_members
-        assert len(roster.rooms) <= hub.rules.max_rooms
+        assert census["rooms"] <= hub.rules.max_rooms
         sessions = buffered = 0
         for room in roster.rooms.values():
             members = list(room.members())
@@ -114,7 +117,8 @@ class RelayPromises:
             if isinstance(room.log, RoomLog):
                 sessions += len(room.log.by_identity)
                 buffered += self._check_log(room, room.log)
-        assert buffered <= MAX_BUFFERED
+        assert census["early.bytes"] == buffered <= MAX_BUFFERED
+        assert census["members.session"] == sessions
         assert sessions == sum(len(listener.sessions) for listener in self._listeners.values())
 
     def _check_log(self, room: Room, log: RoomLog) -> int:

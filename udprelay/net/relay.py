@@ -77,7 +77,7 @@ class Relay:
         self._retry_at = 0.0
         self._closed = False
         hub = Hub(rules, secret, self._own.__contains__, clock())
-        self.driver = HubDriver(hub, publish, self._set_timer)
+        self.driver = HubDriver(hub, clock, publish, self._set_timer)
 
     @property
     def hub(self) -> Hub:
@@ -98,7 +98,7 @@ class Relay:
                 raise
         if self._statistics_period:
             self._statistics.start(self._statistics_period, now=False)
-        self.driver.settle(self.now())
+        self.driver.settle()
 
     def _open(self, name: str, rules: ListenerRules) -> None:
         transport = UdpTransport(name, self)
@@ -118,6 +118,9 @@ class Relay:
         transport.listener = self.hub.open_listener(name, transport)
         self.listeners[name] = transport
         self._own.add(own)
+        self.hub.census.add(f"listeners.{name}.deliveries", lambda: port.deliveries)
+        self.hub.census.add(f"listeners.{name}.segmented", lambda: port.segmented)
+        self.hub.census.add(f"listeners.{name}.batches", port.batch_sizes)
         receive_buffer, send_buffer = granted_buffers(port.socket)
         self.publish(
             events.ListenerOpened(
@@ -176,7 +179,7 @@ class Relay:
     def _deadline_reached(self) -> None:
         now = self.now()
         try:
-            self.driver.expire(now)
+            self.driver.expire()
         except Exception:
             self._log.failure("a deadline of the hub failed")
             # An immediate retry would repeat without end and starve everything else.
@@ -189,6 +192,7 @@ class Relay:
                 self.publish(transport.statistics())
             for event in self.hub.roster.statistics():
                 self.publish(event)
+            self.publish(events.RelayStatistics(counts=self.hub.census.read()))
         except Exception:
             self._log.failure("the statistics failed")
 
@@ -197,7 +201,7 @@ class Relay:
         for transport in self.listeners.values():
             transport.stop_reading()
         self.hub.farewell()
-        self.driver.send_replies(self.now())
+        self.driver.send_replies()
 
     def close(self) -> Deferred[Any]:
         """Close every transport; return a Deferred that fires when all are closed."""

@@ -102,7 +102,7 @@ class _Target:
             self.member = relay.hub.add_target(
                 self.room, self.name, transport.listener, source, relay.now()
             )
-            relay.driver.settle(relay.now())
+            relay.driver.settle()
             return True
         return False
 

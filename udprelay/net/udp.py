@@ -89,7 +89,7 @@ class UdpTransport(BatchProtocol):
         for source, code in errors:
             reason = _DROP_REASONS.get(code, DropReason.UNREACHABLE)
             driver.hub.unreachable(self.listener, source, reason, os.strerror(code), now)
-        driver.settle(now)
+        driver.settle()
 
     def segments_refused(self, destination: Source | None, code: int) -> None:
         """Report that messages of many datagrams cannot be sent to a destination, or at all."""
@@ -148,9 +148,8 @@ class UdpTransport(BatchProtocol):
         listener, port = self.listener, self.port
         return ListenerStatistics(
             listener=self.name,
-            datagrams=listener.datagrams,
-            bytes=listener.bytes,
-            deliveries=self.port.deliveries,
+            **listener.counts(),
+            deliveries=port.deliveries,
             segmented=port.segmented,
             batches=port.batch_sizes(),
             receive_drops=self._receive_drops,

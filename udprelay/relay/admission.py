@@ -11,6 +11,7 @@ from attrs import frozen
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay import challenge
 from udprelay.relay.budget import PrefixBudgets
+from udprelay.relay.census import Census
 from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Listener
 from udprelay.relay.rules import Limits, PlainPolicy, Protocol
@@ -28,6 +29,9 @@ class Kicked:
     def __init__(self, kick_time: float) -> None:
         self._kick_time = kick_time
         self._until: OrderedDict[tuple[str, Hashable], float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._until)
 
     def add(self, room: str, key: Hashable, now: float) -> None:
         """Refuse an address or identity in ``room``; a full list drops the oldest."""
@@ -85,12 +89,17 @@ class Admission:
     :ivar kicked: addresses and identities that were kicked.
     """
 
-    def __init__(self, limits: Limits, secret: bytes, is_own: Callable[[Endpoint], bool]) -> None:
+    def __init__(
+        self, limits: Limits, secret: bytes, is_own: Callable[[Endpoint], bool], census: Census
+    ) -> None:
         self._secret = secret
         self._is_own = is_own
         self._budgets = PrefixBudgets(secret, limits.challenge_rate, limits.challenge_burst)
         self.kicked = Kicked(limits.kick_time)
         self.targets: Counter[Endpoint] = Counter()
+        census.add("tables.kicked", self.kicked.__len__)
+        census.add("tables.targets", self.targets.__len__)
+        census.add("tables.budgets.challenges", self._budgets.__len__)
 
     def decide(
         self, listener: Listener, address: Endpoint, payload: bytes, now: float

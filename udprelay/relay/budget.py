@@ -36,6 +36,9 @@ class PrefixBudgets:
         self._tokens = array("d", [burst]) * _BUCKETS
         self._updated = array("d", [0.0]) * _BUCKETS
 
+    def __len__(self) -> int:
+        return _BUCKETS
+
     def try_consume(self, ip: IPAddress, now: float) -> bool:
         """Consume one token of the prefix of ``ip``; return whether there was one."""
         index = self._load_state(ip)

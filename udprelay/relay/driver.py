@@ -16,6 +16,7 @@ class HubDriver:
     """
     Runs a hub: every call of the hub that has output goes through here.
 
+    :param now: returns the hub's time.
     :param publish: is called with every event.
     :param wake: is called with the time at which :meth:`expire` is due, whenever it may have
         changed.
@@ -24,10 +25,12 @@ class HubDriver:
     def __init__(
         self,
         hub: Hub,
+        now: Callable[[], float],
         publish: Callable[[Event], None],
         wake: Callable[[float | None], None] = lambda deadline: None,
     ) -> None:
         self.hub = hub
+        self.now = now
         self.publish = publish
         self._wake = wake
 
@@ -38,40 +41,41 @@ class HubDriver:
         if fan_outs:
             self._deliver(fan_outs, now)
         if hub.unsettled:
-            self.settle(now)
+            self.settle()
 
-    def send(self, member: Member, payload: bytes, now: float) -> None:
+    def send(self, member: Member, payload: bytes) -> None:
         """Relay what a local member sends to its room."""
+        now = self.now()
         self._deliver(self.hub.send(member, payload, now), now)
-        self.settle(now)
+        self.settle()
 
-    def expire(self, now: float) -> None:
+    def expire(self) -> None:
         """Do what is due."""
+        now = self.now()
         try:
             self._deliver(self.hub.expire(now), now)
         finally:
-            self.settle(now)
+            self.settle()
 
-    def settle(self, now: float) -> None:
+    def settle(self) -> None:
         """Let the hub read its queue, send and publish its output, say when it is due."""
+        now = self.now()
         fan_outs = self.hub.control(now)
         # Replies first: a new member needs its WELCOME before the fan-outs.
-        self.send_replies(now)
+        self.send_replies()
         self._deliver(fan_outs, now)
         for event in self.hub.drain_events():
             self.publish(event)
         self._wake(self.hub.next_deadline())
 
-    def send_replies(self, now: float) -> None:
+    def send_replies(self) -> None:
         """Send the datagrams for single sources."""
         replies: dict[Transport, list[tuple[Source, bytes]]] = {}
         for transport, source, payload in self.hub.drain_replies():
             replies.setdefault(transport, []).append((source, payload))
         for transport, datagrams in replies.items():
             for reason in transport.reply(datagrams):
-                rules = self.hub.rules.listeners.get(transport.name)
-                room = rules.room if rules is not None else ""
-                self.hub.drop(transport.name, room, reason, now)
+                self.hub.unanswered(transport, reason, self.now())
 
     def _deliver(self, fan_outs: Iterable[FanOut], now: float) -> None:
         for fan_out in fan_outs:

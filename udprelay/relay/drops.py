@@ -98,7 +98,14 @@ class Drops:
         self._window = window
         self._current: Counter[tuple[str, str, DropReason]] = Counter()
         self._since = 0.0
-        self.totals: Counter[DropReason] = Counter()
+        self._totals = dict.fromkeys(DropReason, 0)
+
+    def __len__(self) -> int:
+        return len(self._current)
+
+    def by_reason(self) -> dict[str, int]:
+        """Return the number of all drops for each reason."""
+        return {reason.value: count for reason, count in self._totals.items()}
 
     @property
     def deadline(self) -> float | None:
@@ -114,7 +121,7 @@ class Drops:
         key = (listener, room, reason)
         first = key not in self._current
         self._current[key] += count
-        self.totals[reason] += count
+        self._totals[reason] += count
         return first
 
     def report(self, now: float) -> list[DatagramsDropped]:

@@ -48,7 +48,8 @@ class Event:
 
 def _shown(value: object) -> str:
     if isinstance(value, Mapping):
-        value = ", ".join(f"{key} {number}" for key, number in value.items()) or "none"
+        counted = (f"{key} {number}" for key, number in value.items() if number)
+        value = ", ".join(counted) or "none"
     return printable(str(value)) or "-"
 
 
@@ -60,6 +61,15 @@ class RelayStarted(Event):
     text = "udprelay {version} started (reactor {reactor})"
     version: str
     reactor: str
+
+
+@frozen
+class RelayStatistics(Event):
+    """All counters since the relay was started, and the sizes of all its tables now."""
+
+    id = "relay.statistics"
+    text = "{counts}"
+    counts: Mapping[str, int]
 
 
 @frozen
@@ -219,7 +229,7 @@ class RoomClosed(Event):
 
 @frozen
 class MemberJoined(Event):
-    """A member has joined a room. ``address`` and ``listener`` are empty for the console."""
+    """A member has joined a room. ``address`` and ``listener`` are empty for a local member."""
 
     id = "member.joined"
     text = "{member} ({kind} {address}) joined {room}"
@@ -235,7 +245,8 @@ class MemberLeft(Event):
     """
     A member has left a room.
 
-    ``reason``: ``idle``; ``kicked``; ``left`` (a session member that sent LEAVE); ``replaced``
+    ``reason``: ``idle``; ``kicked``; ``left`` (a session member that sent LEAVE, or an operator
+    that has joined another room); ``replaced``
     (a target that has moved, or a plain member whose address has become that of a target or of a
     session member).
     """
@@ -361,6 +372,34 @@ class ConsoleInputClosed(Event):
     id = "console.input-closed"
     text = "standard input has ended: the console of {room} only prints from now on"
     room: str
+
+
+@frozen
+class OperatorActed(Event):
+    """
+    An operator has acted on the relay: ``action`` is ``kick``, ``say`` or ``tell``.
+
+    ``say`` and ``tell`` of an operator that is a member of the room are messages of this member,
+    and have no event. ``member`` is empty for ``say``.
+    """
+
+    id = "operator.acted"
+    text = "{operator}: {action} {member} in {room}"
+    operator: str
+    action: str
+    room: str
+    member: str
+
+
+@frozen
+class EventsLost(Event):
+    """A consumer of events was too slow and has lost ``count``; only the consumer gets this."""
+
+    id = "events.lost"
+    level = Level.WARN
+    text = "{consumer} was too slow and has lost {count} events"
+    consumer: str
+    count: int
 
 
 @frozen

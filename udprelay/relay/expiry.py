@@ -19,6 +19,9 @@ class Expiry:
         self._heap: list[tuple[float, int, Member]] = []
         self._serial = 0
 
+    def __len__(self) -> int:
+        return len(self._heap)
+
     @property
     def deadline(self) -> float | None:
         """When :meth:`due` should be called next."""

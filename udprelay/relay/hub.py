@@ -48,6 +48,8 @@ class Hub:
     :ivar receive: receives what a listener has read
         (:meth:`~udprelay.relay.intake.Intake.receive`); returns what to deliver, in order,
         before the hub is called again.
+    :ivar census: its counters, and the sizes of its tables.
+    :ivar named_rooms: the rooms that the configuration names, open or not.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class Hub:
         state = RelayState(rules, secret, is_own, now)
         self.roster = state.roster
         self.gate = state.gate
+        self.census = state.census
+        self.named_rooms = state.named_rooms
         self._output = state.output
         self._drops = state.output.drops
         self._admission = state.admission
@@ -74,6 +78,7 @@ class Hub:
         self.receive = intake.receive
         self._control_reader = ControlReader(state, self._sessions, self._private)
         self._reported_until: dict[Member, float] = {}
+        self.census.add("tables.unreachable", self._reported_until.__len__)
 
     # Output.
 
@@ -113,7 +118,9 @@ class Hub:
             self._output.emit(events.ListenerUnprotected(listener=name))
         room = self.rules.room(rules.room)
         needs_key = room.access_key is not None and not room.plain_with_key
-        return Listener(name, rules, transport, needs_key)
+        listener = Listener(name, rules, transport, needs_key)
+        self.census.add(f"listeners.{name}", listener.counts)
+        return listener
 
     def control(self, now: float) -> list[FanOut]:
         """
@@ -146,7 +153,7 @@ class Hub:
         self, member: Member, payload: bytes, now: float, sender: Member | None = None
     ) -> None:
         """
-        Send ``payload`` to one member.
+        Send ``payload`` to one member alone.
 
         :param sender: is shown to session members; others get the payload alone.
         """
@@ -183,20 +190,21 @@ class Hub:
         self._reported_until.pop(member, None)
         self.roster.leave(member, "replaced", now)
 
-    def add_console(self, room: str, transport: Transport, now: float) -> Member:
-        """Add the owner's terminal to ``room``; ``transport`` delivers to it."""
-        name = "console"
-        return self.roster.join(room, MemberKind.CONSOLE, name, None, name, transport, now)
+    def add_local(
+        self, room: str, name: str, kind: MemberKind, transport: Transport, now: float
+    ) -> Member:
+        """Add a member without an address, which ``transport`` reaches."""
+        return self.roster.join(room, kind, name, None, name, transport, now)
 
     def kick(self, member: Member, now: float) -> None:
         """
-        Remove a member from its room, and refuse its address for ``kick_time``.
+        Remove a member from its room, and refuse its address, if any, for ``kick_time``.
 
         The identity of a session member is refused too.
         """
-        kicked, room = self._admission.kicked, member.room.name
-        if member.endpoint is not None:
-            kicked.add(room, member.endpoint, now)
+        kicked, room, address = self._admission.kicked, member.room.name, member.endpoint
+        if address is not None:
+            kicked.add(room, address, now)
         if isinstance(member, SessionMember):
             kicked.add(room, member.identity, now)
             self._private.report_undelivered(member, now)
@@ -235,6 +243,12 @@ class Hub:
         """Count a delivery of the last fan-outs that has failed."""
         group.deliveries -= 1
         self._output.drop(group.transport.name, room.name, reason, now)
+
+    def unanswered(self, transport: Transport, reason: DropReason, now: float) -> None:
+        """Count a reply that has failed."""
+        rules = self.rules.listeners.get(transport.name)
+        room = rules.room if rules is not None else ""
+        self._output.drop(transport.name, room, reason, now)
 
     def unreachable(
         self, listener: Listener, source: Source, reason: DropReason, error: str, now: float
@@ -275,13 +289,14 @@ class Hub:
         self._output.events += self._drops.report(now)
         for room in list(self.roster.rooms.values()):
             self.roster.close(room, "stopping")
+        census = self.census.read()
         self._output.emit(
             events.RelayStopped(
                 uptime=round(now - self._started, 3),
-                members=self.roster.total_joined,
-                datagrams=self.roster.datagrams,
-                bytes=self.roster.payload_bytes,
-                deliveries=self.roster.deliveries,
-                dropped={reason.value: n for reason, n in self._drops.totals.items()},
+                members=census["joins"],
+                datagrams=census["datagrams"],
+                bytes=census["bytes"],
+                deliveries=census["deliveries"],
+                dropped={reason: n for reason, n in self._drops.by_reason().items() if n},
             )
         )

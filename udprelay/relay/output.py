@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay import events
+from udprelay.relay.census import Census
 from udprelay.relay.drops import DropReason, Drops
 from udprelay.relay.room import Listener, Member
 from udprelay.relay.transport import Transport
@@ -29,12 +30,16 @@ class Output:
     :ivar deadline_nearer: whether the next deadline may be nearer than when it was last read.
     """
 
-    def __init__(self, drop_window: float, rooms: frozenset[str]) -> None:
+    def __init__(self, drop_window: float, rooms: frozenset[str], census: Census) -> None:
         self._rooms = rooms
         self.events: list[events.Event] = []
         self.replies: list[Reply] = []
         self.drops = Drops(drop_window)
         self.deadline_nearer = False
+        census.add("dropped", self.drops.by_reason)
+        census.add("tables.drops", self.drops.__len__)
+        census.add("queues.events", lambda: len(self.events))
+        census.add("queues.replies", lambda: len(self.replies))
 
     def emit(self, event: events.Event) -> None:
         """Add an event."""

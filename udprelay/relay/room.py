@@ -83,6 +83,10 @@ class Listener:
             for net in listener_rules.plain_networks
         )
 
+    def counts(self) -> dict[str, int]:
+        """Return the counters since it was opened."""
+        return {"datagrams": self.datagrams, "bytes": self.bytes}
+
     def trusts(self, ip: IPAddress) -> bool:
         """Return whether ``ip`` is in the listener's ``plain_networks``."""
         ipv4, number = isinstance(ip, IPv4Address), int(ip)

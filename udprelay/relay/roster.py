@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
+from udprelay.relay.census import Census
 from udprelay.relay.room import NOWHERE, Listener, Member, Room
 from udprelay.relay.rules import RelayRules
 from udprelay.relay.transport import Transport
@@ -20,18 +21,32 @@ class Roster:
     The first member opens a room, the last one that leaves closes it.
 
     :param emit: is given the events of rooms and members.
-    :ivar member_count: current members of all rooms and kinds.
-    :ivar total_joined: members that have joined in this run.
+    :ivar kinds: current members of all rooms, by kind.
     """
 
-    def __init__(self, rules: RelayRules, emit: Callable[[events.Event], None]) -> None:
+    def __init__(
+        self, rules: RelayRules, emit: Callable[[events.Event], None], census: Census
+    ) -> None:
         self._rules = rules
         self._emit = emit
         self._closed = Room("", rules.room_defaults)
         self._deliveries = 0
         self.rooms: dict[str, Room] = {}
-        self.member_count = 0
-        self.total_joined = 0
+        self.kinds = dict.fromkeys(MemberKind, 0)
+        self._joins = 0
+        self._leaves = dict.fromkeys(("idle", "kicked", "left", "replaced"), 0)
+        census.add("rooms", self.rooms.__len__)
+        census.add("members", lambda: {kind.value: n for kind, n in self.kinds.items()})
+        census.add("joins", lambda: self._joins)
+        census.add("leaves", lambda: self._leaves)
+        census.add("datagrams", lambda: self.datagrams)
+        census.add("bytes", lambda: self.payload_bytes)
+        census.add("deliveries", lambda: self.deliveries)
+
+    @property
+    def member_count(self) -> int:
+        """Current members of all rooms and kinds."""
+        return sum(self.kinds.values())
 
     @property
     def datagrams(self) -> int:
@@ -76,8 +91,8 @@ class Roster:
         """Add a new member to its room."""
         room, listener = member.room, member.listener
         member.group.add(member)
-        self.member_count += 1
-        self.total_joined += 1
+        self.kinds[member.kind] += 1
+        self._joins += 1
         if room.log is not None:
             room.log.add_join(member, now)
         self._emit(
@@ -95,7 +110,8 @@ class Roster:
         room, listener = member.room, member.listener
         member.group.remove(member)
         member.group = NOWHERE
-        self.member_count -= 1
+        self.kinds[member.kind] -= 1
+        self._leaves[reason] += 1
         member.unregister()
         if room.log is not None:
             room.log.add_leave(member, reason, now)

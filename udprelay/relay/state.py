@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay.admission import Admission
+from udprelay.relay.census import Census
 from udprelay.relay.expiry import Expiry
 from udprelay.relay.gate import Gate
 from udprelay.relay.output import Output
@@ -30,8 +31,10 @@ class RelayState:
         self.secret = secret
         self.started = now
         self.named_rooms = frozenset(rules.rooms) | {one.room for one in rules.listeners.values()}
-        self.output = Output(rules.limits.drop_window, self.named_rooms)
+        self.census = Census()
+        self.output = Output(rules.limits.drop_window, self.named_rooms, self.census)
         self.gate = Gate(self.output)
-        self.roster = Roster(rules, self.output.emit)
-        self.admission = Admission(rules.limits, secret, is_own)
+        self.roster = Roster(rules, self.output.emit, self.census)
+        self.admission = Admission(rules.limits, secret, is_own, self.census)
         self.expiry = Expiry()
+        self.census.add("tables.expiry", self.expiry.__len__)

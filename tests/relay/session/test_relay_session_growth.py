@@ -21,6 +21,9 @@ COUNT = 300
 TOLERANCE = Footprint(objects=16, size=2048)
 """One reference for each datagram is 8 bytes: 2,400 bytes in all."""
 
+COUNTERS = ("bytes", "datagrams", "deliveries", "dropped.", "joins", "leaves.", "listeners.")
+"""The names in the census that may grow."""
+
 LIMITED = Limits()
 UNLIMITED = Limits(
     challenge_rate=1e9,
@@ -57,9 +60,12 @@ def assert_no_growth(relay: Relay, act: Callable[[int], object]) -> None:
         return footprint(*roots, *module_state())
 
     before = measured(range(WARM_UP))
+    tables = relay.hub.census.read()
     grown = growth(before, measured(range(WARM_UP, WARM_UP + COUNT)))
     assert grown.objects <= TOLERANCE.objects, grown
     assert grown.size <= TOLERANCE.size, grown
+    for name, size in relay.hub.census.read().items():
+        assert size <= tables[name] or name.startswith(COUNTERS), name
 
 
 @pytest.mark.parametrize("limits", [LIMITED, UNLIMITED], ids=["limited", "unlimited"])

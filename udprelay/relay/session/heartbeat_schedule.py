@@ -42,6 +42,9 @@ class HeartbeatSchedule(Generic[T]):
         self._heap: list[tuple[float, int, T]] = []
         self._serial = 0
 
+    def __len__(self) -> int:
+        return len(self._heap)
+
     @property
     def deadline(self) -> float | None:
         """When :meth:`due` should be called next, or None; it may be too early."""

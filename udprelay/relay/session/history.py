@@ -58,6 +58,14 @@ class History:
         self.newest = 0
         self.first = 1
 
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def size(self) -> int:
+        """Bytes stored."""
+        return self._size
+
     def extend(self, segments: Segments, now: float) -> None:
         """Assign the next sequences to datagrams, and store them."""
         self._runs.append(_Run(self.newest + 1, now, segments))

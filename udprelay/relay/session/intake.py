@@ -59,6 +59,8 @@ class SessionIntake:
         self._fan_outs = fan_outs
         self.control_queue: deque[tuple[Listener, Source, bytes]] = deque()
         self.moved: dict[SessionMember, tuple[Listener, Source]] = {}
+        state.census.add("queues.control", self.control_queue.__len__)
+        state.census.add("queues.moved", self.moved.__len__)
 
     def receive(self, listener: Listener, source: Source, segments: Segments, now: float) -> None:
         """Receive datagrams of one source, all with the same header."""

@@ -38,6 +38,7 @@ class Refusals:
         self._state = state
         self._roster = state.roster
         self._proofs = PrefixBudgets(state.secret, limits.proof_rate, limits.proof_burst)
+        state.census.add("tables.budgets.proofs", self._proofs.__len__)
 
     def refusal(
         self,

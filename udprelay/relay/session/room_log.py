@@ -55,6 +55,9 @@ class Departed:
     def __init__(self) -> None:
         self._sessions: dict[bytes, DepartedSession] = {}
 
+    def __len__(self) -> int:
+        return len(self._sessions)
+
     def add(self, identity: bytes, session: DepartedSession) -> None:
         """Remember an identity that leaves; forget the one that left first, if they are many."""
         # Remove it first: a dict keeps the order of the first insertion.

@@ -62,6 +62,11 @@ class Schedule:
         deadlines = (self._rooms.deadline, self._private.deadline, acks, entries)
         return min((d for d in deadlines if d is not None), default=None)
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many rooms and sessions wait for something, each with what is outdated."""
+        acks = len(self.acks) + len(self._delayed)
+        return {"acks": acks, "rooms": len(self._rooms), "sessions": len(self._private)}
+
     def room_sent(self, room: Room, runs: Sequence[Run], first: int, now: float) -> None:
         """
         Note what a room is sent.

@@ -49,6 +49,19 @@ class Sessions:
         self._tags: dict[str, bytes] = {}
         self._sweep_deadline: float | None = None
         self.schedule = Schedule(state.output)
+        census = state.census
+        census.add("tables.tags", self._tags.__len__)
+        census.add("tables.logs", lambda: len(self._logs()))
+        census.add("tables.departed", lambda: sum(len(log.departed) for log in self._logs()))
+        census.add("tables.schedule", self.schedule.sizes)
+        census.add("queues.entries", lambda: len(self.schedule.with_entries))
+        census.add("history.datagrams", lambda: sum(len(log.history) for log in self._logs()))
+        census.add("history.bytes", lambda: sum(log.history.size for log in self._logs()))
+        census.add("early.bytes", lambda: self._buffered)
+
+    def _logs(self) -> list[RoomLog]:
+        logs = (room.log for room in self._roster.rooms.values())
+        return [log for log in logs if isinstance(log, RoomLog)]
 
     @property
     def deadline(self) -> float | None:
@@ -117,10 +130,9 @@ class Sessions:
         if self._stopping:
             return
         self._stopping = True
-        for room in self._roster.rooms.values():
-            if isinstance(room.log, RoomLog):
-                for session in room.log.by_identity.values():
-                    self._send_bye(session, "stopping")
+        for log in self._logs():
+            for session in log.by_identity.values():
+                self._send_bye(session, "stopping")
 
     def _send_bye(self, session: SessionMember, reason: str) -> None:
         self._output.send_to(session, session.bye(reason, *_FAREWELLS[reason]))

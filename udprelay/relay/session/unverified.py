@@ -39,6 +39,8 @@ class UnverifiedSources:
             kind: PrefixBudgets(state.secret, rate, burst)
             for kind in (Type.CHALLENGE, Type.REFUSED)
         }
+        budgets = (self._others, *self._budgets.values())
+        state.census.add("tables.budgets.answers", lambda: sum(map(len, budgets)))
 
     def origin(self, listener: Listener, source: Source, size: int, now: float) -> Origin | None:
         """Return the origin of a datagram; None, and counted, if the address is impossible."""
