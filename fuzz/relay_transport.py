@@ -53,6 +53,7 @@ class FuzzTransport:
             for payload in segments:
                 for member in members:
                     if member is not sender:
+                        group.deliveries += 1
                         self._deliver(self.name, member, payload)
         return ()
 

@@ -86,6 +86,15 @@ def test_a_slow_consumer_is_told_once_how_many_events_it_has_lost(stream: EventS
     assert slow.lost == 4
 
 
+def test_what_waits_and_what_is_lost_is_known_by_consumer(stream: EventStream) -> None:
+    stream.open("slow", limit=EVENT_SIZE)
+    stream.open("reading")
+    for number in range(3):
+        stream.publish(opened(number))
+    assert stream.waiting() == {"slow": 1, "reading": 3}
+    assert stream.lost() == {"slow": 2, "reading": 0}
+
+
 def test_payloads_count_towards_the_limit(stream: EventStream) -> None:
     queue = stream.open("page")
     for _ in range(100):

@@ -70,8 +70,8 @@ class TestLists:
         desk.relay.target("10.0.0.9:9", "attic", "attic")
         assert [member.silent for member in desk.operator.members("attic")[1:]] == [None, None]
 
-    @pytest.mark.parametrize("who", ["guest-2", BERT])
-    def test_find_a_member_by_name_or_address(self, desk: Desk, who: str) -> None:
+    @pytest.mark.parametrize("who", ["guest-2", BERT, 2])
+    def test_find_a_member_by_name_address_or_number(self, desk: Desk, who: str | int) -> None:
         assert desk.operator.find("lobby", who).address == BERT
 
     def test_nothing_of_a_room_that_is_not_open(self, desk: Desk) -> None:
@@ -80,9 +80,14 @@ class TestLists:
 
     def test_find_neither_strangers_nor_oneself(self, desk: Desk) -> None:
         desk.operator.join("lobby")
-        for who in ("guest-9", "ops", ""):
+        for who in ("guest-9", "console"):
             with pytest.raises(NotFoundError, match=rf"^{who}: no such member$"):
                 desk.operator.find("lobby", who)
+
+    def test_an_empty_name_is_not_that_of_a_member_without_an_address(self, desk: Desk) -> None:
+        Operator(desk, "page").join("lobby")
+        with pytest.raises(NotFoundError):
+            desk.operator.find("lobby", "")
 
 
 class TestJoin:
@@ -90,13 +95,13 @@ class TestJoin:
         desk.operator.join("lobby")
         desk.relay.receive(ANNA, b"hello", listener="lobby")
         desk.relay.receive(CARL, b"not for you", listener="attic")
-        assert desk.relay.inboxes["ops"] == [b"hello"]
+        assert desk.relay.inboxes["console"] == [b"hello"]
         assert desk.operator.members("lobby")[2].kind is MemberKind.CONSOLE
 
     def test_leaves_the_room_before(self, desk: Desk) -> None:
         desk.operator.join("lobby")
         desk.operator.join("attic")
-        present = [member.room for member in desk.operator.members() if member.name == "ops"]
+        present = [member.room for member in desk.operator.members() if member.name == "console"]
         assert present == ["attic"]
         left = [event for event in desk.events if isinstance(event, events.MemberLeft)]
         assert [(one.room, one.reason) for one in left] == [("lobby", "left")]
@@ -159,7 +164,7 @@ class TestTell:
         desk = Desk(Relay(LABELLED))
         desk.relay.join(ANNA)
         desk.operator.tell("lobby", 1, b"psst")
-        assert desk.relay.replies() == [(ANNA, b"ops: psst")]
+        assert desk.relay.replies() == [(ANNA, b"console: psst")]
 
     def test_is_private_to_a_session_member(self) -> None:
         relay = SessionRelay()
@@ -173,8 +178,8 @@ class TestTell:
 
     def test_reaches_a_local_member(self, desk: Desk) -> None:
         desk.operator.join("lobby")
-        desk.front_end("page").tell("lobby", "ops", b"psst")
-        assert desk.transport.replies == [("ops", b"psst")]
+        desk.front_end("page").tell("lobby", "console", b"psst")
+        assert desk.transport.replies == [("console", b"psst")]
 
     def test_needs_a_text_and_a_member(self, desk: Desk) -> None:
         with pytest.raises(OperatorError, match=r"^no text to send$"):

@@ -61,6 +61,8 @@ class ConsoleTransport:
                     if member is sender:
                         continue
                     self._witness.delivery(group, payload, sender, member)
+                    group.deliveries += 1
+                    self.deliveries += 1
                     if self._fails():
                         failed.append(DropReason.SEND_BUFFER)
                     else:

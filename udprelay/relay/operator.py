@@ -14,6 +14,9 @@ from udprelay.relay.room import Member, Room
 from udprelay.relay.session.control import MAX_PRIVATE_PAYLOAD
 from udprelay.relay.transport import Transport
 
+_MEMBER = "console"
+"""The name of every operator in a room: no client can have it."""
+
 
 class OperatorError(Exception):
     """An action is not possible; the message is for people, and may have texts of peers."""
@@ -45,7 +48,7 @@ class Operator:
     """
     The actions of one front end.
 
-    :param name: of the front end in events, and of its local member.
+    :param name: of the front end in events; members see ``console``.
     :param transport: gets the messages of the room that the front end is in.
     """
 
@@ -113,7 +116,7 @@ class Operator:
             limit = f"a session member gets at most {MAX_PRIVATE_PAYLOAD} bytes"
             raise OperatorError(f"not sent: {limit}")
         if member.group.labelled:
-            text = f"{self._name}: ".encode() + text
+            text = f"{_MEMBER}: ".encode() + text
         with self._sender(room, "tell", member.name) as sender:
             self._hub.send_to(member, text, self._driver.now(), sender)
             self._driver.settle()
@@ -141,13 +144,15 @@ class Operator:
         self._open_room(room)
         self._report(action, room, member)
         sender = self._enter(room)
-        yield sender
-        self._hub.roster.leave(sender, "left", self._driver.now())
-        self._driver.settle()
+        try:
+            yield sender
+        finally:
+            self._hub.roster.leave(sender, "left", self._driver.now())
+            self._driver.settle()
 
     def _enter(self, room: str) -> Member:
         kind, now = MemberKind.CONSOLE, self._driver.now()
-        return self._hub.add_local(room, self._name, kind, self._transport, now)
+        return self._hub.add_local(room, _MEMBER, kind, self._transport, now)
 
     def _open_room(self, name: str) -> Room:
         try:
@@ -157,7 +162,7 @@ class Operator:
 
     def _find(self, room: str, who: str | int) -> Member:
         for member in self._open_room(room).members():
-            names = (member.name, member.address, member.number)
+            names = (member.name, member.address or None, member.number)
             if member is not self._member and who in names:
                 return member
         raise NotFoundError(f"{who}: no such member")
