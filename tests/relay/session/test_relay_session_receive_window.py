@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from reachable import footprint
 from udprelay.relay.session.sequences import WINDOW, ReceiveWindow
 
 
@@ -122,6 +123,13 @@ def test_skipping_to_an_earlier_sequence_changes_nothing() -> None:
     real = window(5)
     assert real.skip_to(3) == []
     assert real.next == 5
+
+
+def test_items_that_were_early_leave_no_memory() -> None:
+    real = window()
+    for own in range(WINDOW + 1, 0, -1):
+        real.receive(own, item(own))
+    assert footprint(real) == footprint(window())
 
 
 def test_items_may_be_of_any_type() -> None:

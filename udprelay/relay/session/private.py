@@ -7,11 +7,12 @@ from udprelay.protocol.wire.from_client import Missed, PrivateUp
 from udprelay.protocol.wire.header import RELIABLE
 from udprelay.protocol.wire.sequenced import Notice, Private
 from udprelay.relay.drops import DropReason
-from udprelay.relay.session.member import SessionMember
+from udprelay.relay.session.member import SessionMember, per_second
 from udprelay.relay.session.room_log import log_of
 from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.state import RelayState
 
+_MISSED_RATE = 10.0
 _MAX_TRANSIT = 1.0
 """Seconds: a datagram of a client shows that all sent to it so long before has arrived."""
 
@@ -82,6 +83,7 @@ class PrivateMessages:
         log, token = log_of(session), missed.token
         sender = log.member(missed.number)
         if isinstance(sender, SessionMember) and token not in session.reports:
+            sender.missed = sender.missed or per_second(_MISSED_RATE, 0.0)
             if not sender.missed.try_consume(1, 0, now):
                 self._output.drop_from(session, DropReason.REPAIR_LIMIT, now)
                 return
