@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -30,6 +31,12 @@ class Model:
             self.early.add(own)
         return self.in_order()
 
+    def receive_run(self, first: int, count: int) -> bool:
+        if first != self.next or self.early:
+            return False
+        self.next += count
+        return True
+
     def skip_to(self, own: int) -> list[bytes]:
         skipped = sorted(early for early in self.early if early < own)
         self.early -= set(skipped)
@@ -47,7 +54,7 @@ class Model:
 
 arrivals = st.lists(
     st.tuples(
-        st.sampled_from(["receive", "receive", "receive", "receive", "skip_to"]),
+        st.sampled_from(["receive", "receive", "receive", "receive", "skip_to", "receive_run"]),
         st.integers(-3, 70),
     ),
     max_size=200,
@@ -62,8 +69,11 @@ def test_any_order_with_any_duplicates_matches_the_model(
     real, model = window(next_own), Model(next_own)
     for what, offset in arrivals:
         own = model.next + offset
-        items = real.receive(own, item(own)) if what == "receive" else real.skip_to(own)
-        assert items == (model.receive(own) if what == "receive" else model.skip_to(own))
+        if what == "receive_run":
+            assert real.receive_run(own, 2) == model.receive_run(own, 2)
+        else:
+            items = real.receive(own, item(own)) if what == "receive" else real.skip_to(own)
+            assert items == (model.receive(own) if what == "receive" else model.skip_to(own))
         assert real.next == model.next
         assert real.buffered_bytes == sum(len(item(early)) for early in model.early)
         assert real.bitmap == sum(1 << early - model.next - 1 for early in model.early)
@@ -85,6 +95,40 @@ def test_an_item_in_order_is_returned_at_once() -> None:
     real = window()
     assert [real.receive(own, item(own)) for own in (1, 2)] == [[item(1)], [item(2)]]
     assert (real.next, real.buffered_bytes) == (3, 0)
+
+
+def test_a_run_in_order_is_received_at_once() -> None:
+    real = window(5)
+    assert real.receive_run(5, 3)
+    assert (real.next, real.bitmap, real.buffered_bytes) == (8, 0, 0)
+    assert real.receive(7, item(7)) == []
+    assert real.receive(8, item(8)) == [item(8)]
+
+
+@pytest.mark.parametrize("first", [4, 6])
+def test_a_run_that_is_not_next_is_not_received(first: int) -> None:
+    real = window(5)
+    assert not real.receive_run(first, 3)
+    assert (real.next, real.bitmap) == (5, 0)
+
+
+@pytest.mark.parametrize("early", [6, 60])
+def test_no_run_is_received_while_an_item_is_early(early: int) -> None:
+    real = window(5)
+    real.receive(early, item(early))
+    assert not real.receive_run(5, 3)
+    assert (real.next, real.bitmap) == (5, 1 << early - 6)
+
+
+def test_runs_are_received_again_when_nothing_is_early_any_more() -> None:
+    real = window()
+    real.receive(2, item(2))
+    real.receive(1, item(1))
+    assert real.receive_run(3, 2)
+    real.receive(9, item(9))
+    real.skip_to(10)
+    assert real.receive_run(10, 64)
+    assert real.next == 74
 
 
 def test_an_early_item_is_buffered_and_shown_in_the_bitmap() -> None:

@@ -60,6 +60,17 @@ class ReceiveWindow(Generic[T]):
                 self.buffered_bytes += self._size(item)
         return []
 
+    def receive_run(self, first: int, count: int) -> bool:
+        """
+        Receive ``count`` items with consecutive own sequences, if all are in order.
+
+        :return: whether they are next and none is early; if not, nothing is received.
+        """
+        if first != self.next or self._early is not None:
+            return False
+        self.next = first + count
+        return True
+
     def skip_to(self, own: int) -> list[T]:
         """
         Wait for nothing before ``own`` any more.
