@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from typing import Any
 
 SIGNATURE = b"\xfdUR"
 VERSION = 1
@@ -112,17 +111,6 @@ def pack(layout: struct.Struct, *values: int | bytes) -> bytes:
         return layout.pack(*values)
     except struct.error as error:
         raise ValueError(str(error)) from error
-
-
-def unpack(layout: struct.Struct, datagram: bytes) -> tuple[Any, ...]:
-    """
-    Unpack all fields behind the header.
-
-    :raises ValueError: if the datagram has another length than its fields.
-    """
-    if len(datagram) != HEADER_SIZE + layout.size:
-        raise ValueError(f"{len(datagram)} bytes instead of {HEADER_SIZE + layout.size}")
-    return layout.unpack_from(datagram, HEADER_SIZE)
 
 
 def check_data(flags: int, own: int, payload: bytes) -> None:
