@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from udprelay.protocol.wire.header import EARLY_WINDOW
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.challenge import is_challenge
 from udprelay.relay.events import Event, MemberJoined, MemberLeft, RelayStopped
@@ -13,7 +14,7 @@ from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
 from udprelay.relay.room import Listener, Member, Room
 from udprelay.relay.session.room_log import RoomLog
-from udprelay.relay.session.sequences import MAX_DATAGRAMS, WINDOW
+from udprelay.relay.session.sequences import MAX_DATAGRAMS
 
 MAX_BUFFERED = 16 * 1024 * 1024
 """Bytes of early datagrams of all members."""
@@ -121,7 +122,7 @@ class RelayPromises:
         assert {id(m) for m in of_room} == {id(m) for m in log.by_identity.values()}
         for session in log.by_identity.values():
             for window in (session.window, session.private_window):
-                assert window.bitmap < 1 << WINDOW
+                assert window.bitmap < 1 << EARLY_WINDOW
                 assert bool(window.bitmap) == bool(window.buffered_bytes)
             stream = session.private
             assert len([*stream.stored(1, stream.newest)]) <= MAX_DATAGRAMS

@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reachable import footprint
-from udprelay.relay.session.sequences import WINDOW, ReceiveWindow
+from udprelay.protocol.wire.header import EARLY_WINDOW
+from udprelay.relay.session.sequences import ReceiveWindow
 
 
 def item(own: int) -> bytes:
@@ -27,7 +28,7 @@ class Model:
         self.early: set[int] = set()
 
     def receive(self, own: int) -> list[bytes]:
-        if self.next <= own <= self.next + WINDOW:
+        if self.next <= own <= self.next + EARLY_WINDOW:
             self.early.add(own)
         return self.in_order()
 
@@ -79,12 +80,12 @@ def test_any_order_with_any_duplicates_matches_the_model(
         assert real.bitmap == sum(1 << early - model.next - 1 for early in model.early)
 
 
-@given(st.permutations(range(1, WINDOW + 2)))
+@given(st.permutations(range(1, EARLY_WINDOW + 2)))
 def test_a_full_window_in_any_order_comes_out_in_order(order: list[int]) -> None:
     real = window()
     items = [one for own in order for one in real.receive(own, item_of(own))]
-    assert items == [item_of(own) for own in range(1, WINDOW + 2)]
-    assert (real.next, real.buffered_bytes, real.bitmap) == (WINDOW + 2, 0, 0)
+    assert items == [item_of(own) for own in range(1, EARLY_WINDOW + 2)]
+    assert (real.next, real.buffered_bytes, real.bitmap) == (EARLY_WINDOW + 2, 0, 0)
 
 
 def item_of(own: int) -> bytes:
@@ -171,7 +172,7 @@ def test_skipping_to_an_earlier_sequence_changes_nothing() -> None:
 
 def test_items_that_were_early_leave_no_memory() -> None:
     real = window()
-    for own in range(WINDOW + 1, 0, -1):
+    for own in range(EARLY_WINDOW + 1, 0, -1):
         real.receive(own, item(own))
     assert footprint(real) == footprint(window())
 

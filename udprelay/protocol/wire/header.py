@@ -31,6 +31,8 @@ MAX_U32 = 2**32 - 1
 MAX_U64 = 2**64 - 1
 MAX_OWN = MAX_U32 - 1
 """The last own sequence: the one after it still fits its field."""
+EARLY_WINDOW = 64
+"""Own sequences after the next one that a relay accepts early: the bits of the bitmap in ACK."""
 
 RELIABLE = 1
 SEALED = 2

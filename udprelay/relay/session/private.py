@@ -26,19 +26,12 @@ class PrivateMessages:
 
     def receive(self, session: SessionMember, message: PrivateUp, now: float) -> None:
         """Forward a PRIVATE; a reliable one in its sender's order."""
-        if not message.flags & RELIABLE:
-            self.deliver(session, message, now)
-            return
-        self._sessions.schedule.acks[session] = None
-        window = session.private_window
-        size, buffered = len(message.payload), window.buffered_bytes
-        if message.own != window.next and not self._sessions.can_buffer(size):
-            self._output.drop_from(session, DropReason.EARLY_LIMIT, now)
-            return
-        ready = window.receive(message.own, message)
-        self._sessions.add_buffered(window.buffered_bytes - buffered)
-        if not ready and window.buffered_bytes == buffered:
-            self._output.drop_from(session, DropReason.REPEATED, now)
+        ready = [message]
+        if message.flags & RELIABLE:
+            window, size = session.private_window, len(message.payload)
+            ready = self._sessions.receive_reliable(
+                session, window, message.own, message, size, now
+            )
         for one in ready:
             self.deliver(session, one, now)
 

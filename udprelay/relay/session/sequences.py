@@ -6,12 +6,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from udprelay.protocol.wire.header import EARLY_WINDOW
 from udprelay.protocol.wire.ranges import MAX_RANGE_COUNT, MAX_RANGES, RANGE, Ranges
 
 T = TypeVar("T")
-
-WINDOW = 64
-"""Own sequences after the next one that are accepted early: the bits of the bitmap in ACK."""
 
 
 class ReceiveWindow(Generic[T]):
@@ -52,7 +50,7 @@ class ReceiveWindow(Generic[T]):
         if own == expected:
             self.next = own + 1
             return [item] if self._early is None else [item, *self._in_order()]
-        if expected < own <= expected + WINDOW:
+        if expected < own <= expected + EARLY_WINDOW:
             if self._early is None:
                 self._early = {}
             if own not in self._early:

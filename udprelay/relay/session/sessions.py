@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hmac
+from typing import TypeVar
 
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
+from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.room import Listener, Room
 from udprelay.relay.session.fan_out import SessionFanOut
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.room_log import RoomLog, log_of
 from udprelay.relay.session.schedule import Schedule
+from udprelay.relay.session.sequences import ReceiveWindow
 from udprelay.relay.state import RelayState
 from udprelay.segments import Source
+
+T = TypeVar("T")
 
 _SWEEP_INTERVAL = 10.0
 _MAX_BUFFERED = 16 * 1024 * 1024
@@ -129,7 +134,33 @@ class Sessions:
     def _send_bye(self, session: SessionMember, reason: str) -> None:
         self._output.send_to(session, session.bye(reason, *_FAREWELLS[reason]))
 
-    # Memory for datagrams that came out of order.
+    # Reliable datagrams, and memory for those that came out of order.
+
+    def receive_reliable(
+        self,
+        session: SessionMember,
+        window: ReceiveWindow[T],
+        own: int,
+        item: T,
+        size: int,
+        now: float,
+    ) -> list[T]:
+        """
+        Receive an item of a session, and acknowledge it with this batch.
+
+        :param size: bytes of the item.
+        :return: the items that can be relayed in their sender's order now.
+        """
+        self.schedule.acks[session] = None
+        if own != window.next and not self.can_buffer(size):
+            self._output.drop_from(session, DropReason.EARLY_LIMIT, now)
+            return []
+        buffered = window.buffered_bytes
+        ready = window.receive(own, item)
+        self.add_buffered(window.buffered_bytes - buffered)
+        if not ready and window.buffered_bytes == buffered:
+            self._output.drop_from(session, DropReason.REPEATED, now)
+        return ready
 
     def can_buffer(self, size: int) -> bool:
         """Return whether ``size`` more bytes fit into the budget of the relay."""
