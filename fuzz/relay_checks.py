@@ -7,11 +7,12 @@ from functools import cache
 from fuzz.relay_world import World
 from fuzz.steps import bounded
 from udprelay.protocol import nick
+from udprelay.protocol.wire.header import EARLY_WINDOW
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.room import Room
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.room_log import RoomLog, log_of
-from udprelay.relay.session.sequences import MAX_DATAGRAMS, WINDOW
+from udprelay.relay.session.sequences import MAX_DATAGRAMS
 
 comparable = cache(nick.comparable)
 _BOUNDS = {
@@ -72,7 +73,7 @@ def _check_session(session: SessionMember) -> None:
     assert log.by_identity[session.identity] is session, "an identity twice"
     for window in (session.window, session.private_window):
         assert 0 < window.next < 2**32, "a window beyond its bounds"
-        bounded("the bitmap", window.bitmap, 2**WINDOW - 1)
+        bounded("the bitmap", window.bitmap, 2**EARLY_WINDOW - 1)
         assert (window.bitmap > 0) == (window.buffered_bytes > 0), "buffered bytes"
     private = session.private
     bounded("private", len([*private.stored(1, private.newest)]), MAX_DATAGRAMS)

@@ -9,13 +9,12 @@ from protocol_wire import ranges, reasoned
 from udprelay.protocol.wire.ranges import (
     MAX_MISSED_RANGES,
     MAX_RANGES,
+    REASONED,
     Ranges,
     ReasonedRanges,
     pack_ranges,
-    pack_reasoned,
     read_missed,
     unpack_ranges,
-    unpack_reasoned,
 )
 
 LAST = 2**64 - 1
@@ -28,12 +27,12 @@ def test_ranges_are_decoded_as_they_were_encoded(found: Ranges) -> None:
 
 @given(reasoned())
 def test_reasons_are_decoded_as_they_were_encoded(found: ReasonedRanges) -> None:
-    assert unpack_reasoned(pack_reasoned(found)) == found
+    assert unpack_ranges(pack_ranges(found, REASONED), REASONED) == found
 
 
 def test_a_range_has_10_bytes_and_1_more_for_a_reason() -> None:
     assert pack_ranges(((1, 2),)) == bytes.fromhex("0000000000000001 0002")
-    assert pack_reasoned(((1, 2, 1),)) == bytes.fromhex("0000000000000001 0002 01")
+    assert pack_ranges(((1, 2, 1),), REASONED) == bytes.fromhex("0000000000000001 0002 01")
 
 
 def test_the_last_sequence_can_be_in_a_range() -> None:
@@ -58,7 +57,7 @@ def test_invalid_ranges_are_not_encoded(found: Ranges) -> None:
     with pytest.raises(ValueError, match="range"):
         pack_ranges(found)
     with pytest.raises(ValueError, match="range"):
-        pack_reasoned(tuple((*one, 0) for one in found))
+        pack_ranges(tuple((*one, 0) for one in found), REASONED)
 
 
 @each_invalid
@@ -67,7 +66,7 @@ def test_invalid_ranges_are_not_decoded(found: Ranges) -> None:
     with pytest.raises(ValueError, match="range"):
         unpack_ranges(b"".join(packed))
     with pytest.raises(ValueError, match="range"):
-        unpack_reasoned(b"".join(one + b"\0" for one in packed))
+        unpack_ranges(b"".join(one + b"\0" for one in packed), REASONED)
 
 
 def test_ranges_may_be_adjacent() -> None:
@@ -83,15 +82,15 @@ def test_a_truncated_range_is_not_decoded(size: int) -> None:
     with pytest.raises(ValueError, match="truncated range"):
         unpack_ranges((b"\0" * 7 + b"\1\0\1" + b"\0" * 7 + b"\2\0\1")[:size])
     with pytest.raises(ValueError, match="truncated range"):
-        unpack_reasoned((b"\0" * 7 + b"\1\0\1\0" + b"\0" * 7 + b"\2\0\1\0")[: size + 1])
+        unpack_ranges((b"\0" * 7 + b"\1\0\1\0" + b"\0" * 7 + b"\2\0\1\0")[: size + 1], REASONED)
 
 
 @pytest.mark.parametrize("reason", [3, 255])
 def test_an_unknown_reason_is_refused(reason: int) -> None:
     with pytest.raises(ValueError, match="reason"):
-        pack_reasoned(((1, 1, reason),))
+        pack_ranges(((1, 1, reason),), REASONED)
     with pytest.raises(ValueError, match="reason"):
-        unpack_reasoned(bytes.fromhex("0000000000000001 0001") + bytes((reason,)))
+        unpack_ranges(bytes.fromhex("0000000000000001 0001") + bytes((reason,)), REASONED)
 
 
 @given(ranges(1, MAX_MISSED_RANGES, 2**32 - 2))

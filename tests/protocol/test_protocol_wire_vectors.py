@@ -64,7 +64,7 @@ def made(cls: type, fields: dict[str, Any]) -> Any:
 
 
 def _value(attribute: attrs.Attribute[Any], value: Any) -> Any:
-    if value is not None and str(attribute.type) in ("bytes", "bytes | None"):
+    if isinstance(value, str) and "bytes" in str(attribute.type):
         return bytes.fromhex(value)
     if attribute.name == "kind":
         return KINDS_ON_WIRE[value]

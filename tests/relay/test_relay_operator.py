@@ -85,7 +85,7 @@ class TestLists:
                 desk.operator.find("lobby", who)
 
     def test_an_empty_name_is_not_that_of_a_member_without_an_address(self, desk: Desk) -> None:
-        Operator(desk, "page").join("lobby")
+        desk.front_end("page").join("lobby")
         with pytest.raises(NotFoundError):
             desk.operator.find("lobby", "")
 

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from udprelay.protocol.wire.header import ID
+from udprelay.protocol.wire.header import EARLY_WINDOW, ID
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.challenge import is_challenge
 from udprelay.relay.events import Event, MemberJoined, MemberLeft, RelayStopped
 from udprelay.relay.hub import Hub
 from udprelay.relay.room import NOBODY, Group, Listener, Member, Rendering, Room
 from udprelay.relay.session.room_log import RoomLog
-from udprelay.relay.session.sequences import MAX_DATAGRAMS, WINDOW
+from udprelay.relay.session.sequences import MAX_DATAGRAMS
 
 MAX_BUFFERED = 16 * 1024 * 1024
 """Bytes of early datagrams of all members."""
@@ -134,7 +134,7 @@ class RelayPromises:
         assert {id(m) for m in of_room} == {id(m) for m in log.by_identity.values()}
         for session in log.by_identity.values():
             for window in (session.window, session.private_window):
-                assert window.bitmap < 1 << WINDOW
+                assert window.bitmap < 1 << EARLY_WINDOW
                 assert bool(window.bitmap) == bool(window.buffered_bytes)
             stream = session.private
             assert len([*stream.stored(1, stream.newest)]) <= MAX_DATAGRAMS

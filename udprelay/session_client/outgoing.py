@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 from math import inf
 
-from udprelay.protocol.wire.header import RESUBMITTED
+from udprelay.protocol.wire.header import EARLY_WINDOW, RESUBMITTED
 from udprelay.session_client.pieces import (
     ACKNOWLEDGED_LIFETIME,
     AcknowledgedPieces,
@@ -23,8 +23,6 @@ from udprelay.session_client.pieces import (
 from udprelay.session_client.round_trip import RoundTripEstimator
 from udprelay.session_client.send_window import SendWindow
 
-RELAY_WINDOW = 64
-"""Datagrams behind a missing one that the relay buffers."""
 REORDER_THRESHOLD = 3
 """Later pieces acknowledged before a piece counts as lost (RFC 9002, section 6.1.1)."""
 ACK_TIMEOUT = 60.0
@@ -143,7 +141,7 @@ class Outgoing:
         while self._to_retransmit and self._is_acknowledged(self._to_retransmit[0]):
             heappop(self._to_retransmit)
         following = self._to_retransmit[0] if self._to_retransmit else self.next
-        return following - self.first <= RELAY_WINDOW and bool(
+        return following - self.first <= EARLY_WINDOW and bool(
             self._to_retransmit or self._messages
         )
 
@@ -236,7 +234,7 @@ class Outgoing:
         return piece
 
     def _covered(self, following: int, bitmap: int) -> Iterator[Piece]:
-        for own in range(self.first, min(self.next, following + RELAY_WINDOW + 1)):
+        for own in range(self.first, min(self.next, following + EARLY_WINDOW + 1)):
             ahead = own - following
             if ahead < 0 or (ahead and bitmap >> (ahead - 1) & 1):
                 yield self._pieces[own]
@@ -255,7 +253,7 @@ class Outgoing:
 
     def _retransmit_lost(self) -> None:
         later = 0
-        for own in range(min(self.next - 1, self.first + RELAY_WINDOW), self.first - 1, -1):
+        for own in range(min(self.next - 1, self.first + EARLY_WINDOW), self.first - 1, -1):
             piece = self._pieces[own]
             if piece.acknowledged:
                 later += 1

@@ -1,4 +1,9 @@
-"""No memory grows with unverified sources, with members that have left, or with closed rooms."""
+"""
+The bounds of memory.
+
+None grows with unverified sources, with members that have left, or with closed rooms. An idle
+session member takes little.
+"""
 
 from __future__ import annotations
 
@@ -165,3 +170,25 @@ def test_plain_members_that_have_left_leave_nothing() -> None:
         assert relay.hub.roster.rooms == {}
 
     assert_no_growth(relay, act)
+
+
+IDLE = 1536
+"""Bytes of an idle session member without its numbers; an empty deque alone takes 600."""
+
+
+def test_an_idle_session_member_takes_little_memory() -> None:
+    room = RoomRules(max_members=10_000, history=64)
+    relay = SessionRelay(RelayRules(room_defaults=room, limits=UNLIMITED))
+
+    def measured(numbers: range) -> Footprint:
+        for number in numbers:
+            Client(relay, source(number), f"nick-{number}", secret=sixteen(number)).join()
+            relay.replies()
+            relay.inboxes.clear()
+        relay.wait(10)
+        relay.hub.drain_events()
+        return footprint(relay.hub, relay.listeners)
+
+    before = measured(range(WARM_UP))
+    grown = growth(before, measured(range(WARM_UP, WARM_UP + COUNT)))
+    assert grown.size / COUNT <= IDLE, grown

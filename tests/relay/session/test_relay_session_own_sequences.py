@@ -20,7 +20,7 @@ def own(*sequences: int) -> OwnRoomSequences:
 
 def reported(filled: OwnRoomSequences) -> Ranges:
     """Return the ranges in the next ACK."""
-    return unpack_ranges(filled.drain(), 0)
+    return unpack_ranges(filled.drain(), minimum=0)
 
 
 def expanded(ranges: Ranges) -> list[int]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from udprelay.relay.session.sequences import WINDOW, ReceiveWindow
+from reachable import footprint
+from udprelay.protocol.wire.header import EARLY_WINDOW
+from udprelay.relay.session.sequences import ReceiveWindow
 
 
 def item(own: int) -> bytes:
@@ -25,9 +28,15 @@ class Model:
         self.early: set[int] = set()
 
     def receive(self, own: int) -> list[bytes]:
-        if self.next <= own <= self.next + WINDOW:
+        if self.next <= own <= self.next + EARLY_WINDOW:
             self.early.add(own)
         return self.in_order()
+
+    def receive_run(self, first: int, count: int) -> bool:
+        if first != self.next or self.early:
+            return False
+        self.next += count
+        return True
 
     def skip_to(self, own: int) -> list[bytes]:
         skipped = sorted(early for early in self.early if early < own)
@@ -46,7 +55,7 @@ class Model:
 
 arrivals = st.lists(
     st.tuples(
-        st.sampled_from(["receive", "receive", "receive", "receive", "skip_to"]),
+        st.sampled_from(["receive", "receive", "receive", "receive", "skip_to", "receive_run"]),
         st.integers(-3, 70),
     ),
     max_size=200,
@@ -61,19 +70,22 @@ def test_any_order_with_any_duplicates_matches_the_model(
     real, model = window(next_own), Model(next_own)
     for what, offset in arrivals:
         own = model.next + offset
-        items = real.receive(own, item(own)) if what == "receive" else real.skip_to(own)
-        assert items == (model.receive(own) if what == "receive" else model.skip_to(own))
+        if what == "receive_run":
+            assert real.receive_run(own, 2) == model.receive_run(own, 2)
+        else:
+            items = real.receive(own, item(own)) if what == "receive" else real.skip_to(own)
+            assert items == (model.receive(own) if what == "receive" else model.skip_to(own))
         assert real.next == model.next
         assert real.buffered_bytes == sum(len(item(early)) for early in model.early)
         assert real.bitmap == sum(1 << early - model.next - 1 for early in model.early)
 
 
-@given(st.permutations(range(1, WINDOW + 2)))
+@given(st.permutations(range(1, EARLY_WINDOW + 2)))
 def test_a_full_window_in_any_order_comes_out_in_order(order: list[int]) -> None:
     real = window()
     items = [one for own in order for one in real.receive(own, item_of(own))]
-    assert items == [item_of(own) for own in range(1, WINDOW + 2)]
-    assert (real.next, real.buffered_bytes, real.bitmap) == (WINDOW + 2, 0, 0)
+    assert items == [item_of(own) for own in range(1, EARLY_WINDOW + 2)]
+    assert (real.next, real.buffered_bytes, real.bitmap) == (EARLY_WINDOW + 2, 0, 0)
 
 
 def item_of(own: int) -> bytes:
@@ -84,6 +96,40 @@ def test_an_item_in_order_is_returned_at_once() -> None:
     real = window()
     assert [real.receive(own, item(own)) for own in (1, 2)] == [[item(1)], [item(2)]]
     assert (real.next, real.buffered_bytes) == (3, 0)
+
+
+def test_a_run_in_order_is_received_at_once() -> None:
+    real = window(5)
+    assert real.receive_run(5, 3)
+    assert (real.next, real.bitmap, real.buffered_bytes) == (8, 0, 0)
+    assert real.receive(7, item(7)) == []
+    assert real.receive(8, item(8)) == [item(8)]
+
+
+@pytest.mark.parametrize("first", [4, 6])
+def test_a_run_that_is_not_next_is_not_received(first: int) -> None:
+    real = window(5)
+    assert not real.receive_run(first, 3)
+    assert (real.next, real.bitmap) == (5, 0)
+
+
+@pytest.mark.parametrize("early", [6, 60])
+def test_no_run_is_received_while_an_item_is_early(early: int) -> None:
+    real = window(5)
+    real.receive(early, item(early))
+    assert not real.receive_run(5, 3)
+    assert (real.next, real.bitmap) == (5, 1 << early - 6)
+
+
+def test_runs_are_received_again_when_nothing_is_early_any_more() -> None:
+    real = window()
+    real.receive(2, item(2))
+    real.receive(1, item(1))
+    assert real.receive_run(3, 2)
+    real.receive(9, item(9))
+    real.skip_to(10)
+    assert real.receive_run(10, 64)
+    assert real.next == 74
 
 
 def test_an_early_item_is_buffered_and_shown_in_the_bitmap() -> None:
@@ -122,6 +168,13 @@ def test_skipping_to_an_earlier_sequence_changes_nothing() -> None:
     real = window(5)
     assert real.skip_to(3) == []
     assert real.next == 5
+
+
+def test_items_that_were_early_leave_no_memory() -> None:
+    real = window()
+    for own in range(EARLY_WINDOW + 1, 0, -1):
+        real.receive(own, item(own))
+    assert footprint(real) == footprint(window())
 
 
 def test_items_may_be_of_any_type() -> None:

@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, get_args
 
-from udprelay.protocol.wire.from_client import (
-    DataUp,
-    Leave,
-    Missed,
-    Nack,
-    NickRequest,
-    PathResponse,
-    Ping,
-    PrivateUp,
-    RosterRequest,
-)
-from udprelay.protocol.wire.from_relay import (
-    Ack,
-    Bye,
-    Gone,
-    Heartbeat,
-    Members,
-    Nicked,
-    PathChallenge,
-    Pong,
-)
+from udprelay.protocol.wire import from_client, from_relay, joining, sequenced
+from udprelay.protocol.wire.datagram import Datagram
 from udprelay.protocol.wire.header import (
     FLAGS_OFFSET,
     HEADER_SIZE,
@@ -35,83 +15,41 @@ from udprelay.protocol.wire.header import (
     Type,
     WireError,
 )
-from udprelay.protocol.wire.joining import (
-    Challenge,
-    Hello,
-    Join,
-    Refused,
-    Unknown,
-    Versions,
-    Welcome,
-)
-from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
 
 FromClient = (
-    Hello
-    | Join
-    | DataUp
-    | PrivateUp
-    | Nack
-    | Ping
-    | Leave
-    | RosterRequest
-    | NickRequest
-    | PathResponse
-    | Missed
+    joining.Hello
+    | joining.Join
+    | from_client.DataUp
+    | from_client.PrivateUp
+    | from_client.Nack
+    | from_client.Ping
+    | from_client.Leave
+    | from_client.RosterRequest
+    | from_client.NickRequest
+    | from_client.PathResponse
+    | from_client.Missed
 )
 FromRelay = (
-    Challenge
-    | Welcome
-    | Refused
-    | Unknown
-    | Versions
-    | Data
-    | Entry
-    | Private
-    | Notice
-    | Ack
-    | Gone
-    | Heartbeat
-    | Pong
-    | Members
-    | PathChallenge
-    | Bye
-    | Nicked
+    joining.Challenge
+    | joining.Welcome
+    | joining.Refused
+    | joining.Unknown
+    | joining.Versions
+    | sequenced.Data
+    | sequenced.Entry
+    | sequenced.Private
+    | sequenced.Notice
+    | from_relay.Ack
+    | from_relay.Gone
+    | from_relay.Heartbeat
+    | from_relay.Pong
+    | from_relay.Members
+    | from_relay.PathChallenge
+    | from_relay.Bye
+    | from_relay.Nicked
 )
-T = TypeVar("T")
-
-_FROM_CLIENT: dict[int, Callable[[bytes], FromClient]] = {
-    Type.HELLO: Hello.decode,
-    Type.JOIN: Join.decode,
-    Type.DATA_UP: DataUp.decode,
-    Type.PRIVATE_UP: PrivateUp.decode,
-    Type.NACK: Nack.decode,
-    Type.PING: Ping.decode,
-    Type.LEAVE: Leave.decode,
-    Type.ROSTER: RosterRequest.decode,
-    Type.NICK: NickRequest.decode,
-    Type.PATH_RESPONSE: PathResponse.decode,
-    Type.MISSED: Missed.decode,
-}
-_FROM_RELAY: dict[int, Callable[[bytes], FromRelay]] = {
-    Type.CHALLENGE: Challenge.decode,
-    Type.WELCOME: Welcome.decode,
-    Type.REFUSED: Refused.decode,
-    Type.UNKNOWN: Unknown.decode,
-    Type.VERSIONS: Versions.decode,
-    Type.DATA: Data.decode,
-    Type.ENTRY: Entry.decode,
-    Type.PRIVATE: Private.decode,
-    Type.NOTICE: Notice.decode,
-    Type.ACK: Ack.decode,
-    Type.GONE: Gone.decode,
-    Type.HEARTBEAT: Heartbeat.decode,
-    Type.PONG: Pong.decode,
-    Type.MEMBERS: Members.decode,
-    Type.PATH_CHALLENGE: PathChallenge.decode,
-    Type.BYE: Bye.decode,
-    Type.NICKED: Nicked.decode,
-}
+_FROM_CLIENT: dict[int, type[Datagram]] = {kind.TYPE: kind for kind in get_args(FromClient)}
+_FROM_RELAY: dict[int, type[Datagram]] = {kind.TYPE: kind for kind in get_args(FromRelay)}
 # Their decoders check the flags; their size is limited by UDP alone.
 _WITH_PAYLOAD = frozenset((Type.DATA_UP, Type.PRIVATE_UP, Type.DATA, Type.PRIVATE))
 
@@ -122,7 +60,8 @@ def decode_from_client(datagram: bytes) -> FromClient:
 
     :raises WireError: if it is invalid, or of a type that clients do not send.
     """
-    return _decode(datagram, _FROM_CLIENT)
+    decoded: FromClient = _decode(datagram, _FROM_CLIENT)
+    return decoded
 
 
 def decode_from_relay(datagram: bytes) -> FromRelay:
@@ -131,23 +70,24 @@ def decode_from_relay(datagram: bytes) -> FromRelay:
 
     :raises WireError: if it is invalid, or of a type that relays do not send.
     """
-    return _decode(datagram, _FROM_RELAY)
+    decoded: FromRelay = _decode(datagram, _FROM_RELAY)
+    return decoded
 
 
-def _decode(datagram: bytes, decoders: Mapping[int, Callable[[bytes], T]]) -> T:
+def _decode(datagram: bytes, kinds: dict[int, type[Datagram]]) -> Any:
     if len(datagram) < HEADER_SIZE or not datagram.startswith(PREFIX):
         raise WireError("no header of this version")
-    kind = datagram[TYPE_OFFSET]
-    decode = decoders.get(kind)
-    if decode is None:
-        raise WireError(f"type {kind:#x} is not for this half")
-    if kind not in _WITH_PAYLOAD:
+    number = datagram[TYPE_OFFSET]
+    kind = kinds.get(number)
+    if kind is None:
+        raise WireError(f"type {number:#x} is not for this half")
+    if number not in _WITH_PAYLOAD:
         flags = datagram[FLAGS_OFFSET]
         if flags:
             raise WireError(f"flags {flags:#x} instead of 0")
         if len(datagram) > MAX_CONTROL:
             raise WireError(f"{len(datagram)} bytes, more than {MAX_CONTROL}")
     try:
-        return decode(datagram)
+        return kind.decode(datagram)
     except ValueError as error:
         raise WireError(str(error)) from error

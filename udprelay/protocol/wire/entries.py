@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Annotated, Any, TypeVar
 
 from attrs import frozen
 
 from udprelay.protocol.wire import fields
-from udprelay.protocol.wire.fields import Key, Keys
+from udprelay.protocol.wire.fields import Key
 from udprelay.protocol.wire.members import (
     KINDS_ON_WIRE,
     MemberKind,
@@ -16,6 +16,8 @@ from udprelay.protocol.wire.members import (
     read_kind,
 )
 from udprelay.protocol.wire.ranges import Ranges, read_missed
+
+T = TypeVar("T")
 
 _e = fields.text(200)
 
@@ -30,18 +32,18 @@ class JoinEntry:
     :param badge: 16 bytes, or empty.
     """
 
-    nick: str
-    kind: MemberKind
-    identity: bytes
-    own: int
-    badge: bytes
+    nick: Annotated[str, Key("n", fields.nick)]
+    kind: Annotated[MemberKind, Key("k", read_kind, KINDS_ON_WIRE.index)]
+    identity: Annotated[bytes, Key("i", fields.sixteen_or_none)]
+    own: Annotated[int, Key("o", last_own)]
+    badge: Annotated[bytes, Key("b", fields.sixteen_or_none)]
 
 
 @frozen
 class LeaveEntry:
     """A member has left; the reason is ``left``, ``idle``, ``kicked`` or ``replaced``."""
 
-    reason: str
+    reason: Annotated[str, Key("r", fields.code)]
 
 
 @frozen
@@ -52,8 +54,8 @@ class NickEntry:
     :param badge: 16 bytes, or empty.
     """
 
-    nick: str
-    badge: bytes
+    nick: Annotated[str, Key("n", fields.nick)]
+    badge: Annotated[bytes, Key("b", fields.sixteen_or_none)]
 
 
 @frozen
@@ -65,8 +67,8 @@ class MissedNotice:
     :param ranges: 1 to 32 ranges of the receiver's reliable own sequences.
     """
 
-    number: int
-    ranges: Ranges
+    number: Annotated[int, Key("m", fields.u32)]
+    ranges: Annotated[Ranges, Key("w", read_missed)]
 
 
 @frozen
@@ -78,37 +80,16 @@ class FailedNotice:
     :param code: ``absent``.
     """
 
-    own: int
-    code: str
+    own: Annotated[int, Key("u", fields.own)]
+    code: Annotated[str, Key("c", fields.code)]
 
 
 EntryBody = JoinEntry | LeaveEntry | NickEntry
 NoticeBody = MissedNotice | FailedNotice
 
-_ENTRIES: dict[str, tuple[type, Keys]] = {
-    "join": (
-        JoinEntry,
-        Keys(
-            nick=Key("n", fields.nick),
-            kind=Key("k", read_kind, KINDS_ON_WIRE.index),
-            identity=Key("i", fields.sixteen_or_none),
-            own=Key("o", last_own),
-            badge=Key("b", fields.sixteen_or_none),
-        ),
-    ),
-    "leave": (LeaveEntry, Keys(reason=Key("r", fields.code))),
-    "nick": (
-        NickEntry,
-        Keys(nick=Key("n", fields.nick), badge=Key("b", fields.sixteen_or_none)),
-    ),
-}
-_NOTICES: dict[str, tuple[type, Keys]] = {
-    "missed": (
-        MissedNotice,
-        Keys(number=Key("m", fields.u32), ranges=Key("w", read_missed)),
-    ),
-    "failed": (FailedNotice, Keys(own=Key("u", fields.own), code=Key("c", fields.code))),
-}
+ENTRIES: dict[str, type[EntryBody]] = {"join": JoinEntry, "leave": LeaveEntry, "nick": NickEntry}
+NOTICES: dict[str, type[NoticeBody]] = {"missed": MissedNotice, "failed": FailedNotice}
+_NAMES = {kind: name for kinds in (ENTRIES, NOTICES) for name, kind in kinds.items()}
 
 
 def write_body(body: EntryBody | NoticeBody | None) -> dict[str, Any]:
@@ -118,37 +99,23 @@ def write_body(body: EntryBody | NoticeBody | None) -> dict[str, Any]:
     :param body: None is encoded as an unknown kind.
     :raises ValueError: if a value is invalid.
     """
-    for name, (kind, keys) in (*_ENTRIES.items(), *_NOTICES.items()):
-        if isinstance(body, kind):
-            _check(body)
-            return {"e": name, **keys.write(body)}
-    return {"e": ""}
+    if body is None:
+        return {"e": ""}
+    _check(body)
+    return {"e": _NAMES[type(body)], **fields.write_map(body)}
 
 
-def read_entry(body: dict[str, Any]) -> EntryBody | None:
+def read_body(body: dict[str, Any], kinds: dict[str, type[T]]) -> T | None:
     """
-    Read the body of an ENTRY; None is an unknown kind.
+    Read the body of an ENTRY or a NOTICE; None is an unknown kind.
 
+    :param kinds: :data:`ENTRIES` or :data:`NOTICES`.
     :raises ValueError: if a key is missing or a value is invalid.
     """
-    return cast("EntryBody | None", _read(body, _ENTRIES))
-
-
-def read_notice(body: dict[str, Any]) -> NoticeBody | None:
-    """
-    Read the body of a NOTICE; None is an unknown kind.
-
-    :raises ValueError: if a key is missing or a value is invalid.
-    """
-    return cast("NoticeBody | None", _read(body, _NOTICES))
-
-
-def _read(body: dict[str, Any], kinds: dict[str, tuple[type, Keys]]) -> object:
-    name = _e(body.get("e"))
-    if name not in kinds:
+    kind = kinds.get(_e(body.get("e")))
+    if kind is None:
         return None
-    kind, keys = kinds[name]
-    read = kind(**keys.read(body))
+    read = kind(**fields.read_map(kind, body))
     _check(read)
     return read
 

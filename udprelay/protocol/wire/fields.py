@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container
-from typing import Any, TypeVar
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 
 from attrs import frozen
 
@@ -88,7 +89,7 @@ asked_nick = text(256)
 @frozen
 class Key:
     """
-    A key of a CBOR map.
+    The key of an attribute in a CBOR map, as in ``Annotated[int, Key("m", u32)]``.
 
     :param name: one or two letters.
     :param read: checks and converts a value.
@@ -102,48 +103,46 @@ class Key:
     needed: bool = True
 
 
-class Keys:
+@cache
+def _keys(kind: type) -> dict[str, Key]:
+    """Return the key of each attribute that has one."""
+    hints = get_type_hints(kind, include_extras=True).items()
+    return {name: hint.__metadata__[0] for name, hint in hints if get_origin(hint) is Annotated}
+
+
+def read_map(kind: type, body: dict[str, Any]) -> dict[str, Any]:
     """
-    The keys of one kind of map.
+    Return the attributes of a class that a CBOR map has.
 
-    :param keys: the key of each attribute.
+    :raises ValueError: if a key is missing or a value is invalid.
     """
+    attributes: dict[str, Any] = {}
+    for attribute, key in _keys(kind).items():
+        if key.name in body:
+            attributes[attribute] = _checked(key, body[key.name])
+        elif key.needed:
+            raise ValueError(f"no key {key.name!r}")
+        else:
+            attributes[attribute] = None
+    return attributes
 
-    def __init__(self, **keys: Key) -> None:
-        self._keys = keys
 
-    def read(self, body: dict[str, Any]) -> dict[str, Any]:
-        """
-        Return the attributes.
+def write_map(source: Any) -> dict[str, Any]:
+    """
+    Return the attributes of ``source`` that have a key, by their keys.
 
-        :raises ValueError: if a key is missing or a value is invalid.
-        """
-        attributes: dict[str, Any] = {}
-        for attribute, key in self._keys.items():
-            if key.name in body:
-                attributes[attribute] = _checked(key, body[key.name])
-            elif key.needed:
-                raise ValueError(f"no key {key.name!r}")
-            else:
-                attributes[attribute] = None
-        return attributes
-
-    def write(self, source: object) -> dict[str, Any]:
-        """
-        Return the map with the attributes of ``source``.
-
-        :raises ValueError: if a value is invalid.
-        """
-        body: dict[str, Any] = {}
-        for attribute, key in self._keys.items():
-            value = getattr(source, attribute)
-            if value is None and not key.needed:
-                continue
-            if key.write is not None:
-                value = key.write(value)
-            _checked(key, value)
-            body[key.name] = value
-        return body
+    :raises ValueError: if a value is invalid.
+    """
+    body: dict[str, Any] = {}
+    for attribute, key in _keys(source.__class__).items():
+        value = getattr(source, attribute)
+        if value is None and not key.needed:
+            continue
+        if key.write is not None:
+            value = key.write(value)
+        _checked(key, value)
+        body[key.name] = value
+    return body
 
 
 def _checked(key: Key, value: Any) -> Any:

@@ -1,14 +1,15 @@
-"""The datagrams that a member sends."""
+"""The datagrams that a member sends; the session id is 8 random bytes, chosen by the relay."""
 
 from __future__ import annotations
 
 import struct
+from typing import Annotated
 
 from attrs import field, frozen
 
 from udprelay.protocol.wire import fields
-from udprelay.protocol.wire.datagram import Datagram, Fixed, OfSession, stream_of
-from udprelay.protocol.wire.fields import Key, Keys
+from udprelay.protocol.wire.datagram import Control, Datagram, Fixed, OfStream
+from udprelay.protocol.wire.fields import Key
 from udprelay.protocol.wire.header import (
     FLAGS_OFFSET,
     HEADER_SIZE,
@@ -18,7 +19,7 @@ from udprelay.protocol.wire.header import (
     check_data,
     header,
 )
-from udprelay.protocol.wire.ranges import Ranges, pack_ranges, read_missed, unpack_ranges
+from udprelay.protocol.wire.ranges import RANGE, Ranges, read_missed
 
 _OWN = struct.Struct(">I")
 _OWN_AND_RECEIVER = struct.Struct(">I16s")
@@ -31,6 +32,8 @@ class DataUp(Datagram):
 
     :param own: own sequence, of reliable or of unreliable DATA.
     """
+
+    TYPE = Type.DATA_UP
 
     session_id: bytes = field(repr=False)
     flags: int
@@ -61,6 +64,8 @@ class PrivateUp(Datagram):
     :param receiver: the identity of that member, 16 bytes.
     """
 
+    TYPE = Type.PRIVATE_UP
+
     session_id: bytes = field(repr=False)
     flags: int
     own: int
@@ -85,7 +90,7 @@ class PrivateUp(Datagram):
 
 
 @frozen
-class Nack(Datagram):
+class Nack(OfStream):
     """
     The member asks for sequence numbers that it has not received.
 
@@ -93,18 +98,12 @@ class Nack(Datagram):
     :param ranges: 1 to 64.
     """
 
+    TYPE = Type.NACK
+    LAYOUT = RANGE
+
     session_id: bytes = field(repr=False)
     stream: int
     ranges: Ranges
-
-    def encode(self) -> bytes:
-        stream = bytes((fields.stream(self.stream),))
-        return header(Type.NACK, self.session_id) + stream + pack_ranges(self.ranges)
-
-    @classmethod
-    def decode(cls, datagram: bytes) -> Nack:
-        stream = stream_of(datagram)
-        return cls(datagram[ID], stream, unpack_ranges(datagram[HEADER_SIZE + 1 :]))
 
 
 @frozen
@@ -145,7 +144,7 @@ class RosterRequest(Fixed):
 
 
 @frozen
-class NickRequest(OfSession):
+class NickRequest(Control):
     """
     The member asks for a new nick.
 
@@ -154,15 +153,11 @@ class NickRequest(OfSession):
     """
 
     TYPE = Type.NICK
-    KEYS = Keys(
-        request=Key("r", fields.u32),
-        nick=Key("n", fields.asked_nick),
-        badge=Key("b", fields.sixteen, needed=False),
-    )
 
-    request: int
-    nick: str
-    badge: bytes | None = None
+    session_id: bytes = field(repr=False)
+    request: Annotated[int, Key("r", fields.u32)]
+    nick: Annotated[str, Key("n", fields.asked_nick)]
+    badge: Annotated[bytes | None, Key("b", fields.sixteen, needed=False)] = None
 
 
 @frozen
@@ -177,7 +172,7 @@ class PathResponse(Fixed):
 
 
 @frozen
-class Missed(OfSession):
+class Missed(Control):
     """
     The member has not received some messages of another one.
 
@@ -187,12 +182,8 @@ class Missed(OfSession):
     """
 
     TYPE = Type.MISSED
-    KEYS = Keys(
-        number=Key("m", fields.u32),
-        ranges=Key("w", read_missed),
-        token=Key("t", fields.eight, needed=False),
-    )
 
-    number: int
-    ranges: Ranges
-    token: bytes | None = None
+    session_id: bytes = field(repr=False)
+    number: Annotated[int, Key("m", fields.u32)]
+    ranges: Annotated[Ranges, Key("w", read_missed)]
+    token: Annotated[bytes | None, Key("t", fields.eight, needed=False)] = None

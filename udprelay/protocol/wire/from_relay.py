@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import struct
+from typing import Annotated
 
 from attrs import field, frozen
 
 from udprelay.protocol.wire import fields
-from udprelay.protocol.wire.datagram import Datagram, Fixed, OfSession, stream_of
-from udprelay.protocol.wire.fields import Key, Keys
-from udprelay.protocol.wire.header import (
-    HEADER_SIZE,
-    ID,
-    MAX_U32,
-    Type,
-    header,
-    pack,
-)
+from udprelay.protocol.wire.datagram import Control, Datagram, Fixed, OfStream
+from udprelay.protocol.wire.fields import Key
+from udprelay.protocol.wire.header import HEADER_SIZE, ID, MAX_U32, Type, header, pack
 from udprelay.protocol.wire.members import MemberRecord, read_members, write_members
 from udprelay.protocol.wire.ranges import (
+    REASONED,
     Ranges,
     ReasonedRanges,
     pack_ranges,
-    pack_reasoned,
     unpack_ranges,
-    unpack_reasoned,
 )
 
 _ACK = struct.Struct(">IQIQ")
@@ -41,6 +34,8 @@ class Ack(Datagram):
     :param private_bitmap: as ``bitmap``, for PRIVATE.
     :param ranges: up to 64 ranges of room sequences that the member's own messages have.
     """
+
+    TYPE = Type.ACK
 
     session_id: bytes = field(repr=False)
     next: int
@@ -66,7 +61,7 @@ class Ack(Datagram):
 
 
 @frozen
-class Gone(Datagram):
+class Gone(OfStream):
     """
     Sequence numbers that the relay does not retransmit.
 
@@ -74,18 +69,12 @@ class Gone(Datagram):
     :param ranges: with a :class:`~udprelay.protocol.wire.ranges.Reason` each, 1 to 64.
     """
 
+    TYPE = Type.GONE
+    LAYOUT = REASONED
+
     session_id: bytes = field(repr=False)
     stream: int
     ranges: ReasonedRanges
-
-    def encode(self) -> bytes:
-        stream = bytes((fields.stream(self.stream),))
-        return header(Type.GONE, self.session_id) + stream + pack_reasoned(self.ranges)
-
-    @classmethod
-    def decode(cls, datagram: bytes) -> Gone:
-        stream = stream_of(datagram)
-        return cls(datagram[ID], stream, unpack_reasoned(datagram[HEADER_SIZE + 1 :]))
 
 
 @frozen
@@ -119,7 +108,7 @@ class Pong(Fixed):
 
 
 @frozen
-class Members(OfSession):
+class Members(Control):
     """
     The answer to ROSTER.
 
@@ -130,17 +119,12 @@ class Members(OfSession):
     """
 
     TYPE = Type.MEMBERS
-    KEYS = Keys(
-        first=Key("f", fields.u32),
-        newest=Key("q", fields.u64),
-        members=Key("w", read_members, write_members),
-        more_from=Key("y", fields.u32, needed=False),
-    )
 
-    first: int
-    newest: int
-    members: tuple[MemberRecord, ...]
-    more_from: int | None = None
+    session_id: bytes = field(repr=False)
+    first: Annotated[int, Key("f", fields.u32)]
+    newest: Annotated[int, Key("q", fields.u64)]
+    members: Annotated[tuple[MemberRecord, ...], Key("w", read_members, write_members)]
+    more_from: Annotated[int | None, Key("y", fields.u32, needed=False)] = None
 
 
 @frozen
@@ -155,7 +139,7 @@ class PathChallenge(Fixed):
 
 
 @frozen
-class Bye(OfSession):
+class Bye(Control):
     """
     The session has ended.
 
@@ -165,19 +149,15 @@ class Bye(OfSession):
     """
 
     TYPE = Type.BYE
-    KEYS = Keys(
-        code=Key("c", fields.code),
-        sentence=Key("m", fields.sentence),
-        retry_after=Key("a", fields.u32),
-    )
 
-    code: str
-    sentence: str
-    retry_after: int
+    session_id: bytes = field(repr=False)
+    code: Annotated[str, Key("c", fields.code)]
+    sentence: Annotated[str, Key("m", fields.sentence)]
+    retry_after: Annotated[int, Key("a", fields.u32)]
 
 
 @frozen
-class Nicked(OfSession):
+class Nicked(Control):
     """
     The answer to NICK: either a nick, or a code and a sentence.
 
@@ -187,17 +167,12 @@ class Nicked(OfSession):
     """
 
     TYPE = Type.NICKED
-    KEYS = Keys(
-        request=Key("r", fields.u32),
-        nick=Key("n", fields.nick, needed=False),
-        code=Key("c", fields.code, needed=False),
-        sentence=Key("m", fields.sentence, needed=False),
-    )
 
-    request: int
-    nick: str | None
-    code: str | None = None
-    sentence: str | None = None
+    session_id: bytes = field(repr=False)
+    request: Annotated[int, Key("r", fields.u32)]
+    nick: Annotated[str | None, Key("n", fields.nick, needed=False)]
+    code: Annotated[str | None, Key("c", fields.code, needed=False)] = None
+    sentence: Annotated[str | None, Key("m", fields.sentence, needed=False)] = None
 
     def check(self) -> None:
         granted = self.nick is not None

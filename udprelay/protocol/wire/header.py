@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from typing import Any
 
 SIGNATURE = b"\xfdUR"
 VERSION = 1
@@ -32,6 +31,8 @@ MAX_U32 = 2**32 - 1
 MAX_U64 = 2**64 - 1
 MAX_OWN = MAX_U32 - 1
 """The last own sequence: the one after it still fits its field."""
+EARLY_WINDOW = 64
+"""Own sequences after the next one that a relay accepts early: the bits of the bitmap in ACK."""
 
 RELIABLE = 1
 SEALED = 2
@@ -112,17 +113,6 @@ def pack(layout: struct.Struct, *values: int | bytes) -> bytes:
         return layout.pack(*values)
     except struct.error as error:
         raise ValueError(str(error)) from error
-
-
-def unpack(layout: struct.Struct, datagram: bytes) -> tuple[Any, ...]:
-    """
-    Unpack all fields behind the header.
-
-    :raises ValueError: if the datagram has another length than its fields.
-    """
-    if len(datagram) != HEADER_SIZE + layout.size:
-        raise ValueError(f"{len(datagram)} bytes instead of {HEADER_SIZE + layout.size}")
-    return layout.unpack_from(datagram, HEADER_SIZE)
 
 
 def check_data(flags: int, own: int, payload: bytes) -> None:

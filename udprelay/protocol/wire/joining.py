@@ -1,12 +1,18 @@
-"""The datagrams of the handshake."""
+"""
+The datagrams of the handshake.
+
+``nonce`` is 8 random bytes, chosen by the client for an attempt.
+"""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from attrs import field, frozen
 
-from udprelay.protocol.wire import fields
-from udprelay.protocol.wire.datagram import Datagram, Fixed, OfAttempt, body_of, control
-from udprelay.protocol.wire.fields import Key, Keys
+from udprelay.protocol.wire import cbor, fields
+from udprelay.protocol.wire.datagram import Control, Datagram, Fixed, control
+from udprelay.protocol.wire.fields import Key, read_map, write_map
 from udprelay.protocol.wire.header import (
     HEADER_SIZE,
     ID,
@@ -24,21 +30,8 @@ MAX_COOKIE = 64
 _version = fields.number(255)
 _versions = fields.items(_version, 1, MAX_VERSIONS)
 _cookie = fields.octets(range(1, MAX_COOKIE + 1))
-_duration = fields.number(MAX_U32, minimum=1)
-
-_HELLO = Keys(room=Key("r", fields.room), versions=Key("v", _versions))
-_CHALLENGE = Keys(cookie=Key("c", _cookie), salt=Key("s", fields.sixteen))
-_JOIN = Keys(
-    cookie=Key("c", _cookie),
-    room=Key("r", fields.room),
-    nick=Key("n", fields.asked_nick),
-    secret=Key("s", fields.sixteen),
-    own=Key("u", fields.owns),
-    proof=Key("p", fields.octets((32,)), needed=False),
-    badge=Key("b", fields.sixteen, needed=False),
-    tag=Key("t", fields.eight, needed=False),
-    settled=Key("q", fields.u64, needed=False),
-)
+_proof = fields.octets((32,))
+_positive = fields.number(MAX_U32, minimum=1)
 
 
 @frozen
@@ -46,16 +39,17 @@ class Hello(Datagram):
     """
     A client asks for a cookie.
 
-    :param nonce: 8 random bytes.
     :param versions: of the protocol that the client supports.
     """
 
+    TYPE = Type.HELLO
+
     nonce: bytes = field(repr=False)
-    room: str
-    versions: tuple[int, ...] = (VERSION,)
+    room: Annotated[str, Key("r", fields.room)]
+    versions: Annotated[tuple[int, ...], Key("v", _versions)] = (VERSION,)
 
     def encode(self) -> bytes:
-        body = _HELLO.write(self)
+        body = write_map(self)
         bare = control(Type.HELLO, self.nonce, body)
         missing = MIN_HELLO - len(bare)
         if missing <= 0:
@@ -68,14 +62,14 @@ class Hello(Datagram):
     def decode(cls, datagram: bytes) -> Hello:
         if len(datagram) < MIN_HELLO:
             raise ValueError(f"{len(datagram)} bytes, less than {MIN_HELLO}")
-        body = body_of(datagram)
+        body = cbor.decode(datagram[HEADER_SIZE:])
         if type(body.get("p", b"")) is not bytes:
             raise ValueError("the padding is not a byte string")
-        return cls(datagram[ID], **_HELLO.read(body))
+        return cls(datagram[ID], **read_map(cls, body))
 
 
 @frozen
-class Challenge(OfAttempt):
+class Challenge(Control):
     """
     The relay's answer to HELLO.
 
@@ -84,14 +78,14 @@ class Challenge(OfAttempt):
     """
 
     TYPE = Type.CHALLENGE
-    KEYS = _CHALLENGE
 
-    cookie: bytes = field(repr=False)
-    salt: bytes
+    nonce: bytes = field(repr=False)
+    cookie: Annotated[bytes, Key("c", _cookie)] = field(repr=False)
+    salt: Annotated[bytes, Key("s", fields.sixteen)]
 
 
 @frozen
-class Join(OfAttempt):
+class Join(Control):
     """
     A client asks to become a member.
 
@@ -104,17 +98,21 @@ class Join(OfAttempt):
     """
 
     TYPE = Type.JOIN
-    KEYS = _JOIN
 
-    cookie: bytes = field(repr=False)
-    room: str
-    nick: str
-    secret: bytes = field(repr=False)
-    own: tuple[int, int] = (1, 1)
-    proof: bytes | None = field(default=None, repr=False)
-    badge: bytes | None = None
-    tag: bytes | None = field(default=None, repr=False)
-    settled: int | None = None
+    nonce: bytes = field(repr=False)
+    cookie: Annotated[bytes, Key("c", _cookie)] = field(repr=False)
+    room: Annotated[str, Key("r", fields.room)]
+    nick: Annotated[str, Key("n", fields.asked_nick)]
+    secret: Annotated[bytes, Key("s", fields.sixteen)] = field(repr=False)
+    own: Annotated[tuple[int, int], Key("u", fields.owns)] = (1, 1)
+    proof: Annotated[bytes | None, Key("p", _proof, needed=False)] = field(
+        default=None, repr=False
+    )
+    badge: Annotated[bytes | None, Key("b", fields.sixteen, needed=False)] = None
+    tag: Annotated[bytes | None, Key("t", fields.eight, needed=False)] = field(
+        default=None, repr=False
+    )
+    settled: Annotated[int | None, Key("q", fields.u64, needed=False)] = None
 
     def check(self) -> None:
         if (self.proof is None) != (self.badge is None):
@@ -124,7 +122,7 @@ class Join(OfAttempt):
 
 
 @frozen
-class Welcome(OfAttempt):
+class Welcome(Control):
     """
     The client is a member.
 
@@ -145,37 +143,22 @@ class Welcome(OfAttempt):
     """
 
     TYPE = Type.WELCOME
-    KEYS = Keys(
-        session_id=Key("i", fields.eight),
-        number=Key("m", fields.u32),
-        tag=Key("t", fields.eight),
-        newest=Key("q", fields.u64),
-        first=Key("f", fields.sequence),
-        nick=Key("n", fields.nick),
-        keepalive=Key("k", _duration),
-        idle=Key("x", _duration),
-        largest=Key("l", fields.number(65_477, minimum=256)),
-        allowance=Key("a", fields.items(fields.u64, 2, 2)),
-        next_own=Key("u", fields.items(fields.number(MAX_U32, minimum=1), 2, 2)),
-        newest_private=Key("d", fields.u64),
-        members=Key("w", read_members, write_members),
-        more_from=Key("y", fields.u32, needed=False),
-    )
 
-    session_id: bytes = field(repr=False)
-    number: int
-    tag: bytes = field(repr=False)
-    newest: int
-    first: int
-    nick: str
-    keepalive: int
-    idle: int
-    largest: int
-    allowance: tuple[int, int]
-    next_own: tuple[int, int]
-    newest_private: int
-    members: tuple[MemberRecord, ...]
-    more_from: int | None = None
+    nonce: bytes = field(repr=False)
+    session_id: Annotated[bytes, Key("i", fields.eight)] = field(repr=False)
+    number: Annotated[int, Key("m", fields.u32)]
+    tag: Annotated[bytes, Key("t", fields.eight)] = field(repr=False)
+    newest: Annotated[int, Key("q", fields.u64)]
+    first: Annotated[int, Key("f", fields.sequence)]
+    nick: Annotated[str, Key("n", fields.nick)]
+    keepalive: Annotated[int, Key("k", _positive)]
+    idle: Annotated[int, Key("x", _positive)]
+    largest: Annotated[int, Key("l", fields.number(65_477, minimum=256))]
+    allowance: Annotated[tuple[int, int], Key("a", fields.items(fields.u64, 2, 2))]
+    next_own: Annotated[tuple[int, int], Key("u", fields.items(_positive, 2, 2))]
+    newest_private: Annotated[int, Key("d", fields.u64)]
+    members: Annotated[tuple[MemberRecord, ...], Key("w", read_members, write_members)]
+    more_from: Annotated[int | None, Key("y", fields.u32, needed=False)] = None
 
     def check(self) -> None:
         if self.first > self.newest + 1:
@@ -183,7 +166,7 @@ class Welcome(OfAttempt):
 
 
 @frozen
-class Refused(OfAttempt):
+class Refused(Control):
     """
     The client is not admitted.
 
@@ -193,15 +176,11 @@ class Refused(OfAttempt):
     """
 
     TYPE = Type.REFUSED
-    KEYS = Keys(
-        code=Key("c", fields.code),
-        sentence=Key("m", fields.sentence),
-        retry_after=Key("a", fields.u32),
-    )
 
-    code: str
-    sentence: str
-    retry_after: int
+    nonce: bytes = field(repr=False)
+    code: Annotated[str, Key("c", fields.code)]
+    sentence: Annotated[str, Key("m", fields.sentence)]
+    retry_after: Annotated[int, Key("a", fields.u32)]
 
 
 @frozen
@@ -220,6 +199,8 @@ class Versions(Datagram):
 
     :param id: 8 bytes: the id of the datagram that this answers.
     """
+
+    TYPE = Type.VERSIONS
 
     id: bytes
     versions: tuple[int, ...]

@@ -22,7 +22,8 @@ MAX_RANGE_COUNT = 65_535
 """Sequence numbers in one range."""
 
 RANGE = struct.Struct(">QH")
-_REASONED = struct.Struct(">QHB")
+REASONED = struct.Struct(">QHB")
+"""A range with a reason."""
 
 
 class Reason(IntEnum):
@@ -35,50 +36,30 @@ class Reason(IntEnum):
     """The member's own."""
 
 
-def pack_ranges(ranges: Ranges, minimum: int = 1) -> bytes:
+def pack_ranges(
+    ranges: Ranges | ReasonedRanges, layout: struct.Struct = RANGE, minimum: int = 1
+) -> bytes:
     """
     Encode ranges.
 
+    :param layout: of one range: :data:`RANGE` or :data:`REASONED`.
     :param minimum: the smallest valid number of ranges.
-    :raises ValueError: if there are fewer, more than 64, or they are invalid.
+    :raises ValueError: if there are fewer, more than 64, or they or a reason are invalid.
     """
     _check(ranges, minimum, MAX_RANGES, MAX_U64)
-    return b"".join([RANGE.pack(first, count) for first, count in ranges])
+    return b"".join([layout.pack(*one) for one in ranges])
 
 
-def unpack_ranges(data: bytes, minimum: int = 1) -> Ranges:
+def unpack_ranges(data: bytes, layout: struct.Struct = RANGE, minimum: int = 1) -> tuple[Any, ...]:
     """
     Decode ranges, to the end of ``data``.
 
-    :raises ValueError: as :func:`pack_ranges`.
+    :raises ValueError: as :func:`pack_ranges`, or if the last range is truncated.
     """
-    if len(data) % RANGE.size:
+    if len(data) % layout.size:
         raise ValueError("truncated range")
-    ranges = tuple(RANGE.iter_unpack(data))
+    ranges = tuple(layout.iter_unpack(data))
     _check(ranges, minimum, MAX_RANGES, MAX_U64)
-    return ranges
-
-
-def pack_reasoned(ranges: ReasonedRanges) -> bytes:
-    """
-    Encode ranges with reasons.
-
-    :raises ValueError: as :func:`pack_ranges`, or for an unknown reason.
-    """
-    _check_reasoned(ranges)
-    return b"".join([_REASONED.pack(*reasoned) for reasoned in ranges])
-
-
-def unpack_reasoned(data: bytes) -> ReasonedRanges:
-    """
-    Decode ranges with reasons, to the end of ``data``.
-
-    :raises ValueError: as :func:`pack_reasoned`.
-    """
-    if len(data) % _REASONED.size:
-        raise ValueError("truncated range")
-    ranges = tuple(_REASONED.iter_unpack(data))
-    _check_reasoned(ranges)
     return ranges
 
 
@@ -99,19 +80,15 @@ def _is_pair(value: Any) -> bool:
     return type(value) in (list, tuple) and [*map(type, value)] == [int, int]
 
 
-def _check_reasoned(ranges: ReasonedRanges) -> None:
-    _check([(first, count) for first, count, _ in ranges], 1, MAX_RANGES, MAX_U64)
-    if any(reason not in (0, 1, 2) for _, _, reason in ranges):
-        raise ValueError("unknown reason")
-
-
-def _check(ranges: Sequence[tuple[int, int]], minimum: int, maximum: int, last: int) -> None:
+def _check(ranges: Sequence[tuple[int, ...]], minimum: int, maximum: int, last: int) -> None:
     if not minimum <= len(ranges) <= maximum:
         raise ValueError(f"{len(ranges)} ranges")
     following = 1
-    for first, count in ranges:
+    for first, count, *_ in ranges:
         if first < following or not 0 < count <= MAX_RANGE_COUNT:
             raise ValueError("a range is empty, overlaps or does not ascend")
         following = first + count
     if following > last + 1:
         raise ValueError("a range goes beyond the last sequence number")
+    if ranges and len(ranges[0]) == 3 and any(one[2] not in (0, 1, 2) for one in ranges):
+        raise ValueError("unknown reason")

@@ -6,13 +6,14 @@ import struct
 
 from attrs import field, frozen
 
-from udprelay.protocol.wire import fields
-from udprelay.protocol.wire.datagram import Datagram, body_of, control
+from udprelay.protocol.wire import cbor, fields
+from udprelay.protocol.wire.datagram import Datagram, control
 from udprelay.protocol.wire.entries import (
+    ENTRIES,
+    NOTICES,
     EntryBody,
     NoticeBody,
-    read_entry,
-    read_notice,
+    read_body,
     write_body,
 )
 from udprelay.protocol.wire.header import (
@@ -40,6 +41,8 @@ class Data(Datagram):
     :param number: of the sender.
     :param own: own sequence; 0 if the sender is a plain member or the console.
     """
+
+    TYPE = Type.DATA
 
     tag: bytes = field(repr=False)
     flags: int
@@ -69,6 +72,8 @@ class Entry(Datagram):
     :param body: None for an unknown kind, which has its place in the sequence, too.
     """
 
+    TYPE = Type.ENTRY
+
     tag: bytes = field(repr=False)
     sequence: int
     number: int
@@ -80,11 +85,10 @@ class Entry(Datagram):
 
     @classmethod
     def decode(cls, datagram: bytes) -> Entry:
-        sequence, number, zero, _ = _unpack(datagram)
+        sequence, number, zero, body = _unpack(datagram)
         if zero or not sequence:
             raise ValueError("invalid room sequence or own sequence")
-        body = read_entry(body_of(datagram, DOWN_PAYLOAD_OFFSET))
-        return cls(datagram[ID], sequence, number, body)
+        return cls(datagram[ID], sequence, number, read_body(cbor.decode(body), ENTRIES))
 
 
 @frozen
@@ -96,6 +100,8 @@ class Private(Datagram):
     :param number: of the sender.
     :param own: own sequence, of reliable or of unreliable PRIVATE.
     """
+
+    TYPE = Type.PRIVATE
 
     session_id: bytes = field(repr=False)
     flags: int
@@ -125,6 +131,8 @@ class Notice(Datagram):
     :param body: None for an unknown kind, which has its place in the sequence, too.
     """
 
+    TYPE = Type.NOTICE
+
     session_id: bytes = field(repr=False)
     sequence: int
     body: NoticeBody | None
@@ -135,10 +143,10 @@ class Notice(Datagram):
 
     @classmethod
     def decode(cls, datagram: bytes) -> Notice:
-        sequence, number, own, _ = _unpack(datagram)
+        sequence, number, own, body = _unpack(datagram)
         if number or own or not sequence:
             raise ValueError("invalid private sequence, or a number is not 0")
-        return cls(datagram[ID], sequence, read_notice(body_of(datagram, DOWN_PAYLOAD_OFFSET)))
+        return cls(datagram[ID], sequence, read_body(cbor.decode(body), NOTICES))
 
 
 def _unpack(datagram: bytes) -> tuple[int, int, int, bytes]:

@@ -61,7 +61,7 @@ class ControlReader:
         self._sessions = sessions
         self._private = private
         self._unverified = UnverifiedSources(state)
-        self._recovery = Recovery(state.output)
+        self._recovery = Recovery(state.output, state.rules.limits.repair_rate)
         self._joining = Joining(state, sessions, self._unverified, private, self._recovery)
         self._answers: dict[type, Callable[[SessionMember, Any, float], None]] = {
             PrivateUp: self._private_message,

@@ -1,8 +1,8 @@
 """
 Cookies and path tokens, which prove an address before the relay keeps anything for it; salts.
 
-Tokens are MACs under the secret of the relay's run over what they are valid for. Each field of
-the input follows its length, so that different fields never give the same input.
+Both are MACs under the secret of the relay's run over what they are valid for. Each field of the
+input follows its length, so that different fields never give the same input.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hmac
 from ipaddress import IPv6Address
 
 from udprelay.protocol.endpoint import Endpoint
+from udprelay.protocol.keys import length_prefixed
 from udprelay.relay.rules import RelayRules
 
 BUCKET = 30.0
@@ -35,42 +36,34 @@ class Cookies:
     def __init__(self, secret: bytes) -> None:
         # Not the secret itself: the codes for plain members are MACs under that.
         self._key = hmac.digest(secret, b"udprelay cookies", "sha256")
-        self._bucket = 0
-        self._keys = (self._bucket_key(0), self._bucket_key(-1))
 
     def make(self, listener: str, address: Endpoint, room: str, now: float) -> bytes:
         """Return the cookie, 20 bytes, for ``address`` and ``room`` at a listener."""
-        current, _ = self._keys_at(now)
-        return _cookie(current, self._bucket, listener, address, room)
+        return self._cookie(int(now // BUCKET), listener, address, room)
 
     def valid(
         self, cookie: bytes, listener: str, address: Endpoint, room: str, now: float
     ) -> bool:
         """Return whether ``cookie`` was made for these in this time bucket or the previous one."""
-        keys = self._keys_at(now)
+        bucket = int(now // BUCKET)
         return any(
-            hmac.compare_digest(cookie, _cookie(key, bucket, listener, address, room))
-            for key, bucket in zip(keys, (self._bucket, self._bucket - 1), strict=True)
-            if cookie[:4] == _number(bucket)
+            hmac.compare_digest(cookie, self._cookie(one, listener, address, room))
+            for one in (bucket, bucket - 1)
+            if cookie[:4] == _number(one)
         )
 
-    def _keys_at(self, now: float) -> tuple[bytes, bytes]:
-        """Return the keys of the current and the previous bucket."""
-        bucket = int(now // BUCKET)
-        if bucket != self._bucket:
-            self._bucket = bucket
-            self._keys = (self._bucket_key(bucket), self._bucket_key(bucket - 1))
-        return self._keys
-
-    def _bucket_key(self, bucket: int) -> bytes:
-        return hmac.digest(self._key, bucket.to_bytes(8, "big", signed=True), "sha256")
+    def _cookie(self, bucket: int, listener: str, address: Endpoint, room: str) -> bytes:
+        number = _number(bucket)
+        mac = _mac(self._key, bucket, listener, address, room.encode())
+        return number + mac[: COOKIE - len(number)]
 
 
 def path_token(
     secret: bytes, session_id: bytes, address: Endpoint, listener: str, now: float
 ) -> bytes:
     """Return the token, 8 bytes, that proves that a session is at ``address``."""
-    return _path_token(secret, session_id, address, listener, int(now // PATH_BUCKET))
+    key = hmac.digest(secret, b"udprelay paths", "sha256")
+    return _mac(key, int(now // PATH_BUCKET), listener, address, session_id)[:_PATH_TOKEN]
 
 
 def proves_path(
@@ -82,40 +75,24 @@ def proves_path(
     now: float,
 ) -> bool:
     """Return whether ``token`` was made for these in this time bucket or the previous one."""
-    bucket = int(now // PATH_BUCKET)
     return any(
-        hmac.compare_digest(token, _path_token(secret, session_id, address, listener, one))
-        for one in (bucket, bucket - 1)
+        hmac.compare_digest(token, path_token(secret, session_id, address, listener, when))
+        for when in (now, now - PATH_BUCKET)
     )
-
-
-def _path_token(
-    secret: bytes, session_id: bytes, address: Endpoint, listener: str, bucket: int
-) -> bytes:
-    key = hmac.digest(secret, b"udprelay paths", "sha256")
-    message = _fields(_number(bucket), session_id, listener.encode(), *_address(address))
-    return hmac.digest(key, message, "sha256")[:_PATH_TOKEN]
-
-
-def _cookie(key: bytes, bucket: int, listener: str, address: Endpoint, room: str) -> bytes:
-    number = _number(bucket)
-    message = _fields(number, listener.encode(), room.encode(), *_address(address))
-    return number + hmac.digest(key, message, "sha256")[: COOKIE - len(number)]
 
 
 def _number(bucket: int) -> bytes:
     return (bucket & 0xFFFFFFFF).to_bytes(4, "big")
 
 
-def _address(address: Endpoint) -> tuple[bytes, bytes, bytes]:
-    # Not as text, which takes twice as long as the MAC: a flood of HELLOs pays for it.
+def _mac(key: bytes, bucket: int, listener: str, address: Endpoint, holder: bytes) -> bytes:
+    # Not over the address as text, which takes twice as long as the MAC: a flood of HELLOs pays
+    # for it.
     ip = address.ip
     scope = (ip.scope_id or "").encode() if isinstance(ip, IPv6Address) else b""
-    return ip.packed, address.port.to_bytes(2, "big"), scope
-
-
-def _fields(*fields: bytes) -> bytes:
-    return b"".join(len(field).to_bytes(4, "big") + field for field in fields)
+    time, port = bucket.to_bytes(8, "big", signed=True), address.port.to_bytes(2, "big")
+    fields = (time, holder, listener.encode(), ip.packed, port, scope)
+    return hmac.digest(key, b"".join(map(length_prefixed, fields)), "sha256")
 
 
 class Salts:

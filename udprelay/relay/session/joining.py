@@ -120,7 +120,6 @@ class Joining:
             identity,
             join.badge or b"",
             (max(join.own[0], before.reliable), max(join.own[1], before.private)),
-            self._state.rules.limits.repair_rate,
         )
         session.first = self._first(join, log, before, now)
         listener.sessions[session.id] = session

@@ -7,16 +7,16 @@ import struct
 from udprelay.protocol.token_bucket import TokenBucket
 from udprelay.protocol.wire.from_client import PrivateUp
 from udprelay.protocol.wire.from_relay import Bye, Pong
-from udprelay.protocol.wire.header import UP_PAYLOAD_OFFSET, Type, header
+from udprelay.protocol.wire.header import PREFIX, UP_PAYLOAD_OFFSET, Type
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.room import Group, Listener, Member, Room
 from udprelay.relay.session.sequences import OwnRoomSequences, PrivateStream, ReceiveWindow
 from udprelay.segments import Source
 
-_MISSED_RATE = 10.0
 _MAX_REPORTS = 64
 _NO_TOKEN = bytes(8)
-_ACK = struct.Struct(">IQIQ")
+_ACK = struct.Struct(">6s8sIQIQ")
+_ACK_START = PREFIX + bytes((Type.ACK, 0))
 
 
 class SessionMember(Member):
@@ -31,14 +31,13 @@ class SessionMember(Member):
     :ivar private_window: its reliable PRIVATE, likewise.
     :ivar private: the datagrams for this member alone.
     :ivar own_room: the room sequences of its own datagrams.
-    :ivar repairs: what it may be sent in answer to NACK and ROSTER.
-    :ivar missed: how often it may be sent a ``missed`` notice.
+    :ivar repairs: what it may be sent in answer to NACK and ROSTER; None before the first.
+    :ivar missed: how often it may be sent a ``missed`` notice; None before the first.
     :ivar reports: the tokens of the last MISSED that it has sent.
     :ivar nicked: the last answer to a NICK, with the number of the request.
     """
 
     __slots__ = (
-        "_ack_header",
         "badge",
         "first",
         "id",
@@ -68,13 +67,11 @@ class SessionMember(Member):
         identity: bytes,
         badge: bytes,
         next_own: tuple[int, int],
-        repair_rate: float,
     ) -> None:
         super().__init__(room, group, MemberKind.SESSION, nick, listener, source, now)
         rules = room.rules
         reliable, private = next_own
         self.id = session_id
-        self._ack_header = header(Type.ACK, session_id)
         self.identity = identity
         self.badge = badge
         self.first = 1
@@ -83,9 +80,9 @@ class SessionMember(Member):
         self.private = PrivateStream()
         self.own_room = OwnRoomSequences()
         if rules.member_rate or rules.member_bandwidth:
-            self.allowance = _per_second(rules.member_rate, rules.member_bandwidth)
-        self.repairs = _per_second(0.0, repair_rate)
-        self.missed = _per_second(_MISSED_RATE, 0.0)
+            self.allowance = per_second(rules.member_rate, rules.member_bandwidth)
+        self.repairs: TokenBucket | None = None
+        self.missed: TokenBucket | None = None
         self.reports: tuple[bytes, ...] = ()
         self.nicked: tuple[int, bytes] | None = None
 
@@ -107,8 +104,8 @@ class SessionMember(Member):
         """Return ACK, and count the room sequences in it as reported."""
         # Packed here and not by the codec: there is one for every few datagrams.
         window, private = self.window, self.private_window
-        received = _ACK.pack(window.next, window.bitmap, private.next, private.bitmap)
-        return b"".join((self._ack_header, received, self.own_room.drain()))
+        received = window.next, window.bitmap, private.next, private.bitmap
+        return _ACK.pack(_ACK_START, self.id, *received) + self.own_room.drain()
 
     def pong(self, newest: int, token: bytes = _NO_TOKEN) -> bytes:
         """
@@ -128,7 +125,7 @@ class SessionMember(Member):
         return Bye(self.id, code, sentence, round(1000 * retry_after)).encode()
 
 
-def _per_second(datagrams: float, size: float) -> TokenBucket:
+def per_second(datagrams: float, size: float) -> TokenBucket:
     """Return a bucket that holds what is allowed for one second; 0 is no limit."""
     return TokenBucket((datagrams, size), (datagrams, size))
 

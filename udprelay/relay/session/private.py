@@ -7,11 +7,12 @@ from udprelay.protocol.wire.from_client import Missed, PrivateUp
 from udprelay.protocol.wire.header import RELIABLE
 from udprelay.protocol.wire.sequenced import Notice, Private
 from udprelay.relay.drops import DropReason
-from udprelay.relay.session.member import SessionMember
+from udprelay.relay.session.member import SessionMember, per_second
 from udprelay.relay.session.room_log import log_of
 from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.state import RelayState
 
+_MISSED_RATE = 10.0
 _MAX_TRANSIT = 1.0
 """Seconds: a datagram of a client shows that all sent to it so long before has arrived."""
 
@@ -25,13 +26,13 @@ class PrivateMessages:
 
     def receive(self, session: SessionMember, message: PrivateUp, now: float) -> None:
         """Forward a PRIVATE; a reliable one in its sender's order."""
-        if not message.flags & RELIABLE:
-            self.deliver(session, message, now)
-            return
-        window, size = session.private_window, len(message.payload)
-        for one in self._sessions.receive_reliable(
-            session, window, message.own, message, size, now
-        ):
+        ready = [message]
+        if message.flags & RELIABLE:
+            window, size = session.private_window, len(message.payload)
+            ready = self._sessions.receive_reliable(
+                session, window, message.own, message, size, now
+            )
+        for one in ready:
             self.deliver(session, one, now)
 
     def deliver(self, session: SessionMember, message: PrivateUp, now: float) -> None:
@@ -75,6 +76,7 @@ class PrivateMessages:
         log, token = log_of(session), missed.token
         sender = log.member(missed.number)
         if isinstance(sender, SessionMember) and token not in session.reports:
+            sender.missed = sender.missed or per_second(_MISSED_RATE, 0.0)
             if not sender.missed.try_consume(1, 0, now):
                 self._output.drop_from(session, DropReason.REPAIR_LIMIT, now)
                 return

@@ -15,7 +15,7 @@ from udprelay.protocol.wire.ranges import MAX_RANGE_COUNT, MAX_RANGES, Ranges, R
 from udprelay.relay.drops import DropReason
 from udprelay.relay.output import Output
 from udprelay.relay.session.history import History
-from udprelay.relay.session.member import SessionMember
+from udprelay.relay.session.member import SessionMember, per_second
 from udprelay.relay.session.room_log import log_of
 from udprelay.relay.session.sequences import PrivateStream
 
@@ -28,10 +28,15 @@ _NUMBER = slice(22, 26)
 
 
 class Recovery:
-    """Answers NACK and ROSTER within each member's budget."""
+    """
+    Answers NACK and ROSTER within each member's budget.
 
-    def __init__(self, output: Output) -> None:
+    :param rate: bytes per second of a budget.
+    """
+
+    def __init__(self, output: Output, rate: float) -> None:
         self._output = output
+        self._rate = rate
 
     def answer_nack(self, session: SessionMember, nack: Nack, now: float) -> None:
         """Retransmit what is missing, or send GONE with the reason."""
@@ -85,6 +90,7 @@ class Recovery:
 
     def send(self, session: SessionMember, datagram: bytes, now: float) -> bool:
         """Send an answer if the budget allows it; return whether."""
+        session.repairs = session.repairs or per_second(0.0, self._rate)
         if not session.repairs.try_consume(1, len(datagram), now):
             self._output.drop_from(session, DropReason.REPAIR_LIMIT, now)
             return False

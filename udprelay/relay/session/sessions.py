@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
 from typing import TypeVar
 
 from udprelay.protocol.wire.members import MemberKind
@@ -147,7 +146,7 @@ class Sessions:
         item: T,
         size: int,
         now: float,
-    ) -> Sequence[T]:
+    ) -> list[T]:
         """
         Accept an item of a session in the order of its own sequences.
 
@@ -158,7 +157,7 @@ class Sessions:
         buffered = window.buffered_bytes
         if own != window.next and self._buffered + size > _MAX_BUFFERED:
             self._output.drop_from(session, DropReason.EARLY_LIMIT, now)
-            return ()
+            return []
         ready = window.receive(own, item)
         if window.buffered_bytes != buffered:
             self._buffered += window.buffered_bytes - buffered
