@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from errno import EAFNOSUPPORT, ENOENT
+from functools import partial
 from ipaddress import ip_address
-from socket import AI_NUMERICHOST, SOCK_DGRAM, getaddrinfo
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from udprelay.client import bridge_notices
-from udprelay.client.bridge_forwarder import BridgeForwarder
-from udprelay.client.bridge_socket import SocketAddress, format_address
+from udprelay.client.bridge_counters import BridgeCounters
+from udprelay.client.bridge_members import MemberSockets
 from udprelay.client.channel import Channel, IncomingMessage
 from udprelay.client.client import Client
 from udprelay.client.descriptors import STDERR, STDOUT, write_unless_full
 from udprelay.client.formats import Format
-from udprelay.client.member import Member
-from udprelay.client.notices import Notice, errno_name, errno_text
-from udprelay.client.option_values import Address
+from udprelay.client.notices import Notice, reason_of
+from udprelay.client.options import Address
 from udprelay.client.pipe import leave_without_output
+from udprelay.client.room_channel import RoomChannel
+from udprelay.client.sockets import (
+    BridgeSocket,
+    SocketAddress,
+    format_address,
+    socket_address,
+)
 from udprelay.look_up import look_up_name
 from udprelay.protocol.endpoint import host_port
+from udprelay.session_client.known_member import KnownMember
+
+# Seconds between two reads of the roster for datagrams to a member that has left.
+_ROSTER_INTERVAL = 0.25
 
 
 class Bridge:
     """
     Forwards datagrams between a room and a program, and writes notices.
+
+    Each payload is forwarded once, unchanged and at once, or dropped and counted.
 
     :param form: the format of notices.
     :param address: the bridge's local address; port 0 is any.
@@ -51,7 +64,12 @@ class Bridge:
         self._program = program
         self._per_member = per_member
         self._client: Client | None = None
-        self._forwarder: BridgeForwarder | None = None
+        # Set with the socket.
+        self._counters: BridgeCounters
+        self._socket: BridgeSocket | None = None
+        self._members: MemberSockets | None = None
+        self._channel: Channel | None = None
+        self._next_update = 0.0
         self._output_lost = False
         self._closed = False
 
@@ -64,42 +82,55 @@ class Bridge:
             self.resolving = False
             if not self._closed:
                 self._open(client, *found)
-        except _AddressError as error:
+        except OSError as error:
             self.resolving = False
-            client.notice(bridge_notices.unusable(error.address, error.reason, str(error)))
-        return self._forwarder is not None
+            address = error.filename or host_port(*self._address)
+            client.notice(Notice.of("bridge.unusable", local=address, **reason_of(error)))
+        return self._socket is not None
 
     def _open(self, client: Client, local: SocketAddress, program: SocketAddress | None) -> None:
-        try:
-            forwarder = BridgeForwarder(
-                self._reactor, local, program, self._per_member, client.notice
+        def open_socket(port: int, receive: Callable[[bytes], object]) -> BridgeSocket:
+            at = (local[0], port, *local[2:])
+            return BridgeSocket(
+                self._reactor, at, program, receive, partial(self._drop, "stranger")
             )
-        except OSError as error:
-            name, text = errno_name(error), errno_text(error)
-            raise _AddressError(self._address, name, text) from error
-        self._forwarder = forwarder
-        at = None if program is None else format_address(program)
-        client.notice(bridge_notices.opened(forwarder.address, at))
+
+        self._socket = open_socket(local[1], self._send)
+        self._counters = BridgeCounters(self._reactor, client.notice)
+        if self._per_member:
+            self._members = MemberSockets(
+                self._reactor, self._socket, open_socket, self._send_to_member, client.notice
+            )
+        address = str(self._socket)
+        to = None if program is None else format_address(program)
+        where = "" if to is None else f", the program is at {to}"
+        client.notice(Notice.of("bridge.opened", local=address, program=to, where=where))
         if not ip_address(local[0].partition("%")[0]).is_loopback:
-            client.notice(bridge_notices.exposed(forwarder.address))
+            client.notice(Notice.of("bridge.exposed", local=address))
 
     def begin(self, client: Client, channel: Channel) -> None:
-        if self._forwarder is not None:
-            self._forwarder.start(channel)
-
-    def roster_changed(self, member: Member) -> None:
-        """:param member: the client's own membership, which has the roster."""
-        if self._forwarder is not None:
-            self._forwarder.roster_changed(member)
+        self._channel = channel
+        if isinstance(channel, RoomChannel):
+            channel.roster_changed = self._update_sockets
 
     def show(self, message: IncomingMessage) -> None:
-        if self._forwarder is not None:
-            self._forwarder.to_program(message)
+        room = self._socket
+        if room is None:
+            return
+        local = room
+        if self._members is not None and message.sender is not None:
+            local = self._socket_of(message.sender.number, self._members) or room
+        # A program that has not sent to a member's socket may have sent to the room's.
+        reason = local.send(message.payload, local.program or room.program)
+        if reason is None:
+            self._counters.traffic["to_program"] += 1
+        else:
+            self._drop(reason)
 
     def notice(self, notice: Notice) -> None:
-        if notice.id == "messages.lost" and self._forwarder is not None:
+        if notice.id == "messages.lost" and self._socket is not None:
             # Losses are usual for unreliable messages: counted, not reported one by one.
-            self._forwarder.counters.drop("lost", int(notice.fields["count"] or 0))
+            self._drop("lost", int(notice.fields["count"] or 0))
             return
         line = self._format.notice(notice)
         if not self._format.notices_in_output:
@@ -114,24 +145,54 @@ class Bridge:
 
     def close(self) -> Deferred[None]:
         self._closed = True
-        if self._forwarder is not None:
-            self._forwarder.close()
-            self._forwarder = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+            if self._members is not None:
+                self._members.close()
+                self._members = None
+            self._counters.close()
         return succeed(None)
 
+    def _send(self, payload: bytes, number: int | None = None) -> None:
+        """Forward what the program sends."""
+        reason = "no-contact" if self._channel is None else self._channel.send_now(payload, number)
+        if reason is None:
+            self._counters.traffic["to_room"] += 1
+        else:
+            self._drop(reason)
 
-class _AddressError(Exception):
-    """
-    An address that cannot be used.
+    def _send_to_member(self, payload: bytes, number: int | None) -> None:
+        if number is not None:
+            self._send(payload, number)
+            return
+        # After a restart of the relay, the member may be back under another number, and no
+        # event says so.
+        now = self._reactor.seconds()
+        if now >= self._next_update:
+            self._next_update = now + _ROSTER_INTERVAL
+            self._update_sockets()
+        self._drop("absent")
 
-    :param reason: the name of an error.
-    :param cause: the same for people.
-    """
+    def _drop(self, reason: str, count: int = 1) -> None:
+        self._counters.drop(reason, count)
 
-    def __init__(self, address: Address, reason: str, cause: str) -> None:
-        super().__init__(cause)
-        self.address = host_port(*address)
-        self.reason = reason
+    def _others(self) -> list[KnownMember]:
+        return self._channel.others if isinstance(self._channel, RoomChannel) else []
+
+    def _update_sockets(self) -> None:
+        if self._members is not None:
+            self._members.update(self._others())
+
+    def _socket_of(self, number: int, members: MemberSockets) -> BridgeSocket | None:
+        """Return the socket of a sender, opened if it has none yet; ``None``: the room's."""
+        if members.get(number) is None:
+            sender = next((one for one in self._others() if one.number == number), None)
+            if sender is not None:
+                self._update_sockets()
+                if members.get(number) is None:
+                    members.add(sender)
+        return members.get(number)
 
 
 async def _look_up(
@@ -142,7 +203,7 @@ async def _look_up(
 
     IPv4 is preferred: most programs mean ``127.0.0.1`` by ``localhost``.
 
-    :raises _AddressError: if there are none.
+    :raises OSError: if there are none; its ``filename`` is the address.
     """
     local_addresses = await _addresses(resolver, local)
     if program is None:
@@ -152,16 +213,13 @@ async def _look_up(
         for other in program_addresses:
             if len(bound) == len(other):
                 return bound, other
-    raise _AddressError(program, "EAFNOSUPPORT", f"{local[0]} has another IP version")
+    other_version = f"{local[0]} has another IP version"
+    raise OSError(EAFNOSUPPORT, other_version, host_port(*program))
 
 
 async def _addresses(resolver: Any, address: Address) -> list[SocketAddress]:
     host, port = address
     hosts = await look_up_name(resolver, host)
     if not hosts:
-        raise _AddressError(address, "ENOENT", "unknown host name")
-    found = [
-        getaddrinfo(numeric, port, type=SOCK_DGRAM, flags=AI_NUMERICHOST)[0][4]
-        for numeric in hosts
-    ]
-    return sorted(found, key=len)
+        raise OSError(ENOENT, "unknown host name", host_port(*address))
+    return sorted((socket_address(numeric, port) for numeric in hosts), key=len)

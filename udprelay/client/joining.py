@@ -8,9 +8,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from udprelay.client.errors import UnreachableError
-from udprelay.client.member import Member
-from udprelay.client.option_values import DEFAULT_PORT, DEFAULT_ROOM
+from udprelay.client.member import Member, UnreachableError
+from udprelay.client.options import DEFAULT_PORT, DEFAULT_ROOM
 from udprelay.protocol.endpoint import host_port
 from udprelay.session_client.events import (
     Closed,
@@ -89,11 +88,6 @@ def join(
     member = Member(reactor, host, port, settings, passphrase, dispatch)
     joined = member.join()
     if patience is not None:
-        joined.addTimeout(patience, reactor, lambda *_: _no_answer(host, port, patience))
+        unanswered = f"no answer from {host_port(host, port)} within {patience:g} s"
+        joined.addTimeout(patience, reactor, lambda *_: Failure(UnreachableError(unanswered)))
     return joined
-
-
-def _no_answer(host: str, port: int, patience: float) -> Failure:
-    return Failure(
-        UnreachableError(f"no answer from {host_port(host, port)} within {patience:g} s")
-    )

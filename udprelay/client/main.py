@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 import selectors
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from errno import EIO
+from functools import partial
 from traceback import format_exception
 from typing import Any, cast
 
 from twisted.internet import asyncioreactor
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.defer import Deferred
+from twisted.internet.stdio import StandardIO
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
 
 from udprelay.client import joining, passphrase
@@ -30,15 +33,15 @@ from udprelay.client.descriptors import (
     write_stderr,
 )
 from udprelay.client.formats import Format, JSONFormat, TextFormat
-from udprelay.client.member import Member
-from udprelay.client.option_values import login_nick
 from udprelay.client.options import Options, UsageError, parse
 from udprelay.client.passphrase import Passphrase
 from udprelay.client.pipe import Pipe
 from udprelay.client.plain import PlainChannel
-from udprelay.client.room_channel import RoomChannel, RoomOptions
+from udprelay.client.room_channel import RoomChannel
 from udprelay.protocol.endpoint import MAX_PAYLOAD
+from udprelay.protocol.nick import NickError, is_reserved, normalise
 from udprelay.session_client.pieces import MAX_MESSAGE
+from udprelay.session_client.settings import Settings
 
 USAGE_ERROR = 1
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
@@ -48,6 +51,9 @@ SHUTDOWN_TIMEOUT = 1.0
 
 MAX_BUFFERED_OUTPUT = 16 << 20
 """Bytes of output that wait for a slow reader before the socket is no longer read."""
+
+DEFAULT_NICK = "somebody"
+"""The nick if the login name cannot be one."""
 
 # Values of TERM for terminals that cannot move the cursor, as the line editor does.
 _DUMB = ("dumb", "unknown")
@@ -87,6 +93,17 @@ def on_terminal(options: Options, environ: Mapping[str, str]) -> bool:
     return os.isatty(STDIN) and os.isatty(STDOUT)
 
 
+def login_nick() -> str:
+    """Return the login name if it can be a nick, else :data:`DEFAULT_NICK`."""
+    try:
+        login = normalise(getpass.getuser())
+    except (KeyError, OSError, NickError):
+        # The user has no name, as in a container with an arbitrary user id (before 3.13:
+        # KeyError).
+        return DEFAULT_NICK
+    return DEFAULT_NICK if is_reserved(login) else login
+
+
 class _Run:
     """Runs the reactor, handles signals and internal errors, and gives the exit status."""
 
@@ -105,11 +122,7 @@ class _Run:
         self._bridge = front if isinstance(front, Bridge) else None
         # A person sees the retries and can stop them; a bridge runs unattended.
         join_timeout = None if terminal or self._bridge else joining.JOIN_TIMEOUT
-        changed = self._bridge.roster_changed if self._bridge else None
-
-        def channel(observer: ChannelObserver) -> Channel:
-            return _channel(options, found, join_timeout, observer, self._reactor, changed)
-
+        channel = partial(_channel, self._reactor, options, found, join_timeout)
         self._client = Client(options, self._reactor, front, channel)
         if found is not None and found.warning is not None:
             self._client.notice(found.warning)
@@ -197,26 +210,26 @@ def _front_end(options: Options, terminal: bool, reactor: AsyncioSelectorReactor
     else:
         form = TextFormat(os.isatty(STDOUT), MAX_PAYLOAD if options.plain else MAX_MESSAGE)
     pipe = Pipe(form, options.wait, 0 if options.plain else MAX_BUFFERED_OUTPUT)
-    pipe.open(reactor)
+    StandardIO(pipe, reactor=reactor)
     return pipe
 
 
 def _channel(
+    reactor: AsyncioSelectorReactor,
     options: Options,
     found: Passphrase | None,
     join_timeout: float | None,
     observer: ChannelObserver,
-    reactor: AsyncioSelectorReactor,
-    roster_changed: Callable[[Member], object] | None,
 ) -> Channel:
     host, port = options.host, options.port
     if options.plain:
         return PlainChannel(reactor, host, port, observer, options.newline, options.keepalive)
-    room = RoomOptions(
+    settings = Settings(
         options.room,
         login_nick() if options.nick is None else options.nick,
-        other_nicks=options.nick is None,
-        passphrase=None if found is None else found.text,
+        keyed=found is not None,
         recover=options.bridge is None,
+        other_nicks=options.nick is None,
     )
-    return RoomChannel(reactor, host, port, observer, room, join_timeout, roster_changed)
+    passphrase_text = None if found is None else found.text
+    return RoomChannel(reactor, host, port, observer, settings, passphrase_text, join_timeout)

@@ -9,13 +9,11 @@ from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from udprelay.client import notices
 from udprelay.client.channel import (
     DONE,
     FAILED,
     Channel,
     IncomingMessage,
-    OutgoingMessage,
     RejectedError,
     too_long,
 )
@@ -52,10 +50,6 @@ class Pipe(Protocol):
         self._client: Client | None = None
         self._output_lost = False
         self._closed: Deferred[None] | None = None
-
-    def open(self, reactor: interfaces.IReactorFDSet) -> None:
-        """Open standard input and output; read nothing before :meth:`begin`."""
-        StandardIO(self, reactor=reactor)
 
     def begin(self, client: Client, channel: Channel) -> None:
         self._client = client
@@ -111,6 +105,7 @@ class Pipe(Protocol):
         return self._closed
 
     def connectionMade(self) -> None:
+        # Nothing is read before begin().
         self.transport.pauseProducing()
 
     def dataReceived(self, data: bytes) -> None:
@@ -135,18 +130,20 @@ class Pipe(Protocol):
             return
         for line in lines:
             try:
-                self._client.send(self._parse(line))
+                if line.content is None:
+                    raise too_long(line.length, self._format.max_line, "line")
+                self._client.send(self._format.parse(line.content))
             except RejectedError as rejected:
-                reason, length = rejected.reason, rejected.length
-                notice = notices.line_rejected(line.number, reason, str(rejected), length)
+                notice = Notice.of(
+                    "line.rejected",
+                    line=line.number,
+                    reason=rejected.reason,
+                    bytes=rejected.length,
+                    cause=str(rejected),
+                )
                 self._client.notice(notice)
         if self._client.busy:
             self.transport.pauseProducing()
-
-    def _parse(self, line: Line) -> OutgoingMessage:
-        if line.content is None:
-            raise too_long(line.length, self._format.max_line, "line")
-        return self._format.parse(line.content)
 
 
 def leave_without_output(client: Client) -> None:
@@ -154,5 +151,5 @@ def leave_without_output(client: Client) -> None:
     if reader_may_leave(STDOUT):
         client.leave(DONE)
     else:
-        client.notice(notices.output_failed())
+        client.notice(Notice.of("output.failed"))
         client.leave(FAILED)

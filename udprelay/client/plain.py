@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from errno import EMSGSIZE
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 
-from udprelay.client import notices
 from udprelay.client.channel import (
     DONE,
     UNREACHABLE,
@@ -21,8 +20,8 @@ from udprelay.client.channel import (
     RejectedError,
     too_long,
 )
-from udprelay.client.notices import Level
-from udprelay.client.peer_socket import SEND_BUFFER_FULL, PeerSocket
+from udprelay.client.notices import Level, Notice, peer_unreachable, reason_of
+from udprelay.client.sockets import SEND_BUFFER_FULL, PeerSocket
 from udprelay.look_up import look_up_name
 from udprelay.protocol.endpoint import MAX_PAYLOAD, host_port
 
@@ -38,7 +37,7 @@ RETRY_DELAY = 0.005
 
 class PlainChannel:
     """
-    Sends payloads unchanged.
+    Sends payloads unchanged and in order.
 
     :param newline: whether ``\\n`` is appended to each message.
     :param keepalive: seconds between empty datagrams; ``None``: none are sent.
@@ -62,9 +61,12 @@ class PlainChannel:
         self._observer = observer
         self._newline = newline
         self._interval = keepalive
-        self._socket = PeerSocket(self._received, self._troubled)
-        self._queue = SendQueue(reactor, self._transmit, observer.progressed)
+        self._queue: deque[bytes] = deque()
+        self._next_batch: IDelayedCall | None = None
         self._keepalive = LoopingCall(self._transmit, b"")
+        # Set by open().
+        self._socket: PeerSocket
+        self._connected = False
         self._closed = False
         self._peer_unreachable = False
         self._last_unsent = False
@@ -83,27 +85,25 @@ class PlainChannel:
         self.resolving = False
         if self._closed:
             return
-        if not hosts:
-            self._observer.notice(notices.peer_unresolved(self._host))
-        elif self._connect(hosts):
-            self._begin()
-            return
-        self._observer.ended(UNREACHABLE)
-
-    def _connect(self, hosts: list[str]) -> bool:
+        failure = Notice.of("peer.unresolved", host=self._host)
         for host in hosts:
             try:
-                self._socket.connect(host, self._port, self._reactor)
+                self._socket = PeerSocket(
+                    self._reactor, host, self._port, self._received, self._troubled
+                )
             except OSError as error:
-                failure = error
+                failure = evolve(peer_unreachable(self.peer, error), level=Level.ERROR)
             else:
+                self._connected = True
                 self.peer = host_port(host, self._port)
-                return True
-        self._observer.notice(notices.peer_unreachable(self.peer, failure, Level.ERROR))
-        return False
+                self._begin()
+                return
+        self._observer.notice(failure)
+        self._observer.ended(UNREACHABLE)
 
     def _begin(self) -> None:
-        self._observer.notice(notices.link_opened(self.peer, self._socket.local))
+        opened = Notice.of("link.opened", peer=self.peer, local=self._socket.local)
+        self._observer.notice(opened)
         if self._interval is not None:
             self._keepalive.clock = self._reactor
             self._keepalive.start(self._interval)
@@ -119,7 +119,9 @@ class PlainChannel:
             payload += b"\n"
         if len(payload) > MAX_PAYLOAD:
             raise too_long(len(payload), MAX_PAYLOAD)
-        self._queue.add(payload)
+        self._queue.append(payload)
+        if self._next_batch is None:
+            self._next_batch = self._reactor.callLater(0, self._send_batch)
 
     def send_now(self, payload: bytes, number: int | None = None) -> str | None:
         if not payload:
@@ -127,6 +129,20 @@ class PlainChannel:
         if len(payload) > MAX_PAYLOAD:
             return "too-large"
         return None if self._socket.send(payload) is None else "unsent"
+
+    def _send_batch(self) -> None:
+        self._next_batch = None
+        count = size = 0
+        while self._queue and count < MAX_BATCH and size < MAX_BATCH_BYTES:
+            if not self._transmit(self._queue[0]):
+                self._next_batch = self._reactor.callLater(RETRY_DELAY, self._send_batch)
+                return
+            count += 1
+            size += len(self._queue.popleft())
+        if self._queue:
+            self._next_batch = self._reactor.callLater(BATCH_INTERVAL, self._send_batch)
+        else:
+            self._observer.progressed()
 
     def _transmit(self, payload: bytes) -> bool:
         """Send a datagram; return ``False`` if it has to be sent again later."""
@@ -138,22 +154,25 @@ class PlainChannel:
             return False
         self._last_unsent = error.errno != EMSGSIZE
         if payload:
-            self._observer.notice(notices.message_unsent(self.peer, error, len(payload)))
+            unsent = Notice.of(
+                "message.unsent", peer=self.peer, bytes=len(payload), **reason_of(error)
+            )
+            self._observer.notice(unsent)
         return True
 
     def _troubled(self, error: OSError) -> None:
         if not self._peer_unreachable:
             self._peer_unreachable = True
-            self._observer.notice(notices.peer_unreachable(self.peer, error))
+            self._observer.notice(peer_unreachable(self.peer, error))
 
     def _received(self, payload: bytes) -> None:
         if self._peer_unreachable:
             self._peer_unreachable = False
-            self._observer.notice(notices.peer_reachable(self.peer))
+            self._observer.notice(Notice.of("peer.reachable", peer=self.peer))
         if payload:
             self._observer.received(IncomingMessage(payload))
         else:
-            self._observer.notice(notices.datagram_empty(self.peer))
+            self._observer.notice(Notice.of("datagram.empty", peer=self.peer))
 
     def exit_status(self) -> int:
         self._socket.check()
@@ -168,56 +187,11 @@ class PlainChannel:
     def close(self) -> Deferred[None]:
         self._closed = True
         self._queue.clear()
-        if self._keepalive.running:
-            self._keepalive.stop()
-        self._socket.close()
-        return succeed(None)
-
-
-class SendQueue:
-    """
-    Sends payloads in order, in batches that :data:`MAX_BATCH` and :data:`MAX_BATCH_BYTES` end.
-
-    :param transmit: sends a payload; returns ``False`` if the send buffer is full.
-    :param drained: called when the queue has become empty.
-    """
-
-    def __init__(
-        self,
-        clock: IReactorTime,
-        transmit: Callable[[bytes], bool],
-        drained: Callable[[], None],
-    ) -> None:
-        self._clock = clock
-        self._transmit = transmit
-        self._drained = drained
-        self._payloads: deque[bytes] = deque()
-        self._next_batch: IDelayedCall | None = None
-
-    def __len__(self) -> int:
-        return len(self._payloads)
-
-    def add(self, payload: bytes) -> None:
-        self._payloads.append(payload)
-        if self._next_batch is None:
-            self._next_batch = self._clock.callLater(0, self._send_batch)
-
-    def clear(self) -> None:
-        self._payloads.clear()
         if self._next_batch is not None:
             self._next_batch.cancel()
             self._next_batch = None
-
-    def _send_batch(self) -> None:
-        self._next_batch = None
-        count = size = 0
-        while self._payloads and count < MAX_BATCH and size < MAX_BATCH_BYTES:
-            if not self._transmit(self._payloads[0]):
-                self._next_batch = self._clock.callLater(RETRY_DELAY, self._send_batch)
-                return
-            count += 1
-            size += len(self._payloads.popleft())
-        if self._payloads:
-            self._next_batch = self._clock.callLater(BATCH_INTERVAL, self._send_batch)
-        else:
-            self._drained()
+        if self._keepalive.running:
+            self._keepalive.stop()
+        if self._connected:
+            self._socket.close()
+        return succeed(None)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
-from udprelay.client import room_notices
 from udprelay.client.channel import (
     DONE,
     FAILED,
@@ -22,42 +21,24 @@ from udprelay.client.channel import (
     too_long,
 )
 from udprelay.client.member import Member
+from udprelay.client.notices import Notice, messages
 from udprelay.client.room_reporter import RoomReporter
 from udprelay.protocol.endpoint import host_port
-from udprelay.protocol.nick import NickError, normalise
-from udprelay.session_client.events import (
-    Closed,
-    Delivered,
-    Event,
-    Failed,
-    Missed,
-    NickChanged,
-    NoAnswer,
-    Refused,
-)
+from udprelay.session_client import events
+from udprelay.session_client.events import Event
 from udprelay.session_client.known_member import KnownMember
-from udprelay.session_client.message_sender import MessageError
+from udprelay.session_client.message_sender import (
+    MAX_UNRELIABLE,
+    MAX_UNRELIABLE_PRIVATE,
+    MessageError,
+)
 from udprelay.session_client.pieces import MAX_MESSAGE
 from udprelay.session_client.settings import Settings
 
 BUSY_BACKLOG = 64
 """Queued datagrams above which the channel is busy."""
 
-
-@frozen
-class RoomOptions:
-    """
-    The room to join, and how.
-
-    :param other_nicks: whether a similar nick is good enough if ``nick`` is taken.
-    :param recover: whether lost messages are requested again, and waited for.
-    """
-
-    room: str
-    nick: str
-    other_nicks: bool = False
-    passphrase: str | None = field(default=None, repr=False)
-    recover: bool = True
+_ROSTER_CHANGES = (events.Joined, events.MemberJoined, events.MemberLeft, events.NickChanged)
 
 
 class RoomChannel:
@@ -66,10 +47,12 @@ class RoomChannel:
 
     A room is left after the next one is joined, and after its last message is acknowledged.
 
+    :param settings: with the first room.
+    :param passphrase: of all rooms; ``None`` if ``settings.keyed`` is false.
     :param join_timeout: seconds to wait for the first room; ``None``: no limit.
-    :param roster_changed: called when the members of the current room, or their numbers, may
-        have changed.
     :ivar rooms: the rooms joined so far.
+    :ivar roster_changed: called when the members of the current room, or their numbers, may
+        have changed.
     """
 
     def __init__(
@@ -78,17 +61,19 @@ class RoomChannel:
         host: str,
         port: int,
         observer: ChannelObserver,
-        options: RoomOptions,
+        settings: Settings,
+        passphrase: str | None,
         join_timeout: float | None,
-        roster_changed: Callable[[Member], object] | None = None,
     ) -> None:
-        self.rooms: set[str] = {options.room}
+        self.rooms = {settings.room}
+        self.roster_changed: Callable[[], object] = lambda: None
         self._reactor = reactor
         self._host = host
         self._port = port
         self._observer = observer
-        self._options = options
-        self._nick = options.nick
+        # With the first room, and the present nick.
+        self._settings = settings
+        self._passphrase = passphrase
         self._join_timeout = join_timeout
         # Memberships: of the current room; of the room being joined; of rooms that are left when
         # their last messages are acknowledged; all.
@@ -97,7 +82,7 @@ class RoomChannel:
         self._leaving: list[Member] = []
         self._all: list[Member] = []
         self._joined: Deferred[Member] | None = None
-        self._reporter = RoomReporter(reactor, observer, roster_changed)
+        self._reporter = RoomReporter(reactor, observer)
         self._paused = False
         self._closing = False
 
@@ -120,7 +105,7 @@ class RoomChannel:
     @property
     def room(self) -> str:
         """The current room, or the first one while it is being joined."""
-        return self._member.room if self._member else self._options.room
+        return self._member.room if self._member else self._settings.room
 
     @property
     def others(self) -> list[KnownMember]:
@@ -137,10 +122,10 @@ class RoomChannel:
 
     @property
     def own_nick(self) -> str:
-        return self._member.nick if self._member else self._nick
+        return self._member.nick if self._member else self._settings.nick
 
     async def open(self) -> None:
-        self.switch_room(self._options.room)
+        self.switch_room(self._settings.room)
 
     def switch_room(self, room: str) -> None:
         """
@@ -148,9 +133,7 @@ class RoomChannel:
 
         :raises ValueError: if the name is invalid.
         """
-        options = self._options
-        keyed = options.passphrase is not None
-        settings = Settings(room, self._nick, keyed, options.recover, options.other_nicks)
+        settings = evolve(self._settings, room=room)
         cancelled, self._joining = self._joining, None
         if cancelled is not None:
             self._reporter.cancel_progress()
@@ -158,7 +141,7 @@ class RoomChannel:
         if self._member is not None and self._member.room == room:
             return
         member = Member(
-            self._reactor, self._host, self._port, settings, options.passphrase, self._handle_event
+            self._reactor, self._host, self._port, settings, self._passphrase, self._handle_event
         )
         self._joining = member
         self._all.append(member)
@@ -188,17 +171,28 @@ class RoomChannel:
         delivered.addErrback(lambda _: None)
 
     def send_now(self, payload: bytes, number: int | None = None) -> str | None:
-        return "no-contact" if self._member is None else self._member.throw(payload, number)
+        member = self._member
+        if member is None:
+            return "no-contact"
+        if not payload:
+            return "empty"
+        if len(payload) > (MAX_UNRELIABLE if number is None else MAX_UNRELIABLE_PRIVATE):
+            return "too-large"
+        if not member.joined:
+            return "no-contact"
+        try:
+            if number is None:
+                member.send(payload, reliable=False)
+            else:
+                member.send_private(number, payload, reliable=False)
+        except MessageError:
+            return "absent"
+        return None
 
     def change_nick(self, nick: str) -> None:
         """Change the nick in this room and the next ones."""
-        try:
-            normalised = normalise(nick)
-        except NickError as error:
-            self._observer.notice(room_notices.nick_refused("nick-invalid", str(error)))
-            return
         if self._member is not None:
-            self._member.change_nick(normalised)
+            self._member.change_nick(nick)
 
     def ping(self) -> None:
         """Measure the round trip to the relay; the answer is a notice."""
@@ -222,8 +216,9 @@ class RoomChannel:
 
     def close(self) -> Deferred[None]:
         self._reporter.cancel_progress()
-        if self.pending and not self._closing:
-            self._observer.notice(room_notices.messages_abandoned(self.pending))
+        if (count := self.pending) and not self._closing:
+            abandoned = messages(count, " was", " were")
+            self._observer.notice(Notice.of("messages.abandoned", count=count, messages=abandoned))
         self._closing = True
         left = gatherResults([member.leave() for member in self._open_members()])
         return left.addCallback(lambda _: None)
@@ -246,8 +241,9 @@ class RoomChannel:
         if before is None:
             self._observer.opened()
         else:
-            self._observer.notice(room_notices.left(before.room))
+            self._observer.notice(Notice.of("session.left", room=before.room))
             self._leave_when_delivered(before)
+        self.roster_changed()
 
     def _not_joined(self, failure: Failure, member: Member) -> None:
         if self._closing or member is not self._joining:
@@ -276,21 +272,23 @@ class RoomChannel:
         if member is self._joining:
             self._handle_while_joining(member, event)
         elif member is self._member:
-            if isinstance(event, NickChanged) and event.own and event.nick is not None:
-                self._nick = event.nick
+            if isinstance(event, events.NickChanged) and event.own and event.nick is not None:
+                self._settings = evolve(self._settings, nick=event.nick)
             self._reporter.while_joined(member, event)
-        elif isinstance(event, Failed | Missed):
+            if isinstance(event, _ROSTER_CHANGES):
+                self.roster_changed()
+        elif isinstance(event, events.Failed | events.Missed):
             self._reporter.report(member, event)
-        if isinstance(event, Delivered | Failed):
+        if isinstance(event, events.Delivered | events.Failed):
             self._observer.progressed()
             if member in self._leaving and not member.outstanding:
                 member.leave()
-        if isinstance(event, Refused | Closed) and member is self._member:
+        if isinstance(event, events.Refused | events.Closed) and member is self._member:
             self._observer.ended(REFUSED)
 
     def _handle_while_joining(self, member: Member, event: Event) -> None:
         # With a timeout, its end is reported, not each silence before it.
-        if self._join_timeout is None or not isinstance(event, NoAnswer):
+        if self._join_timeout is None or not isinstance(event, events.NoAnswer):
             self._reporter.while_joining(member, event)
         elif member.nobody_listens and self._joined and self._member is None:
             self._joined.cancel()
