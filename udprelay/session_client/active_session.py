@@ -8,19 +8,21 @@ from typing import Any
 
 from udprelay.protocol.wire import from_relay, sequenced
 from udprelay.protocol.wire.entries import MissedNotice
-from udprelay.protocol.wire.from_client import PathResponse, Ping
+from udprelay.protocol.wire.from_client import NickRequest, PathResponse, Ping
 from udprelay.protocol.wire.joining import Welcome
 from udprelay.session_client.arrivals import Arrival, Arrivals
 from udprelay.session_client.events import Event, NickRefused, Ponged
 from udprelay.session_client.liveness import Liveness
 from udprelay.session_client.message_sender import MessageSender
-from udprelay.session_client.nick_change import NickChange
+from udprelay.session_client.retries import NEVER, Retries
 from udprelay.session_client.round_trip import RoundTripEstimator
 from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.settings import Settings
 
 MIN_KEEPALIVE = 0.1
 """Seconds between PINGs, if the relay asks for less."""
+NICK_RETRY_INTERVALS = (1.0,) * 6
+"""Seconds between NICKs; after the last interval the request fails."""
 
 
 class ActiveSession:
@@ -45,8 +47,11 @@ class ActiveSession:
             sealing=sealing if settings.keyed else None,
             timeout=lambda: round_trip.timeout,
         )
-        self.nick_change = NickChange()
         self._sealing = sealing
+        # One request at a time, for the latest nick that the user wants.
+        self._wanted_nick: str | None = None
+        self._nick_request = 0
+        self._nick_retries = NEVER
 
     # Sessions.
 
@@ -63,11 +68,20 @@ class ActiveSession:
         """End the session; another may follow."""
         self.sender.end_session(self.liveness.last_heard, now)
         self.arrivals.end_session()
-        self.nick_change.suspend()
+        self._nick_retries = NEVER
+
+    def request_nick(self, nick: str) -> None:
+        """Set the nick that :meth:`send_nick_request` asks for."""
+        self._wanted_nick = nick
+        self._nick_request += 1
+        self._nick_retries = NEVER
 
     def send_nick_request(self, now: float) -> None:
         """Send NICK, if the user wants another nick."""
-        self.nick_change.send(self.id, self._sealing.badge, now)
+        nick = self._wanted_nick
+        if nick is not None:
+            request = NickRequest(self.id, self._nick_request, nick, self._sealing.badge(nick))
+            self._nick_retries = Retries(request.encode(), NICK_RETRY_INTERVALS, now)
 
     # Datagrams and time.
 
@@ -96,7 +110,7 @@ class ActiveSession:
         arrivals = self.arrivals.deadline
         earliest = min(self.sender.deadline, inf if arrivals is None else arrivals)
         if joined:
-            earliest = min(earliest, self.liveness.deadline, self.nick_change.deadline)
+            earliest = min(earliest, self.liveness.deadline, self._nick_retries.deadline)
         return earliest
 
     def flush(self, now: float) -> None:
@@ -113,8 +127,9 @@ class ActiveSession:
                 self.sender.receive_failed(notice)
         for token in self.liveness.drain_pings():
             self.datagrams.append(Ping(self.id, token, self.arrivals.settled).encode())
-        self.datagrams += self.nick_change.drain_datagrams(now)
-        if self.nick_change.pop_timeout():
+        self.datagrams += self._nick_retries.drain_datagrams(now)
+        if self._nick_retries.exhausted:
+            self._end_nick_request()
             self.events.append(NickRefused("no-answer", "The relay does not answer."))
         if self.sender.waits_for_members:
             self.sender.update_members({m.identity for m in self.arrivals.members.values()})
@@ -147,12 +162,17 @@ class ActiveSession:
         self.datagrams.append(PathResponse(challenge.session_id, challenge.token).encode())
 
     def _receive_nicked(self, nicked: from_relay.Nicked, now: float) -> None:
-        if not self.nick_change.receive_nicked(nicked):
+        if self._wanted_nick is None or nicked.request != self._nick_request:
             return
+        self._end_nick_request()
         if nicked.nick is None:
             self.events.append(NickRefused(nicked.code or "", nicked.sentence or ""))
         else:
             self.arrivals.set_own_nick(nicked.nick)
+
+    def _end_nick_request(self) -> None:
+        self._wanted_nick = None
+        self._nick_retries = NEVER
 
 
 HANDLERS: Mapping[type, Callable[[ActiveSession, Any, float], None]] = {

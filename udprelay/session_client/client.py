@@ -97,7 +97,7 @@ class SessionClient:
         if self.number is None and self.state is not State.JOINING:
             self._machine.handshake.set_nick(nick)
             return
-        session.nick_change.request(nick)
+        session.request_nick(nick)
         if self.state is State.JOINED:
             session.send_nick_request(now)
             self._machine.flush(now)
