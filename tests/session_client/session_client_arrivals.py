@@ -14,6 +14,7 @@ from udprelay.protocol.wire.sequenced import Data, Entry, Private
 from udprelay.session_client.arrivals import Arrival, Arrivals, Request
 from udprelay.session_client.events import Event, Lost, Received
 from udprelay.session_client.sealing import Sealing
+from udprelay.session_client.settings import Statistics
 
 TAG, OTHER_TAG = b"the room", b"a second"
 SESSION, OTHER_SESSION = b"session1", b"session2"
@@ -121,7 +122,8 @@ class Client:
         self.now = 0.0
         self.identity = ME
         self.in_session = False
-        self.arrivals = Arrivals(ME, recover=recover, sealing=sealing, timeout=lambda: 0.1)
+        self.statistics = Statistics()
+        self.arrivals = Arrivals(ME, recover, sealing, lambda: 0.1, self.statistics)
         self.start_session(*members, **keywords)
 
     def start_session(self, *members: MemberRecord, **keywords: Any) -> None:

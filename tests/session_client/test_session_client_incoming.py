@@ -17,6 +17,7 @@ from udprelay.session_client.incoming import (
     Incoming,
 )
 from udprelay.session_client.reordering import MAX_BUFFERED, MAX_BUFFERED_BYTES
+from udprelay.session_client.settings import Statistics
 
 Item = str | int
 
@@ -25,7 +26,7 @@ NOT_IN_HISTORY, UNRELIABLE, OWN = 0, 1, 2
 
 
 def incoming(first: int = 1, recover: bool = True) -> Incoming[Item]:
-    return Incoming(ROOM, first, lambda: TIMEOUT, recover)
+    return Incoming(ROOM, first, lambda: TIMEOUT, Statistics(), recover)
 
 
 def expire_until(
@@ -78,7 +79,7 @@ def test_a_sequence_begins_at_its_first_number() -> None:
     assert sequence.settled == 99
     assert sequence.receive(99, "old", 0.0) == []
     assert sequence.receive(100, "new", 0.0) == ["new"]
-    assert sequence.duplicates == 1
+    assert sequence.statistics.duplicates == 1
 
 
 @pytest.mark.parametrize("duplicate", [1, 3])
@@ -87,7 +88,7 @@ def test_duplicates_are_dropped(duplicate: int) -> None:
     sequence.receive(1, "a", 0.0)
     sequence.receive(3, "c", 0.0)
     assert sequence.receive(duplicate, "duplicate", 0.0) == []
-    assert sequence.duplicates == 1
+    assert sequence.statistics.duplicates == 1
     assert sequence.receive(2, "b", 0.0) == ["b", "c"]
 
 
@@ -124,7 +125,7 @@ def test_unreliable_and_own_numbers_are_not_reported_as_lost() -> None:
     sequence.receive(4, "d", 0.0)
     assert sequence.settle_gone(((1, 2, UNRELIABLE), (3, 1, OWN)), 0.0) == ["d"]
     assert sequence.drain_lost() == []
-    assert sequence.unreliable_lost == 2
+    assert sequence.statistics.lost == 2
 
 
 def test_an_item_is_dropped_after_its_loss() -> None:
@@ -132,7 +133,7 @@ def test_an_item_is_dropped_after_its_loss() -> None:
     sequence.receive(2, "b", 0.0)
     sequence.settle_gone(((1, 1, NOT_IN_HISTORY),), 0.0)
     assert sequence.receive(1, "a", 0.0) == []
-    assert sequence.duplicates == 1
+    assert sequence.statistics.duplicates == 1
 
 
 # NACKs.
@@ -184,7 +185,7 @@ def test_a_gap_is_requested_with_backoff_for_30_s_and_then_lost() -> None:
 
 
 def test_with_a_long_timeout_a_gap_is_requested_ten_times() -> None:
-    sequence = Incoming[Item](ROOM, 1, lambda: 4.0)
+    sequence = Incoming[Item](ROOM, 1, lambda: 4.0, Statistics())
     sequence.receive(2, "b", 0.0)
     nacks, items = expire_until(sequence, until=60.0)
     assert [at for at, _ in nacks] == pytest.approx([0.02 + 4 * n for n in range(10)])
@@ -199,7 +200,7 @@ def test_the_newest_number_reveals_a_gap_at_the_end() -> None:
     assert sequence.note_newest(1, 0.03) == []
     assert sequence.receive(1, "a", 0.04) == ["a"]
     assert sequence.receive(2, "b", 0.04) == ["b"]
-    assert sequence.repaired == 2
+    assert sequence.statistics.repaired == 2
 
 
 def test_a_gap_that_grows_before_its_first_request_stays_one() -> None:
@@ -362,7 +363,7 @@ def test_skipping_loses_the_gaps_before_the_new_start() -> None:
 
 
 def test_giving_up_loses_all_gaps() -> None:
-    sequence = Incoming[Item](PRIVATE, 1, lambda: TIMEOUT)
+    sequence = Incoming[Item](PRIVATE, 1, lambda: TIMEOUT, Statistics())
     sequence.receive(2, "b", 0.0)
     sequence.receive(4, "d", 0.0)
     assert sequence.give_up(0.0) == ["b", "d"]
@@ -396,7 +397,7 @@ def test_an_item_far_ahead_counts_after_confirmation() -> None:
 
 
 def test_private_numbers_may_be_far_ahead() -> None:
-    sequence = Incoming[Item](PRIVATE, 1, lambda: TIMEOUT)
+    sequence = Incoming[Item](PRIVATE, 1, lambda: TIMEOUT, Statistics())
     assert sequence.receive(5000, "far", 0.0, at_once=True) == ["far"]
     assert not sequence.pop_ping_needed()
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from udprelay.protocol.wire.ranges import Reason
 from udprelay.session_client.incoming import ROOM, Incoming
+from udprelay.session_client.settings import Statistics
 
 
 class Model:
@@ -45,7 +46,7 @@ class Both:
 
     def __init__(self) -> None:
         self.model = Model()
-        self.sequence = Incoming[int](ROOM, 1, lambda: 0.1)
+        self.sequence = Incoming[int](ROOM, 1, lambda: 0.1, Statistics())
         self.now = 0.0
         self.lost: set[int] = set()
         self.ordered: list[int] = []

@@ -20,6 +20,7 @@ from udprelay.session_client.losses import (
     Losses,
     MissedReports,
 )
+from udprelay.session_client.settings import Statistics
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def events() -> list[Event]:
 
 @pytest.fixture
 def losses(events: list[Event]) -> Losses:
-    return Losses(events.append)
+    return Losses(events.append, Statistics())
 
 
 def test_a_gap_attributes_a_loss_to_its_sender(losses: Losses, events: list[Event]) -> None:
@@ -38,7 +39,7 @@ def test_a_gap_attributes_a_loss_to_its_sender(losses: Losses, events: list[Even
     assert losses.attribute(2, "Alice") == 0
     losses.close()
     assert events == [Lost(2, "Alice"), Lost(1, None)]
-    assert losses.lost == 3
+    assert losses.statistics.lost == 3
 
 
 def test_a_loss_is_reported_without_a_sender_after_the_timeout(
@@ -54,7 +55,7 @@ def test_a_loss_is_reported_without_a_sender_after_the_timeout(
     assert events == [Lost(4, None)]
     assert losses.deadline is None
     losses.expire(100.0)
-    assert losses.lost == 4
+    assert losses.statistics.lost == 4
 
 
 def test_lost_entries_are_not_reported(losses: Losses, events: list[Event]) -> None:
@@ -64,7 +65,7 @@ def test_lost_entries_are_not_reported(losses: Losses, events: list[Event]) -> N
     assert events == [Lost(1, None)]
     losses.deduct_entries(5)
     losses.close()
-    assert losses.lost == 1
+    assert losses.statistics.lost == 1
 
 
 def test_a_gap_without_a_loss_in_the_room_sequence_is_unexplained(
@@ -100,7 +101,7 @@ steps = st.tuples(st.sampled_from(["loss", "gap", "close"]), st.integers(1, 5))
 @given(st.lists(steps))
 def test_each_datagram_is_reported_once(steps: list[tuple[str, int]]) -> None:
     events: list[Event] = []
-    losses = Losses(events.append)
+    losses = Losses(events.append, Statistics())
     lost = gaps = unexplained = 0
     for step, count in steps:
         if step == "loss":
@@ -112,9 +113,11 @@ def test_each_datagram_is_reported_once(steps: list[tuple[str, int]]) -> None:
         else:
             losses.close()
     losses.close()
-    assert losses.lost == sum(event.count for event in events if isinstance(event, Lost))
-    assert losses.lost == lost + unexplained
-    assert losses.lost >= max(lost, gaps)
+    assert losses.statistics.lost == sum(
+        event.count for event in events if isinstance(event, Lost)
+    )
+    assert losses.statistics.lost == lost + unexplained
+    assert losses.statistics.lost >= max(lost, gaps)
 
 
 # MISSED.

@@ -16,6 +16,7 @@ from udprelay.session_client.known_member import KnownMember
 from udprelay.session_client.losses import Losses
 from udprelay.session_client.messages import RESUMPTION_PERIOD, Messages
 from udprelay.session_client.sealing import Sealing
+from udprelay.session_client.settings import Statistics
 from udprelay.session_client.suspicions import Suspicions
 
 KEYS = RoomKeys(access=b"a" * 32, content=b"c" * 32)
@@ -41,8 +42,11 @@ class Reader:
     def __init__(self, sealing: Sealing | None = OURS, ordered: bool = True) -> None:
         self.events: list[Event] = []
         emit = self.events.append
-        self.losses = Losses(emit)
-        self.messages = Messages(ordered, sealing, self.losses, Suspicions(emit), emit)
+        self.statistics = Statistics()
+        self.losses = Losses(emit, self.statistics)
+        self.messages = Messages(
+            ordered, sealing, self.losses, Suspicions(emit), emit, self.statistics
+        )
 
     def receive(
         self, data: Data | Private, member: KnownMember | None = ALICE, now: float = LATER
@@ -116,7 +120,7 @@ def test_an_unsealed_message_is_dropped_in_a_room_with_a_passphrase() -> None:
         Distrusted("unsealed", 1, "Alice", 1),
         Distrusted("unsealed", 2, None, 1),
     ]
-    assert reader.messages.received == 0
+    assert reader.statistics.received == 0
 
 
 def test_a_sealed_message_is_dropped_in_a_room_without_a_passphrase() -> None:
@@ -163,7 +167,7 @@ def test_a_duplicate_is_dropped_and_reported() -> None:
     reader.receive(sealed(1, 1))
     reader.receive(sealed(2, 1))
     assert reader.drain_events() == [received(), Distrusted("repeated", 1, "Alice", 1)]
-    assert reader.messages.duplicates == 1
+    assert reader.statistics.duplicates == 1
 
 
 def test_a_resubmitted_duplicate_is_not_reported() -> None:
@@ -192,7 +196,7 @@ def test_a_message_older_than_the_replay_window_is_not_reported() -> None:
     reader.receive(sealed(1, 5000, flags=header.SEALED))
     reader.receive(sealed(2, 1, flags=header.SEALED))
     assert reader.drain_events() == [received(reliable=False)]
-    assert reader.messages.duplicates == 1
+    assert reader.statistics.duplicates == 1
 
 
 def test_without_a_passphrase_a_duplicate_is_not_reported() -> None:

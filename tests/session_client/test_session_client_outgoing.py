@@ -12,6 +12,7 @@ from udprelay.protocol.wire.header import CONTINUED, MORE, RESUBMITTED
 from udprelay.session_client.outgoing import Outgoing
 from udprelay.session_client.pieces import Message, Piece
 from udprelay.session_client.round_trip import RoundTripEstimator
+from udprelay.session_client.settings import Statistics
 
 MAX_PIECE = 10
 MEMBER = bytes(16)
@@ -22,7 +23,8 @@ class Driver:
 
     def __init__(self) -> None:
         self.round_trip = RoundTripEstimator()
-        self.outgoing = Outgoing(self.round_trip, MAX_PIECE)
+        self.statistics = Statistics()
+        self.outgoing = Outgoing(self.statistics, self.round_trip, MAX_PIECE)
         self.messages = 0
 
     def append(
@@ -206,7 +208,7 @@ class TestRetransmission:
         joined.append()
         joined.send()
         joined.pass_to(4.0)
-        assert joined.outgoing.retransmitted == 3
+        assert joined.statistics.repeated == 3
 
     def test_a_piece_sent_once_gives_a_round_trip(self, joined: Driver) -> None:
         joined.append()

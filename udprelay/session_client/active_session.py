@@ -17,7 +17,7 @@ from udprelay.session_client.message_sender import MessageSender
 from udprelay.session_client.retries import NEVER, Retries
 from udprelay.session_client.round_trip import RoundTripEstimator
 from udprelay.session_client.sealing import Sealing
-from udprelay.session_client.settings import Settings
+from udprelay.session_client.settings import Settings, Statistics
 
 MIN_KEEPALIVE = 0.1
 """Seconds between PINGs, if the relay asks for less."""
@@ -38,14 +38,16 @@ class ActiveSession:
         self.id = b""
         self.events: list[Event] = []
         self.datagrams: list[bytes] = []
+        self.statistics = Statistics()
         self.round_trip = round_trip = RoundTripEstimator()
         self.liveness = Liveness(round_trip)
-        self.sender = MessageSender(sealing, settings.keyed, round_trip, settings.last_own)
+        self.sender = MessageSender(settings, sealing, round_trip, self.statistics)
         self.arrivals = Arrivals(
             sealing.identity,
             recover=settings.recover,
             sealing=sealing if settings.keyed else None,
             timeout=lambda: round_trip.timeout,
+            statistics=self.statistics,
         )
         self._sealing = sealing
         # One request at a time, for the latest nick that the user wants.

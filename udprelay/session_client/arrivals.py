@@ -16,6 +16,7 @@ from udprelay.session_client.events import Event
 from udprelay.session_client.incoming import FIRST_NACK_DELAY, PRIVATE, ROOM, Incoming
 from udprelay.session_client.known_member import KnownMember
 from udprelay.session_client.sealing import Sealing
+from udprelay.session_client.settings import Statistics
 
 Arrival: TypeAlias = Data | Entry | Private | Notice | Ack | Gone | Heartbeat | Pong | Members
 Request: TypeAlias = Nack | RosterRequest | Missed
@@ -34,6 +35,7 @@ class Arrivals:
     :param recover: see :class:`~udprelay.session_client.settings.Settings`.
     :param sealing: opens and checks; None in a room without a passphrase.
     :param timeout: returns the retransmission timeout in seconds.
+    :param statistics: counts messages and losses.
     :ivar tag: the room tag of the last WELCOME; None before the first.
     """
 
@@ -43,21 +45,21 @@ class Arrivals:
         recover: bool,
         sealing: Sealing | None,
         timeout: Callable[[], float],
+        statistics: Statistics,
     ) -> None:
         self.tag: bytes | None = None
         self._recover = recover
         self._timeout = timeout
+        self._statistics = statistics
         # The members of a room should not all request the same loss at once.
         self._first_nack_delay = FIRST_NACK_DELAY * (1 + identity[0] / 256)
         self._session_id = b""
         self._in_session = False
         self._events: list[Event] = []
         self._requests: list[Request] = []
-        self._dispatcher = Dispatcher(recover, sealing, self._events.append)
-        self._room: Incoming[Data | Entry] = self._new_room(1)
-        self._private: Incoming[Private | Notice] = self._new_private()
-        # Of the sequences that have ended.
-        self._duplicates = self._repaired = self._unreliable_lost = 0
+        self._dispatcher = Dispatcher(recover, sealing, self._events.append, statistics)
+        self._room: Incoming[Data | Entry] = self._sequence(ROOM, 1)
+        self._private: Incoming[Private | Notice] = self._sequence(PRIVATE, 1)
 
     # State.
 
@@ -81,31 +83,6 @@ class Arrivals:
         """The members by number, the client included."""
         return self._dispatcher.roster.members
 
-    @property
-    def received(self) -> int:
-        """Messages received."""
-        return self._dispatcher.messages.received
-
-    @property
-    def lost(self) -> int:
-        """Datagrams reported as lost, and unreliable ones that are missing."""
-        return self._dispatcher.losses.lost + self._unreliable_lost + self._room.unreliable_lost
-
-    @property
-    def repaired(self) -> int:
-        """Datagrams received after a NACK for them."""
-        return self._repaired + self._room.repaired + self._private.repaired
-
-    @property
-    def duplicates(self) -> int:
-        """Datagrams dropped as duplicates."""
-        return (
-            self._duplicates
-            + self._room.duplicates
-            + self._private.duplicates
-            + self._dispatcher.messages.duplicates
-        )
-
     # Input.
 
     def start_session(self, welcome: Welcome, identity: bytes, now: float) -> None:
@@ -114,8 +91,7 @@ class Arrivals:
         self._note_contact(now)
         new_room = welcome.tag != self.tag
         if new_room:
-            self._add_counters(self._room)
-            self._room = self._new_room(welcome.first)
+            self._room = self._sequence(ROOM, welcome.first)
             self._dispatcher.leave_room()
         else:
             self._dispatch(self._room.skip_to(welcome.first, now), now)
@@ -123,8 +99,7 @@ class Arrivals:
         if welcome.session_id != self._session_id:
             if not new_room:
                 self._dispatch(self._private.give_up(now), now)
-            self._add_counters(self._private)
-            self._private = self._new_private()
+            self._private = self._sequence(PRIVATE, 1)
         else:
             self._private.resume(now)
         self.tag, self._session_id, self._in_session = welcome.tag, welcome.session_id, True
@@ -233,17 +208,12 @@ class Arrivals:
 
     # Steps.
 
-    def _new_room(self, first: int) -> Incoming[Data | Entry]:
-        return Incoming(ROOM, first, self._timeout, self._recover, self._first_nack_delay)
-
-    def _new_private(self) -> Incoming[Private | Notice]:
-        # Always recovered: there are few, and nothing else reports a failure.
-        return Incoming(PRIVATE, 1, self._timeout, first_nack_delay=self._first_nack_delay)
-
-    def _add_counters(self, ended: Incoming[Any]) -> None:
-        self._duplicates += ended.duplicates
-        self._repaired += ended.repaired
-        self._unreliable_lost += ended.unreliable_lost
+    def _sequence(self, stream: int, first: int) -> Incoming[Any]:
+        # Private messages are always recovered: few, and nothing else reports their failure.
+        recover = self._recover or stream == PRIVATE
+        return Incoming(
+            stream, first, self._timeout, self._statistics, recover, self._first_nack_delay
+        )
 
     def _note_contact(self, now: float) -> None:
         self._room.note_contact()

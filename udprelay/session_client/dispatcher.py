@@ -16,6 +16,7 @@ from udprelay.session_client.losses import Losses
 from udprelay.session_client.messages import Messages
 from udprelay.session_client.roster import Roster
 from udprelay.session_client.sealing import Sealing
+from udprelay.session_client.settings import Statistics
 from udprelay.session_client.suspicions import Suspicions
 from udprelay.session_client.unknown_senders import UnknownSenders
 
@@ -34,16 +35,21 @@ class Dispatcher:
     :param recover: see :class:`~udprelay.session_client.settings.Settings`.
     :param sealing: opens and checks; None in a room without a passphrase.
     :param emit: receives events.
+    :param statistics: counts messages and losses.
     :ivar notices: what the relay has reported about the client's own messages.
     """
 
     def __init__(
-        self, recover: bool, sealing: Sealing | None, emit: Callable[[Event], None]
+        self,
+        recover: bool,
+        sealing: Sealing | None,
+        emit: Callable[[Event], None],
+        statistics: Statistics,
     ) -> None:
         self._sealing = sealing
         self._suspicions = Suspicions(emit)
-        self.losses = Losses(emit)
-        self.messages = Messages(recover, sealing, self.losses, self._suspicions, emit)
+        self.losses = Losses(emit, statistics)
+        self.messages = Messages(recover, sealing, self.losses, self._suspicions, emit, statistics)
         self.roster = Roster(self._suspicions, emit)
         self.notices: list[MissedNotice | FailedNotice] = []
         self._unknown_senders = UnknownSenders()

@@ -14,6 +14,7 @@ from udprelay.protocol.wire.ranges import (
     ReasonedRanges,
 )
 from udprelay.session_client.reordering import Gap, Gaps, ReorderBuffer, Unconfirmed
+from udprelay.session_client.settings import Statistics
 
 T = TypeVar("T")
 
@@ -57,12 +58,10 @@ class Incoming(Generic[T]):
     :param stream: :data:`ROOM` or :data:`PRIVATE`, as in NACK.
     :param first: the first number of the sequence.
     :param timeout: returns the retransmission timeout in seconds.
+    :param statistics: counts duplicates, repaired items, and unreliable ones that are missing.
     :param recover: reliable items wait behind gaps. If false, every item is deliverable at once
         and gaps are lost early.
     :param first_nack_delay: seconds from noticing a gap to the first NACK.
-    :ivar duplicates: items that were duplicates or too late.
-    :ivar repaired: items received after a NACK for them.
-    :ivar unreliable_lost: missing numbers of unreliable datagrams.
     """
 
     def __init__(
@@ -70,14 +69,13 @@ class Incoming(Generic[T]):
         stream: int,
         first: int,
         timeout: Callable[[], float],
+        statistics: Statistics,
         recover: bool = True,
         first_nack_delay: float = FIRST_NACK_DELAY,
     ) -> None:
         self.stream = stream
-        self.duplicates = 0
-        self.repaired = 0
-        self.unreliable_lost = 0
         self._timeout = timeout
+        self.statistics = statistics
         self._recover = recover
         self._first_nack_delay = first_nack_delay
         self._max_nacks = MAX_NACKS if recover else MAX_NACKS_UNRECOVERED
@@ -125,9 +123,9 @@ class Incoming(Generic[T]):
         else:
             filled = self._fill(sequence, sequence + 1, now)
             if not filled:
-                self.duplicates += 1
+                self.statistics.duplicates += 1
                 return []
-            self.repaired += filled[0].tries > 0
+            self.statistics.repaired += filled[0].tries > 0
         if at_once or not self._recover:
             return [item, *self._deliverable()]
         if not gaps and not self._buffer:
@@ -179,7 +177,7 @@ class Incoming(Generic[T]):
         for first, count, reason in ranges:
             filled = self._fill(first, first + count, now)
             if reason == Reason.UNRELIABLE:
-                self.unreliable_lost += sum(gap.count for gap in filled)
+                self.statistics.lost += sum(gap.count for gap in filled)
             elif reason == Reason.NOT_IN_HISTORY:
                 self._lose(filled)
                 # Larger requests find the start of the relay's history sooner.

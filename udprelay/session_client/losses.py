@@ -10,6 +10,7 @@ from attrs import define
 from udprelay.protocol.wire.ranges import MAX_MISSED_RANGES, MAX_RANGE_COUNT, Ranges
 from udprelay.session_client.events import Event, Lost
 from udprelay.session_client.known_member import KnownMember
+from udprelay.session_client.settings import Statistics
 
 ATTRIBUTION_TIMEOUT = 5.0
 """Seconds that a loss in the room sequence waits for its senders to become known."""
@@ -32,13 +33,13 @@ class Losses:
     senders. Gaps attribute it to senders; the rest is reported without a sender.
 
     :param emit: receives events.
-    :ivar lost: datagrams reported as lost.
+    :param statistics: counts losses.
     :ivar reports: the losses to report to their senders.
     """
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
-        self.lost = 0
+    def __init__(self, emit: Callable[[Event], None], statistics: Statistics) -> None:
         self._emit = emit
+        self.statistics = statistics
         self._unattributed = 0
         self._reported_unattributed = 0
         self._until: float | None = None
@@ -76,7 +77,7 @@ class Losses:
     def report(self, count: int, nick: str | None) -> None:
         """Report a loss that is not noted elsewhere."""
         if count:
-            self.lost += count
+            self.statistics.lost += count
             self._emit(Lost(count, nick))
 
     def close(self) -> None:

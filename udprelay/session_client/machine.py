@@ -44,7 +44,6 @@ class StateMachine:
     Changes its state as datagrams come and time passes.
 
     :ivar session: the session, or the suspended one.
-    :ivar ignored: how many datagrams were invalid or unexpected.
     """
 
     def __init__(
@@ -52,7 +51,6 @@ class StateMachine:
     ) -> None:
         secret = random_bytes(16)
         self.state = State.NEW
-        self.ignored = 0
         self._sealing = Sealing(settings.room, secret)
         self.session = ActiveSession(settings, self._sealing)
         self.handshake = Handshake(settings, self._sealing, secret, random_bytes, now)
@@ -67,11 +65,11 @@ class StateMachine:
         try:
             decoded = decode_from_relay(datagram)
         except WireError:
-            self.ignored += 1
+            self.session.statistics.ignored += 1
             return
         handler = _HANDLERS[self.state].get(type(decoded))
         if handler is None or datagram[6:HEADER_SIZE] != self._expected_id(decoded):
-            self.ignored += 1
+            self.session.statistics.ignored += 1
             return
         if self.state is State.JOINED and not isinstance(decoded, joining.Unknown):
             # UNKNOWN may come from a restarted relay, without what was acknowledged before.

@@ -19,6 +19,7 @@ from udprelay.session_client.outgoing import Outgoing
 from udprelay.session_client.pieces import MAX_MESSAGE, Message, Piece
 from udprelay.session_client.round_trip import RoundTripEstimator
 from udprelay.session_client.sealing import Sealing
+from udprelay.session_client.settings import Settings, Statistics
 
 MAX_UNRELIABLE = MAX_PAYLOAD - header.DOWN_PAYLOAD_OFFSET - SEAL_OVERHEAD
 """Bytes in the largest unreliable message to the room: it must fit a datagram of the relay."""
@@ -44,31 +45,33 @@ class MessageSender:
     """
     Turns messages into datagrams, and reports the outcome of the messages.
 
-    :param sealing: seals, if ``keyed``.
+    :param sealing: seals, if there is a passphrase.
     :param round_trip: gets samples from the acknowledgements.
-    :param last_own: the own sequence at which :attr:`needs_new_identity` becomes true.
+    :param statistics: counts transmissions, and unreliable messages that were dropped.
     :ivar datagrams: to be sent; the owner removes them.
     :ivar events: to be emitted; the owner removes them.
-    :ivar unsent: how many unreliable messages were dropped.
     """
 
     def __init__(
-        self, sealing: Sealing, keyed: bool, round_trip: RoundTripEstimator, last_own: int
+        self,
+        settings: Settings,
+        sealing: Sealing,
+        round_trip: RoundTripEstimator,
+        statistics: Statistics,
     ) -> None:
         self.datagrams: list[bytes] = []
         self.events: list[Event] = []
-        self.unsent = 0
         self._sealing = sealing
-        self._overhead = SEAL_OVERHEAD if keyed else 0
-        self._sealed = header.SEALED if keyed else 0
-        self._last_own = last_own
+        self._statistics = statistics
+        self._overhead = SEAL_OVERHEAD if settings.keyed else 0
+        self._sealed = header.SEALED if settings.keyed else 0
+        self._last_own = settings.last_own
         self._bucket = TokenBucket((0, 0), (0, 0))
         max_piece = _DEFAULT_PAYLOAD - self._overhead
-        self._room = Outgoing(round_trip, max_piece)
-        self._private = Outgoing(round_trip, max_piece - _RECEIVER_SIZE)
+        self._room = Outgoing(statistics, round_trip, max_piece)
+        self._private = Outgoing(statistics, round_trip, max_piece - _RECEIVER_SIZE)
         self._session_id: bytes | None = None
         self._last_message = 0
-        self._datagrams_sent = 0
         self._next_unreliable = {UNRELIABLE: 1, UNRELIABLE_PRIVATE: 1}
         # Private messages wait until these receivers have joined again, or until that time.
         self._absent: set[bytes] = set()
@@ -104,13 +107,14 @@ class MessageSender:
         _check(payload, MAX_UNRELIABLE_PRIVATE if receiver else MAX_UNRELIABLE)
         self._last_message += 1
         if self._session_id is None:
-            self.unsent += 1
+            self._statistics.unsent += 1
             self.events.append(Failed(self._last_message, "not-joined"))
             return self._last_message
         stream = UNRELIABLE_PRIVATE if receiver else UNRELIABLE
         own = self._next_unreliable[stream]
         self._next_unreliable[stream] += 1
         self._send_datagram(stream, own, self._sealed, receiver, payload, now)
+        self._statistics.sent += 1
         return self._last_message
 
     @property
@@ -122,16 +126,6 @@ class MessageSender:
     def backlog(self) -> int:
         """Pieces that have not been sent."""
         return self._room.backlog + self._private.backlog
-
-    @property
-    def sent(self) -> int:
-        """Datagrams sent, without retransmissions."""
-        return self._datagrams_sent - self.retransmitted
-
-    @property
-    def retransmitted(self) -> int:
-        """Retransmissions sent."""
-        return self._room.retransmitted + self._private.retransmitted
 
     # Sessions.
 
@@ -271,7 +265,6 @@ class MessageSender:
         ).encode()
         self._bucket.consume(len(datagram), now)
         self.datagrams.append(datagram)
-        self._datagrams_sent += 1
 
     def _add_events(self) -> None:
         for outgoing in (self._room, self._private):

@@ -22,6 +22,7 @@ from udprelay.session_client.pieces import (
 )
 from udprelay.session_client.round_trip import RoundTripEstimator
 from udprelay.session_client.send_window import SendWindow
+from udprelay.session_client.settings import Statistics
 
 RELAY_WINDOW = 64
 """Datagrams behind a missing one that the relay buffers."""
@@ -39,6 +40,7 @@ class Outgoing:
     """
     Accepts messages, returns pieces to send, and reports the outcome of the messages.
 
+    :param statistics: counts transmissions.
     :param round_trip: gets samples from the acknowledgements.
     :param max_piece: bytes in the largest piece.
     :ivar first: the first unacknowledged own sequence.
@@ -46,21 +48,22 @@ class Outgoing:
     :ivar backlog: pieces that have not been sliced.
     :ivar backlog_bytes: bytes of the messages with pieces to be sliced.
     :ivar outstanding: the messages that are neither acknowledged nor failed.
-    :ivar retransmitted: the number of retransmissions.
     :ivar index: the messages of the own sequences.
     :ivar needs_new_session: whether the relay waits for a failed piece; JOIN lets it skip that.
     """
 
-    def __init__(self, round_trip: RoundTripEstimator, max_piece: int) -> None:
+    def __init__(
+        self, statistics: Statistics, round_trip: RoundTripEstimator, max_piece: int
+    ) -> None:
         self.first = 1
         self.next = 1
         self.max_piece = max_piece
         self.backlog = 0
         self.backlog_bytes = 0
         self.outstanding: set[int] = set()
-        self.retransmitted = 0
         self.needs_new_session = False
         self.index = MessageIndex()
+        self._statistics = statistics
         self._round_trip = round_trip
         self._messages: deque[Message] = deque()
         self._pieces: dict[int, Piece] = {}
@@ -151,9 +154,10 @@ class Outgoing:
         """Return the piece that is :attr:`ready`; it is in flight from now on."""
         if self._to_retransmit:
             piece = self._pieces[heappop(self._to_retransmit)]
-            self.retransmitted += 1
+            self._statistics.repeated += 1
         else:
             piece = self._slice_piece(now)
+            self._statistics.sent += 1
         if not piece.transmissions:
             piece.fails_at = now + ACK_TIMEOUT
         self._window.add(piece, now)
