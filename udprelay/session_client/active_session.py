@@ -133,8 +133,7 @@ class ActiveSession:
         if self._nick_retries.exhausted:
             self._end_nick_request()
             self.events.append(NickRefused("no-answer", "The relay does not answer."))
-        if self.sender.waits_for_members:
-            self.sender.update_members({m.identity for m in self.arrivals.members.values()})
+        self.sender.update_members(m.identity for m in self.arrivals.members.values())
         self.sender.flush(now)
 
     def collect(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from math import inf
 
 from udprelay.protocol.endpoint import MAX_PAYLOAD
@@ -14,7 +14,7 @@ from udprelay.protocol.wire.from_client import DataUp, PrivateUp
 from udprelay.protocol.wire.from_relay import Ack
 from udprelay.protocol.wire.joining import Welcome
 from udprelay.protocol.wire.ranges import Ranges
-from udprelay.session_client.events import Delivered, Event, Failed, Missed
+from udprelay.session_client.events import Event, Failed, Missed
 from udprelay.session_client.outgoing import Outgoing
 from udprelay.session_client.pieces import MAX_MESSAGE, Message, Piece
 from udprelay.session_client.round_trip import RoundTripEstimator
@@ -68,8 +68,9 @@ class MessageSender:
         self._last_own = settings.last_own
         self._bucket = TokenBucket((0, 0), (0, 0))
         max_piece = _DEFAULT_PAYLOAD - self._overhead
-        self._room = Outgoing(statistics, round_trip, max_piece)
-        self._private = Outgoing(statistics, round_trip, max_piece - _RECEIVER_SIZE)
+        emit = self.events.append
+        self._room = Outgoing(emit, statistics, round_trip, max_piece)
+        self._private = Outgoing(emit, statistics, round_trip, max_piece - _RECEIVER_SIZE)
         self._session_id: bytes | None = None
         self._last_message = 0
         self._next_unreliable = {UNRELIABLE: 1, UNRELIABLE_PRIVATE: 1}
@@ -150,7 +151,6 @@ class MessageSender:
         if new_room:
             self._absent = self._private.receivers
             self._absent_until = now + RECEIVER_GRACE_PERIOD
-        self._add_events()
 
     def end_session(self, last_heard: float, now: float) -> None:
         """Stop sending until the next session; the relay was heard last at ``last_heard``."""
@@ -163,7 +163,6 @@ class MessageSender:
         self._room.restart()
         self._private.restart()
         self._next_unreliable = dict.fromkeys(self._next_unreliable, 1)
-        self._add_events()
 
     def close(self) -> None:
         """Fail all outstanding messages."""
@@ -190,7 +189,6 @@ class MessageSender:
         """Receive the acknowledgement of pieces."""
         self._room.receive_ack(ack.next, ack.bitmap, now)
         self._private.receive_ack(ack.next_private, ack.private_bitmap, now)
-        self._add_events()
 
     def receive_missed(self, ranges: Ranges, nick: str | None) -> None:
         """Receive the own sequences that the member with this nick has missed."""
@@ -198,18 +196,12 @@ class MessageSender:
 
     def receive_failed(self, notice: FailedNotice) -> None:
         """Receive the failure of a private message."""
-        message = self._private.fail(notice.own)
-        if message is not None:
-            self.events.append(Failed(message, notice.code))
+        self._private.fail(notice.own, notice.code)
 
-    def update_members(self, identities: Collection[bytes]) -> None:
+    def update_members(self, identities: Iterable[bytes]) -> None:
         """Record who is in the room."""
-        self._absent.difference_update(identities)
-
-    @property
-    def waits_for_members(self) -> bool:
-        """Whether :meth:`update_members` has an effect."""
-        return bool(self._absent)
+        if self._absent:
+            self._absent.difference_update(identities)
 
     def flush(self, now: float) -> None:
         """Send the pieces that may be sent now; the room and private ones take turns."""
@@ -225,9 +217,7 @@ class MessageSender:
         """Handle timeouts, before :meth:`flush`; return whether the relay may be unreachable."""
         if now >= self._absent_until:
             self._absent.clear()
-        doubts = [self._room.expire(now), self._private.expire(now)]
-        self._add_events()
-        return any(doubts)
+        return any([self._room.expire(now), self._private.expire(now)])
 
     @property
     def deadline(self) -> float:
@@ -265,13 +255,6 @@ class MessageSender:
         ).encode()
         self._bucket.consume(len(datagram), now)
         self.datagrams.append(datagram)
-
-    def _add_events(self) -> None:
-        for outgoing in (self._room, self._private):
-            self.events.extend(Delivered(message) for message in outgoing.drain_delivered())
-            self.events.extend(
-                Failed(message, "unacknowledged") for message in outgoing.drain_failed()
-            )
 
 
 def _check(payload: bytes, max_size: int) -> None:
