@@ -12,6 +12,7 @@ from session_client_arrivals import (
     SESSION,
     TAG,
     Client,
+    drained,
     entry,
     join_entry,
     leave_entry,
@@ -108,10 +109,10 @@ def test_notices_come_in_order_without_duplicates() -> None:
     missed, failed = MissedNotice(1, ((4, 1),)), FailedNotice(3, "absent")
     second, first = Notice(SESSION, 2, failed), Notice(SESSION, 1, missed)
     client.receive(second, Notice(SESSION, 3, None))
-    assert client.arrivals.drain_notices() == []
+    assert drained(client.arrivals.notices) == []
     client.receive(first, second)
-    assert client.arrivals.drain_notices() == [missed, failed]
-    assert client.arrivals.drain_notices() == []
+    assert drained(client.arrivals.notices) == [missed, failed]
+    assert drained(client.arrivals.notices) == []
 
 
 def test_the_clients_own_messages_are_neither_awaited_nor_received() -> None:
@@ -148,8 +149,7 @@ def test_a_message_far_ahead_counts_after_confirmation() -> None:
     client = with_alice()
     client.receive(message(5000, 1, 1, b"far"))
     assert client.drain_messages() == []
-    assert client.arrivals.pop_ping_needed()
-    assert not client.arrivals.pop_ping_needed()
+    assert client.liveness.deadline == client.now
     client.receive(Pong(SESSION, bytes(8), 5000, 0))
     client.wait(0.05)
     assert client.drain_requests() == [Nack(SESSION, 0, ((1, 128),))]

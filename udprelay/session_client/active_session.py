@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import inf
 from typing import Any
 
 from udprelay.protocol.wire import from_relay, sequenced
@@ -46,7 +45,7 @@ class ActiveSession:
             sealing.identity,
             recover=settings.recover,
             sealing=sealing if settings.keyed else None,
-            timeout=lambda: round_trip.timeout,
+            liveness=self.liveness,
             statistics=self.statistics,
         )
         self._sealing = sealing
@@ -102,33 +101,33 @@ class ActiveSession:
         self.arrivals.expire(now)
         if not joined:
             return False
-        # Before the liveness expires, so that it sends the PING that these need at once.
-        if self.arrivals.pop_ping_needed() or doubt:
+        # Before the liveness expires, so that it sends the PING at once.
+        if doubt:
             self.liveness.probe(now)
         return self.liveness.expire(now)
 
     def deadline(self, *, joined: bool) -> float:
         """Return when to call :meth:`expire`."""
-        arrivals = self.arrivals.deadline
-        earliest = min(self.sender.deadline, inf if arrivals is None else arrivals)
+        earliest = min(self.sender.deadline, self.arrivals.deadline)
         if joined:
             earliest = min(earliest, self.liveness.deadline, self._nick_retries.deadline)
         return earliest
 
     def flush(self, now: float) -> None:
         """Let all parts send what they may send now; only in a session."""
-        self.datagrams += [request.encode() for request in self.arrivals.drain_requests()]
-        if self.arrivals.pop_ping_needed():
-            self.liveness.probe(now)
-        for notice in self.arrivals.drain_notices():
+        self.datagrams += [request.encode() for request in self.arrivals.requests]
+        self.arrivals.requests.clear()
+        for notice in self.arrivals.notices:
             if isinstance(notice, MissedNotice):
                 member = self.arrivals.members.get(notice.number)
                 nick = None if member is None else member.trusted_nick
                 self.sender.receive_missed(notice.ranges, nick)
             else:
                 self.sender.receive_failed(notice)
-        for token in self.liveness.drain_pings():
+        self.arrivals.notices.clear()
+        for token in self.liveness.pings:
             self.datagrams.append(Ping(self.id, token, self.arrivals.settled).encode())
+        self.liveness.pings.clear()
         self.datagrams += self._nick_retries.drain_datagrams(now)
         if self._nick_retries.exhausted:
             self._end_nick_request()
@@ -140,9 +139,9 @@ class ActiveSession:
         """Collect the datagrams and events of the parts."""
         self.datagrams += self.sender.datagrams
         self.sender.datagrams.clear()
-        self.events += self.arrivals.drain_events()
-        self.events += self.sender.events
-        self.sender.events.clear()
+        for part in (self.arrivals, self.sender):
+            self.events += part.events
+            part.events.clear()
 
     # Datagrams by type.
 

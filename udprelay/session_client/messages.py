@@ -54,7 +54,7 @@ class Messages:
         self._reassembly = Reassembly[KnownMember | None]()
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When :meth:`expire` should be called next."""
         return self._reassembly.deadline
 
@@ -186,12 +186,14 @@ class Messages:
         return self._losses.attribute(missing, member.trusted_nick)
 
     def _note_lost(self) -> None:
-        for member in self._reassembly.drain_lost():
+        for member in self._reassembly.lost:
             self._losses.report(1, None if member is None else member.trusted_nick)
-        for stream, member, own in self._reassembly.drain_given_up():
+        for stream, member, own in self._reassembly.given_up:
             # MISSED does not exist for private messages.
             if member is not None and stream == member.identity:
                 self._losses.reports.add(member, own, 1)
+        self._reassembly.lost.clear()
+        self._reassembly.given_up.clear()
 
 
 def _stream(data: Data | Private) -> int:
