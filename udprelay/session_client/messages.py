@@ -144,13 +144,7 @@ class Messages:
         since: float,
         now: float,
     ) -> bool:
-        sequences = self._sequences
-        if stream == RELIABLE:
-            verdict = sequences.add_reliable(identity, data.own)
-        elif stream == UNRELIABLE:
-            verdict = sequences.add_unreliable(identity, data.own)
-        else:
-            verdict = sequences.add_private(identity, data.own, reliable=stream == PRIVATE)
+        verdict = self._sequences.add(identity, stream, data.own)
         if verdict is Verdict.NEW:
             return True
         self._statistics.duplicates += 1
