@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from udprelay.protocol.wire.entries import EntryBody, JoinEntry, LeaveEntry, NickEntry
 from udprelay.protocol.wire.from_client import RosterRequest
@@ -13,7 +13,12 @@ from udprelay.protocol.wire.members import MemberKind, MemberRecord
 from udprelay.protocol.wire.sequenced import Data, Entry, Private
 from udprelay.session_client.arrivals import Arrival, Arrivals, Request
 from udprelay.session_client.events import Event, Lost, Received
+from udprelay.session_client.liveness import Liveness
+from udprelay.session_client.round_trip import RoundTripEstimator
 from udprelay.session_client.sealing import Sealing
+from udprelay.session_client.settings import Statistics
+
+T = TypeVar("T")
 
 TAG, OTHER_TAG = b"the room", b"a second"
 SESSION, OTHER_SESSION = b"session1", b"session2"
@@ -121,7 +126,9 @@ class Client:
         self.now = 0.0
         self.identity = ME
         self.in_session = False
-        self.arrivals = Arrivals(ME, recover=recover, sealing=sealing, timeout=lambda: 0.1)
+        self.liveness = liveness()
+        self.statistics = Statistics()
+        self.arrivals = Arrivals(ME, recover, sealing, self.liveness, self.statistics)
         self.start_session(*members, **keywords)
 
     def start_session(self, *members: MemberRecord, **keywords: Any) -> None:
@@ -148,7 +155,7 @@ class Client:
         """Let time pass, and call ``expire`` at each deadline."""
         seconds = end - self.now
         times = 0
-        while self.arrivals.deadline is not None and self.arrivals.deadline <= end:
+        while self.arrivals.deadline <= end:
             times += 1
             assert times < 100 * (1 + seconds), "too many deadlines"
             self.now = max(self.now, self.arrivals.deadline)
@@ -156,7 +163,7 @@ class Client:
         self.now = end
 
     def drain_events(self) -> list[Event]:
-        return self.arrivals.drain_events()
+        return drained(self.arrivals.events)
 
     def drain_messages(self) -> list[str | Lost]:
         """Return the messages received and the losses since the last call."""
@@ -167,7 +174,7 @@ class Client:
         ]
 
     def drain_requests(self) -> list[Request]:
-        return self.arrivals.drain_requests()
+        return drained(self.arrivals.requests)
 
     def receive_gone(self, *ranges: tuple[int, int, int], stream: int = 0) -> None:
         self.receive(Gone(SESSION, stream, ranges))
@@ -176,6 +183,20 @@ class Client:
         """Answer the last request for the roster."""
         request = [r for r in self.drain_requests() if isinstance(r, RosterRequest)][-1]
         self.receive(page(*members, newest=newest, first=request.number, **keywords))
+
+
+def liveness(round_trip: float = 0.0) -> Liveness:
+    """Return one that has measured a round trip; its shortest timeout is 0.1 s."""
+    estimator = RoundTripEstimator()
+    estimator.add_sample(round_trip)
+    return Liveness(estimator)
+
+
+def drained(items: list[T]) -> list[T]:
+    """Return the items of a list, and empty it as its owner would."""
+    copy = items.copy()
+    items.clear()
+    return copy
 
 
 def with_alice(**keywords: Any) -> Client:

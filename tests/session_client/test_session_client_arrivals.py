@@ -12,6 +12,7 @@ from session_client_arrivals import (
     SESSION,
     TAG,
     Client,
+    drained,
     entry,
     join_entry,
     leave_entry,
@@ -54,7 +55,7 @@ def test_messages_and_entries_come_in_room_order() -> None:
         Received(3, "Carol", b"c", True, False, False),
     ]
     assert client.arrivals.settled == 3
-    assert client.arrivals.received == 2
+    assert client.statistics.received == 2
 
 
 def test_unreliable_messages_do_not_wait() -> None:
@@ -65,7 +66,7 @@ def test_unreliable_messages_do_not_wait() -> None:
         message(3, 1, 1, b"duplicate", flags=0), message(3, 1, 2, b"same number", flags=0)
     )
     assert client.drain_events() == []
-    assert client.arrivals.duplicates == 2
+    assert client.statistics.duplicates == 2
 
 
 def test_private_messages_have_their_own_order() -> None:
@@ -108,10 +109,10 @@ def test_notices_come_in_order_without_duplicates() -> None:
     missed, failed = MissedNotice(1, ((4, 1),)), FailedNotice(3, "absent")
     second, first = Notice(SESSION, 2, failed), Notice(SESSION, 1, missed)
     client.receive(second, Notice(SESSION, 3, None))
-    assert client.arrivals.drain_notices() == []
+    assert drained(client.arrivals.notices) == []
     client.receive(first, second)
-    assert client.arrivals.drain_notices() == [missed, failed]
-    assert client.arrivals.drain_notices() == []
+    assert drained(client.arrivals.notices) == [missed, failed]
+    assert drained(client.arrivals.notices) == []
 
 
 def test_the_clients_own_messages_are_neither_awaited_nor_received() -> None:
@@ -132,7 +133,7 @@ def test_gaps_are_requested_in_both_streams() -> None:
     client.wait(0.05)
     assert client.drain_requests() == [Nack(SESSION, 0, ((1, 2),)), Nack(SESSION, 1, ((1, 1),))]
     client.receive(message(1, 1, 1), message(2, 1, 2), private_message(1, 1, 1))
-    assert client.arrivals.repaired == 3
+    assert client.statistics.repaired == 3
     client.wait(100)
     assert client.drain_requests() == []
 
@@ -141,15 +142,14 @@ def test_datagrams_from_before_the_welcome_are_dropped() -> None:
     client = Client(record(1, "Alice"), newest=5)
     client.receive(message(5, 1, 1, b"old"))
     assert client.drain_messages() == []
-    assert client.arrivals.duplicates == 1
+    assert client.statistics.duplicates == 1
 
 
 def test_a_message_far_ahead_counts_after_confirmation() -> None:
     client = with_alice()
     client.receive(message(5000, 1, 1, b"far"))
     assert client.drain_messages() == []
-    assert client.arrivals.pop_ping_needed()
-    assert not client.arrivals.pop_ping_needed()
+    assert client.liveness.deadline == client.now
     client.receive(Pong(SESSION, bytes(8), 5000, 0))
     client.wait(0.05)
     assert client.drain_requests() == [Nack(SESSION, 0, ((1, 128),))]
@@ -337,7 +337,7 @@ def test_after_a_restart_duplicates_are_dropped_and_messages_completed() -> None
         Received(3, "Alice", b"w2", True, True, False),
     ]
     assert client.arrivals.tag == OTHER_TAG
-    assert client.arrivals.duplicates == 3
+    assert client.statistics.duplicates == 3
 
 
 def test_after_a_restart_messages_that_the_sender_dropped_are_lost() -> None:

@@ -92,7 +92,7 @@ def test_a_loss_without_roster_is_reported_after_5_s() -> None:
     assert client.drain_messages() == [Lost(1, None)]
     client.receive(message(3, 1, 3, b"c"))
     assert client.drain_messages() == ["c"]
-    assert client.arrivals.lost == 1
+    assert client.statistics.lost == 1
 
 
 def test_lost_unreliable_messages_are_counted_only() -> None:
@@ -100,7 +100,7 @@ def test_lost_unreliable_messages_are_counted_only() -> None:
     client.receive(message(3, 1, 1, b"c"))
     client.receive_gone((1, 2, UNRELIABLE))
     assert client.drain_messages() == ["c"]
-    assert client.arrivals.lost == 2
+    assert client.statistics.lost == 2
 
 
 def test_a_gap_that_times_out_is_lost() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf
 
 import pytest
+from session_client_arrivals import drained, liveness
 
 from udprelay.protocol.wire.ranges import Ranges
 from udprelay.session_client.incoming import (
@@ -17,6 +19,7 @@ from udprelay.session_client.incoming import (
     Incoming,
 )
 from udprelay.session_client.reordering import MAX_BUFFERED, MAX_BUFFERED_BYTES
+from udprelay.session_client.settings import Statistics
 
 Item = str | int
 
@@ -25,7 +28,7 @@ NOT_IN_HISTORY, UNRELIABLE, OWN = 0, 1, 2
 
 
 def incoming(first: int = 1, recover: bool = True) -> Incoming[Item]:
-    return Incoming(ROOM, first, lambda: TIMEOUT, recover)
+    return Incoming(ROOM, first, liveness(), Statistics(), recover)
 
 
 def expire_until(
@@ -35,13 +38,13 @@ def expire_until(
     nacks: list[tuple[float, Ranges]] = []
     items: list[Item] = []
     now = begin
-    while sequence.deadline is not None and sequence.deadline <= until:
+    while sequence.deadline <= until:
         assert sequence.deadline >= now
         now = sequence.deadline
         if not silent:
             sequence.note_contact()
         items += sequence.expire(now)
-        nacks += [(round(now, 3), ranges) for ranges in sequence.drain_nacks()]
+        nacks += [(round(now, 3), ranges) for ranges in drained(sequence.nacks)]
     return nacks, items
 
 
@@ -53,7 +56,7 @@ def test_items_in_order_are_deliverable_at_once() -> None:
     assert sequence.receive(1, "a", 0.0) == ["a"]
     assert sequence.receive(2, "b", 0.0) == ["b"]
     assert sequence.settled == 2
-    assert sequence.deadline is None
+    assert sequence.deadline == inf
 
 
 def test_items_behind_a_gap_wait() -> None:
@@ -78,7 +81,7 @@ def test_a_sequence_begins_at_its_first_number() -> None:
     assert sequence.settled == 99
     assert sequence.receive(99, "old", 0.0) == []
     assert sequence.receive(100, "new", 0.0) == ["new"]
-    assert sequence.duplicates == 1
+    assert sequence.statistics.duplicates == 1
 
 
 @pytest.mark.parametrize("duplicate", [1, 3])
@@ -87,7 +90,7 @@ def test_duplicates_are_dropped(duplicate: int) -> None:
     sequence.receive(1, "a", 0.0)
     sequence.receive(3, "c", 0.0)
     assert sequence.receive(duplicate, "duplicate", 0.0) == []
-    assert sequence.duplicates == 1
+    assert sequence.statistics.duplicates == 1
     assert sequence.receive(2, "b", 0.0) == ["b", "c"]
 
 
@@ -99,15 +102,15 @@ def test_the_clients_own_numbers_fill_gaps() -> None:
     assert sequence.settled == 4
     assert sequence.receive(5, "e", 0.0) == ["e"]
     assert sequence.settled == 7
-    assert sequence.drain_lost() == []
+    assert drained(sequence.lost) == []
 
 
 def test_numbers_that_are_gone_are_lost() -> None:
     sequence = incoming()
     sequence.receive(6, "f", 0.0)
     assert sequence.settle_gone(((1, 2, NOT_IN_HISTORY), (4, 2, NOT_IN_HISTORY)), 0.0) == []
-    assert sequence.drain_lost() == [(1, 2), (4, 2)]
-    assert sequence.drain_lost() == []
+    assert drained(sequence.lost) == [(1, 2), (4, 2)]
+    assert drained(sequence.lost) == []
     assert sequence.receive(3, "c", 0.0) == ["c", "f"]
 
 
@@ -115,7 +118,7 @@ def test_only_missing_numbers_can_be_lost() -> None:
     sequence = incoming()
     sequence.receive(2, "b", 0.0)
     assert sequence.settle_gone(((1, 9, NOT_IN_HISTORY),), 0.0) == ["b"]
-    assert sequence.drain_lost() == [(1, 1)]
+    assert drained(sequence.lost) == [(1, 1)]
     assert sequence.receive(3, "c", 0.0) == ["c"]
 
 
@@ -123,8 +126,8 @@ def test_unreliable_and_own_numbers_are_not_reported_as_lost() -> None:
     sequence = incoming()
     sequence.receive(4, "d", 0.0)
     assert sequence.settle_gone(((1, 2, UNRELIABLE), (3, 1, OWN)), 0.0) == ["d"]
-    assert sequence.drain_lost() == []
-    assert sequence.unreliable_lost == 2
+    assert drained(sequence.lost) == []
+    assert sequence.statistics.lost == 2
 
 
 def test_an_item_is_dropped_after_its_loss() -> None:
@@ -132,7 +135,7 @@ def test_an_item_is_dropped_after_its_loss() -> None:
     sequence.receive(2, "b", 0.0)
     sequence.settle_gone(((1, 1, NOT_IN_HISTORY),), 0.0)
     assert sequence.receive(1, "a", 0.0) == []
-    assert sequence.duplicates == 1
+    assert sequence.statistics.duplicates == 1
 
 
 # NACKs.
@@ -143,10 +146,10 @@ def test_a_gap_is_requested_after_20_ms() -> None:
     sequence.receive(3, "c", 5.0)
     assert sequence.deadline == 5.02
     assert sequence.expire(5.01) == []
-    assert sequence.drain_nacks() == []
+    assert drained(sequence.nacks) == []
     sequence.expire(5.02)
-    assert sequence.drain_nacks() == [((1, 2),)]
-    assert sequence.drain_nacks() == []
+    assert drained(sequence.nacks) == [((1, 2),)]
+    assert drained(sequence.nacks) == []
 
 
 def test_a_gap_that_may_be_the_clients_own_is_requested_50_ms_later() -> None:
@@ -155,7 +158,7 @@ def test_a_gap_that_may_be_the_clients_own_is_requested_50_ms_later() -> None:
     sequence.receive(3, "c", 4.9)
     assert sequence.deadline == pytest.approx(4.97)
     sequence.settle_own(((1, 2),), 4.95)
-    assert sequence.deadline is None
+    assert sequence.deadline == inf
     sequence.receive(5, "e", 5.0)
     assert sequence.deadline == 5.02
 
@@ -164,9 +167,9 @@ def test_reordered_items_are_not_requested() -> None:
     sequence = incoming()
     sequence.receive(2, "b", 0.0)
     sequence.receive(1, "a", 0.01)
-    assert sequence.deadline is None
+    assert sequence.deadline == inf
     sequence.expire(0.02)
-    assert sequence.drain_nacks() == []
+    assert drained(sequence.nacks) == []
 
 
 def test_a_gap_is_requested_with_backoff_for_30_s_and_then_lost() -> None:
@@ -179,12 +182,12 @@ def test_a_gap_is_requested_with_backoff_for_30_s_and_then_lost() -> None:
     assert times[-1] < RECOVERY_TIMEOUT <= times[-1] + 1
     assert {ranges for _, ranges in nacks} == {((1, 1),)}
     assert items == ["b"]
-    assert sequence.drain_lost() == [(1, 1)]
+    assert drained(sequence.lost) == [(1, 1)]
     assert sequence.settled == 2
 
 
 def test_with_a_long_timeout_a_gap_is_requested_ten_times() -> None:
-    sequence = Incoming[Item](ROOM, 1, lambda: 4.0)
+    sequence = Incoming[Item](ROOM, 1, liveness(30.0), Statistics())
     sequence.receive(2, "b", 0.0)
     nacks, items = expire_until(sequence, until=60.0)
     assert [at for at, _ in nacks] == pytest.approx([0.02 + 4 * n for n in range(10)])
@@ -195,11 +198,11 @@ def test_the_newest_number_reveals_a_gap_at_the_end() -> None:
     sequence = incoming()
     assert sequence.note_newest(2, 0.0) == []
     sequence.expire(0.02)
-    assert sequence.drain_nacks() == [((1, 2),)]
+    assert drained(sequence.nacks) == [((1, 2),)]
     assert sequence.note_newest(1, 0.03) == []
     assert sequence.receive(1, "a", 0.04) == ["a"]
     assert sequence.receive(2, "b", 0.04) == ["b"]
-    assert sequence.repaired == 2
+    assert sequence.statistics.repaired == 2
 
 
 def test_a_gap_that_grows_before_its_first_request_stays_one() -> None:
@@ -207,10 +210,10 @@ def test_a_gap_that_grows_before_its_first_request_stays_one() -> None:
     sequence.note_newest(1, 0.0)
     sequence.note_newest(3, 0.01)
     sequence.expire(0.02)
-    assert sequence.drain_nacks() == [((1, 3),)]
+    assert drained(sequence.nacks) == [((1, 3),)]
     sequence.note_newest(4, 0.03)
     sequence.expire(0.05)
-    assert sequence.drain_nacks() == [((4, 1),)]
+    assert drained(sequence.nacks) == [((4, 1),)]
 
 
 def test_the_parts_of_a_gap_are_requested_in_one_nack() -> None:
@@ -218,9 +221,9 @@ def test_the_parts_of_a_gap_are_requested_in_one_nack() -> None:
     sequence.note_newest(5, 0.0)
     sequence.expire(0.02)
     sequence.receive(3, "c", 0.03)
-    sequence.drain_nacks()
+    drained(sequence.nacks)
     sequence.expire(0.13)
-    assert sequence.drain_nacks() == [((1, 2), (4, 2))]
+    assert drained(sequence.nacks) == [((1, 2), (4, 2))]
 
 
 def test_a_nack_has_at_most_64_ranges() -> None:
@@ -228,7 +231,7 @@ def test_a_nack_has_at_most_64_ranges() -> None:
     for number in range(2, 202, 2):
         sequence.receive(number, number, 0.0)
     sequence.expire(0.02)
-    first, second = sequence.drain_nacks()
+    first, second = drained(sequence.nacks)
     assert first == tuple((number, 1) for number in range(1, 129, 2))
     assert second == tuple((number, 1) for number in range(129, 201, 2))
 
@@ -237,14 +240,14 @@ def test_a_large_gap_is_requested_in_parts_from_its_start() -> None:
     sequence = incoming()
     sequence.note_newest(1000, 0.0)
     sequence.expire(0.02)
-    assert sequence.drain_nacks() == [((1, 128),)]
+    assert drained(sequence.nacks) == [((1, 128),)]
     for number in range(1, 64):
         sequence.receive(number, number, 0.03)
     assert sequence.deadline == pytest.approx(0.12)
     sequence.receive(64, 64, 0.03)
     assert sequence.deadline == 0.03
     sequence.expire(0.03)
-    assert sequence.drain_nacks() == [((129, 64),)]
+    assert drained(sequence.nacks) == [((129, 64),)]
 
 
 def test_the_nack_window_grows_while_the_history_does_not_reach_back() -> None:
@@ -255,13 +258,13 @@ def test_the_nack_window_grows_while_the_history_does_not_reach_back() -> None:
     while sequence.settled < 900_000:
         assert now is not None
         sequence.expire(now)
-        for ranges in sequence.drain_nacks():
+        for ranges in drained(sequence.nacks):
             nacks.append(ranges)
             sequence.settle_gone(tuple((*r, NOT_IN_HISTORY) for r in ranges), now)
         now = sequence.deadline
     assert len(nacks) < 20
     assert all(count <= 65_535 for ranges in nacks for _, count in ranges)
-    assert sum(count for _, count in sequence.drain_lost()) == sequence.settled
+    assert sum(count for _, count in drained(sequence.lost)) == sequence.settled
 
 
 def test_a_gap_that_is_never_requested_is_lost_after_90_s() -> None:
@@ -271,7 +274,7 @@ def test_a_gap_that_is_never_requested_is_lost_after_90_s() -> None:
     assert 128 < nacks[-1][1][0][0] < 2000
     expire_until(sequence, until=UNREQUESTED_TIMEOUT + 60, begin=UNREQUESTED_TIMEOUT - 1)
     assert sequence.settled == 10_000
-    assert sum(count for _, count in sequence.drain_lost()) == 10_000
+    assert sum(count for _, count in drained(sequence.lost)) == 10_000
 
 
 def test_many_gaps_are_requested_in_several_rounds() -> None:
@@ -282,7 +285,7 @@ def test_many_gaps_are_requested_in_several_rounds() -> None:
         sequence.settle_gone(((number, 1, NOT_IN_HISTORY),), 0.02)
     for number in range(130, 1024, 2):
         sequence.receive(number, number, 0.02)
-    sequence.drain_nacks()
+    drained(sequence.nacks)
     nacks, _ = expire_until(sequence, until=0.13, begin=0.02)
     assert max(len(ranges) for _, ranges in nacks) == 64
     by_time = {at: sum(len(r) for t, r in nacks if t == at) for at, _ in nacks}
@@ -295,13 +298,13 @@ def test_nothing_is_requested_or_lost_during_a_pause() -> None:
     sequence.expire(0.02)
     sequence.pause()
     deadline = sequence.deadline
-    assert deadline is None
+    assert deadline == inf
     assert sequence.expire(100.0) == []
-    sequence.drain_nacks()
+    drained(sequence.nacks)
     sequence.resume(200.0)
     assert sequence.deadline == 200.0
     sequence.expire(200.0)
-    assert sequence.drain_nacks() == [((1, 2),)]
+    assert drained(sequence.nacks) == [((1, 2),)]
     nacks, _ = expire_until(sequence, until=300.0, begin=200.0)
     assert 200 + RECOVERY_TIMEOUT - 1 <= nacks[-1][0] < 200 + RECOVERY_TIMEOUT
 
@@ -310,7 +313,7 @@ def test_without_gaps_there_is_no_deadline_after_a_pause() -> None:
     sequence = incoming()
     sequence.pause()
     sequence.resume(1.0)
-    assert sequence.deadline is None
+    assert sequence.deadline == inf
 
 
 def test_nothing_is_lost_during_an_outage() -> None:
@@ -319,7 +322,7 @@ def test_nothing_is_lost_during_an_outage() -> None:
     nacks, items = expire_until(sequence, until=25.0, silent=True)
     assert len(nacks) > 10
     assert items == []
-    assert sequence.pop_ping_needed()
+    assert sequence.liveness.deadline < 1.0
     nacks, items = expire_until(sequence, until=60.0, begin=25.0)
     assert len(nacks) == 9
     assert items == ["b"]
@@ -342,7 +345,7 @@ def test_without_recovery_a_gap_is_lost_after_two_requests() -> None:
     nacks, items = expire_until(sequence, until=60.0)
     assert [at for at, _ in nacks] == [0.02, 0.12]
     assert items == []
-    assert sequence.drain_lost() == [(1, 1)]
+    assert drained(sequence.lost) == [(1, 1)]
     assert sequence.settled == 2
 
 
@@ -353,35 +356,36 @@ def test_skipping_loses_the_gaps_before_the_new_start() -> None:
     sequence = incoming()
     sequence.receive(3, "c", 0.0)
     assert sequence.skip_to(3, 1.0) == ["c"]
-    assert sequence.drain_lost() == [(1, 2)]
+    assert drained(sequence.lost) == [(1, 2)]
     assert sequence.skip_to(10, 1.0) == []
-    assert sequence.drain_lost() == [(4, 6)]
+    assert drained(sequence.lost) == [(4, 6)]
     assert sequence.skip_to(5, 1.0) == []
     assert sequence.settled == 9
     assert sequence.receive(10, "j", 1.0) == ["j"]
 
 
 def test_giving_up_loses_all_gaps() -> None:
-    sequence = Incoming[Item](PRIVATE, 1, lambda: TIMEOUT)
+    sequence = Incoming[Item](PRIVATE, 1, liveness(), Statistics())
     sequence.receive(2, "b", 0.0)
     sequence.receive(4, "d", 0.0)
     assert sequence.give_up(0.0) == ["b", "d"]
-    assert sequence.drain_lost() == [(1, 1), (3, 1)]
+    assert drained(sequence.lost) == [(1, 1), (3, 1)]
 
 
 # Limits.
 
 
 def test_a_number_far_ahead_is_not_believed_and_needs_a_ping() -> None:
-    sequence = incoming()
-    assert not sequence.pop_ping_needed()
-    assert sequence.note_newest(MAX_AHEAD + 1, 0.0) == []
-    assert sequence.pop_ping_needed()
-    assert not sequence.pop_ping_needed()
-    assert sequence.receive(MAX_AHEAD + 1, "far", 0.0) == []
-    assert sequence.pop_ping_needed()
-    assert sequence.deadline is None
-    assert sequence.receive(1, "a", 0.0) == ["a"]
+    for far_ahead in (
+        lambda sequence: sequence.note_newest(MAX_AHEAD + 1, 5.0),
+        lambda sequence: sequence.receive(MAX_AHEAD + 1, "far", 5.0),
+    ):
+        sequence = incoming()
+        assert sequence.liveness.deadline == inf
+        assert far_ahead(sequence) == []
+        assert sequence.liveness.deadline == 5.0
+        assert sequence.deadline == inf
+        assert sequence.receive(1, "a", 5.0) == ["a"]
 
 
 def test_an_item_far_ahead_counts_after_confirmation() -> None:
@@ -396,9 +400,9 @@ def test_an_item_far_ahead_counts_after_confirmation() -> None:
 
 
 def test_private_numbers_may_be_far_ahead() -> None:
-    sequence = Incoming[Item](PRIVATE, 1, lambda: TIMEOUT)
+    sequence = Incoming[Item](PRIVATE, 1, liveness(), Statistics())
     assert sequence.receive(5000, "far", 0.0, at_once=True) == ["far"]
-    assert not sequence.pop_ping_needed()
+    assert sequence.liveness.deadline == inf
 
 
 def test_a_confirmed_number_is_believed() -> None:
@@ -406,7 +410,7 @@ def test_a_confirmed_number_is_believed() -> None:
     sequence.note_newest(2**64 - 1, 0.0, confirmed=True)
     expire_until(sequence, until=600.0)
     assert sequence.settled == 2**64 - 1
-    lost = sequence.drain_lost()
+    lost = drained(sequence.lost)
     assert sum(count for _, count in lost) == 2**64 - 1
     assert len(lost) < 100
 
@@ -416,7 +420,7 @@ def test_too_many_buffered_items_lose_the_oldest_gap() -> None:
     numbers = [n for n in range(2, MAX_BUFFERED + 4) if n != 4]
     items = [item for n in numbers for item in sequence.receive(n, n, 0.0)]
     assert items == [2, 3]
-    assert sequence.drain_lost() == [(1, 1)]
+    assert drained(sequence.lost) == [(1, 1)]
     assert sequence.settled == 3
 
 
@@ -426,7 +430,7 @@ def test_too_many_buffered_bytes_lose_the_oldest_gap() -> None:
     deliverable = [sequence.receive(n, n, 0.0, size) for n in (2, 3, 4, 5)]
     assert deliverable == [[], [], [], []]
     assert sequence.receive(7, 7, 0.0, 1) == [2, 3, 4, 5]
-    assert sequence.drain_lost() == [(1, 1)]
+    assert drained(sequence.lost) == [(1, 1)]
     assert sequence.receive(6, 6, 0.0, size) == [6, 7]
 
 
@@ -434,5 +438,5 @@ def test_too_many_gaps_lose_the_oldest() -> None:
     sequence = incoming()
     for n in range(2, 2 * MAX_GAPS + 4, 2):
         sequence.settle_own(((n, 1),), 0.0)
-    assert sequence.drain_lost() == [(1, 1)]
+    assert drained(sequence.lost) == [(1, 1)]
     assert sequence.settled == 2

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from math import inf
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from session_client_arrivals import drained, liveness
 
 from udprelay.protocol.wire.ranges import Reason
 from udprelay.session_client.incoming import ROOM, Incoming
+from udprelay.session_client.settings import Statistics
 
 
 class Model:
@@ -45,7 +48,7 @@ class Both:
 
     def __init__(self) -> None:
         self.model = Model()
-        self.sequence = Incoming[int](ROOM, 1, lambda: 0.1)
+        self.sequence = Incoming[int](ROOM, 1, liveness(), Statistics())
         self.now = 0.0
         self.lost: set[int] = set()
         self.ordered: list[int] = []
@@ -98,7 +101,7 @@ class Both:
         self.check([])
 
     def drain_lost(self) -> set[int]:
-        ranges = self.sequence.drain_lost()
+        ranges = drained(self.sequence.lost)
         return {number for first, count in ranges for number in range(first, first + count)}
 
     def check(self, items: list[int], lost: Collection[int] = frozenset()) -> None:
@@ -108,8 +111,8 @@ class Both:
     def check_items(self, items: list[int]) -> None:
         assert items == self.model.deliverable()
         assert self.sequence.settled == self.model.settled
-        assert (self.sequence.deadline is None) == (not self.model.missing)
-        for nack in self.sequence.drain_nacks():
+        assert (self.sequence.deadline == inf) == (not self.model.missing)
+        for nack in drained(self.sequence.nacks):
             requested = [number for first, count in nack for number in range(first, first + count)]
             assert requested == sorted(set(requested))
             assert self.model.missing.issuperset(requested)
@@ -149,6 +152,6 @@ def test_a_sequence_behaves_like_its_model(steps: list[Step]) -> None:
     for method, *arguments in steps:
         method(both, *arguments)
     assert both.ordered == sorted(set(both.ordered))
-    while both.sequence.deadline is not None:
+    while both.sequence.deadline < inf:
         both.wait(max(0.0, both.sequence.deadline - both.now))
     assert both.sequence.settled == both.model.newest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from session_client_arrivals import drained
 
 from udprelay.session_client.liveness import Liveness
 from udprelay.session_client.round_trip import RoundTripEstimator
@@ -30,13 +31,13 @@ def ping_times(liveness: Liveness, until: float) -> list[float]:
     while liveness.deadline <= until:
         now = liveness.deadline
         assert not liveness.expire(now)
-        times += [now for _ in liveness.drain_pings()]
+        times += [now for _ in drained(liveness.pings)]
     return times
 
 
 def contact_lost_at(liveness: Liveness) -> float:
     while not liveness.expire(liveness.deadline):
-        liveness.drain_pings()
+        drained(liveness.pings)
     return liveness.deadline
 
 
@@ -90,7 +91,7 @@ def test_any_datagram_from_the_relay_ends_the_probe(liveness: Liveness) -> None:
 
 def test_after_a_pause_of_the_program_it_pings_before_contact_is_lost(liveness: Liveness) -> None:
     assert not liveness.expire(100.0)
-    assert len(liveness.drain_pings()) == 1
+    assert len(drained(liveness.pings)) == 1
     assert contact_lost_at(liveness) == 106.0
 
 
@@ -134,20 +135,20 @@ def test_a_datagram_from_the_relay_resets_the_icmp_errors(liveness: Liveness) ->
 
 def test_a_pong_gives_a_round_trip(liveness: Liveness, round_trip: RoundTripEstimator) -> None:
     liveness.expire(10.0)
-    (token,) = liveness.drain_pings()
+    (token,) = drained(liveness.pings)
     assert liveness.receive_pong(token, 10.25) is None
     assert round_trip.smoothed == 0.25
 
 
 def test_a_pong_to_the_user_returns_the_round_trip(liveness: Liveness) -> None:
     liveness.ping(3.0)
-    (token,) = liveness.drain_pings()
+    (token,) = drained(liveness.pings)
     assert liveness.receive_pong(token, 3.25) == 0.25
 
 
 def test_a_second_pong_with_the_same_token_is_ignored(liveness: Liveness) -> None:
     liveness.ping(3.0)
-    (token,) = liveness.drain_pings()
+    (token,) = drained(liveness.pings)
     liveness.receive_pong(token, 3.25)
     assert liveness.receive_pong(token, 4.0) is None
 
@@ -165,7 +166,7 @@ def test_only_the_last_16_pings_are_timed(
 ) -> None:
     for _ in range(17):
         liveness.ping(1.0)
-    first, second, *_ = liveness.drain_pings()
+    first, second, *_ = drained(liveness.pings)
     liveness.receive_pong(first, 2.0)
     assert round_trip.smoothed is None
     liveness.receive_pong(second, 2.0)
@@ -174,7 +175,7 @@ def test_only_the_last_16_pings_are_timed(
 
 def test_a_new_session_resets_pings(liveness: Liveness, round_trip: RoundTripEstimator) -> None:
     liveness.ping(1.0)
-    (token,) = liveness.drain_pings()
+    (token,) = drained(liveness.pings)
     liveness.probe(1.0)
     liveness.start_session(KEEPALIVE, 50.0)
     assert liveness.receive_pong(token, 51.0) is None

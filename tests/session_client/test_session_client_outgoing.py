@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udprelay.protocol.wire.header import CONTINUED, MORE, RESUBMITTED
+from udprelay.session_client.events import Delivered, Event, Failed
 from udprelay.session_client.outgoing import Outgoing
 from udprelay.session_client.pieces import Message, Piece
 from udprelay.session_client.round_trip import RoundTripEstimator
+from udprelay.session_client.settings import Statistics
 
 MAX_PIECE = 10
 MEMBER = bytes(16)
@@ -22,7 +25,9 @@ class Driver:
 
     def __init__(self) -> None:
         self.round_trip = RoundTripEstimator()
-        self.outgoing = Outgoing(self.round_trip, MAX_PIECE)
+        self.statistics = Statistics()
+        self.events: list[Event] = []
+        self.outgoing = Outgoing(self.events.append, self.statistics, self.round_trip, MAX_PIECE)
         self.messages = 0
 
     def append(
@@ -51,6 +56,21 @@ class Driver:
         while self.outgoing.ready:
             sent.append(self.outgoing.pop_piece(now))
         return sent
+
+    def drain_delivered(self) -> list[int]:
+        """Return the messages delivered since the last call."""
+        delivered = [event for event in self.events if isinstance(event, Delivered)]
+        return self._drain(delivered)
+
+    def drain_failed(self, reason: str = "unacknowledged") -> list[int]:
+        """Return the messages failed for a reason since the last call."""
+        failed = [event for event in self.events if isinstance(event, Failed)]
+        return self._drain([event for event in failed if event.reason == reason])
+
+    def _drain(self, events: Sequence[Delivered | Failed]) -> list[int]:
+        for event in events:
+            self.events.remove(event)
+        return [event.message for event in events]
 
     def pass_to(self, until: float) -> list[tuple[float, int]]:
         """Let time pass; return the times and own sequences of what was sent."""
@@ -206,7 +226,7 @@ class TestRetransmission:
         joined.append()
         joined.send()
         joined.pass_to(4.0)
-        assert joined.outgoing.retransmitted == 3
+        assert joined.statistics.repeated == 3
 
     def test_a_piece_sent_once_gives_a_round_trip(self, joined: Driver) -> None:
         joined.append()
@@ -251,18 +271,18 @@ class TestMessages:
         joined.append(2)
         joined.send()
         joined.outgoing.receive_ack(1, bits(0), 0.1)
-        assert joined.outgoing.drain_delivered() == []
+        assert joined.drain_delivered() == []
         joined.outgoing.receive_ack(3, 0, 0.2)
-        assert joined.outgoing.drain_delivered() == [1, 2]
+        assert joined.drain_delivered() == [1, 2]
         assert joined.outgoing.outstanding == set()
 
     def test_a_message_is_delivered_with_its_last_piece(self, joined: Driver) -> None:
         joined.append(size=25)
         assert [piece.flags for piece in joined.pieces()] == [MORE, MORE | CONTINUED, CONTINUED]
         joined.outgoing.receive_ack(3, 0, 0.1)
-        assert joined.outgoing.drain_delivered() == []
+        assert joined.drain_delivered() == []
         joined.outgoing.receive_ack(4, 0, 0.1)
-        assert joined.outgoing.drain_delivered() == [1]
+        assert joined.drain_delivered() == [1]
 
     def test_the_backlog_is_counted_in_datagrams_and_bytes(self, driver: Driver) -> None:
         driver.append(size=25)
@@ -280,9 +300,9 @@ class TestMessages:
         joined.append()
         joined.send()
         joined.pass_to(59.9)
-        assert joined.outgoing.drain_failed() == []
+        assert joined.drain_failed() == []
         joined.pass_to(60.0)
-        assert joined.outgoing.drain_failed() == [1]
+        assert joined.drain_failed() == [1]
         assert joined.outgoing.needs_new_session
 
     def test_a_message_fails_with_all_its_pieces(self, joined: Driver) -> None:
@@ -290,7 +310,7 @@ class TestMessages:
         joined.append(now=1.0)
         joined.send()
         joined.outgoing.expire(60.0)
-        assert joined.outgoing.drain_failed() == [1]
+        assert joined.drain_failed() == [1]
         assert joined.outgoing.backlog == 1
 
     def test_messages_after_a_failed_one_are_sent_in_the_next_session(
@@ -313,9 +333,9 @@ class TestMessages:
         joined.join(1, 50.0)
         joined.send(50.0)
         joined.pass_to(109.0)
-        assert joined.outgoing.drain_failed() == []
+        assert joined.drain_failed() == []
         joined.pass_to(110.0)
-        assert joined.outgoing.drain_failed() == [1]
+        assert joined.drain_failed() == [1]
 
     def test_a_message_fails_120_s_after_its_first_transmission_in_any_session(
         self, joined: Driver
@@ -325,14 +345,14 @@ class TestMessages:
         joined.outgoing.end_session(1.0, 25.0)
         assert joined.outgoing.deadline == 120.0
         joined.outgoing.expire(120.0)
-        assert joined.outgoing.drain_failed() == [1]
+        assert joined.drain_failed() == [1]
         assert not joined.outgoing.needs_new_session
 
     def test_a_message_fails_after_waiting_120_s_for_a_session(self, driver: Driver) -> None:
         driver.append(now=5.0)
         assert driver.outgoing.deadline == 125.0
         driver.outgoing.expire(125.0)
-        assert driver.outgoing.drain_failed() == [1]
+        assert driver.drain_failed() == [1]
         assert driver.outgoing.backlog == 0
 
     def test_a_message_that_waits_for_the_window_does_not_fail(self, joined: Driver) -> None:
@@ -378,15 +398,16 @@ class TestMessages:
     def test_a_private_message_fails_once(self, joined: Driver) -> None:
         joined.append(receiver=MEMBER)
         joined.send()
-        assert joined.outgoing.fail(1) == 1
-        assert joined.outgoing.fail(1) is None
+        joined.outgoing.fail(1, "absent")
+        joined.outgoing.fail(1, "absent")
+        assert joined.drain_failed("absent") == [1]
         joined.outgoing.receive_ack(2, 0, 0.1)
-        assert joined.outgoing.drain_delivered() == []
+        assert joined.drain_delivered() == []
 
     def test_the_other_pieces_of_a_failed_message_are_not_sent(self, joined: Driver) -> None:
         joined.append(size=10 * 40, receiver=MEMBER)
         joined.send()
-        joined.outgoing.fail(1)
+        joined.outgoing.fail(1, "absent")
         joined.outgoing.receive_ack(33, 0, 0.1)
         assert (joined.send(0.1), joined.outgoing.backlog) == ([], 0)
 
@@ -394,14 +415,15 @@ class TestMessages:
         joined.append(receiver=MEMBER)
         joined.send()
         joined.outgoing.expire(60.0)
-        assert joined.outgoing.drain_failed() == [1]
-        assert joined.outgoing.fail(1) is None
+        assert joined.drain_failed() == [1]
+        joined.outgoing.fail(1, "absent")
+        assert joined.events == []
 
     def test_a_failed_message_is_not_offered_again(self, joined: Driver) -> None:
         joined.append(2, receiver=MEMBER)
         joined.send()
         joined.outgoing.receive_ack(3, 0, 0.1)
-        joined.outgoing.fail(1)
+        joined.outgoing.fail(1, "absent")
         assert joined.outgoing.offer(1.0) == 2
 
     def test_receivers_are_those_of_all_unacknowledged_messages(self, joined: Driver) -> None:
@@ -420,7 +442,7 @@ class TestSessions:
         joined.outgoing.offer(10.0)
         joined.join(3, 10.0)
         assert [(p.own, p.flags) for p in joined.pieces(10.0)] == [(3, 0), (4, 0)]
-        assert joined.outgoing.drain_delivered() == [1, 2]
+        assert joined.drain_delivered() == [1, 2]
 
     def test_a_resumed_session_retransmits_pieces_acknowledged_out_of_order(
         self, joined: Driver
@@ -445,14 +467,14 @@ class TestSessions:
         joined.send()
         joined.outgoing.receive_ack(3, 0, 0.1)
         joined.append()
-        joined.outgoing.drain_delivered()
+        joined.drain_delivered()
         joined.outgoing.end_session(0.1, 25.0)
         joined.outgoing.offer(25.0)
         joined.join(1, 25.0, new_room=True)
         sent = [(piece.own, piece.flags & RESUBMITTED) for piece in joined.pieces(25.0)]
         assert sent == [(1, RESUBMITTED), (2, RESUBMITTED), (3, RESUBMITTED), (4, 0)]
         joined.outgoing.receive_ack(5, 0, 25.1)
-        assert joined.outgoing.drain_delivered() == [3, 4]
+        assert joined.drain_delivered() == [3, 4]
 
     def test_the_same_room_gets_them_marked_if_the_relay_has_lost_them(
         self, joined: Driver
@@ -504,7 +526,7 @@ class TestSessions:
         assert joined.send(178.0) == [1]
         joined.outgoing.expire(179.0)
         assert joined.outgoing.needs_new_session
-        assert joined.outgoing.drain_failed() == []
+        assert joined.drain_failed() == []
 
     def test_a_delivered_private_message_can_fail_when_it_is_resubmitted(
         self, joined: Driver
@@ -517,7 +539,8 @@ class TestSessions:
         joined.join(1, 25.0, new_room=True)
         joined.send(25.0)
         # The relay that acknowledged it may have died before it forwarded it.
-        assert joined.outgoing.fail(1) == 1
+        joined.outgoing.fail(1, "absent")
+        assert joined.drain_failed("absent") == [1]
 
     def test_a_relay_that_claims_unsent_pieces_does_not_change_own_sequences(
         self, joined: Driver
@@ -526,7 +549,7 @@ class TestSessions:
         joined.send()
         joined.outgoing.end_session(0.1, 25.0)
         joined.join(100, 25.0)
-        assert joined.outgoing.drain_delivered() == [1, 2]
+        assert joined.drain_delivered() == [1, 2]
         joined.append()
         assert joined.send(25.0) == [3]
 
@@ -541,7 +564,7 @@ class TestSessions:
         joined.outgoing.receive_ack(11, 0, 0.1)
         joined.outgoing.end_session(0.1, 1.0)
         joined.outgoing.restart()
-        assert joined.outgoing.drain_failed() == list(range(11, 33))
+        assert joined.drain_failed() == list(range(11, 33))
         assert joined.outgoing.offer(1.0) == 1
         joined.join(1, 1.0)
         assert joined.send(1.0) == [1, 2, 3, 4, 5, 6, 7, 8]
@@ -553,7 +576,7 @@ class TestSessions:
         joined.outgoing.receive_ack(33, 0, 0.1)
         joined.outgoing.end_session(0.1, 1.0)
         joined.outgoing.restart()
-        assert (joined.outgoing.drain_failed(), joined.outgoing.backlog) == ([1], 1)
+        assert (joined.drain_failed(), joined.outgoing.backlog) == ([1], 1)
 
 
 @given(
@@ -593,12 +616,12 @@ def test_any_steps_end_each_message_once_and_send_no_piece_twice_at_a_time(
                 outgoing.offer(now)
                 driver.join(following, now, new_room=new_room)
             case ("fail", int(own)):
-                failed = outgoing.fail(own)
-                if failed is not None and failed not in ended:
-                    ended.append(failed)
+                outgoing.fail(own, "absent")
         sent = driver.send(now)
         assert len(sent) == len(set(sent)) <= 32
         assert all(outgoing.first <= own < outgoing.next for own in sent)
-        ended += outgoing.drain_delivered() + outgoing.drain_failed()
+        # A private message can fail after it was delivered.
+        ended += [message for message in driver.drain_failed("absent") if message not in ended]
+        ended += driver.drain_delivered() + driver.drain_failed()
         assert len(ended) == len(set(ended))
         assert outgoing.outstanding == set(range(1, driver.messages + 1)) - set(ended)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from hypothesis import given
 from hypothesis import strategies as st
+from session_client_arrivals import drained
 
 from udprelay.session_client.pieces import MAX_MESSAGE
 from udprelay.session_client.reassembly import MAX_PARTIAL_BYTES, PIECE_TIMEOUT, Reassembly
@@ -15,7 +18,7 @@ ALICE, BOB = b"alice", b"bob"
 def test_a_message_of_one_piece_is_complete() -> None:
     reassembly = Reassembly[str]()
     assert reassembly.add(ALICE, 1, ONLY, b"all", 0.0, "Alice") == b"all"
-    assert reassembly.deadline is None
+    assert reassembly.deadline == inf
 
 
 def test_a_message_is_complete_with_its_last_piece() -> None:
@@ -23,8 +26,8 @@ def test_a_message_is_complete_with_its_last_piece() -> None:
     assert reassembly.add(ALICE, 1, FIRST, b"a", 0.0, "Alice") is None
     assert reassembly.add(ALICE, 2, MIDDLE, b"b", 0.0, "Alice") is None
     assert reassembly.add(ALICE, 3, LAST, b"c", 0.0, "Alice") == b"abc"
-    assert reassembly.deadline is None
-    assert reassembly.drain_lost() == []
+    assert reassembly.deadline == inf
+    assert drained(reassembly.lost) == []
 
 
 def test_the_pieces_of_two_senders_may_alternate() -> None:
@@ -39,16 +42,16 @@ def test_a_piece_without_a_first_piece_is_dropped() -> None:
     reassembly = Reassembly[str]()
     assert reassembly.add(ALICE, 2, MIDDLE, b"b", 0.0, "Alice") is None
     assert reassembly.add(ALICE, 3, LAST, b"c", 0.0, "Alice") is None
-    assert reassembly.deadline is None
-    assert reassembly.drain_lost() == []
+    assert reassembly.deadline == inf
+    assert drained(reassembly.lost) == []
 
 
 def test_a_gap_loses_the_message() -> None:
     reassembly = Reassembly[str]()
     reassembly.add(ALICE, 1, FIRST, b"a", 0.0, "Alice")
     assert reassembly.add(ALICE, 3, LAST, b"c", 0.0, "Alice") is None
-    assert reassembly.drain_lost() == ["Alice"]
-    assert reassembly.drain_lost() == []
+    assert drained(reassembly.lost) == ["Alice"]
+    assert drained(reassembly.lost) == []
 
 
 def test_the_first_piece_of_another_message_loses_the_message() -> None:
@@ -56,8 +59,8 @@ def test_the_first_piece_of_another_message_loses_the_message() -> None:
     reassembly.add(ALICE, 1, FIRST, b"a", 0.0, "Alice")
     assert reassembly.add(ALICE, 2, FIRST, b"b", 0.0, "Alice") is None
     assert reassembly.add(ALICE, 3, LAST, b"c", 0.0, "Alice") == b"bc"
-    assert reassembly.drain_lost() == ["Alice"]
-    assert reassembly.drain_given_up() == []
+    assert drained(reassembly.lost) == ["Alice"]
+    assert drained(reassembly.given_up) == []
 
 
 def test_a_message_can_be_discarded() -> None:
@@ -66,7 +69,7 @@ def test_a_message_can_be_discarded() -> None:
     assert reassembly.discard(ALICE)
     assert not reassembly.discard(ALICE)
     assert reassembly.add(ALICE, 2, LAST, b"b", 0.0, "Alice") is None
-    assert reassembly.drain_lost() == []
+    assert drained(reassembly.lost) == []
 
 
 def test_a_message_times_out_60_s_after_its_last_piece() -> None:
@@ -76,13 +79,13 @@ def test_a_message_times_out_60_s_after_its_last_piece() -> None:
     reassembly.add(ALICE, 2, MIDDLE, b"b", 30.0, "Alice")
     assert reassembly.deadline == 1.0 + PIECE_TIMEOUT
     reassembly.expire(1.0 + PIECE_TIMEOUT)
-    assert reassembly.drain_lost() == ["Bob"]
-    assert reassembly.drain_given_up() == [(BOB, "Bob", 1)]
-    assert reassembly.drain_given_up() == []
+    assert drained(reassembly.lost) == ["Bob"]
+    assert drained(reassembly.given_up) == [(BOB, "Bob", 1)]
+    assert drained(reassembly.given_up) == []
     assert reassembly.deadline == 30.0 + PIECE_TIMEOUT
     reassembly.expire(1000.0)
-    assert reassembly.drain_lost() == ["Alice"]
-    assert reassembly.deadline is None
+    assert drained(reassembly.lost) == ["Alice"]
+    assert reassembly.deadline == inf
 
 
 def test_a_message_above_the_size_limit_is_lost() -> None:
@@ -91,7 +94,7 @@ def test_a_message_above_the_size_limit_is_lost() -> None:
     assert reassembly.add(ALICE, 2, LAST, b"", 0.0, "Alice") == bytes(MAX_MESSAGE)
     reassembly.add(ALICE, 3, FIRST, bytes(MAX_MESSAGE), 0.0, "Alice")
     assert reassembly.add(ALICE, 4, MIDDLE, b"b", 0.0, "Alice") is None
-    assert reassembly.drain_lost() == ["Alice"]
+    assert drained(reassembly.lost) == ["Alice"]
     assert reassembly.add(ALICE, 5, LAST, b"c", 0.0, "Alice") is None
 
 
@@ -100,8 +103,8 @@ def test_the_oldest_message_is_lost_above_the_limit_of_all() -> None:
     senders = [str(number).encode() for number in range(MAX_PARTIAL_BYTES // MAX_MESSAGE)]
     for sender in senders:
         reassembly.add(sender, 1, FIRST, bytes(MAX_MESSAGE), 0.0, sender.decode())
-    assert reassembly.drain_lost() == ["0"]
-    assert reassembly.drain_given_up() == [(b"0", "0", 1)]
+    assert drained(reassembly.lost) == ["0"]
+    assert drained(reassembly.given_up) == [(b"0", "0", 1)]
     assert reassembly.add(b"1", 2, LAST, b"", 0.0, "Alice") == bytes(MAX_MESSAGE)
 
 
@@ -110,7 +113,7 @@ def test_empty_pieces_count_for_the_limit() -> None:
     reassembly.add(ALICE, 1, FIRST, b"a", 0.0, "Alice")
     for own in range(2, 200_000):
         reassembly.add(ALICE, own, MIDDLE, b"", 0.0, "Alice")
-    assert reassembly.drain_lost() == ["Alice"]
+    assert drained(reassembly.lost) == ["Alice"]
 
 
 @given(st.lists(st.tuples(st.sampled_from([ALICE, BOB]), st.integers(1, 6)), max_size=20))
@@ -125,5 +128,5 @@ def test_messages_are_reassembled_as_they_were_split(messages: list[tuple[bytes,
             assert message is None
             message = reassembly.add(sender, owns[sender], flags, b"%d " % index, 0.0, "Alice")
         assert message == b"%d " % index * pieces
-    assert reassembly.drain_lost() == []
-    assert reassembly.deadline is None
+    assert drained(reassembly.lost) == []
+    assert reassembly.deadline == inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import pytest
@@ -229,7 +230,7 @@ def test_the_number_of_waiting_pages_is_limited() -> None:
         room.roster.receive_page(page(newest=9, first=number), 0.0)
     room.roster.requests.request(50)
     assert room.roster.next_request(0.0) is None
-    assert room.roster.request_deadline is None
+    assert room.roster.request_deadline == inf
     room.roster.settle(9, 0.0)
     assert room.roster.next_request(0.0) == 50
     assert room.roster.request_deadline == MIN_RETRY_INTERVAL
@@ -339,7 +340,7 @@ def restarted(*members: MemberRecord, **keywords: Any) -> Room:
 def test_members_that_come_back_after_a_restart_have_not_left() -> None:
     room = restarted(record(2, "Alice"), newest=4)
     room.receive(join_entry(5, 3, "Bob"), join_entry(6, 4, "guest-3", kind=PLAIN))
-    assert room.roster.deadline is None
+    assert room.roster.deadline == inf
     room.roster.expire(200.0)
     assert {member.number: member.nick for member in room.roster.members.values()} == {
         1: "me",
@@ -369,7 +370,7 @@ def test_the_number_of_returning_members_is_limited() -> None:
     room.drain_events()
     room.roster.expire(100.0)
     assert {type(event) for event in room.drain_events()} == {MemberLeft}
-    assert room.roster.deadline is None
+    assert room.roster.deadline == inf
 
 
 def test_a_member_may_come_back_with_another_nick() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf
 
 from udprelay.session_client.roster_requests import RosterRequests
 
@@ -10,7 +11,7 @@ from udprelay.session_client.roster_requests import RosterRequests
 def test_there_is_no_request_without_a_reason() -> None:
     requests = RosterRequests()
     assert requests.next_number(0.0) is None
-    assert requests.deadline is None
+    assert requests.deadline == inf
     assert not requests.updating
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from udprelay.session_client.events import Distrusted, Event
@@ -45,7 +47,7 @@ def test_further_suspicions_are_reported_with_their_count_after_the_interval(
     assert suspicions.deadline == 20.0
     suspicions.expire(20.0)
     assert len(events) == 2
-    assert suspicions.deadline is None
+    assert suspicions.deadline == inf
 
 
 def test_after_a_quiet_interval_a_suspicion_is_reported_at_once(
@@ -78,4 +80,4 @@ def test_the_table_is_limited_and_every_suspicion_is_reported(
         suspicions.add("seal", number, None, 0.0)
     suspicions.expire(100.0)
     assert sum(event.count for event in reports(events)) == 2001
-    assert suspicions.deadline is None
+    assert suspicions.deadline == inf

@@ -34,8 +34,8 @@ from udprelay.client.notices import (
 from udprelay.protocol.text import printable_payload
 from udprelay.session_client import events
 from udprelay.session_client.events import Event
+from udprelay.session_client.handshake import NO_ANSWER_INTERVAL
 from udprelay.session_client.known_member import KnownMember
-from udprelay.session_client.retries import NO_ANSWER_INTERVAL
 
 PROGRESS_DELAY = 1.0
 """Seconds until a slow step is reported."""

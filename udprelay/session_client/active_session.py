@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import inf
 from typing import Any
 
 from udprelay.protocol.wire import from_relay, sequenced
 from udprelay.protocol.wire.entries import MissedNotice
-from udprelay.protocol.wire.from_client import PathResponse, Ping
+from udprelay.protocol.wire.from_client import NickRequest, PathResponse, Ping
 from udprelay.protocol.wire.joining import Welcome
 from udprelay.session_client.arrivals import Arrival, Arrivals
 from udprelay.session_client.events import Event, NickRefused, Ponged
 from udprelay.session_client.liveness import Liveness
 from udprelay.session_client.message_sender import MessageSender
-from udprelay.session_client.nick_change import NickChange
+from udprelay.session_client.retries import NEVER, Retries
 from udprelay.session_client.round_trip import RoundTripEstimator
 from udprelay.session_client.sealing import Sealing
-from udprelay.session_client.settings import Settings
+from udprelay.session_client.settings import Settings, Statistics
 
 MIN_KEEPALIVE = 0.1
 """Seconds between PINGs, if the relay asks for less."""
+NICK_RETRY_INTERVALS = (1.0,) * 6
+"""Seconds between NICKs; after the last interval the request fails."""
 
 
 class ActiveSession:
@@ -36,17 +37,22 @@ class ActiveSession:
         self.id = b""
         self.events: list[Event] = []
         self.datagrams: list[bytes] = []
+        self.statistics = Statistics()
         self.round_trip = round_trip = RoundTripEstimator()
         self.liveness = Liveness(round_trip)
-        self.sender = MessageSender(sealing, settings.keyed, round_trip, settings.last_own)
+        self.sender = MessageSender(settings, sealing, round_trip, self.statistics)
         self.arrivals = Arrivals(
             sealing.identity,
             recover=settings.recover,
             sealing=sealing if settings.keyed else None,
-            timeout=lambda: round_trip.timeout,
+            liveness=self.liveness,
+            statistics=self.statistics,
         )
-        self.nick_change = NickChange()
         self._sealing = sealing
+        # One request at a time, for the latest nick that the user wants.
+        self._wanted_nick: str | None = None
+        self._nick_request = 0
+        self._nick_retries = NEVER
 
     # Sessions.
 
@@ -63,11 +69,20 @@ class ActiveSession:
         """End the session; another may follow."""
         self.sender.end_session(self.liveness.last_heard, now)
         self.arrivals.end_session()
-        self.nick_change.suspend()
+        self._nick_retries = NEVER
+
+    def request_nick(self, nick: str) -> None:
+        """Set the nick that :meth:`send_nick_request` asks for."""
+        self._wanted_nick = nick
+        self._nick_request += 1
+        self._nick_retries = NEVER
 
     def send_nick_request(self, now: float) -> None:
         """Send NICK, if the user wants another nick."""
-        self.nick_change.send(self.id, self._sealing.badge, now)
+        nick = self._wanted_nick
+        if nick is not None:
+            request = NickRequest(self.id, self._nick_request, nick, self._sealing.badge(nick))
+            self._nick_retries = Retries(request.encode(), NICK_RETRY_INTERVALS, now)
 
     # Datagrams and time.
 
@@ -86,47 +101,47 @@ class ActiveSession:
         self.arrivals.expire(now)
         if not joined:
             return False
-        # Before the liveness expires, so that it sends the PING that these need at once.
-        if self.arrivals.pop_ping_needed() or doubt:
+        # Before the liveness expires, so that it sends the PING at once.
+        if doubt:
             self.liveness.probe(now)
         return self.liveness.expire(now)
 
     def deadline(self, *, joined: bool) -> float:
         """Return when to call :meth:`expire`."""
-        arrivals = self.arrivals.deadline
-        earliest = min(self.sender.deadline, inf if arrivals is None else arrivals)
+        earliest = min(self.sender.deadline, self.arrivals.deadline)
         if joined:
-            earliest = min(earliest, self.liveness.deadline, self.nick_change.deadline)
+            earliest = min(earliest, self.liveness.deadline, self._nick_retries.deadline)
         return earliest
 
     def flush(self, now: float) -> None:
         """Let all parts send what they may send now; only in a session."""
-        self.datagrams += [request.encode() for request in self.arrivals.drain_requests()]
-        if self.arrivals.pop_ping_needed():
-            self.liveness.probe(now)
-        for notice in self.arrivals.drain_notices():
+        self.datagrams += [request.encode() for request in self.arrivals.requests]
+        self.arrivals.requests.clear()
+        for notice in self.arrivals.notices:
             if isinstance(notice, MissedNotice):
                 member = self.arrivals.members.get(notice.number)
                 nick = None if member is None else member.trusted_nick
                 self.sender.receive_missed(notice.ranges, nick)
             else:
                 self.sender.receive_failed(notice)
-        for token in self.liveness.drain_pings():
+        self.arrivals.notices.clear()
+        for token in self.liveness.pings:
             self.datagrams.append(Ping(self.id, token, self.arrivals.settled).encode())
-        self.datagrams += self.nick_change.drain_datagrams(now)
-        if self.nick_change.pop_timeout():
+        self.liveness.pings.clear()
+        self.datagrams += self._nick_retries.drain_datagrams(now)
+        if self._nick_retries.exhausted:
+            self._end_nick_request()
             self.events.append(NickRefused("no-answer", "The relay does not answer."))
-        if self.sender.waits_for_members:
-            self.sender.update_members({m.identity for m in self.arrivals.members.values()})
+        self.sender.update_members(m.identity for m in self.arrivals.members.values())
         self.sender.flush(now)
 
     def collect(self) -> None:
         """Collect the datagrams and events of the parts."""
         self.datagrams += self.sender.datagrams
         self.sender.datagrams.clear()
-        self.events += self.arrivals.drain_events()
-        self.events += self.sender.events
-        self.sender.events.clear()
+        for part in (self.arrivals, self.sender):
+            self.events += part.events
+            part.events.clear()
 
     # Datagrams by type.
 
@@ -147,12 +162,17 @@ class ActiveSession:
         self.datagrams.append(PathResponse(challenge.session_id, challenge.token).encode())
 
     def _receive_nicked(self, nicked: from_relay.Nicked, now: float) -> None:
-        if not self.nick_change.receive_nicked(nicked):
+        if self._wanted_nick is None or nicked.request != self._nick_request:
             return
+        self._end_nick_request()
         if nicked.nick is None:
             self.events.append(NickRefused(nicked.code or "", nicked.sentence or ""))
         else:
             self.arrivals.set_own_nick(nicked.nick)
+
+    def _end_nick_request(self) -> None:
+        self._wanted_nick = None
+        self._nick_retries = NEVER
 
 
 HANDLERS: Mapping[type, Callable[[ActiveSession, Any, float], None]] = {

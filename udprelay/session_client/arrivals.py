@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from udprelay.protocol.wire.entries import FailedNotice, MissedNotice
 from udprelay.protocol.wire.from_client import Missed, Nack, RosterRequest
 from udprelay.protocol.wire.from_relay import Ack, Gone, Heartbeat, Members, Pong
 from udprelay.protocol.wire.header import RELIABLE
@@ -15,7 +14,9 @@ from udprelay.session_client.dispatcher import Dispatcher
 from udprelay.session_client.events import Event
 from udprelay.session_client.incoming import FIRST_NACK_DELAY, PRIVATE, ROOM, Incoming
 from udprelay.session_client.known_member import KnownMember
+from udprelay.session_client.liveness import Liveness
 from udprelay.session_client.sealing import Sealing
+from udprelay.session_client.settings import Statistics
 
 Arrival: TypeAlias = Data | Entry | Private | Notice | Ack | Gone | Heartbeat | Pong | Members
 Request: TypeAlias = Nack | RosterRequest | Missed
@@ -33,8 +34,12 @@ class Arrivals:
     :param identity: the client's first one, which varies the delay of its NACKs.
     :param recover: see :class:`~udprelay.session_client.settings.Settings`.
     :param sealing: opens and checks; None in a room without a passphrase.
-    :param timeout: returns the retransmission timeout in seconds.
+    :param liveness: as for :class:`Incoming`.
+    :param statistics: counts messages and losses.
     :ivar tag: the room tag of the last WELCOME; None before the first.
+    :ivar events: to be emitted; the owner removes them.
+    :ivar requests: to be sent; the owner removes them.
+    :ivar notices: about the client's own messages; the owner removes them.
     """
 
     def __init__(
@@ -42,22 +47,23 @@ class Arrivals:
         identity: bytes,
         recover: bool,
         sealing: Sealing | None,
-        timeout: Callable[[], float],
+        liveness: Liveness,
+        statistics: Statistics,
     ) -> None:
         self.tag: bytes | None = None
+        self.events: list[Event] = []
+        self.requests: list[Request] = []
         self._recover = recover
-        self._timeout = timeout
+        self._liveness = liveness
+        self._statistics = statistics
         # The members of a room should not all request the same loss at once.
         self._first_nack_delay = FIRST_NACK_DELAY * (1 + identity[0] / 256)
         self._session_id = b""
         self._in_session = False
-        self._events: list[Event] = []
-        self._requests: list[Request] = []
-        self._dispatcher = Dispatcher(recover, sealing, self._events.append)
-        self._room: Incoming[Data | Entry] = self._new_room(1)
-        self._private: Incoming[Private | Notice] = self._new_private()
-        # Of the sequences that have ended.
-        self._duplicates = self._repaired = self._unreliable_lost = 0
+        self._dispatcher = Dispatcher(recover, sealing, self.events.append, statistics)
+        self.notices = self._dispatcher.notices
+        self._room: Incoming[Data | Entry] = self._sequence(ROOM, 1)
+        self._private: Incoming[Private | Notice] = self._sequence(PRIVATE, 1)
 
     # State.
 
@@ -81,31 +87,6 @@ class Arrivals:
         """The members by number, the client included."""
         return self._dispatcher.roster.members
 
-    @property
-    def received(self) -> int:
-        """Messages received."""
-        return self._dispatcher.messages.received
-
-    @property
-    def lost(self) -> int:
-        """Datagrams reported as lost, and unreliable ones that are missing."""
-        return self._dispatcher.losses.lost + self._unreliable_lost + self._room.unreliable_lost
-
-    @property
-    def repaired(self) -> int:
-        """Datagrams received after a NACK for them."""
-        return self._repaired + self._room.repaired + self._private.repaired
-
-    @property
-    def duplicates(self) -> int:
-        """Datagrams dropped as duplicates."""
-        return (
-            self._duplicates
-            + self._room.duplicates
-            + self._private.duplicates
-            + self._dispatcher.messages.duplicates
-        )
-
     # Input.
 
     def start_session(self, welcome: Welcome, identity: bytes, now: float) -> None:
@@ -114,8 +95,7 @@ class Arrivals:
         self._note_contact(now)
         new_room = welcome.tag != self.tag
         if new_room:
-            self._add_counters(self._room)
-            self._room = self._new_room(welcome.first)
+            self._room = self._sequence(ROOM, welcome.first)
             self._dispatcher.leave_room()
         else:
             self._dispatch(self._room.skip_to(welcome.first, now), now)
@@ -123,8 +103,7 @@ class Arrivals:
         if welcome.session_id != self._session_id:
             if not new_room:
                 self._dispatch(self._private.give_up(now), now)
-            self._add_counters(self._private)
-            self._private = self._new_private()
+            self._private = self._sequence(PRIVATE, 1)
         else:
             self._private.resume(now)
         self.tag, self._session_id, self._in_session = welcome.tag, welcome.session_id, True
@@ -135,7 +114,7 @@ class Arrivals:
     def end_session(self) -> None:
         """Request nothing and lose nothing until :meth:`start_session`."""
         self._in_session = False
-        self._requests.clear()
+        self.requests.clear()
         self._room.pause()
         self._private.pause()
 
@@ -156,40 +135,15 @@ class Arrivals:
     # Output.
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When :meth:`expire` should be called next."""
-        deadlines = [
-            self._room.deadline,
-            self._private.deadline,
-            *self._dispatcher.deadlines(self._in_session),
-        ]
-        return min((at for at in deadlines if at is not None), default=None)
+        dispatcher = self._dispatcher.deadline(self._in_session)
+        return min(self._room.deadline, self._private.deadline, dispatcher)
 
     def expire(self, now: float) -> None:
         """Do what is due."""
         self._dispatcher.expire(now, self._in_session)
         self._advance(now)
-
-    def drain_events(self) -> list[Event]:
-        """Return the events since the last call, in order."""
-        events = self._events.copy()
-        self._events.clear()
-        return events
-
-    def pop_ping_needed(self) -> bool:
-        """Return once whether a PING should confirm contact and the newest numbers."""
-        # One PING confirms both, so both are popped.
-        return any([self._room.pop_ping_needed(), self._private.pop_ping_needed()])
-
-    def drain_requests(self) -> list[Request]:
-        """Return what to send to the relay now."""
-        requests, self._requests = self._requests, []
-        return requests
-
-    def drain_notices(self) -> list[MissedNotice | FailedNotice]:
-        """Return the notices about the client's own messages, in order."""
-        notices, self._dispatcher.notices = self._dispatcher.notices, []
-        return notices
 
     # Datagrams by type.
 
@@ -233,17 +187,12 @@ class Arrivals:
 
     # Steps.
 
-    def _new_room(self, first: int) -> Incoming[Data | Entry]:
-        return Incoming(ROOM, first, self._timeout, self._recover, self._first_nack_delay)
-
-    def _new_private(self) -> Incoming[Private | Notice]:
-        # Always recovered: there are few, and nothing else reports a failure.
-        return Incoming(PRIVATE, 1, self._timeout, first_nack_delay=self._first_nack_delay)
-
-    def _add_counters(self, ended: Incoming[Any]) -> None:
-        self._duplicates += ended.duplicates
-        self._repaired += ended.repaired
-        self._unreliable_lost += ended.unreliable_lost
+    def _sequence(self, stream: int, first: int) -> Incoming[Any]:
+        # Private messages are always recovered: few, and nothing else reports their failure.
+        recover = self._recover or stream == PRIVATE
+        return Incoming(
+            stream, first, self._liveness, self._statistics, recover, self._first_nack_delay
+        )
 
     def _note_contact(self, now: float) -> None:
         self._room.note_contact()
@@ -256,10 +205,12 @@ class Arrivals:
 
     def _dispatch(self, items: Iterable[Data | Entry | Private | Notice], now: float) -> None:
         # Losses first: the items behind them show whose datagrams are lost.
-        for first, count in self._room.drain_lost():
+        for first, count in self._room.lost:
             self._dispatcher.note_lost(first, count, now)
-        for _, count in self._private.drain_lost():
+        for _, count in self._private.lost:
             self._dispatcher.losses.report(count, None)
+        self._room.lost.clear()
+        self._private.lost.clear()
         self._dispatcher.dispatch(items, now)
 
     def _advance(self, now: float) -> None:
@@ -269,9 +220,10 @@ class Arrivals:
         if not self._in_session:
             return
         for incoming in (self._room, self._private):
-            for ranges in incoming.drain_nacks():
-                self._requests.append(Nack(self._session_id, incoming.stream, ranges))
-        self._requests += self._dispatcher.drain_requests(self._session_id, now)
+            for ranges in incoming.nacks:
+                self.requests.append(Nack(self._session_id, incoming.stream, ranges))
+            incoming.nacks.clear()
+        self.requests += self._dispatcher.requests(self._session_id, now)
 
 
 _RECEIVERS: Mapping[type[Arrival], Callable[[Arrivals, Any, float], None]] = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import inf
 
+from attrs import evolve
+
 from udprelay.protocol.keys import RoomKeys
 from udprelay.protocol.nick import NickError, normalise
 from udprelay.session_client.events import Event, NickRefused, Refused
@@ -97,7 +99,7 @@ class SessionClient:
         if self.number is None and self.state is not State.JOINING:
             self._machine.handshake.set_nick(nick)
             return
-        session.nick_change.request(nick)
+        session.request_nick(nick)
         if self.state is State.JOINED:
             session.send_nick_request(now)
             self._machine.flush(now)
@@ -179,18 +181,11 @@ class SessionClient:
 
     @property
     def statistics(self) -> Statistics:
-        session = self._session
-        return Statistics(
-            round_trip=session.round_trip.smoothed,
-            round_trip_variation=session.round_trip.variation,
-            received=session.arrivals.received,
-            lost=session.arrivals.lost,
-            repaired=session.arrivals.repaired,
-            duplicates=session.arrivals.duplicates,
-            sent=session.sender.sent,
-            repeated=session.sender.retransmitted,
-            unsent=session.sender.unsent,
-            ignored=self._machine.ignored,
+        session, round_trip = self._session, self._session.round_trip
+        return evolve(
+            session.statistics,
+            round_trip=round_trip.smoothed,
+            round_trip_variation=round_trip.variation,
         )
 
     def _send(self, payload: bytes, receiver: bytes, now: float, reliable: bool) -> int:

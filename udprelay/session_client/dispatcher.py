@@ -16,6 +16,7 @@ from udprelay.session_client.losses import Losses
 from udprelay.session_client.messages import Messages
 from udprelay.session_client.roster import Roster
 from udprelay.session_client.sealing import Sealing
+from udprelay.session_client.settings import Statistics
 from udprelay.session_client.suspicions import Suspicions
 from udprelay.session_client.unknown_senders import UnknownSenders
 
@@ -34,16 +35,21 @@ class Dispatcher:
     :param recover: see :class:`~udprelay.session_client.settings.Settings`.
     :param sealing: opens and checks; None in a room without a passphrase.
     :param emit: receives events.
+    :param statistics: counts messages and losses.
     :ivar notices: what the relay has reported about the client's own messages.
     """
 
     def __init__(
-        self, recover: bool, sealing: Sealing | None, emit: Callable[[Event], None]
+        self,
+        recover: bool,
+        sealing: Sealing | None,
+        emit: Callable[[Event], None],
+        statistics: Statistics,
     ) -> None:
         self._sealing = sealing
         self._suspicions = Suspicions(emit)
-        self.losses = Losses(emit)
-        self.messages = Messages(recover, sealing, self.losses, self._suspicions, emit)
+        self.losses = Losses(emit, statistics)
+        self.messages = Messages(recover, sealing, self.losses, self._suspicions, emit, statistics)
         self.roster = Roster(self._suspicions, emit)
         self.notices: list[MissedNotice | FailedNotice] = []
         self._unknown_senders = UnknownSenders()
@@ -108,7 +114,7 @@ class Dispatcher:
         if not self.roster.updating:
             self.losses.close()
 
-    def drain_requests(self, session_id: bytes, now: float) -> Iterable[RosterRequest | Missed]:
+    def requests(self, session_id: bytes, now: float) -> Iterable[RosterRequest | Missed]:
         """Yield what to send to the relay now."""
         number = self.roster.next_request(now)
         if number is not None:
@@ -117,20 +123,16 @@ class Dispatcher:
         if report is not None:
             yield Missed(session_id, *report)
 
-    def deadlines(self, in_session: bool) -> Iterable[float | None]:
-        """Yield when to call :meth:`expire`, and :meth:`drain_requests` if in a session."""
-        yield self._suspicions.deadline
-        yield self.roster.deadline
-        yield self.losses.deadline
-        unknown = self._unknown_senders.deadline
-        if unknown is not None and unknown <= self._last_contact + MAX_ANSWER_TIME:
-            yield unknown
-        partial = self.messages.deadline
-        if in_session and partial is not None and partial <= self._last_contact + OUTAGE_TIME:
-            yield partial
+    def deadline(self, in_session: bool) -> float:
+        """Return when to call :meth:`expire`, and :meth:`requests` if in a session."""
+        deadlines = [self._suspicions.deadline, self.roster.deadline, self.losses.deadline]
+        if self._unknown_senders.deadline <= self._last_contact + MAX_ANSWER_TIME:
+            deadlines.append(self._unknown_senders.deadline)
         if in_session:
-            yield self.roster.request_deadline
-            yield self.losses.reports.deadline
+            deadlines += [self.roster.request_deadline, self.losses.reports.deadline]
+            if self.messages.deadline <= self._last_contact + OUTAGE_TIME:
+                deadlines.append(self.messages.deadline)
+        return min(deadlines)
 
     def expire(self, now: float, in_session: bool) -> None:
         """Do what is due; timeouts of incomplete messages do not run during an outage."""

@@ -10,7 +10,7 @@ from math import inf
 from udprelay.protocol.keys import RoomKeys, proof
 from udprelay.protocol.nick import MAX_CHARACTERS, NickError, normalise
 from udprelay.protocol.wire.joining import Challenge, Hello, Join
-from udprelay.session_client.retries import Retries
+from udprelay.session_client.retries import NEVER, Retries
 from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.settings import Settings
 
@@ -22,6 +22,10 @@ JOIN_INTERVALS = (*_FIRST_INTERVALS, 1.0, 1.0)
 """Seconds between JOINs; after the last interval the client sends another HELLO."""
 COOKIE_LIFETIME = 30.0
 """Seconds for which the relay accepts a cookie, at least."""
+NO_ANSWER_INTERVAL = 5.0
+"""Seconds of unanswered attempts between two reports."""
+MIN_JOIN_INTERVAL = 1.0
+"""Seconds from one WELCOME to the next HELLO, so that a relay that forgets is not flooded."""
 _MAX_SUFFIX = 9
 _MAX_KNOWN_KEYS = 4
 
@@ -34,6 +38,10 @@ class Handshake:
     :param secret: the resume secret.
     :ivar nonce: of the attempt; empty before the first.
     :ivar nick: the nick that JOIN asks for.
+    :ivar retries: sends HELLO or JOIN; once JOIN is exhausted, another attempt must begin.
+    :ivar trying_since: when the first unanswered attempt began.
+    :ivar retry_at: when the next attempt begins.
+    :ivar report_at: when to report that the relay does not answer.
     """
 
     def __init__(
@@ -42,10 +50,16 @@ class Handshake:
         sealing: Sealing,
         secret: bytes,
         random_bytes: Callable[[int], bytes],
+        now: float,
     ) -> None:
         self.nonce = b""
         self.nick = settings.nick
         self.secret = secret
+        self.retries = NEVER
+        self.trying_since = now
+        self.retry_at = inf
+        self.report_at = inf
+        self._joined_at = -inf
         self._salt = b""
         self._settings = settings
         self._sealing = sealing
@@ -53,7 +67,6 @@ class Handshake:
         self._keys: OrderedDict[bytes, RoomKeys] = OrderedDict()
         self._cookie = b""
         self._cookie_since = 0.0
-        self._retries: Retries | None = None
         # Alternatives derive from the user's nick, not from each other.
         self._user_nick = settings.nick
         self._alternatives: Iterator[str] | None = None
@@ -62,15 +75,34 @@ class Handshake:
         """Ask for another nick from now on."""
         self.nick = self._user_nick = nick
 
+    def begin(self, milliseconds: int, now: float) -> bool:
+        """Begin to try after the relay's delay; return whether that is now."""
+        # Jitter, so that not all clients that were sent away come back at once.
+        jitter = int.from_bytes(self._random_bytes(2), "big") / 0xFFFF
+        delay = milliseconds / 1000 * (1 + jitter / 2)
+        self.retry_at = max(now + delay, self._joined_at + MIN_JOIN_INTERVAL)
+        if self.retry_at > now:
+            return False
+        self.trying_since = now
+        self.report_at = now + NO_ANSWER_INTERVAL
+        return True
+
+    def pop_report(self, now: float) -> bool:
+        """Return whether to report now that the relay does not answer."""
+        if now < self.report_at:
+            return False
+        self.report_at = now + NO_ANSWER_INTERVAL
+        return True
+
     def send_hello(self, now: float) -> None:
         """Begin an attempt: send HELLO until it is answered."""
         self.nonce = self._random_bytes(8)
         hello = Hello(self.nonce, self._settings.room).encode()
-        self._retries = Retries(hello, chain(HELLO_INTERVALS, repeat(4.0)), now)
+        self.retries = Retries(hello, chain(HELLO_INTERVALS, repeat(4.0)), now)
 
     def receive_challenge(self, challenge: Challenge, now: float) -> None:
         """Receive the cookie and the salt."""
-        self._retries = None
+        self.retries = NEVER
         self._cookie, self._cookie_since = challenge.cookie, now
         self._salt = challenge.salt
 
@@ -118,7 +150,7 @@ class Handshake:
             tag=tag,
             settled=settled,
         )
-        self._retries = Retries(join.encode(), JOIN_INTERVALS, now)
+        self.retries = Retries(join.encode(), JOIN_INTERVALS, now)
 
     def try_next_nick(self) -> bool:
         """Try the next alternative nick in a new attempt; return False if all are used up."""
@@ -138,30 +170,11 @@ class Handshake:
 
         :return: the round trip in seconds; None if JOIN was retransmitted.
         """
-        retries, self._retries = self._retries, None
+        join, self.retries = self.retries, NEVER
         self.nick = nick
+        self._joined_at = now
         self._alternatives = None
-        if retries is None or retries.transmissions != 1:
-            return None
-        return now - retries.sent_at
-
-    def stop(self) -> None:
-        """Send nothing more."""
-        self._retries = None
-
-    def drain_datagrams(self, now: float) -> list[bytes]:
-        """Return what to send now."""
-        return [] if self._retries is None else self._retries.drain_datagrams(now)
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether JOIN was not answered, so that another attempt must begin."""
-        return self._retries is not None and self._retries.exhausted
-
-    @property
-    def deadline(self) -> float:
-        """When to call :meth:`drain_datagrams`."""
-        return inf if self._retries is None else self._retries.deadline
+        return now - join.sent_at if join.transmissions == 1 else None
 
 
 def _alternatives(nick: str, taken: str) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf
 from typing import Generic, TypeVar
 
@@ -13,7 +12,9 @@ from udprelay.protocol.wire.ranges import (
     Reason,
     ReasonedRanges,
 )
+from udprelay.session_client.liveness import Liveness
 from udprelay.session_client.reordering import Gap, Gaps, ReorderBuffer, Unconfirmed
+from udprelay.session_client.settings import Statistics
 
 T = TypeVar("T")
 
@@ -52,32 +53,32 @@ class Incoming(Generic[T]):
     """
     The room sequence, or the private sequence, of one session.
 
-    Call :meth:`drain_lost` and :meth:`drain_nacks` after each call.
-
     :param stream: :data:`ROOM` or :data:`PRIVATE`, as in NACK.
     :param first: the first number of the sequence.
-    :param timeout: returns the retransmission timeout in seconds.
+    :param liveness: has the retransmission timeout; sends a PING when contact or the newest
+        number need confirmation.
+    :param statistics: counts duplicates, repaired items, and unreliable ones that are missing.
     :param recover: reliable items wait behind gaps. If false, every item is deliverable at once
         and gaps are lost early.
     :param first_nack_delay: seconds from noticing a gap to the first NACK.
-    :ivar duplicates: items that were duplicates or too late.
-    :ivar repaired: items received after a NACK for them.
-    :ivar unreliable_lost: missing numbers of unreliable datagrams.
+    :ivar lost: the lost ranges, as pairs of first number and count; the owner removes them.
+    :ivar nacks: the ranges to request, for one NACK each; the owner removes them.
     """
 
     def __init__(
         self,
         stream: int,
         first: int,
-        timeout: Callable[[], float],
+        liveness: Liveness,
+        statistics: Statistics,
         recover: bool = True,
         first_nack_delay: float = FIRST_NACK_DELAY,
     ) -> None:
         self.stream = stream
-        self.duplicates = 0
-        self.repaired = 0
-        self.unreliable_lost = 0
-        self._timeout = timeout
+        self.liveness = liveness
+        self.statistics = statistics
+        self.lost: list[tuple[int, int]] = []
+        self.nacks: list[Ranges] = []
         self._recover = recover
         self._first_nack_delay = first_nack_delay
         self._max_nacks = MAX_NACKS if recover else MAX_NACKS_UNRECOVERED
@@ -85,14 +86,11 @@ class Incoming(Generic[T]):
         self._gaps = Gaps(first - 1)
         self._unconfirmed = Unconfirmed[T]()
         self._buffer = ReorderBuffer[T]()
-        self._lost: list[tuple[int, int]] = []
-        self._nacks: list[Ranges] = []
         self._window = NACK_WINDOW
-        self._due: float | None = None
+        self._due = inf
         self._own_until = -inf
         self._paused = False
         self._contact_since_nack = True
-        self._ping_needed = False
 
     @property
     def settled(self) -> int:
@@ -100,9 +98,9 @@ class Incoming(Generic[T]):
         return self._gaps.settled
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When :meth:`expire` should be called next."""
-        return None if self._paused else self._due
+        return inf if self._paused else self._due
 
     def receive(
         self, sequence: int, item: T, now: float, size: int = 0, at_once: bool = False
@@ -116,7 +114,7 @@ class Incoming(Generic[T]):
         gaps = self._gaps
         if sequence > gaps.newest:
             if not self._is_plausible(sequence):
-                self._ping_needed = True
+                self.liveness.probe(now)
                 self._unconfirmed.add(sequence, item, size, at_once)
                 return []
             if sequence > gaps.newest + 1:
@@ -125,9 +123,9 @@ class Incoming(Generic[T]):
         else:
             filled = self._fill(sequence, sequence + 1, now)
             if not filled:
-                self.duplicates += 1
+                self.statistics.duplicates += 1
                 return []
-            self.repaired += filled[0].tries > 0
+            self.statistics.repaired += filled[0].tries > 0
         if at_once or not self._recover:
             return [item, *self._deliverable()]
         if not gaps and not self._buffer:
@@ -142,7 +140,7 @@ class Incoming(Generic[T]):
         :param confirmed: only the relay can have sent the number.
         """
         if not confirmed and not self._is_plausible(sequence):
-            self._ping_needed = True
+            self.liveness.probe(now)
         elif sequence > self._gaps.newest:
             self._add_gap(sequence, now)
         items = self._enforce_limits()
@@ -151,11 +149,6 @@ class Incoming(Generic[T]):
             for early, item, size, at_once in unconfirmed:
                 items += self.receive(early, item, now, size, at_once)
         return items
-
-    def pop_ping_needed(self) -> bool:
-        """Return once whether a PING should confirm contact and the newest number."""
-        needed, self._ping_needed = self._ping_needed, False
-        return needed
 
     def note_contact(self) -> None:
         """Note that a datagram of the relay was received."""
@@ -179,7 +172,7 @@ class Incoming(Generic[T]):
         for first, count, reason in ranges:
             filled = self._fill(first, first + count, now)
             if reason == Reason.UNRELIABLE:
-                self.unreliable_lost += sum(gap.count for gap in filled)
+                self.statistics.lost += sum(gap.count for gap in filled)
             elif reason == Reason.NOT_IN_HISTORY:
                 self._lose(filled)
                 # Larger requests find the start of the relay's history sooner.
@@ -208,26 +201,16 @@ class Incoming(Generic[T]):
         for gap in self._gaps:
             gap.noticed = gap.due = now
             gap.tries = 0
-        self._due = now if self._gaps else None
+        self._due = now if self._gaps else inf
 
     def expire(self, now: float) -> list[T]:
         """Request the gaps that are due, and lose old ones; return the items deliverable now."""
-        if self._paused or self._due is None or now < self._due:
+        if now < self.deadline:
             return []
         for gap in [gap for gap in self._gaps if self._is_lost(gap, now)]:
             self._lose(self._fill(gap.first, gap.end, now))
         self._add_nacks(now)
         return self._deliverable()
-
-    def drain_lost(self) -> list[tuple[int, int]]:
-        """Return the lost ranges, as pairs of first number and count."""
-        lost, self._lost = self._lost, []
-        return lost
-
-    def drain_nacks(self) -> list[Ranges]:
-        """Return the ranges to request now, for one NACK each."""
-        nacks, self._nacks = self._nacks, []
-        return nacks
 
     def _is_plausible(self, sequence: int) -> bool:
         # Private datagrams carry the session id, which other members do not know.
@@ -236,27 +219,23 @@ class Incoming(Generic[T]):
     def _add_gap(self, newest: int, now: float) -> None:
         due = now + self._first_nack_delay + (OWN_GAP_DELAY if now < self._own_until else 0.0)
         self._gaps.extend(newest, now, due)
-        self._schedule(due)
-
-    def _schedule(self, due: float) -> None:
-        if self._due is None or due < self._due:
-            self._due = due
+        self._due = min(self._due, due)
 
     def _fill(self, first: int, end: int, now: float) -> list[Gap]:
         gaps = self._gaps
         filled = gaps.fill(first, end)
         if not gaps:
-            self._due = None
+            self._due = inf
             self._window = NACK_WINDOW
         elif filled and gaps.requested <= self._window // 2:
             # The NACK window has space again for gaps that were not requested.
             pending = next((gap for gap in gaps if not gap.tries), None)
             if pending is not None:
-                self._schedule(max(pending.due, now))
+                self._due = min(self._due, max(pending.due, now))
         return filled
 
     def _lose(self, gaps: list[Gap]) -> None:
-        self._lost += [(gap.first, gap.count) for gap in gaps]
+        self.lost += [(gap.first, gap.count) for gap in gaps]
 
     def _is_lost(self, gap: Gap, now: float) -> bool:
         if not gap.tries:
@@ -271,7 +250,7 @@ class Incoming(Generic[T]):
     def _add_nacks(self, now: float) -> None:
         gaps = self._gaps
         space = self._window - gaps.requested if gaps.requested <= self._window // 2 else 0
-        timeout, contact = self._timeout(), self._contact_since_nack
+        timeout, contact = self.liveness.round_trip.timeout, self._contact_since_nack
         ranges: list[tuple[int, int]] = []
         deadlines: list[float] = []
         at = 0
@@ -287,7 +266,8 @@ class Incoming(Generic[T]):
                 gap.due = now + min(interval, max(timeout, MAX_NACK_INTERVAL))
                 gap.tries += contact or not gap.tries
                 self._contact_since_nack = False
-                self._ping_needed = self._ping_needed or not contact
+                if not contact:
+                    self.liveness.probe(now)
                 ranges += gap.ranges
                 deadlines.append(gap.due)
             elif gap.tries or space:
@@ -295,8 +275,8 @@ class Incoming(Generic[T]):
             else:
                 deadlines.append(gap.noticed + UNREQUESTED_TIMEOUT)
             at += 1
-        self._due = min(deadlines, default=None)
-        self._nacks += [
+        self._due = min(deadlines, default=inf)
+        self.nacks += [
             tuple(ranges[start : start + MAX_RANGES])
             for start in range(0, len(ranges), MAX_RANGES)
         ]
@@ -309,7 +289,6 @@ class Incoming(Generic[T]):
         items = self._deliverable()
         while self._buffer.is_over_limit or len(self._gaps) > MAX_GAPS:
             oldest = self._gaps[0]
-            self._lost.append((oldest.first, oldest.count))
-            self._gaps.fill(oldest.first, oldest.end)
+            self._lose(self._gaps.fill(oldest.first, oldest.end))
             items += self._deliverable()
         return items

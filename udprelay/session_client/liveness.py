@@ -21,13 +21,16 @@ class Liveness:
 
     :param round_trip: gets samples from the PONGs.
     :ivar last_heard: when the last datagram came from the relay.
+    :ivar pings: the tokens of the PINGs to send; the owner removes them.
+    :ivar deadline: when to call :meth:`expire`.
     """
 
     def __init__(self, round_trip: RoundTripEstimator) -> None:
         self.last_heard = -inf
-        self._round_trip = round_trip
+        self.round_trip = round_trip
+        self.pings: list[bytes] = []
+        self.deadline = inf
         self._keepalive = inf
-        self._next_ping = inf
         self._last_ping = -inf
         # PINGs since the relay was heard, and how many of them have met an ICMP error.
         self._unanswered = 0
@@ -35,16 +38,15 @@ class Liveness:
         self._error_counts = False
         self._last_token = 0
         self._sent: dict[bytes, tuple[float, bool]] = {}
-        self._pings: list[bytes] = []
 
     def start_session(self, keepalive: float, now: float) -> None:
         """Watch a session with so many seconds between PINGs."""
         self._keepalive = keepalive
         self._last_ping = -inf
         self._sent.clear()
-        self._pings.clear()
+        self.pings.clear()
         self.hear(now)
-        self._next_ping = now + keepalive
+        self.deadline = now + keepalive
 
     def hear(self, now: float) -> None:
         """Record a datagram from the relay."""
@@ -52,12 +54,12 @@ class Liveness:
         if self._unanswered:
             self._unanswered = 0
             self._icmp_errors = 0
-            self._next_ping = self._last_ping + self._keepalive
+            self.deadline = self._last_ping + self._keepalive
 
     def probe(self, now: float) -> None:
         """Send a PING now, or as soon as the retry interval allows."""
         if not self._unanswered:
-            self._next_ping = min(self._next_ping, max(now, self._last_ping + PING_RETRY_INTERVAL))
+            self.deadline = min(self.deadline, max(now, self._last_ping + PING_RETRY_INTERVAL))
 
     def receive_icmp_error(self, now: float) -> bool:
         """Receive an ICMP error; return whether contact is lost."""
@@ -77,12 +79,12 @@ class Liveness:
         sent_at, by_user = self._sent.pop(token, (None, False))
         if sent_at is None:
             return None
-        self._round_trip.add_sample(now - sent_at)
+        self.round_trip.add_sample(now - sent_at)
         return now - sent_at if by_user else None
 
     def expire(self, now: float) -> bool:
         """Send a PING if it is due; return whether contact is lost."""
-        if now < self._next_ping:
+        if now < self.deadline:
             return False
         if self._unanswered >= MAX_UNANSWERED_PINGS:
             return True
@@ -90,18 +92,8 @@ class Liveness:
         self._unanswered += 1
         self._error_counts = True
         self._last_ping = now
-        self._next_ping = now + PING_RETRY_INTERVAL
+        self.deadline = now + PING_RETRY_INTERVAL
         return False
-
-    @property
-    def deadline(self) -> float:
-        """When to call :meth:`expire`."""
-        return self._next_ping
-
-    def drain_pings(self) -> list[bytes]:
-        """Return the tokens of the PINGs to send."""
-        pings, self._pings = self._pings, []
-        return pings
 
     def _send_ping(self, now: float, *, by_user: bool) -> None:
         self._last_token += 1
@@ -109,4 +101,4 @@ class Liveness:
         self._sent[token] = (now, by_user)
         if len(self._sent) > _MAX_TIMED_PINGS:
             del self._sent[next(iter(self._sent))]
-        self._pings.append(token)
+        self.pings.append(token)

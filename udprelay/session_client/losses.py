@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from math import inf
 
 from attrs import define
 
 from udprelay.protocol.wire.ranges import MAX_MISSED_RANGES, MAX_RANGE_COUNT, Ranges
 from udprelay.session_client.events import Event, Lost
 from udprelay.session_client.known_member import KnownMember
+from udprelay.session_client.settings import Statistics
 
 ATTRIBUTION_TIMEOUT = 5.0
 """Seconds that a loss in the room sequence waits for its senders to become known."""
@@ -32,28 +34,23 @@ class Losses:
     senders. Gaps attribute it to senders; the rest is reported without a sender.
 
     :param emit: receives events.
-    :ivar lost: datagrams reported as lost.
+    :param statistics: counts losses.
     :ivar reports: the losses to report to their senders.
+    :ivar deadline: when to call :meth:`expire`.
     """
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
-        self.lost = 0
+    def __init__(self, emit: Callable[[Event], None], statistics: Statistics) -> None:
         self._emit = emit
+        self.statistics = statistics
         self._unattributed = 0
         self._reported_unattributed = 0
-        self._until: float | None = None
+        self.deadline = inf
         self.reports = MissedReports()
-
-    @property
-    def deadline(self) -> float | None:
-        """When :meth:`expire` should be called next."""
-        return self._until
 
     def add_unattributed(self, count: int, now: float) -> None:
         """Note that ``count`` datagrams of the room are lost."""
         self._unattributed += count
-        if self._until is None:
-            self._until = now + ATTRIBUTION_TIMEOUT
+        self.deadline = min(self.deadline, now + ATTRIBUTION_TIMEOUT)
 
     def deduct_entries(self, count: int) -> None:
         """Note that ``count`` of them were entries: joins, leaves and new nicks."""
@@ -76,7 +73,7 @@ class Losses:
     def report(self, count: int, nick: str | None) -> None:
         """Report a loss that is not noted elsewhere."""
         if count:
-            self.lost += count
+            self.statistics.lost += count
             self._emit(Lost(count, nick))
 
     def close(self) -> None:
@@ -84,7 +81,7 @@ class Losses:
         self._reported_unattributed += self._unattributed
         self.report(self._unattributed, None)
         self._unattributed = 0
-        self._until = None
+        self.deadline = inf
 
     def leave_room(self) -> None:
         """Close; later gaps have nothing to do with this room sequence."""
@@ -93,7 +90,7 @@ class Losses:
 
     def expire(self, now: float) -> None:
         """Close if a loss has waited for :data:`ATTRIBUTION_TIMEOUT`."""
-        if self._until is not None and self._until <= now:
+        if self.deadline <= now:
             self.close()
 
 
@@ -128,13 +125,10 @@ class MissedReports:
         self._contact_since_sent = True
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When :meth:`next_missed` should be called next."""
-        if self._pending:
-            return self._next
-        for report in self._sent.values():
-            return max(report.due, self._next)
-        return None
+        oldest = next((report.due for report in self._sent.values()), inf)
+        return self._next if self._pending else max(oldest, self._next)
 
     def add(self, member: KnownMember, last: int, count: int) -> None:
         """

@@ -31,7 +31,7 @@ from udprelay.session_client.events import (
     Refused,
 )
 from udprelay.session_client.handshake import Handshake
-from udprelay.session_client.retries import JoinBackoff, Retries
+from udprelay.session_client.retries import NEVER, Retries
 from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.settings import Settings, State
 
@@ -44,7 +44,6 @@ class StateMachine:
     Changes its state as datagrams come and time passes.
 
     :ivar session: the session, or the suspended one.
-    :ivar ignored: how many datagrams were invalid or unexpected.
     """
 
     def __init__(
@@ -52,15 +51,13 @@ class StateMachine:
     ) -> None:
         secret = random_bytes(16)
         self.state = State.NEW
-        self.ignored = 0
         self._sealing = Sealing(settings.room, secret)
         self.session = ActiveSession(settings, self._sealing)
-        self.handshake = Handshake(settings, self._sealing, secret, random_bytes)
+        self.handshake = Handshake(settings, self._sealing, secret, random_bytes, now)
         self._settings = settings
         self._random_bytes = random_bytes
-        self._backoff = JoinBackoff(random_bytes, now)
         # While leaving: LEAVE, and whether the client then joins under a new identity.
-        self._leave: Retries | None = None
+        self._leave = NEVER
         self._rejoins = False
 
     def receive(self, datagram: bytes, now: float) -> None:
@@ -68,11 +65,11 @@ class StateMachine:
         try:
             decoded = decode_from_relay(datagram)
         except WireError:
-            self.ignored += 1
+            self.session.statistics.ignored += 1
             return
         handler = _HANDLERS[self.state].get(type(decoded))
         if handler is None or datagram[6:HEADER_SIZE] != self._expected_id(decoded):
-            self.ignored += 1
+            self.session.statistics.ignored += 1
             return
         if self.state is State.JOINED and not isinstance(decoded, joining.Unknown):
             # UNKNOWN may come from a restarted relay, without what was acknowledged before.
@@ -84,10 +81,10 @@ class StateMachine:
         """Handle timeouts."""
         if self.state in _WITHOUT_TIMERS:
             return
-        if self.state is State.WAITING and now >= self._backoff.retry_at:
+        if self.state is State.WAITING and now >= self.handshake.retry_at:
             self._try_to_join(now)
-        if self.state in _TRYING and self._backoff.pop_report(now):
-            self.session.events.append(NoAnswer(self._backoff.trying_since))
+        if self.state in _TRYING and self.handshake.pop_report(now):
+            self.session.events.append(NoAnswer(self.handshake.trying_since))
         if self.session.expire(now, joined=self.state is State.JOINED):
             self.lose_contact("silent", now)
         self.flush(now)
@@ -99,10 +96,10 @@ class StateMachine:
             return inf
         return min(
             self.session.deadline(joined=self.state is State.JOINED),
-            self.handshake.deadline,
-            inf if self._leave is None else self._leave.deadline,
-            self._backoff.report_at if self.state in _TRYING else inf,
-            self._backoff.retry_at if self.state is State.WAITING else inf,
+            self.handshake.retries.deadline,
+            self._leave.deadline,
+            self.handshake.report_at if self.state in _TRYING else inf,
+            self.handshake.retry_at if self.state is State.WAITING else inf,
         )
 
     @property
@@ -113,20 +110,19 @@ class StateMachine:
     def flush(self, now: float) -> None:
         """Collect the datagrams to send, and change the state if that is due."""
         session = self.session
-        if self._leave is not None:
-            session.datagrams += self._leave.drain_datagrams(now)
-            if self._leave.exhausted:
-                self._finish_leaving(None, now)
+        session.datagrams += self._leave.drain_datagrams(now)
+        if self._leave.exhausted:
+            self._finish_leaving(None, now)
         elif self.state is State.JOINED and session.sender.needs_new_identity:
             self._send_leave(now, rejoins=True)
         elif self.state is State.JOINED:
             session.flush(now)
             if session.sender.needs_new_session:
                 self.lose_contact("stuck", now)
-        session.datagrams += self.handshake.drain_datagrams(now)
-        if self.handshake.exhausted:
+        session.datagrams += self.handshake.retries.drain_datagrams(now)
+        if self.handshake.retries.exhausted:
             self._send_hello(now)
-            session.datagrams += self.handshake.drain_datagrams(now)
+            session.datagrams += self.handshake.retries.drain_datagrams(now)
         session.collect()
 
     # Requests of the user.
@@ -164,8 +160,7 @@ class StateMachine:
     def close(self, event: Closed | Refused) -> None:
         """End everything with this last event."""
         self.state = State.CLOSED
-        self.handshake.stop()
-        self._leave = None
+        self.handshake.retries = self._leave = NEVER
         self.session.sender.close()
         self.session.collect()
         self.session.events.append(event)
@@ -194,7 +189,6 @@ class StateMachine:
         nick, number = welcome.nick, welcome.number
         before = self.session.arrivals.nick if self.session.id else None
         self.state = State.JOINED
-        self._backoff.record_join(now)
         resumed = before is not None
         self.session.events.append(Joined(self._settings.room, nick, number, resumed))
         if resumed and before != nick:
@@ -207,7 +201,7 @@ class StateMachine:
         if other_nick and self.handshake.try_next_nick():
             self._send_join(now)
         elif resuming and refused.retry_after:
-            self.handshake.stop()
+            self.handshake.retries = NEVER
             self._try_to_join(now, refused.retry_after)
         else:
             self.close(Refused(refused.code, refused.sentence))
@@ -225,7 +219,7 @@ class StateMachine:
             self.close(Closed(bye.code, bye.sentence))
 
     def _finish_leaving(self, answer: from_relay.Bye | joining.Unknown | None, now: float) -> None:
-        self._leave = None
+        self._leave = NEVER
         if not self._rejoins:
             self.close(Closed("left", ""))
             return
@@ -239,11 +233,10 @@ class StateMachine:
     # Transitions.
 
     def _try_to_join(self, now: float, delay: int = 0) -> None:
-        if self._backoff.delay(delay, now):
-            self.state = State.WAITING
-        else:
-            self._backoff.start(now)
+        if self.handshake.begin(delay, now):
             self._send_hello(now)
+        else:
+            self.state = State.WAITING
 
     def _send_hello(self, now: float) -> None:
         self.state = State.GREETING

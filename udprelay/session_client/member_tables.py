@@ -126,9 +126,9 @@ class Returning:
         self._until = 0.0
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When :meth:`expire` should be called next."""
-        return self._until if self._members else None
+        return self._until if self._members else inf
 
     def expect(self, members: Iterable[KnownMember], now: float) -> None:
         """Expect members; those expected already get a new grace period."""
@@ -144,7 +144,7 @@ class Returning:
 
     def expire(self, now: float) -> list[KnownMember]:
         """Remove and return the members that have not come back in time."""
-        if not self._members or now < self._until:
+        if now < self.deadline:
             return []
         missing = list(self._members.values())
         self._members.clear()

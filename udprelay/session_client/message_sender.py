@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from math import inf
 
 from udprelay.protocol.endpoint import MAX_PAYLOAD
@@ -14,11 +14,12 @@ from udprelay.protocol.wire.from_client import DataUp, PrivateUp
 from udprelay.protocol.wire.from_relay import Ack
 from udprelay.protocol.wire.joining import Welcome
 from udprelay.protocol.wire.ranges import Ranges
-from udprelay.session_client.events import Delivered, Event, Failed, Missed
+from udprelay.session_client.events import Event, Failed, Missed
 from udprelay.session_client.outgoing import Outgoing
 from udprelay.session_client.pieces import MAX_MESSAGE, Message, Piece
 from udprelay.session_client.round_trip import RoundTripEstimator
 from udprelay.session_client.sealing import Sealing
+from udprelay.session_client.settings import Settings, Statistics
 
 MAX_UNRELIABLE = MAX_PAYLOAD - header.DOWN_PAYLOAD_OFFSET - SEAL_OVERHEAD
 """Bytes in the largest unreliable message to the room: it must fit a datagram of the relay."""
@@ -44,31 +45,34 @@ class MessageSender:
     """
     Turns messages into datagrams, and reports the outcome of the messages.
 
-    :param sealing: seals, if ``keyed``.
+    :param sealing: seals, if there is a passphrase.
     :param round_trip: gets samples from the acknowledgements.
-    :param last_own: the own sequence at which :attr:`needs_new_identity` becomes true.
+    :param statistics: counts transmissions, and unreliable messages that were dropped.
     :ivar datagrams: to be sent; the owner removes them.
     :ivar events: to be emitted; the owner removes them.
-    :ivar unsent: how many unreliable messages were dropped.
     """
 
     def __init__(
-        self, sealing: Sealing, keyed: bool, round_trip: RoundTripEstimator, last_own: int
+        self,
+        settings: Settings,
+        sealing: Sealing,
+        round_trip: RoundTripEstimator,
+        statistics: Statistics,
     ) -> None:
         self.datagrams: list[bytes] = []
         self.events: list[Event] = []
-        self.unsent = 0
         self._sealing = sealing
-        self._overhead = SEAL_OVERHEAD if keyed else 0
-        self._sealed = header.SEALED if keyed else 0
-        self._last_own = last_own
+        self._statistics = statistics
+        self._overhead = SEAL_OVERHEAD if settings.keyed else 0
+        self._sealed = header.SEALED if settings.keyed else 0
+        self._last_own = settings.last_own
         self._bucket = TokenBucket((0, 0), (0, 0))
         max_piece = _DEFAULT_PAYLOAD - self._overhead
-        self._room = Outgoing(round_trip, max_piece)
-        self._private = Outgoing(round_trip, max_piece - _RECEIVER_SIZE)
+        emit = self.events.append
+        self._room = Outgoing(emit, statistics, round_trip, max_piece)
+        self._private = Outgoing(emit, statistics, round_trip, max_piece - _RECEIVER_SIZE)
         self._session_id: bytes | None = None
         self._last_message = 0
-        self._datagrams_sent = 0
         self._next_unreliable = {UNRELIABLE: 1, UNRELIABLE_PRIVATE: 1}
         # Private messages wait until these receivers have joined again, or until that time.
         self._absent: set[bytes] = set()
@@ -104,13 +108,14 @@ class MessageSender:
         _check(payload, MAX_UNRELIABLE_PRIVATE if receiver else MAX_UNRELIABLE)
         self._last_message += 1
         if self._session_id is None:
-            self.unsent += 1
+            self._statistics.unsent += 1
             self.events.append(Failed(self._last_message, "not-joined"))
             return self._last_message
         stream = UNRELIABLE_PRIVATE if receiver else UNRELIABLE
         own = self._next_unreliable[stream]
         self._next_unreliable[stream] += 1
         self._send_datagram(stream, own, self._sealed, receiver, payload, now)
+        self._statistics.sent += 1
         return self._last_message
 
     @property
@@ -122,16 +127,6 @@ class MessageSender:
     def backlog(self) -> int:
         """Pieces that have not been sent."""
         return self._room.backlog + self._private.backlog
-
-    @property
-    def sent(self) -> int:
-        """Datagrams sent, without retransmissions."""
-        return self._datagrams_sent - self.retransmitted
-
-    @property
-    def retransmitted(self) -> int:
-        """Retransmissions sent."""
-        return self._room.retransmitted + self._private.retransmitted
 
     # Sessions.
 
@@ -156,7 +151,6 @@ class MessageSender:
         if new_room:
             self._absent = self._private.receivers
             self._absent_until = now + RECEIVER_GRACE_PERIOD
-        self._add_events()
 
     def end_session(self, last_heard: float, now: float) -> None:
         """Stop sending until the next session; the relay was heard last at ``last_heard``."""
@@ -169,7 +163,6 @@ class MessageSender:
         self._room.restart()
         self._private.restart()
         self._next_unreliable = dict.fromkeys(self._next_unreliable, 1)
-        self._add_events()
 
     def close(self) -> None:
         """Fail all outstanding messages."""
@@ -196,7 +189,6 @@ class MessageSender:
         """Receive the acknowledgement of pieces."""
         self._room.receive_ack(ack.next, ack.bitmap, now)
         self._private.receive_ack(ack.next_private, ack.private_bitmap, now)
-        self._add_events()
 
     def receive_missed(self, ranges: Ranges, nick: str | None) -> None:
         """Receive the own sequences that the member with this nick has missed."""
@@ -204,18 +196,12 @@ class MessageSender:
 
     def receive_failed(self, notice: FailedNotice) -> None:
         """Receive the failure of a private message."""
-        message = self._private.fail(notice.own)
-        if message is not None:
-            self.events.append(Failed(message, notice.code))
+        self._private.fail(notice.own, notice.code)
 
-    def update_members(self, identities: Collection[bytes]) -> None:
+    def update_members(self, identities: Iterable[bytes]) -> None:
         """Record who is in the room."""
-        self._absent.difference_update(identities)
-
-    @property
-    def waits_for_members(self) -> bool:
-        """Whether :meth:`update_members` has an effect."""
-        return bool(self._absent)
+        if self._absent:
+            self._absent.difference_update(identities)
 
     def flush(self, now: float) -> None:
         """Send the pieces that may be sent now; the room and private ones take turns."""
@@ -231,9 +217,7 @@ class MessageSender:
         """Handle timeouts, before :meth:`flush`; return whether the relay may be unreachable."""
         if now >= self._absent_until:
             self._absent.clear()
-        doubts = [self._room.expire(now), self._private.expire(now)]
-        self._add_events()
-        return any(doubts)
+        return any([self._room.expire(now), self._private.expire(now)])
 
     @property
     def deadline(self) -> float:
@@ -271,14 +255,6 @@ class MessageSender:
         ).encode()
         self._bucket.consume(len(datagram), now)
         self.datagrams.append(datagram)
-        self._datagrams_sent += 1
-
-    def _add_events(self) -> None:
-        for outgoing in (self._room, self._private):
-            self.events.extend(Delivered(message) for message in outgoing.drain_delivered())
-            self.events.extend(
-                Failed(message, "unacknowledged") for message in outgoing.drain_failed()
-            )
 
 
 def _check(payload: bytes, max_size: int) -> None:

@@ -14,6 +14,7 @@ from udprelay.session_client.losses import Losses
 from udprelay.session_client.reassembly import Reassembly
 from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.sender_sequences import SenderSequences, Verdict
+from udprelay.session_client.settings import Statistics
 from udprelay.session_client.suspicions import REPEATED, SEAL, UNSEALED, WITHHELD, Suspicions
 
 RESUMPTION_PERIOD = 120.0
@@ -31,8 +32,7 @@ class Messages:
     :param losses: receives what is missing.
     :param suspicions: receives what contradicts the passphrase.
     :param emit: receives events.
-    :ivar received: messages.
-    :ivar duplicates: datagrams that were duplicates, or too old.
+    :param statistics: counts messages and duplicates.
     """
 
     def __init__(
@@ -42,19 +42,19 @@ class Messages:
         losses: Losses,
         suspicions: Suspicions,
         emit: Callable[[Event], None],
+        statistics: Statistics,
     ) -> None:
-        self.received = 0
-        self.duplicates = 0
         self._ordered = ordered
         self._sealing = sealing
         self._losses = losses
         self._suspicions = suspicions
         self._emit = emit
+        self._statistics = statistics
         self._sequences = SenderSequences(ordered)
         self._reassembly = Reassembly[KnownMember | None]()
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When :meth:`expire` should be called next."""
         return self._reassembly.deadline
 
@@ -89,7 +89,7 @@ class Messages:
                 message = self._reassembly.add(key, data.own, data.flags, payload, now, member)
                 self._note_lost()
         if message is not None:
-            self.received += 1
+            self._statistics.received += 1
             reliable, sealed = (bool(data.flags & f) for f in (header.RELIABLE, header.SEALED))
             private = isinstance(data, Private)
             self._emit(Received(data.number, nick, message, reliable, private, sealed))
@@ -144,16 +144,10 @@ class Messages:
         since: float,
         now: float,
     ) -> bool:
-        sequences = self._sequences
-        if stream == RELIABLE:
-            verdict = sequences.add_reliable(identity, data.own)
-        elif stream == UNRELIABLE:
-            verdict = sequences.add_unreliable(identity, data.own)
-        else:
-            verdict = sequences.add_private(identity, data.own, reliable=stream == PRIVATE)
+        verdict = self._sequences.add(identity, stream, data.own)
         if verdict is Verdict.NEW:
             return True
-        self.duplicates += 1
+        self._statistics.duplicates += 1
         if (
             self._sealing is not None
             and verdict is Verdict.DUPLICATE
@@ -186,12 +180,14 @@ class Messages:
         return self._losses.attribute(missing, member.trusted_nick)
 
     def _note_lost(self) -> None:
-        for member in self._reassembly.drain_lost():
+        for member in self._reassembly.lost:
             self._losses.report(1, None if member is None else member.trusted_nick)
-        for stream, member, own in self._reassembly.drain_given_up():
+        for stream, member, own in self._reassembly.given_up:
             # MISSED does not exist for private messages.
             if member is not None and stream == member.identity:
                 self._losses.reports.add(member, own, 1)
+        self._reassembly.lost.clear()
+        self._reassembly.given_up.clear()
 
 
 def _stream(data: Data | Private) -> int:

@@ -8,11 +8,12 @@ A client has one for the room and one for private messages. See "Messages to the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from math import inf
 
 from udprelay.protocol.wire.header import EARLY_WINDOW, RESUBMITTED
+from udprelay.session_client.events import Delivered, Event, Failed
 from udprelay.session_client.pieces import (
     ACKNOWLEDGED_LIFETIME,
     AcknowledgedPieces,
@@ -20,8 +21,8 @@ from udprelay.session_client.pieces import (
     MessageIndex,
     Piece,
 )
-from udprelay.session_client.round_trip import RoundTripEstimator
-from udprelay.session_client.send_window import SendWindow
+from udprelay.session_client.round_trip import RoundTripEstimator, SendWindow
+from udprelay.session_client.settings import Statistics
 
 REORDER_THRESHOLD = 3
 """Later pieces acknowledged before a piece counts as lost (RFC 9002, section 6.1.1)."""
@@ -37,6 +38,8 @@ class Outgoing:
     """
     Accepts messages, returns pieces to send, and reports the outcome of the messages.
 
+    :param emit: receives events.
+    :param statistics: counts transmissions.
     :param round_trip: gets samples from the acknowledgements.
     :param max_piece: bytes in the largest piece.
     :ivar first: the first unacknowledged own sequence.
@@ -44,21 +47,27 @@ class Outgoing:
     :ivar backlog: pieces that have not been sliced.
     :ivar backlog_bytes: bytes of the messages with pieces to be sliced.
     :ivar outstanding: the messages that are neither acknowledged nor failed.
-    :ivar retransmitted: the number of retransmissions.
     :ivar index: the messages of the own sequences.
     :ivar needs_new_session: whether the relay waits for a failed piece; JOIN lets it skip that.
     """
 
-    def __init__(self, round_trip: RoundTripEstimator, max_piece: int) -> None:
+    def __init__(
+        self,
+        emit: Callable[[Event], None],
+        statistics: Statistics,
+        round_trip: RoundTripEstimator,
+        max_piece: int,
+    ) -> None:
         self.first = 1
         self.next = 1
         self.max_piece = max_piece
         self.backlog = 0
         self.backlog_bytes = 0
         self.outstanding: set[int] = set()
-        self.retransmitted = 0
         self.needs_new_session = False
         self.index = MessageIndex()
+        self._emit = emit
+        self._statistics = statistics
         self._round_trip = round_trip
         self._messages: deque[Message] = deque()
         self._pieces: dict[int, Piece] = {}
@@ -67,8 +76,6 @@ class Outgoing:
         self._window = SendWindow(round_trip)
         self._in_session = False
         self._offered = 1
-        self._delivered: list[int] = []
-        self._failed: list[int] = []
 
     def append(self, message: Message) -> None:
         """Queue a message."""
@@ -149,9 +156,10 @@ class Outgoing:
         """Return the piece that is :attr:`ready`; it is in flight from now on."""
         if self._to_retransmit:
             piece = self._pieces[heappop(self._to_retransmit)]
-            self.retransmitted += 1
+            self._statistics.repeated += 1
         else:
             piece = self._slice_piece(now)
+            self._statistics.sent += 1
         if not piece.transmissions:
             piece.fails_at = now + ACK_TIMEOUT
         self._window.add(piece, now)
@@ -175,21 +183,17 @@ class Outgoing:
         self._drop_before(following, now)
         self._retransmit_lost()
 
-    def fail(self, own: int) -> int | None:
-        """
-        Fail the message of a piece that the relay can't forward.
-
-        :return: the message, the first time; None if it is unknown.
-        """
+    def fail(self, own: int, reason: str) -> None:
+        """Fail the message of a piece that the relay can't forward, if that is not known yet."""
         message = self.index.get(own)
         if message is None:
-            return None
+            return
         self.index.remove(message)
         # A failed message must not be delivered later, and JOIN offers pieces without gaps.
         self._acknowledged.drop_to(own)
         self._drop_unsliced(message)
         self.outstanding.discard(message)
-        return message
+        self._emit(Failed(message, reason))
 
     def expire(self, now: float) -> bool:
         """Handle timeouts; return whether a piece has timed out that was retransmitted before."""
@@ -204,16 +208,6 @@ class Outgoing:
     def deadline(self) -> float:
         """When to call :meth:`expire`; infinite without timers."""
         return min(self._window.deadline, self._fails_at)
-
-    def drain_delivered(self) -> list[int]:
-        """Return the messages that were acknowledged since the last call, in order."""
-        delivered, self._delivered = self._delivered, []
-        return delivered
-
-    def drain_failed(self) -> list[int]:
-        """Return the messages that failed since the last call, in order."""
-        failed, self._failed = self._failed, []
-        return failed
 
     @property
     def receivers(self) -> set[bytes]:
@@ -249,7 +243,7 @@ class Outgoing:
             self._acknowledged.append(piece, now)
             if piece.last and piece.message in self.outstanding:
                 self.outstanding.remove(piece.message)
-                self._delivered.append(piece.message)
+                self._emit(Delivered(piece.message))
 
     def _retransmit_lost(self) -> None:
         later = 0
@@ -288,7 +282,7 @@ class Outgoing:
         self._drop_unsliced(message)
         if message in self.outstanding:
             self.outstanding.remove(message)
-            self._failed.append(message)
+            self._emit(Failed(message, "unacknowledged"))
 
     def _drop_unsliced(self, message: int) -> None:
         if self._messages and self._messages[0].id == message:

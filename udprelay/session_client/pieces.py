@@ -157,16 +157,14 @@ class MessageIndex:
 
     def find(self, ranges: Ranges) -> list[int]:
         """Return the messages of all these own sequences, each once, in order."""
-        messages: dict[int, None] = {}
-        for first, count in ranges:
-            # Another member has chosen the ranges; they may be long.
-            for own in range(
-                max(first, self._next - _MAX_INDEXED), min(first + count, self._next)
-            ):
-                message = self._messages.get(own)
-                if message is not None:
-                    messages[message] = None
-        return list(messages)
+        # Another member has chosen the ranges; they may be long.
+        oldest = self._next - _MAX_INDEXED
+        found = (
+            self._messages.get(own)
+            for first, count in ranges
+            for own in range(max(first, oldest), min(first + count, self._next))
+        )
+        return list(dict.fromkeys(message for message in found if message is not None))
 
     def remove(self, message: int) -> None:
         """Remove all own sequences of a message."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import inf
 from typing import Any, Generic, TypeVar
 
 from attrs import define
@@ -36,20 +37,22 @@ class Reassembly(Generic[Sender]):
     Incomplete messages, one for each stream.
 
     A stream is one own sequence of one sender, under any key; its pieces are added in order.
+
+    :ivar lost: the sender of each lost message; the owner removes them.
+    :ivar given_up: of those that timed out or exceeded the limit: stream, sender, and own
+        sequence of the last piece received; the owner removes them.
     """
 
     def __init__(self) -> None:
         self._partial: OrderedDict[bytes, _Partial[Sender]] = OrderedDict()
         self._bytes = 0
-        self._lost: list[Sender] = []
-        self._given_up: list[tuple[bytes, Sender, int]] = []
+        self.lost: list[Sender] = []
+        self.given_up: list[tuple[bytes, Sender, int]] = []
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When :meth:`expire` should be called next."""
-        for partial in self._partial.values():
-            return partial.last + PIECE_TIMEOUT
-        return None
+        return next((partial.last for partial in self._partial.values()), inf) + PIECE_TIMEOUT
 
     def add(
         self,
@@ -60,16 +63,12 @@ class Reassembly(Generic[Sender]):
         now: float,
         sender: Sender,
     ) -> bytes | None:
-        """
-        Add a piece; return the message if it is complete now.
-
-        :param sender: for :meth:`drain_lost`.
-        """
+        """Add a piece; return the message if it is complete now."""
         partial = self._partial.pop(stream, None)
         if partial is not None:
             self._bytes -= _cost(partial)
             if not flags & CONTINUED or partial.next_own != own:
-                self._lost.append(partial.sender)
+                self.lost.append(partial.sender)
                 partial = None
         if not flags & CONTINUED:
             if not flags & MORE:
@@ -82,7 +81,7 @@ class Reassembly(Generic[Sender]):
         partial.next_own = own + 1
         partial.last = now
         if partial.size > MAX_MESSAGE:
-            self._lost.append(sender)
+            self.lost.append(sender)
             return None
         if not flags & MORE:
             return b"".join(partial.pieces)
@@ -102,7 +101,7 @@ class Reassembly(Generic[Sender]):
 
     def expire(self, now: float) -> None:
         """Give up the messages whose last piece is older than :data:`PIECE_TIMEOUT`."""
-        while self._partial and next(iter(self._partial.values())).last + PIECE_TIMEOUT <= now:
+        while self.deadline <= now:
             self._give_up_oldest()
 
     def restart_timeouts(self, now: float) -> None:
@@ -110,25 +109,11 @@ class Reassembly(Generic[Sender]):
         for partial in self._partial.values():
             partial.last = now
 
-    def drain_lost(self) -> list[Sender]:
-        """Return the sender of each message lost since the last call."""
-        lost, self._lost = self._lost, []
-        return lost
-
-    def drain_given_up(self) -> list[tuple[bytes, Sender, int]]:
-        """
-        Return the lost messages that timed out or exceeded the limit.
-
-        :return: stream, sender, and own sequence of the last piece received.
-        """
-        given_up, self._given_up = self._given_up, []
-        return given_up
-
     def _give_up_oldest(self) -> None:
         stream, partial = self._partial.popitem(last=False)
         self._bytes -= _cost(partial)
-        self._lost.append(partial.sender)
-        self._given_up.append((stream, partial.sender, partial.next_own - 1))
+        self.lost.append(partial.sender)
+        self.given_up.append((stream, partial.sender, partial.next_own - 1))
 
 
 def _cost(partial: _Partial[Any]) -> int:

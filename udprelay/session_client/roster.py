@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 from types import MappingProxyType
 
 from attrs import evolve
@@ -177,12 +178,12 @@ class Roster:
         return self.requests.next_number(now) if len(self._pages) < MAX_PAGES else None
 
     @property
-    def request_deadline(self) -> float | None:
+    def request_deadline(self) -> float:
         """When :meth:`next_request` should be called next."""
-        return self.requests.deadline if len(self._pages) < MAX_PAGES else None
+        return self.requests.deadline if len(self._pages) < MAX_PAGES else inf
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When :meth:`expire` should be called next."""
         return self._returning.deadline
 

@@ -24,7 +24,7 @@ class RosterRequests:
         self.first_round = False
         self._cursor: int | None = None
         self._min_newest = 0
-        self._round_at: float | None = None
+        self._round_at = inf
         self._round_min_newest = 0
         self._last_round = -inf
         self._wanted: dict[int, None] = {}
@@ -35,10 +35,10 @@ class RosterRequests:
     @property
     def updating(self) -> bool:
         """Whether a round is in progress, or due later."""
-        return self._cursor is not None or self._round_at is not None
+        return self._cursor is not None or self._round_at < inf
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When :meth:`next_number` should be called next, if no answer comes before."""
         return self._round_at if self._open is None else self._sent_at + self._retry_interval
 
@@ -52,7 +52,7 @@ class RosterRequests:
         self._cursor = more_from
         self.first_round = more_from is not None
         self._min_newest = newest
-        self._round_at = None
+        self._round_at = inf
         self._last_round = -inf
         self._wanted.clear()
         self._open = None
@@ -63,7 +63,7 @@ class RosterRequests:
 
     def request_all(self, newest: int, now: float) -> None:
         """Request all members as of this room sequence, or a later one."""
-        if self._round_at is None:
+        if self._round_at == inf:
             self._round_at = max(now, self._last_round + ROUND_INTERVAL)
             self._round_min_newest = newest
         else:
@@ -108,7 +108,7 @@ class RosterRequests:
         for number in self._wanted:
             del self._wanted[number]
             return number
-        if self._cursor is None and self._round_at is not None and self._round_at <= now:
+        if self._cursor is None and self._round_at <= now:
             self._cursor, self._min_newest = 0, self._round_min_newest
-            self._round_at, self._last_round = None, now
+            self._round_at, self._last_round = inf, now
         return self._cursor

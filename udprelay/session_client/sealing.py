@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from functools import lru_cache
 from hmac import compare_digest
 
 from udprelay.protocol.keys import RoomKeys, badge, identity
@@ -24,8 +24,8 @@ class Sealing:
         self.identity = identity(secret)
         self.keys: RoomKeys | None = None
         self._room = room
-        # A cache, as deriving a sender's key costs more than opening a payload.
-        self._seals: OrderedDict[bytes, Seal] = OrderedDict()
+        # Deriving a sender's key costs more than opening a payload.
+        self._seal_of = lru_cache(_MAX_SEALS)(self._derive_seal)
 
     def change_identity(self, secret: bytes) -> None:
         """Take on the identity of another resume secret."""
@@ -35,7 +35,7 @@ class Sealing:
         """Seal and open with these keys from now on."""
         if keys != self.keys:
             self.keys = keys
-            self._seals.clear()
+            self._seal_of.cache_clear()
 
     def seal(self, stream: int, own: int, flags: int, payload: bytes, receiver: bytes) -> bytes:
         """Return the payload sealed by the client; parameters as for :class:`Seal`."""
@@ -66,12 +66,5 @@ class Sealing:
             raise RuntimeError("there are no keys yet")
         return self.keys.content
 
-    def _seal_of(self, sender: bytes) -> Seal:
-        seal = self._seals.get(sender)
-        if seal is None:
-            seal = self._seals[sender] = Seal(self._content_key, sender, self._room)
-            if len(self._seals) > _MAX_SEALS:
-                self._seals.popitem(last=False)
-        else:
-            self._seals.move_to_end(sender)
-        return seal
+    def _derive_seal(self, sender: bytes) -> Seal:
+        return Seal(self._content_key, sender, self._room)

@@ -7,6 +7,8 @@ from enum import Enum
 
 from attrs import define, field
 
+from udprelay.protocol.seal import PRIVATE, RELIABLE
+
 MAX_SENDERS = 10_000
 REPLAY_WINDOW = 1024
 """The last numbers of a sequence for which duplicates are recognised."""
@@ -54,18 +56,14 @@ class _Window:
 @define
 class _Sender:
     """
-    The sequences of one identity.
+    The streams of one identity.
 
-    :param expected: its next reliable own sequence; 0 if unknown.
-    :param private: its last reliable private own sequence.
-    :param reliable: unused if reliable datagrams come in order.
+    :param expected: the next own sequence in streams that come in order, if it is known.
+    :param windows: of the other streams.
     """
 
-    expected: int = 0
-    private: int = 0
-    reliable: _Window = field(factory=_Window)
-    unreliable: _Window = field(factory=_Window)
-    unreliable_private: _Window = field(factory=_Window)
+    expected: dict[int, int] = field(factory=dict)
+    windows: dict[int, _Window] = field(factory=dict)
 
 
 class SenderSequences:
@@ -74,51 +72,40 @@ class SenderSequences:
 
     They outlive the sessions of the senders and of the client, and the relay.
 
-    :param ordered: reliable datagrams come in their sender's order; if not, the replay window
-        finds duplicates.
+    Reliable private datagrams come in their sender's order. Where datagrams do not, the replay
+    window finds duplicates.
+
+    :param ordered: reliable datagrams to the room come in their sender's order, too.
     """
 
     def __init__(self, ordered: bool) -> None:
-        self._ordered = ordered
+        self._ordered = (RELIABLE, PRIVATE) if ordered else (PRIVATE,)
         self._senders: OrderedDict[bytes, _Sender] = OrderedDict()
 
     def advance(self, identity: bytes, last: int) -> int:
         """
-        Note that no reliable datagram up to ``last`` will come any more.
+        Note that no reliable datagram to the room up to ``last`` will come any more.
 
         :return: how many of them were not received: the last ones up to ``last``. 0 if the
             sender was unknown: its sequence begins after ``last``.
         """
-        sender = self._sender(identity)
-        if not sender.expected:
-            sender.expected = last + 1
-            return 0
-        missing = last + 1 - sender.expected
-        sender.expected = max(sender.expected, last + 1)
+        expected = self._sender(identity).expected
+        missing = last + 1 - expected.get(RELIABLE, last + 1)
+        expected[RELIABLE] = max(expected.get(RELIABLE, 0), last + 1)
         return max(missing, 0)
 
-    def add_reliable(self, identity: bytes, own: int) -> Verdict:
-        """Add a reliable datagram; if ordered, those before it will not come any more."""
-        sender = self._sender(identity)
-        if not self._ordered:
-            return sender.reliable.add(own)
-        if own < sender.expected:
-            return Verdict.DUPLICATE
-        sender.expected = own + 1
-        return Verdict.NEW
+    def add(self, identity: bytes, stream: int, own: int) -> Verdict:
+        """
+        Add a datagram; in a stream that comes in order, those before it will not come any more.
 
-    def add_unreliable(self, identity: bytes, own: int) -> Verdict:
-        """Add an unreliable datagram."""
-        return self._sender(identity).unreliable.add(own)
-
-    def add_private(self, identity: bytes, own: int, reliable: bool) -> Verdict:
-        """Add a private datagram."""
+        :param stream: as seals number them.
+        """
         sender = self._sender(identity)
-        if not reliable:
-            return sender.unreliable_private.add(own)
-        if own <= sender.private:
+        if stream not in self._ordered:
+            return sender.windows.setdefault(stream, _Window()).add(own)
+        if own < sender.expected.get(stream, 0):
             return Verdict.DUPLICATE
-        sender.private = own
+        sender.expected[stream] = own + 1
         return Verdict.NEW
 
     def _sender(self, identity: bytes) -> _Sender:

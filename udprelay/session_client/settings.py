@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from udprelay.protocol.wire import fields
 
@@ -46,7 +46,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-@frozen
+@define
 class Statistics:
     """
     What a client has counted and measured since it was made.
@@ -63,13 +63,13 @@ class Statistics:
     :param ignored: datagrams that were invalid, or unexpected in the client's state.
     """
 
-    round_trip: float | None
-    round_trip_variation: float | None
-    received: int
-    lost: int
-    repaired: int
-    duplicates: int
-    sent: int
-    repeated: int
-    unsent: int
-    ignored: int
+    round_trip: float | None = None
+    round_trip_variation: float | None = None
+    received: int = 0
+    lost: int = 0
+    repaired: int = 0
+    duplicates: int = 0
+    sent: int = 0
+    repeated: int = 0
+    unsent: int = 0
+    ignored: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from math import inf
 
 from attrs import define
 
@@ -22,7 +23,7 @@ WITHHELD = "withheld"
 
 @define
 class _Reported:
-    since: float
+    until: float
     nick: str | None
     unreported: int = 0
 
@@ -56,15 +57,13 @@ class Suspicions:
         self._report(reason, number, nick, count, now)
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When :meth:`expire` should be called next."""
-        for reported in self._reported.values():
-            return reported.since + REPORT_INTERVAL
-        return None
+        return next((reported.until for reported in self._reported.values()), inf)
 
     def expire(self, now: float) -> None:
         """Report what was added in the intervals that have ended."""
-        while self.deadline is not None and self.deadline <= now:
+        while self.deadline <= now:
             self._end_first(now)
 
     def _end_first(self, now: float) -> None:
@@ -74,4 +73,4 @@ class Suspicions:
 
     def _report(self, reason: str, number: int, nick: str | None, count: int, now: float) -> None:
         self._emit(Distrusted(reason, number, nick, count))
-        self._reported[reason, number] = _Reported(now, nick)
+        self._reported[reason, number] = _Reported(now + REPORT_INTERVAL, nick)

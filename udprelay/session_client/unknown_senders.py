@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import inf
 
 from attrs import define, field
 
@@ -40,11 +41,9 @@ class UnknownSenders:
         return list(self._waiting)
 
     @property
-    def deadline(self) -> float | None:
+    def deadline(self) -> float:
         """When :meth:`due` should be called next."""
-        for waiting in self._waiting.values():
-            return waiting.until
-        return None
+        return next((waiting.until for waiting in self._waiting.values()), inf)
 
     def add(self, datagram: Data | Private, now: float) -> None:
         """Add a datagram behind the earlier ones of its sender."""
