@@ -186,7 +186,8 @@ def test_an_idle_session_member_takes_little_memory() -> None:
             relay.replies()
             relay.inboxes.clear()
         relay.wait(10)
-        relay.hub.drain_events()
+        relay.drain_events()
+        relay.inboxes.clear()
         return footprint(relay.hub, relay.listeners)
 
     before = measured(range(WARM_UP))
