@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.relays import TWISTD
+from bench.relays import TWISTD, Launch
 from bench.run import choose_cores, on_core, started, wait_for_ports
 
 SIZES = (10, 100, 1000, 10_000)
@@ -57,7 +57,10 @@ def _measure(size: int, core: int) -> float:
         file = Path(directory) / "udprelay.ini"
         file.write_text(CONFIGURATION)
         command = [*TWISTD, "-n", "--pidfile=", "udprelay", "--log-format", "json"]
-        with started([*command, "--config", str(file)], Path(directory), core) as (relay, log):
+        with started(Launch([*command, "--config", str(file)]), Path(directory), core) as (
+            relay,
+            log,
+        ):
             (port,) = wait_for_ports(relay, log, 1)
             members = _join(size + 1, port, log)
             try:
