@@ -245,6 +245,6 @@ of the two cores that other processes used in the worst round; idle: the relay w
 though the load should have saturated it."""
 
 COUNTED = """\
-Calls per 1,000 datagrams that the relay has received, in a run of its own: functions of the C
+Calls per 1,000 datagrams that the relay has relayed, in a run of its own: functions of the C
 library that make a system call, Python functions, and built-in functions called from Python. At
 light load one datagram is under way at a time."""

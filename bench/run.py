@@ -85,7 +85,8 @@ class Bench:
         """
         Count system calls and calls of Python functions per 1,000 datagrams, in a short run.
 
-        At light load there is one datagram under way: so no turn of the relay has two.
+        They are divided by the datagrams that the relay has relayed. At light load there is one
+        datagram under way: so no turn of the relay has two.
         """
         if work.rate and not work.overloads:
             work = replace(work, rate=0, window=1, echo=False)
@@ -94,7 +95,9 @@ class Bench:
             counted = brief._run(relay, work, counters=True)
         except FailedError as error:
             return {"failed": str(error)}
-        return {name: 1000 * counted[name] / max(1, counted["sent"]) for name in COUNTS}
+        deliveries = counted["received"] + counted["receiver_drops"]
+        relayed = max(1, deliveries / (work.members - 1))
+        return {name: 1000 * counted[name] / relayed for name in COUNTS}
 
     def load_limit(self, members: int) -> Result:
         """Return what the load side reads of a flood without a relay: its own limit."""
