@@ -2,9 +2,9 @@
 The relay's CPU for a session's join and leave, deliveries included: ``python -m bench.churn``.
 
 It runs ``twistd -n udprelay`` and lets sessions join and leave among 100 and 2,000 others, one at
-a time and 50 at once. Each join and leave is delivered to all members, whose sockets are never read:
-the kernel drops what does not fit in their buffers. The CPU is that of the relay's process until
-0.1 s after the last event, and user time is what is not the kernel's, for both together.
+a time and 50 at once. Each join and leave is delivered to all members, whose sockets are never
+read: the kernel drops what does not fit in their buffers. The CPU is that of the relay's process
+until 0.1 s after the last event, and user time is what is not the kernel's, for both together.
 ``--members 100 10000`` takes long if the relay does not combine joins. ``bench.session_members``
 measures the hub alone. Loopback only.
 """
