@@ -5,26 +5,37 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
-from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import build, plot, report
-from bench.relays import OURS, RELAYS, TWISTD, Relay
+from bench import build, machine, plot, relays, report, veth
+from bench.relays import OURS, RELAYS, Relay
 from bench.report import Case
-from bench.run import Bench, Cores, FailedError, Result, choose_cores
+from bench.run import Bench, FailedError, Result, choose_cores
 from bench.works import WORKS, Work
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the chosen workloads; return 1 if a relay of ours failed or relayed wrongly."""
     options = parse(arguments)
+    with ExitStack() as stack:
+        try:
+            peers = stack.enter_context(earlier(options.against)) if options.against else ()
+        except ValueError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            return 1
+        return measure(options, peers)
+
+
+def measure(options: argparse.Namespace, earlier_relays: Sequence[Relay]) -> int:
+    """Measure and report; return 1 if a relay of ours failed or relayed wrongly."""
     try:
         programs = build.build()
     except build.CannotBuildError as error:
@@ -36,19 +47,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         os.sched_setaffinity(0, {cores.load})
     bench = Bench(programs, cores, options.warm, options.seconds, not options.quick)
-    works, relays, missing = selected(options)
-    facts = machine(cores, missing)
-    show_facts(facts, options)
+    works, relays, missing = selected(options, earlier_relays)
+    facts = machine.facts(cores, missing)
+    machine.show(facts, options)
     facts["load_limit"] = limit = show_load_limit(bench)
+    pairs = [(work, relay) for work in works for relay in relays if relay.runs(work)]
     results = run_rounds(bench, works, relays, options.rounds)
+    counts = count_calls(bench, counted_pairs(pairs, options)) if options.counts else {}
     facts["loadavg_end"] = os.getloadavg()
     cases = [
-        _case(work, relay, results[work.name, relay.name])
-        for work in works
-        for relay in relays
-        if (work.name, relay.name) in results
+        _case(work, relay, results[work.name, relay.name], counts.get((work.name, relay.name)))
+        for work, relay in pairs
     ]
     print(report.table(cases), report.EXPLANATION, sep="\n\n")
+    if options.counts:
+        print("", report.counted(cases), report.COUNTED, sep="\n\n")
     show_load_share(cases, limit)
     show_failures(cases)
     if options.json:
@@ -71,7 +84,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="fewer workloads, relays and rounds: 40 s in all (default: about 20 minutes)",
+        help="fewer workloads, relays and rounds: two minutes (default: about 45 minutes)",
     )
     parser.add_argument("--rounds", type=int, help="alternating rounds (default: 5; quick: 2)")
     parser.add_argument("--seconds", type=float, help="of each run (default: 1; quick: 0.5)")
@@ -80,6 +93,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", action="append", choices=names, help="only this (repeatable)")
     names = [relay.name for relay in RELAYS]
     parser.add_argument("--relay", action="append", choices=names, help="only this (repeatable)")
+    parser.add_argument(
+        "--against",
+        metavar="REVISION",
+        help="also measure that commit of ours, as one more relay",
+    )
+    parser.add_argument(
+        "--no-counts",
+        action="store_false",
+        dest="counts",
+        help="leave out the runs in which calls are counted",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all raw results")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write a bar chart")
     options = parser.parse_args(arguments)
@@ -89,15 +113,22 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def selected(options: argparse.Namespace) -> tuple[list[Work], list[Relay], dict[str, str]]:
-    """Return workloads and relays to run, and the reason for each relay that is left out."""
+def selected(
+    options: argparse.Namespace, earlier_relays: Sequence[Relay] = ()
+) -> tuple[list[Work], list[Relay], dict[str, str]]:
+    """Return workloads and relays to run, and the reason for each that is left out."""
     works = [
         w for w in WORKS if (w.name in options.work if options.work else _selected(w, options))
     ]
     wanted = [
         r for r in RELAYS if (r.name in options.relay if options.relay else _selected(r, options))
     ]
+    names = {relay.name for relay in wanted}
+    wanted += [relay for relay in earlier_relays if relay.compared in names]
     missing = {relay.name: why for relay in wanted if (why := relay.missing())}
+    if any(work.veth for work in works) and (why := veth.missing()):
+        missing["out of a veth"] = why
+        works = [work for work in works if work.veth is None]
     return works, [r for r in wanted if r.name not in missing], missing
 
 
@@ -113,7 +144,7 @@ def run_rounds(
     for number in range(rounds):
         for work in works:
             for relay in rotated(relays, number):
-                if work.rooms > 1 and not relay.many_rooms:
+                if not relay.runs(work):
                     continue
                 _progress(f"round {number + 1} of {rounds}: {work.name}, {relay.name}")
                 result = bench.measure(relay, work)
@@ -122,72 +153,60 @@ def run_rounds(
     return results
 
 
+def counted_pairs(
+    pairs: Sequence[tuple[Work, Relay]], options: argparse.Namespace
+) -> list[tuple[Work, Relay]]:
+    """Return what to count the calls of: ``--quick`` leaves out the calls of others."""
+    return [(work, relay) for work, relay in pairs if relay.always or not options.quick]
+
+
+def count_calls(
+    bench: Bench, pairs: Sequence[tuple[Work, Relay]]
+) -> dict[tuple[str, str], Result]:
+    """Count the calls of each relay under each workload."""
+    counts = {}
+    for work, relay in pairs:
+        _progress(f"counting calls: {work.name}, {relay.name}")
+        counts[work.name, relay.name] = bench.count(relay, work)
+    _progress("")
+    return counts
+
+
+@contextmanager
+def earlier(revision: str) -> Iterator[tuple[Relay, ...]]:
+    """
+    Copy a commit of ours into a directory of its own.
+
+    :return: its relays.
+    :raises ValueError: if git does not know it.
+    """
+    with tempfile.TemporaryDirectory(prefix="udprelay-before-") as directory:
+        archive = subprocess.run(
+            ["git", "archive", revision], capture_output=True, cwd=Path(__file__).parents[1]
+        )
+        if archive.returncode:
+            raise ValueError(archive.stderr.decode(errors="replace").strip())
+        subprocess.run(["tar", "-x"], input=archive.stdout, cwd=directory, check=True)
+        yield relays.before(Path(directory), revision)
+
+
 def rotated(relays: Sequence[Relay], number: int) -> list[Relay]:
     """Return the order of one round, so that no relay always follows the same one."""
     start = number % len(relays) if relays else 0
     return [*relays[start:], *relays[:start]]
 
 
-def _case(work: Work, relay: Relay, results: Sequence[Result]) -> Case:
-    failures = tuple(result["failed"] for result in results if "failed" in result)
-    return Case(work, relay, [None if "failed" in r else r for r in results], failures)
+def _case(work: Work, relay: Relay, results: Sequence[Result], counts: Result | None) -> Case:
+    failures = [result["failed"] for result in results if "failed" in result]
+    if counts is not None and "failed" in counts:
+        failures.append(f"calls not counted: {counts['failed']}")
+    rounds = [None if "failed" in r else r for r in results]
+    return Case(work, relay, rounds, tuple(failures), counts)
 
 
 def _broken(case: Case) -> bool:
     wrong = any(r["mistakes"] for r in case.rounds if r is not None)
     return case.relay.name.startswith(OURS) and (wrong or bool(case.failures))
-
-
-def machine(cores: Cores, missing: dict[str, str]) -> dict[str, Any]:
-    """Return the facts that are needed to compare figures."""
-    return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "relay_core": cores.relay,
-        "load_core": cores.load,
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("twisted", "cffi", "attrs")},
-        "compiler": build.compiler(),
-        "udprelay": _output([*TWISTD[:2], "import udprelay; print(udprelay.__file__)"]),
-        "commit": _output(["git", "describe", "--always", "--dirty"]),
-        "left_out": missing,
-        "loadavg_start": os.getloadavg(),
-    }
-
-
-def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith(("model name", "Model")):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
-
-
-def _output(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def show_facts(facts: dict[str, Any], options: argparse.Namespace) -> None:
-    """Print the facts and the options."""
-    print(f"{facts['date']}  {facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}")
-    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
-    print(f"Python {facts['python']}, {versions}, {facts['compiler']}")
-    print(f"{facts['udprelay']} ({facts['commit']})")
-    print(
-        f"relay on core {facts['relay_core']}, load on core {facts['load_core']}; "
-        f"{options.rounds} rounds of {options.seconds:g} s after {options.warm:g} s; loopback"
-    )
-    for name, why in facts["left_out"].items():
-        print(f"left out: {name}: {why}")
 
 
 def show_load_limit(bench: Bench) -> float:
@@ -234,6 +253,7 @@ def write_json(path: Path, facts: dict[str, Any], cases: Sequence[Case]) -> None
             "relay": case.relay.name,
             "rounds": case.rounds,
             "failures": case.failures,
+            "counts": case.counts,
         }
         for case in cases
     ]
@@ -246,6 +266,8 @@ def _progress(text: str) -> None:
 
 
 if __name__ == "__main__":
+    # Ended by a signal, it still ends its relays.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     start = time.monotonic()
     status = main()
     print(f"{time.monotonic() - start:.0f} s in all")

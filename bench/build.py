@@ -10,6 +10,8 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parent / "peers"
 PROGRAMS = ("load", "c_sendto", "c_mmsg_gso")
+COUNT = "count.so"
+"""A library for LD_PRELOAD."""
 
 
 class CannotBuildError(Exception):
@@ -41,10 +43,16 @@ def build() -> Path:
         raise CannotBuildError(f"{place}: {error.strerror} (set XDG_CACHE_HOME)") from error
     for name in PROGRAMS:
         if not (place / name).exists():
-            unfinished = place / f"{name}.{os.getpid()}"
-            _run("cc", "-O2", "-o", unfinished, SOURCES / f"{name}.c")
-            unfinished.rename(place / name)
+            _compile(place / name, SOURCES / f"{name}.c")
+    if not (place / COUNT).exists():
+        _compile(place / COUNT, SOURCES / "count.c", "-shared", "-fPIC", "-ldl")
     return place
+
+
+def _compile(program: Path, source: Path, *options: str) -> None:
+    unfinished = program.with_name(f"{program.name}.{os.getpid()}")
+    _run("cc", "-O2", "-o", unfinished, source, *options)
+    unfinished.rename(program)
 
 
 def _run(*command: str | Path) -> str:

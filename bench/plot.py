@@ -19,6 +19,9 @@ COLOURS = {
     "c-sendto": "#8c8c8c",
     "c-mmsg-gso": "#cc79a7",
     "ncat": "#b8a900",
+    "c-mmsg-gro": "#f0a0cc",
+    "before": "#555555",
+    "before-session": "#aaaaaa",
 }
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #24292f; }

@@ -7,10 +7,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.works import Work
+from bench.works import BEFORE, Work
 
 PEERS = Path(__file__).parent / "peers"
 TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
@@ -23,10 +23,14 @@ class Launch:
     How to start one relay for one workload.
 
     :param ports: its ports; empty if it reports each in a ``listener.opened`` line.
+    :param checkout: the working directory, which Python imports from; None for the current one.
+    :param environment: variables that it gets besides ours.
     """
 
     command: list[str]
     ports: tuple[int, ...] = ()
+    checkout: Path | None = None
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Relay:
     :param missing: returns why the relay is not available, "" if it is.
     :param many_rooms: whether it can serve more than one room.
     :param sessions: whether its members use the session protocol.
+    :param always: whether it also runs under works that name their peers.
+    :param compared: the relay of ours whose figures are divided by its figures.
     """
 
     name: str
@@ -47,6 +53,16 @@ class Relay:
     many_rooms: bool = True
     sessions: bool = False
     quick: bool = False
+    always: bool = False
+    compared: str = OURS
+
+    def runs(self, work: Work) -> bool:
+        """Return whether it is measured under ``work``."""
+        if work.veth is not None and self.sessions:
+            return False  # nobody receives the answers with which they join
+        if work.rooms > 1 and not self.many_rooms:
+            return False
+        return self.always or not work.peers or self.name in work.peers
 
 
 def configuration(work: Work, batch: bool) -> str:
@@ -94,9 +110,10 @@ def _python(name: str) -> Callable[[Work, Path, Path], Launch]:
     return launch
 
 
-def _program(name: str) -> Callable[[Work, Path, Path], Launch]:
+def _program(name: str, *more: str) -> Callable[[Work, Path, Path], Launch]:
     def launch(work: Work, directory: Path, programs: Path) -> Launch:
-        return Launch([str(programs / name), "--host", work.host, "--ports", str(work.rooms)])
+        command = [str(programs / name), "--host", work.host, "--ports", str(work.rooms)]
+        return Launch([*command, *more])
 
     return launch
 
@@ -126,16 +143,41 @@ def _no_ncat() -> str:
 
 
 RELAYS = (
-    Relay(OURS, "udprelay", _own, quick=True),
-    Relay("udprelay-session", "udprelay, session members", _own, sessions=True),
+    Relay(OURS, "udprelay", _own, quick=True, always=True),
+    Relay("udprelay-session", "udprelay, session members", _own, sessions=True, always=True),
     Relay("udprelay-stock", "udprelay, batch = no", _stock),
     Relay("twisted", "Twisted: transport.write loop", _python("twisted_loop.py"), quick=True),
     Relay("asyncio", "asyncio: transport.sendto loop", _python("asyncio_loop.py")),
     Relay("socket", "Python: blocking socket loop", _python("socket_loop.py"), many_rooms=False),
     Relay("c-sendto", "C: recvfrom, sendto loop", _program("c_sendto"), quick=True),
     Relay("c-mmsg-gso", "C: recvmmsg, sendmmsg, GSO", _program("c_mmsg_gso"), quick=True),
+    Relay(
+        "c-mmsg-gro",
+        "C: the same, and UDP_GRO",
+        _program("c_mmsg_gso", "--gro", "1"),
+    ),
     Relay("ncat", "ncat --broker -u", _ncat, _no_ncat, many_rooms=False),
 )
+
+
+def before(checkout: Path, revision: str) -> tuple[Relay, Relay]:
+    """Return an earlier commit of ours as peers: with plain members, and with sessions."""
+
+    def launch(work: Work, directory: Path, programs: Path) -> Launch:
+        return replace(_udprelay(work, directory), checkout=checkout)
+
+    title = f"udprelay of {revision}"
+    return (
+        Relay(BEFORE, title, launch, always=True),
+        Relay(
+            f"{BEFORE}-session",
+            f"{title}, session members",
+            launch,
+            sessions=True,
+            always=True,
+            compared=f"{OURS}-session",
+        ),
+    )
 
 
 def flood(members: int, programs: Path) -> Launch:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.relays import OURS, Relay
-from bench.run import DISTURBED, Result
+from bench.relays import Relay
+from bench.run import COUNTS, DISTURBED, Result
 from bench.works import CPU, P50, P99, RATE, Goal, Work
 
 FIELDS = {RATE: "rate", CPU: "cpu_us", P50: "p50_us", P99: "p99_us"}
@@ -21,7 +21,7 @@ HEADINGS = (
     "p99 µs",
     "cores % r/l",
     "udprelay ÷ it",
-    "by CPU",
+    "CPU ÷ its CPU",
     "goal",
     "",
 )
@@ -43,12 +43,17 @@ class Spread:
 
 @dataclass(frozen=True)
 class Case:
-    """One relay under one workload: the results of all rounds, None for a failed one."""
+    """
+    One relay under one workload: the results of all rounds, None for a failed one.
+
+    :param counts: the calls per 1,000 datagrams, of a run of its own.
+    """
 
     work: Work
     relay: Relay
     rounds: list[Result | None]
     failures: tuple[str, ...] = ()
+    counts: Result | None = None
 
     def spread(self, field: str) -> Spread | None:
         """Return the spread of one field over the rounds that did not fail."""
@@ -84,6 +89,10 @@ def _two(value: float) -> str:
     return f"{value:.2f}"
 
 
+def _microseconds(value: float) -> str:
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
+
+
 def _whole(value: float) -> str:
     return f"{value:.0f}"
 
@@ -94,7 +103,7 @@ def _percent(value: float) -> str:
 
 def table(cases: Sequence[Case]) -> str:
     """Return the table as text."""
-    ours = {case.work.name: case for case in cases if case.relay.name == OURS}
+    by_name = {(case.work.name, case.relay.name): case for case in cases}
     rows: list[Sequence[str]] = [HEADINGS]
     before = ""
     for case in cases:
@@ -102,7 +111,9 @@ def table(cases: Sequence[Case]) -> str:
         before = case.work.name
         rows += [
             [name if i == 0 else "", *row]
-            for i, row in enumerate(_rows(case, ours.get(case.work.name)))
+            for i, row in enumerate(
+                _rows(case, by_name.get((case.work.name, case.relay.compared)))
+            )
         ]
     return layout(rows)
 
@@ -113,7 +124,7 @@ def _rows(case: Case, ours: Case | None) -> list[list[str]]:
     cells = [
         case.relay.name,
         _show(case.spread("rate"), rate),
-        _show(case.spread("cpu_us"), _two),
+        _show(case.spread("cpu_us"), _microseconds),
         _show(case.spread("loss"), _percent),
     ]
     if case.work.saturates:
@@ -144,29 +155,48 @@ def _cores(case: Case) -> str:
 def _comparisons(case: Case, ours: Case | None) -> list[list[str]]:
     if ours is None or ours is case:
         return []
-    found = []
-    for metric in case.work.metrics:
+    by_cpu = ratios(ours, case, "cpu_us")
+    found = [["", _show(by_cpu, _two), verdict(case, CPU, by_cpu)]]
+    for number, metric in enumerate(case.work.metrics):
         ratio = ratios(ours, case, FIELDS[metric])
-        if ratio is not None:
-            prefix = f"{metric} " if len(case.work.metrics) > 1 else ""
-            by_cpu = ratios(case, ours, "cpu_us") if metric == RATE else None
-            shown = prefix + ratio.show(_two)
-            found.append([shown, _show(by_cpu, _two), verdict(case, metric, ratio)])
+        if ratio is None:
+            continue
+        if number:
+            found.append(["", "", ""])
+        prefix = "" if metric == RATE else f"{metric} "
+        found[-1][0] = prefix + ratio.show(_two)
+        found[-1][2] = ", ".join(filter(None, [verdict(case, metric, ratio), found[-1][2]]))
     return found
+
+
+def verdict(case: Case, metric: str, ratio: Spread | None) -> str:
+    """Return the goal and whether the median meets it; ``?`` if other processes disturbed it."""
+    goal = goal_for(case.work, case.relay.name, metric)
+    if goal is None or ratio is None:
+        return ""
+    doubt = "?" if case.worst("disturbed") > DISTURBED else ""
+    prefix = f"{metric} " if metric == CPU else ""
+    return f"{prefix}{goal} {'met' if goal.met(ratio.median) else 'MISSED'}{doubt}"
 
 
 def goal_for(work: Work, peer: str, metric: str) -> Goal | None:
     """Return the goal of a workload against a peer."""
-    return next((g for g in work.goals if (g.peer, g.metric) == (peer, metric)), None)
+    return next((g for g in work.goals_for(peer) if g.metric == metric), None)
 
 
-def verdict(case: Case, metric: str, ratio: Spread) -> str:
-    """Return the goal and whether the median meets it; ``?`` if other processes disturbed it."""
-    goal = goal_for(case.work, case.relay.name, metric)
-    if goal is None:
-        return ""
-    doubt = "?" if case.worst("disturbed") > DISTURBED else ""
-    return f"{goal} {'met' if goal.met(ratio.median) else 'MISSED'}{doubt}"
+def counted(cases: Sequence[Case]) -> str:
+    """Return the table of the calls per 1,000 datagrams; "" if none were counted."""
+    rows: list[Sequence[str]] = [
+        ["work", "relay", "system calls", "Python functions", "built-in functions"]
+    ]
+    before = ""
+    for case in cases:
+        if case.counts is None or "failed" in case.counts:
+            continue
+        name = case.work.name if case.work.name != before else ""
+        before = case.work.name
+        rows.append([name, case.relay.name, *(f"{case.counts[field]:,.0f}" for field in COUNTS)])
+    return layout(rows) if len(rows) > 1 else ""
 
 
 def notes(case: Case) -> str:
@@ -204,11 +234,17 @@ def layout(rows: Sequence[Sequence[str]]) -> str:
 
 EXPLANATION = """\
 Medians over the rounds (minimum…maximum). A delivery is a datagram that a receiver has read, or
-that the kernel dropped at a receiver's full buffer; CPU is user + system time of the relay's
-process (and of ksoftirqd on its core). Loss: deliveries that are missing. p50, p99: at `latency`
-the round trip through the relay twice, elsewhere from a sender to each other member. cores:
-share of its own core that the relay/the load side was running. The ratios are formed within each
-round: deliveries/s under saturation (more is better), CPU per delivery at light load and p50,
-p99 of the round trip (less is better). "by CPU": deliveries per second of CPU instead, which
-other processes disturb less. disturbed: share of one of the two cores that other processes used
-in the worst round; idle: the relay was idle at times though the load should have saturated it."""
+that the kernel dropped at a receiver's full buffer; out of a veth, one that the device has sent.
+CPU is user + system time of the relay's process (and of ksoftirqd on its core). Loss: deliveries
+that are missing. p50, p99: at `latency` the round trip through the relay twice, elsewhere from a
+sender to each other member. cores: share of its own core that the relay/the load side was
+running. The ratios are formed within each round: deliveries/s under saturation (more is better),
+p50 and p99 at light load and CPU per delivery (less is better; other processes disturb it less
+than the rate). Sessions of an earlier commit are compared with sessions. disturbed: share of one
+of the two cores that other processes used in the worst round; idle: the relay was idle at times
+though the load should have saturated it."""
+
+COUNTED = """\
+Calls per 1,000 datagrams that the relay has relayed, in a run of its own: functions of the C
+library that make a system call, Python functions, and built-in functions called from Python. At
+light load one datagram is under way at a time."""

@@ -9,12 +9,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import relays
+from bench import relays, veth
+from bench.build import COUNT
 from bench.relays import Launch, Relay
 from bench.sessions import CannotJoinError, joined
 from bench.works import Work
@@ -23,6 +24,10 @@ DISTURBED = 0.05
 """Share of a core used by other processes above which a run is repeated."""
 _MAX_TRIES = 3
 _START_TIMEOUT = 15.0
+_COUNTED_SECONDS = 0.3
+
+COUNTS = ("system_calls", "python_calls", "c_calls")
+"""What a counting run counts; the last are calls of built-in functions from Python."""
 
 Result = dict[str, Any]
 """The counters of the load program and what follows from them; or ``failed``."""
@@ -76,25 +81,62 @@ class Bench:
                 break
         return best
 
+    def count(self, relay: Relay, work: Work) -> Result:
+        """
+        Count system calls and calls of Python functions per 1,000 datagrams, in a short run.
+
+        They are divided by the datagrams that the relay has relayed. At light load there is one
+        datagram under way: so no turn of the relay has two.
+        """
+        if work.rate and not work.overloads:
+            work = replace(work, rate=0, window=1, echo=False)
+        brief = replace(self, warm=min(self.warm, 0.2), seconds=_COUNTED_SECONDS)
+        try:
+            counted = brief._run(relay, work, counters=True)
+        except FailedError as error:
+            return {"failed": str(error)}
+        deliveries = counted["received"] + counted["receiver_drops"]
+        relayed = max(1, deliveries / (work.members - 1))
+        return {name: 1000 * counted[name] / relayed for name in COUNTS}
+
     def load_limit(self, members: int) -> Result:
         """Return what the load side reads of a flood without a relay: its own limit."""
         work = Work("", "", members)
-        with tempfile.TemporaryDirectory(prefix="udprelay-bench-") as directory:
+        with _directory() as directory:
             launch = relays.flood(members, self.programs)
-            return self._with(launch, work, Path(directory), ["--flood", "1"])
+            return self._with(launch, work, Path(directory), {"flood": 1})
 
-    def _run(self, relay: Relay, work: Work) -> Result:
-        with tempfile.TemporaryDirectory(prefix="udprelay-bench-") as directory:
-            place = Path(directory)
+    def _run(self, relay: Relay, work: Work, counters: bool = False) -> Result:
+        with ExitStack() as stack:
+            place = Path(stack.enter_context(_directory()))
             launch = relay.launch(work, place, self.programs)
-            return self._with(launch, work, place, [], relay.sessions)
+            options: dict[str, object] = {}
+            if counters:
+                file = place / "counters"
+                file.write_bytes(bytes(4096))
+                options["counters"] = file
+                launch = _counting(launch, file, self.programs)
+            if work.veth is None:
+                return self._with(launch, work, place, options, relay.sessions)
+            try:
+                inside = stack.enter_context(veth.opened(work.veth))
+            except veth.CannotMakeError as error:
+                raise FailedError(str(error)) from error
+            launch = replace(launch, command=[*inside.relay, *launch.command])
+            return self._with(launch, work, place, options, before_load=inside.load)
 
     def _with(
-        self, launch: Launch, work: Work, place: Path, more: list[str], sessions: bool = False
+        self,
+        launch: Launch,
+        work: Work,
+        place: Path,
+        more: dict[str, object],
+        sessions: bool = False,
+        before_load: Sequence[str] = (),
     ) -> Result:
-        with started(launch.command, place, self.cores.relay) as (process, log):
+        with started(launch, place, self.cores.relay) as (process, log):
             ports = launch.ports or wait_for_ports(process, log, work.rooms)
-            options = {
+            options = more | {
                 "ports": ",".join(map(str, ports)),
                 "pid": process.pid,
                 "also": _softirqd(self.cores.relay),
@@ -104,7 +146,7 @@ class Bench:
                 "seconds": self.seconds,
                 "drowsy": int(self.cores.shared),
             }
-            command = [str(self.programs / "load"), *work.load_arguments(), *more]
+            command = [*before_load, str(self.programs / "load"), *work.load_arguments()]
             command += [text for name, v in options.items() for text in (f"--{name}", str(v))]
             if not sessions:
                 return self._load(command, process, log)
@@ -139,6 +181,20 @@ class Bench:
         return result
 
 
+def _directory() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="udprelay-bench-")
+
+
+def _counting(launch: Launch, counters: Path, programs: Path) -> Launch:
+    path = (str(relays.PEERS / "counting"), os.environ.get("PYTHONPATH"))
+    variables = {
+        "LD_PRELOAD": str(programs / COUNT),
+        "UDPRELAY_BENCH_COUNTERS": str(counters),
+        "PYTHONPATH": os.pathsep.join(entry for entry in path if entry),
+    }
+    return replace(launch, environment=variables)
+
+
 def derive(work: Work, counted: Result) -> Result:
     """Add rates and shares to the counters."""
     seconds = counted["seconds"]
@@ -169,16 +225,18 @@ def derive(work: Work, counted: Result) -> Result:
 
 @contextmanager
 def started(
-    command: Sequence[str], place: Path, core: int
+    launch: Launch, place: Path, core: int
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """Start a relay on one core; its output goes to a file, so that it never blocks."""
     log = place / "relay.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command,
+            launch.command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            cwd=launch.checkout,
+            env=os.environ | launch.environment,
             preexec_fn=on_core(core),
         )
     try:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.build import build
-from bench.relays import TWISTD
+from bench.relays import TWISTD, Launch
 from bench.run import choose_cores, on_core, started, wait_for_ports
 from bench.sessions import joined
 from bench.works import Work
@@ -72,7 +72,10 @@ def main() -> int:
         file = place / "udprelay.ini"
         file.write_text(CONFIGURATION.format(target=target.getsockname()[1], key=key))
         command = [*TWISTD, "-n", "--pidfile=", "udprelay", "--log-format", "json"]
-        with started([*command, "--config", str(file)], place, cores.relay) as (relay, log):
+        with started(Launch([*command, "--config", str(file)]), place, cores.relay) as (
+            relay,
+            log,
+        ):
             (port,) = wait_for_ports(relay, log, 1)
             load = [str(programs / "load"), "--ports", str(port), "--pid", str(relay.pid)]
             load += ["--core", str(cores.relay), "--own-core", str(cores.load), "--warm", "0.5"]

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.relays import TWISTD
+from bench.relays import TWISTD, Launch
 from bench.run import started, wait_for_ports
 from udprelay.protocol.wire.joining import Hello
 
@@ -32,7 +32,7 @@ def main() -> int:
     command = [*TWISTD, "-n", "--pidfile=", "udprelay", "--log-format", "json", "--port", "0"]
     with tempfile.TemporaryDirectory(prefix="udprelay-bench-") as directory:
         place = Path(directory)
-        with started(command, place, min(os.sched_getaffinity(0))) as (process, log):
+        with started(Launch(command), place, min(os.sched_getaffinity(0))) as (process, log):
             (port,) = wait_for_ports(process, log, 1)
             return _report(_flood(process, port, options.addresses))
 

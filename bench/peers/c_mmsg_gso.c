@@ -2,10 +2,15 @@
  * The relay in C with all that Linux offers: recvmmsg, sendmmsg, UDP_SEGMENT.
  *
  * Datagrams of one size that are read together go to each member as one message, without those
- * that the member has sent itself.  With --flood it reads nothing once its members are known, and
+ * that the member has sent itself.  With --gro 1 it also reads with UDP_GRO: what one sender has sent
+ * as one message goes to each member as it is.  With --flood it reads nothing once its members are known, and
  * sends to them as fast as it can: that is how the load side's own limit is found.
  */
 #include "common.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 enum { BATCH = 64, MOST_BYTES = 65507, MOST_MESSAGES = 1024 };
 
@@ -20,6 +25,11 @@ static char *buffers;
 static struct sockaddr_in6 origins[BATCH];
 static struct mmsghdr in[BATCH];
 static struct iovec in_iov[BATCH];
+static union {
+	char bytes[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+} in_control[BATCH];
+static int gro;
 static char joined[SLOT];
 static struct iovec shared, pieces[2 * BATCH];
 static union {
@@ -139,8 +149,30 @@ static void send_run(struct room *room, struct prepared *p, const int32_t *sende
 	}
 }
 
+/* The size of the datagrams that the kernel has put into message i; 0 if it is one datagram. */
+static size_t segment_of(int i)
+{
+	struct cmsghdr *cmsg = gro ? CMSG_FIRSTHDR(&in[i].msg_hdr) : NULL;
+	int segment = 0;
+	if (cmsg && cmsg->cmsg_level == IPPROTO_UDP && cmsg->cmsg_type == UDP_GRO)
+		memcpy(&segment, CMSG_DATA(cmsg), sizeof segment);
+	return (size_t)segment < in[i].msg_len ? (size_t)segment : 0;
+}
+
+static void send_aggregate(struct room *room, struct prepared *p, int32_t sender, int i)
+{
+	uint16_t segment = (uint16_t)segment_of(i);
+	memcpy(CMSG_DATA(&control.align), &segment, sizeof segment);
+	shared = (struct iovec){buffers + (size_t)i * SLOT, in[i].msg_len};
+	set_control(p, sizeof control.bytes);
+	send_range(room->fd, p->headers, 0, (uint32_t)sender);
+	send_range(room->fd, p->headers, (uint32_t)sender + 1, room->count);
+}
+
 static void relay(struct room *room, struct prepared *p, int flags)
 {
+	for (int i = 0; gro && i < BATCH; i++)
+		in[i].msg_hdr.msg_controllen = sizeof in_control[i].bytes;
 	int n = recvmmsg(room->fd, in, BATCH, flags, NULL);
 	int32_t senders[BATCH];
 	for (int i = 0; i < n; i++) {
@@ -155,7 +187,11 @@ static void relay(struct room *room, struct prepared *p, int flags)
 	for (int first = 0; first < n;) {
 		size_t size = in[first].msg_len, total = size;
 		int end = first + 1;
-		for (; end < n && in[end].msg_len > 0; end++) {
+		if (segment_of(first)) {
+			send_aggregate(room, p, senders[first], first++);
+			continue;
+		}
+		for (; end < n && in[end].msg_len > 0 && !segment_of(end); end++) {
 			total += in[end].msg_len;
 			if (in[end].msg_len > size || total > MOST_BYTES)
 				break;
@@ -185,7 +221,14 @@ int main(int argc, char **argv)
 	for (int i = 1; i + 1 < argc; i += 2)
 		if (!strcmp(argv[i], "--flood"))
 			members = atoi(argv[i + 1]);
+		else if (!strcmp(argv[i], "--gro"))
+			gro = atoi(argv[i + 1]);
 	open_rooms(argc, argv, 0);
+	for (int i = 0; i < room_count; i++)
+		if (gro && setsockopt(rooms[i].fd, IPPROTO_UDP, UDP_GRO, &gro, sizeof gro)) {
+			perror("UDP_GRO");
+			exit(1);
+		}
 	buffers = aligned_alloc(4096, (size_t)BATCH * SLOT);
 	struct cmsghdr *cmsg = &control.align;
 	cmsg->cmsg_level = IPPROTO_UDP;
@@ -195,6 +238,8 @@ int main(int argc, char **argv)
 		in_iov[i] = (struct iovec){buffers + (size_t)i * SLOT, SLOT};
 		in[i].msg_hdr = (struct msghdr){.msg_name = &origins[i], .msg_namelen = sizeof origins[i],
 			.msg_iov = &in_iov[i], .msg_iovlen = 1};
+		if (gro)
+			in[i].msg_hdr.msg_control = &in_control[i];
 	}
 	if (room_count == 1)
 		for (;;) {

@@ -14,6 +14,10 @@
  * speaker. A delivery is a datagram that was read by a receiver, or that arrived at a receiver's
  * full buffer and was dropped there by the kernel (the relay has done its work for both).
  *
+ * With --device, the members are behind a device whose packets nobody receives. The deliveries are
+ * then what the device has carried: payload bytes divided by the size. Such members join one by one
+ * as above, but have --source addresses of their own.
+ *
  * Cheap by design: only the first 24 bytes are copied out (MSG_TRUNC tells the length), 64
  * datagrams a call; a lone speaker's datagrams leave as one message (UDP_SEGMENT); in a closed
  * loop the process sleeps between sweeps, so that its CPU time tells how much of its core it
@@ -33,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -48,6 +53,8 @@
 
 enum { JOIN = 0x4a, DATA = 0x44, BACK = 0x42 };
 enum { BATCH = 64, MOST_BYTES = 65507, MOST_ROOMS = 256, MOST_SAMPLES = 4000000 };
+enum { COUNTERS = 3 };             /* of count.c */
+enum { HEADERS = 14 + 20 + 8 };    /* bytes of Ethernet, IPv4 and UDP */
 /* Bytes in front of the payload of a session's DATA, to and from the relay (docs/protocol.rst). */
 enum { ID = 8, UP = 18, DOWN = 30, DATA_UP = 0x10, DATA_DOWN = 0x20 };
 
@@ -69,12 +76,15 @@ struct room {
 
 static const char *host = "127.0.0.1";
 static int ports[MOST_ROOMS], rooms;
-static int members = 2, speakers = 1, size = 100, mixed, window = 256, burst = 64;
+static int members = 2, speakers = 1, size = 100, mixed, window = 256, burst = 64, turn;
+static const char *device, *source;
 static int echo, drowsy, flood, core = -1, own_core = -1;
 static double rate, warm = 0.3, seconds = 1.0;
 static long pid, also;
 
-static int *fds;
+static int *fds, device_file;
+static uint64_t carried; /* payload bytes of the device that are counted as deliveries */
+static const volatile uint64_t *counters;
 static int up, down, first_socket = -1;
 static uint8_t (*session_ids)[ID];
 static struct room *room_of;
@@ -198,6 +208,13 @@ static void open_members(void)
 				setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 			bytes = 4 << 20;
 			setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+			if (source) {
+				struct sockaddr_in from = {.sin_family = AF_INET};
+				inet_pton(AF_INET, source, &from.sin_addr);
+				from.sin_addr.s_addr = htonl(ntohl(from.sin_addr.s_addr) + (uint32_t)m + 1);
+				if (bind(fd, (struct sockaddr *)&from, sizeof from))
+					die("source address");
+			}
 			if (connect(fd, to->ai_addr, to->ai_addrlen))
 				die("connect");
 			fds[r * members + m] = fd;
@@ -298,9 +315,35 @@ static int drain(int index)
 	}
 }
 
+/* Payload bytes that the relay has sent into its end of the device. */
+static uint64_t device_payload(void)
+{
+	char text[4096], *line;
+	unsigned long long bytes, packets;
+	ssize_t length = pread(device_file, text, sizeof text - 1, 0);
+	text[length > 0 ? length : 0] = 0;
+	line = strstr(text, device);
+	if (!line || sscanf(line + strlen(device), ": %llu %llu", &bytes, &packets) != 2) {
+		fprintf(stderr, "load: no device %s\n", device);
+		exit(1);
+	}
+	return bytes - packets * HEADERS;
+}
+
+static int sweep_device(void)
+{
+	uint64_t deliveries = (device_payload() - carried) / (unsigned)size;
+	carried += deliveries * (unsigned)size;
+	room_of[0].expected += deliveries;
+	n_received += counting ? deliveries : 0;
+	return (int)deliveries;
+}
+
 static int sweep(void)
 {
 	int total = 0;
+	if (device)
+		return sweep_device();
 	for (int i = 0; i < rooms * members; i++)
 		total += drain(i);
 	return total;
@@ -361,6 +404,15 @@ static int send_some(int r, int speaker, int count)
 	return count;
 }
 
+/* 1 to turn datagrams of one speaker, sent one by one: each number as often. */
+static int send_turn(int r, int speaker)
+{
+	int count = 1 + (int)(room_of[r].sent[speaker] % (unsigned)turn);
+	for (int i = 0; i < count; i++)
+		send_one(r, speaker);
+	return count;
+}
+
 static int fill_windows(void)
 {
 	int total = 0;
@@ -375,7 +427,7 @@ static int fill_windows(void)
 			continue;
 		while (free > 0) {
 			int speaker = (int)(room->next++ % (unsigned)speakers);
-			int n = send_some(r, speaker, free > burst ? burst : (int)free);
+			int n = turn ? send_turn(r, speaker) : send_some(r, speaker, free > burst ? burst : (int)free);
 			free -= n;
 			total += n;
 		}
@@ -387,7 +439,10 @@ static void write_off(void)
 {
 	for (int r = 0; r < rooms; r++) {
 		struct room *room = &room_of[r];
-		room->written_off = room->total_sent - room->expected / (unsigned)(members - 1);
+		uint64_t gone = room->total_sent - room->expected / (unsigned)(members - 1);
+		if (device && counting)
+			n_lost += (gone - room->written_off) * (unsigned)(members - 1);
+		room->written_off = gone;
 	}
 }
 
@@ -437,6 +492,40 @@ static double join_all(void)
 	return (double)(now_ns() - start) / 1e9;
 }
 
+/* As join_all, for members behind the device: it carries each datagram to all before. */
+static double join_away(void)
+{
+	uint64_t start = now_ns();
+	for (int m = 0; m < members; m++) {
+		struct head head = {JOIN, 0, 0, (uint32_t)m, 0};
+		uint64_t copies = (unsigned)m * sizeof head, before;
+		int tries = 0;
+		do {
+			if (++tries > 30) {
+				fprintf(stderr, "load: member %d cannot join\n", m);
+				exit(1);
+			}
+			if (tries > 1 && m == 1) { /* perhaps it was member 0 that got lost */
+				send(fds[0], &head, sizeof head, 0);
+				nap(2000000);
+			}
+			before = device_payload();
+			send(fds[m], &head, sizeof head, 0);
+			for (int i = 0; i < 100 && (!copies || device_payload() - before < copies); i++)
+				nap(copies ? 1000000 : 20000);
+		} while (device_payload() - before < copies);
+	}
+	nap(50000000);
+	carried = device_payload();
+	return (double)(now_ns() - start) / 1e9;
+}
+
+static void read_counters(uint64_t *into)
+{
+	for (int i = 0; counters && i < COUNTERS; i++)
+		into[i] = counters[i] - into[i];
+}
+
 static int by_size(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -483,13 +572,24 @@ int main(int argc, char **argv)
 				die("session ids");
 			fclose(file);
 		}
+		else if (!strcmp(name, "--turn")) turn = atoi(value);     /* at most, each speaker one by one */
+		else if (!strcmp(name, "--device")) device = value;       /* that leads to all members */
+		else if (!strcmp(name, "--source")) source = value;       /* member 0 has the next address */
+		else if (!strcmp(name, "--counters")) {                   /* the file of count.c */
+			int file = open(value, O_RDONLY);
+			counters = mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, 0);
+			if (counters == MAP_FAILED)
+				die("counters");
+		}
 		else if (!strcmp(name, "--flood")) flood = atoi(value);   /* only read what comes */
 		else {
 			fprintf(stderr, "load: unknown option %s\n", name);
 			return 2;
 		}
 	}
-	if (!rooms || members < 2 || speakers < 1 || speakers > members || size < 24 || size > MOST_BYTES) {
+	if (device && (device_file = open("/proc/net/dev", O_RDONLY)) < 0)
+		die("/proc/net/dev");
+	if ((device && (rooms != 1 || rate > 0 || mixed)) || !rooms || members < 2 || speakers < 1 || speakers > members || size < 24 || size > MOST_BYTES) {
 		fprintf(stderr, "load: bad arguments\n");
 		return 2;
 	}
@@ -515,7 +615,7 @@ int main(int argc, char **argv)
 		take_over_sessions(ids);
 	} else {
 		open_members();
-		join = join_all();
+		join = device ? join_away() : join_all();
 	}
 
 	int poller = epoll_create1(0);
@@ -529,7 +629,10 @@ int main(int argc, char **argv)
 	uint64_t drops = 0, before = 0;
 	double idle = 0, steal = 0, idle_before = 0, steal_before = 0;
 	double own_idle = 0, own_steal = 0, own_idle_before = 0, own_steal_before = 0;
+	/* On a busy machine the relay may not run for a while: nothing is lost then. */
+	uint64_t patience = device ? 500000000u : 100000000u;
 	double cpu_relay = 0, cpu_also = 0, cpu_own = 0;
+	uint64_t counts[COUNTERS] = {0};
 	for (;;) {
 		uint64_t now = now_ns();
 		if (!counting && !closed_at && now >= open_at) {
@@ -540,12 +643,14 @@ int main(int argc, char **argv)
 			core_times(own_core, &own_idle_before, &own_steal_before);
 			cpu_also = cpu_of(also);
 			cpu_relay = cpu_of(pid);
+			read_counters(counts);
 			for (int r = 0; r < rooms; r++)
 				before += room_of[r].expected;
 			opened_at = now_ns();
 			close_at = opened_at + (uint64_t)(seconds * 1e9);
 		} else if (counting && now >= close_at) {
 			closed_at = now_ns();
+			read_counters(counts);
 			cpu_relay = cpu_of(pid) - cpu_relay;
 			cpu_also = also > 0 ? cpu_of(also) - cpu_also : 0;
 			cpu_own = cpu_of(getpid()) - cpu_own;
@@ -583,14 +688,17 @@ int main(int argc, char **argv)
 		moved = sweep();
 		if (moved)
 			moved_at = now_ns();
-		else if (!flood && now - moved_at > 100000000u) {
+		else if (!flood && now - moved_at > patience) {
 			write_off();
 			stalls++;
 			moved_at = now;
 		}
 		if (!flood)
 			fill_windows();
-		if (moved < rooms * members * 4 && moved < 2048)
+		/* A device's counters are shared with the relay's core: reading them all the time slows it. */
+		if (device)
+			nap(20000);
+		else if (moved < rooms * members * 4 && moved < 2048)
 			nap(100000);
 	}
 	uint64_t after = 0;
@@ -601,7 +709,8 @@ int main(int argc, char **argv)
 	printf("{\"seconds\":%.6f,\"sent\":%llu,\"received\":%llu,\"receiver_drops\":%llu,"
 	       "\"expected\":%llu,\"gaps\":%llu,\"echoed\":%llu,\"disorder\":%llu,\"wrong_length\":%llu,"
 	       "\"foreign\":%llu,\"refused\":%llu,\"stalls\":%llu,\"relay_cpu\":%.6f,\"softirqd_cpu\":%.6f,"
-	       "\"load_cpu\":%.6f,\"core_idle\":%.3f,\"core_steal\":%.3f,\"own_core_idle\":%.3f,\"join_seconds\":%.3f,\"samples\":%zu,\"p50_us\":%.2f,\"p99_us\":%.2f}\n",
+	       "\"load_cpu\":%.6f,\"core_idle\":%.3f,\"core_steal\":%.3f,\"own_core_idle\":%.3f,\"join_seconds\":%.3f,\"samples\":%zu,\"p50_us\":%.2f,\"p99_us\":%.2f,"
+	       "\"system_calls\":%llu,\"python_calls\":%llu,\"c_calls\":%llu}\n",
 	       took, (unsigned long long)n_sent, (unsigned long long)n_received,
 	       (unsigned long long)drops, (unsigned long long)(after - before + n_back),
 	       (unsigned long long)n_lost, (unsigned long long)n_echoed,
@@ -609,6 +718,7 @@ int main(int argc, char **argv)
 	       (unsigned long long)n_foreign, (unsigned long long)n_refused,
 	       (unsigned long long)stalls, cpu_relay, cpu_also, cpu_own, idle - idle_before,
 	       steal - steal_before, own_idle - own_idle_before, join, sample_count,
-	       percentile(0.50), percentile(0.99));
+	       percentile(0.50), percentile(0.99), (unsigned long long)counts[0],
+	       (unsigned long long)counts[1], (unsigned long long)counts[2]);
 	return 0;
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from bench import __main__ as main
-from bench.relays import OURS, RELAYS, configuration
+from bench import veth
+from bench.relays import OURS, RELAYS, before, configuration
 from bench.run import opened_ports
 from bench.works import WORKS, Work
 
@@ -62,6 +64,50 @@ def test_the_load_gets_all_settings_of_a_work() -> None:
     assert (given["--members"], given["--rate"], given["--echo"]) == ("11", "5", "0")
 
 
+def test_out_of_a_veth_the_load_counts_what_the_device_has_sent() -> None:
+    arguments = Work("", "", 11, host=veth.RELAY, veth=veth.Veth(True, True)).load_arguments()
+    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    assert (given["--device"], given["--source"]) == (veth.DEVICE, veth.MEMBERS)
+
+
+def test_a_work_may_name_its_peers() -> None:
+    work = Work("", "", 2, peers=("twisted",))
+    names = {relay.name for relay in RELAYS if relay.runs(work)}
+    assert names == {"udprelay", "udprelay-session", "twisted"}
+
+
+def test_sessions_need_receivers_and_ncat_has_one_room() -> None:
+    out = Work("", "", 2, veth=veth.Veth(True, True))
+    assert not BY_NAME["udprelay-session"].runs(out)
+    assert not BY_NAME["ncat"].runs(Work("", "", 2, rooms=25))
+    assert BY_NAME["ncat"].runs(Work("", "", 2))
+
+
+def test_an_earlier_commit_runs_in_its_own_directory(tmp_path: Path) -> None:
+    plain, _ = before(Path("/checkout"), "HEAD~1")
+    launch = plain.launch(Work("", "", 2), tmp_path, PROGRAMS)
+    assert launch.checkout == Path("/checkout")
+    assert launch.command == command("udprelay", Work("", "", 2), tmp_path)
+
+
+def test_an_earlier_commit_has_the_members_of_the_chosen_relays() -> None:
+    options = main.parse(["--work", "fan-10", "--relay", "udprelay", "--against", "HEAD"])
+    _, relays, _ = main.selected(options, before(Path(), "HEAD"))
+    assert [relay.name for relay in relays] == ["udprelay", "before"]
+
+
+def test_works_out_of_a_veth_are_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    works, _, missing = main.selected(main.parse([]))
+    assert not any(work.veth for work in works)
+    assert missing["out of a veth"] == "needs root"
+
+
+def test_an_unknown_commit_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["--against", "no-such-commit"]) == 1
+    assert "no-such-commit" in capsys.readouterr().err
+
+
 def test_ports_are_read_from_whole_lines_of_the_log() -> None:
     log = (
         '{"event":"relay.started","version":"1"}\n'
@@ -82,7 +128,10 @@ def test_quick_changes_defaults_only() -> None:
     assert (options.rounds, options.seconds) == (7, 0.5)
 
 
-def test_quick_runs_a_few_works_with_the_relays_of_the_goals() -> None:
+def test_quick_runs_a_few_works_with_the_relays_of_the_goals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(veth, "missing", lambda: "")
     works, relays, _ = main.selected(main.parse(["--quick"]))
     assert [work.name for work in works] == [work.name for work in WORKS if work.quick]
     assert {relay.name for relay in relays} == {OURS, "twisted", "c-sendto", "c-mmsg-gso"}

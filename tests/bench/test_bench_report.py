@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from bench import plot, report
+from bench import plot, relays, report
 from bench.relays import RELAYS
 from bench.report import Case, Spread
 from bench.run import derive
@@ -34,8 +36,11 @@ COUNTED = {
 }
 
 
+BY_NAME = {relay.name: relay for relay in (*RELAYS, *relays.before(Path(), "HEAD~1"))}
+
+
 def case(relay_name: str, *rates: float | None, work: Work = WORK, **fields: float) -> Case:
-    relay = next(relay for relay in RELAYS if relay.name == relay_name)
+    relay = BY_NAME[relay_name]
     common = derive(work, COUNTED) | fields
     return Case(work, relay, [r if r is None else common | {"rate": r} for r in rates])
 
@@ -105,6 +110,47 @@ def test_the_table_has_ratios_and_goals() -> None:
     assert "≥ 6 MISSED" in twisted
 
 
+def test_the_cpu_of_a_delivery_has_a_ratio_and_a_goal_of_its_own() -> None:
+    work = replace(WORK, goals=(*WORK.goals, Goal("twisted", CPU, 1.1, minimum=False)))
+    cases = [case("udprelay", 600, work=work, cpu_us=0.5), case("twisted", 100, work=work)]
+    assert "≥ 6 met, CPU ≤ 1.1 met" in report.table(cases).splitlines()[-1]
+
+
+def test_out_of_a_veth_only_cpu_is_compared() -> None:
+    work = next(work for work in WORKS if work.name == "out-50")
+    both = [case("udprelay", 9, work=work, cpu_us=1.2), case("c-mmsg-gso", 3, work=work, cpu_us=1)]
+    last = report.table(both).splitlines()[-1]
+    assert last.endswith("1.20  CPU ≤ 1.1 MISSED")
+    assert "3.00" not in last
+
+
+@pytest.mark.parametrize(
+    ("name", "ratio", "met"), [("before", "0.50", "met"), ("before-session", "2.00", "MISSED")]
+)
+def test_an_earlier_commit_is_compared_with_the_same_kind_of_members(
+    name: str, ratio: str, met: str
+) -> None:
+    cases = [
+        case("udprelay", 1, cpu_us=1),
+        case("udprelay-session", 1, cpu_us=4),
+        case(name, 1, cpu_us=2),
+    ]
+    row = report.table(cases).splitlines()[-1].split()
+    assert row[-5:] == [ratio, "CPU", "≤", "1.05", met]
+
+
+def test_calls_are_shown_per_thousand_datagrams() -> None:
+    counts = {"system_calls": 46.88, "python_calls": 1234.5, "c_calls": 0.4}
+    cases = [replace(case(name, 1), counts=counts) for name in ("udprelay", "twisted")]
+    failed = replace(case("c-sendto", 1), counts={"failed": "why"})
+    rows = [line.split() for line in report.counted([*cases, failed]).splitlines()[2:]]
+    assert rows == [["fan", "udprelay", "47", "1,234", "0"], ["twisted", "47", "1,234", "0"]]
+
+
+def test_without_counts_there_is_no_table_of_calls() -> None:
+    assert report.counted([case("udprelay", 1)]) == ""
+
+
 def test_two_metrics_take_two_lines() -> None:
     work = Work("latency", "", 2, rate=1000, echo=True)
     both = [case(name, 1000, work=work, p50_us=50, p99_us=80) for name in ("udprelay", "c-sendto")]
@@ -120,8 +166,9 @@ def test_a_relay_that_fails_in_all_rounds_is_shown_as_failed() -> None:
 def test_the_metrics_depend_on_the_work() -> None:
     by_name = {work.name: work.metrics for work in WORKS}
     assert by_name["fan-10"] == by_name["overload-10"] == (RATE,)
-    assert by_name["light-20"] == (CPU,)
+    assert by_name["light-20"] == by_name["pair-20000"] == (P50,)
     assert by_name["latency"][0] == P50
+    assert by_name["out-10"] == ()
 
 
 @pytest.mark.parametrize(
@@ -142,4 +189,5 @@ def test_the_chart_has_a_bar_for_each_case() -> None:
 
 
 def test_every_relay_has_a_colour() -> None:
-    assert {relay.name for relay in RELAYS} == set(plot.COLOURS)
+    earlier = relays.before(Path(), "HEAD")
+    assert {relay.name for relay in (*RELAYS, *earlier)} == set(plot.COLOURS)
