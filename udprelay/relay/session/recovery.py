@@ -17,7 +17,6 @@ from udprelay.relay.output import Output
 from udprelay.relay.session.history import History
 from udprelay.relay.session.member import SessionMember, per_second
 from udprelay.relay.session.room_log import log_of
-from udprelay.relay.session.sequences import PrivateStream
 
 ROOM_STREAM = 0
 
@@ -65,9 +64,10 @@ class Recovery:
             for first, last in self._within(session, nack, session.first, history.newest, now):
                 yield from _room_parts(session, history, first, last)
         else:
-            newest = session.private.newest
-            for first, last in self._within(session, nack, 1, newest, now):
-                yield from _private_parts(session.private, first, last)
+            private = session.private
+            for first, last in self._within(session, nack, 1, private.newest, now):
+                yield from _not_own(private.first, first, min(last, private.first - 1))
+                yield from private.stored(first, last)
 
     def _within(
         self, session: SessionMember, nack: Nack, first: int, last: int, now: float
@@ -137,13 +137,6 @@ def _not_own(stored_from: int, first: int, last: int) -> Iterator[tuple[int, int
         first = removed + 1
     if first <= last:
         yield first, last + 1 - first, Reason.UNRELIABLE
-
-
-def _private_parts(stream: PrivateStream, first: int, last: int) -> Iterator[_Part]:
-    removed = min(last, stream.first - 1)
-    if first <= removed:
-        yield first, removed + 1 - first, Reason.NOT_IN_HISTORY
-    yield from stream.stored(first, last)
 
 
 def _append(gone: list[tuple[int, int, int]], first: int, count: int, reason: int) -> None:
