@@ -28,7 +28,12 @@ def normalise(text: str) -> str:
     """
     if len(text) > _MAX_TYPED:
         raise NickError(_TOO_LONG)
-    nick = _enforce(text)
+    try:
+        nick = _CASE_PRESERVED.enforce(text)
+        # Lower case may break a rule about neighbours that upper case does not.
+        _CASE_MAPPED.enforce(nick)
+    except UnicodeEncodeError as error:
+        raise NickError(_sentence(error)) from None
     if len(nick) > MAX_CHARACTERS or len(nick.encode()) > _MAX_BYTES:
         raise NickError(_TOO_LONG)
     return nick
@@ -50,16 +55,6 @@ def is_reserved(nick: str) -> bool:
     :param nick: as :func:`normalise` returned it.
     """
     return _RESERVED.fullmatch(comparable(nick)) is not None
-
-
-def _enforce(text: str) -> str:
-    try:
-        nick = _CASE_PRESERVED.enforce(text)
-        # Lower case may break a rule about neighbours that upper case does not.
-        _CASE_MAPPED.enforce(nick)
-    except UnicodeEncodeError as error:
-        raise NickError(_sentence(error)) from None
-    return nick
 
 
 def _sentence(error: UnicodeEncodeError) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import cbor2
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,9 +18,12 @@ from udprelay.protocol.wire.members import (
     MemberRecord,
     write_record,
 )
-from udprelay.relay.session.recovery import encoded_size, page, space_beside
+from udprelay.relay.session.recovery import encoded_size, with_records
 
 SESSION = b"session1"
+EMPTY = Members(SESSION, 0, 2**64 - 1, ())
+LIST_AND_NEXT = 8
+"""Bytes of the longest head of a list, less that of an empty one, and of the next number."""
 LARGEST = MemberRecord(2**32 - 1, "ñ" * 32, MemberKind.SESSION, b"i" * 16, 2**32 - 2, b"b" * 16)
 
 
@@ -51,55 +55,52 @@ def test_the_size_of_a_record_is_that_of_its_encoding(record: MemberRecord) -> N
     assert encoded_size(record) == len(cbor2.dumps(write_record(record), canonical=True))
 
 
-@given(st.lists(records, max_size=80), st.integers(0, 2000))
-def test_a_page_has_as_many_records_as_fit(roster: list[MemberRecord], space: int) -> None:
-    records_in_page, following = page(roster, space)
-    assert records_in_page == tuple(roster[: len(records_in_page)])
-    size = sum(map(encoded_size, records_in_page))
-    assert size <= space
-    if len(records_in_page) == len(roster):
-        assert following is None
-    else:
-        assert following == roster[len(records_in_page)].number
-        assert (
-            size + encoded_size(roster[len(records_in_page)]) > space
-            or len(records_in_page) == MAX_MEMBERS
-        )
+@given(st.lists(records, max_size=80))
+def test_a_page_has_as_many_records_as_fit(roster: list[MemberRecord]) -> None:
+    page = with_records(EMPTY, roster)
+    count = len(page.members)
+    assert page.members == tuple(roster[:count])
+    assert page.more_from == (roster[count].number if count < len(roster) else None)
+    space = MAX_CONTROL - len(EMPTY.encode()) - LIST_AND_NEXT
+    assert sum(map(encoded_size, roster[:count])) <= space
+    assert (
+        count in (len(roster), MAX_MEMBERS) or sum(map(encoded_size, roster[: count + 1])) > space
+    )
 
 
 def test_an_empty_roster_has_an_empty_page() -> None:
-    assert page([], 1000) == ((), None)
+    assert with_records(EMPTY, []) == EMPTY
 
 
 def test_a_page_has_at_most_64_records() -> None:
-    records_in_page, following = page(map(guest, range(1, 1000)), 10_000)
-    assert (len(records_in_page), following) == (MAX_MEMBERS, MAX_MEMBERS + 1)
+    page = with_records(EMPTY, map(guest, range(1, 1000)))
+    assert (len(page.members), page.more_from) == (MAX_MEMBERS, MAX_MEMBERS + 1)
 
 
 def test_reading_stops_at_the_first_record_that_does_not_fit() -> None:
     read = []
 
     def roster() -> Iterator[MemberRecord]:
-        for number in range(1, 10_000):
+        for number in range(LARGEST.number - 999, LARGEST.number):
             read.append(number)
-            yield guest(number)
+            yield evolve(LARGEST, number=number)
 
-    records_in_page, following = page(roster(), 200)
-    assert read[-1] == following == len(records_in_page) + 1
+    page = with_records(EMPTY, roster())
+    assert read[-1] == page.more_from
+    assert len(read) == len(page.members) + 1
 
 
 def pages(roster: list[MemberRecord]) -> list[bytes]:
     """Return all MEMBERS of a roster, in the largest headers."""
     datagrams, first = [], 0
     while True:
-        space = space_beside(len(Members(SESSION, first, 2**64 - 1, (), None).encode()))
         rest = [record for record in roster if record.number >= first]
-        records_in_page, following = page(rest, space)
-        datagrams.append(Members(SESSION, first, 2**64 - 1, records_in_page, following).encode())
-        if following is None:
+        page = with_records(Members(SESSION, first, 2**64 - 1, ()), rest)
+        datagrams.append(page.encode())
+        if page.more_from is None:
             return datagrams
-        assert following > first
-        first = following
+        assert page.more_from > first
+        first = page.more_from
 
 
 def test_pages_of_large_records_have_the_allowed_size() -> None:
@@ -111,7 +112,9 @@ def test_pages_of_large_records_have_the_allowed_size() -> None:
     datagrams = pages(roster)
     assert all(len(datagram) <= MAX_CONTROL for datagram in datagrams)
     # No other record fits into any but the last.
-    assert all(len(d) > MAX_CONTROL - encoded_size(roster[0]) - 8 for d in datagrams[:-1])
+    assert all(
+        len(d) > MAX_CONTROL - encoded_size(roster[0]) - LIST_AND_NEXT for d in datagrams[:-1]
+    )
 
 
 def test_pages_of_small_records_have_the_allowed_size() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import TypeVar, get_args
 
 from udprelay.protocol.wire import from_client, from_relay, joining, sequenced
 from udprelay.protocol.wire.datagram import Datagram
@@ -48,8 +48,10 @@ FromRelay = (
     | from_relay.Bye
     | from_relay.Nicked
 )
-_FROM_CLIENT: dict[int, type[Datagram]] = {kind.TYPE: kind for kind in get_args(FromClient)}
-_FROM_RELAY: dict[int, type[Datagram]] = {kind.TYPE: kind for kind in get_args(FromRelay)}
+T = TypeVar("T", bound=Datagram)
+
+_FROM_CLIENT: dict[int, type[FromClient]] = {kind.TYPE: kind for kind in get_args(FromClient)}
+_FROM_RELAY: dict[int, type[FromRelay]] = {kind.TYPE: kind for kind in get_args(FromRelay)}
 # Their decoders check the flags; their size is limited by UDP alone.
 _WITH_PAYLOAD = frozenset((Type.DATA_UP, Type.PRIVATE_UP, Type.DATA, Type.PRIVATE))
 
@@ -60,8 +62,7 @@ def decode_from_client(datagram: bytes) -> FromClient:
 
     :raises WireError: if it is invalid, or of a type that clients do not send.
     """
-    decoded: FromClient = _decode(datagram, _FROM_CLIENT)
-    return decoded
+    return _decode(datagram, _FROM_CLIENT)
 
 
 def decode_from_relay(datagram: bytes) -> FromRelay:
@@ -70,11 +71,10 @@ def decode_from_relay(datagram: bytes) -> FromRelay:
 
     :raises WireError: if it is invalid, or of a type that relays do not send.
     """
-    decoded: FromRelay = _decode(datagram, _FROM_RELAY)
-    return decoded
+    return _decode(datagram, _FROM_RELAY)
 
 
-def _decode(datagram: bytes, kinds: dict[int, type[Datagram]]) -> Any:
+def _decode(datagram: bytes, kinds: dict[int, type[T]]) -> T:
     if len(datagram) < HEADER_SIZE or not datagram.startswith(PREFIX):
         raise WireError("no header of this version")
     number = datagram[TYPE_OFFSET]

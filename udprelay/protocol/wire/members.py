@@ -53,11 +53,7 @@ _kind_number = fields.number(len(KINDS_ON_WIRE) - 1)
 
 
 def read_kind(value: Any) -> MemberKind:
-    """
-    Return the kind with a number.
-
-    :raises ValueError: if there is no such kind.
-    """
+    """Read a kind, a number."""
     return KINDS_ON_WIRE[_kind_number(value)]
 
 
@@ -72,11 +68,7 @@ def check_identity(kind: MemberKind, identity: bytes, badge: bytes) -> None:
 
 
 def read_record(value: Any) -> MemberRecord:
-    """
-    Read a member, a list of six items.
-
-    :raises ValueError: if it is invalid.
-    """
+    """Read a member, a list of six items."""
     if type(value) is not list or len(value) != 6:
         raise ValueError("a member is not a list of 6")
     record = MemberRecord(

@@ -64,11 +64,7 @@ def unpack_ranges(data: bytes, layout: struct.Struct = RANGE, minimum: int = 1) 
 
 
 def read_missed(value: Any) -> Ranges:
-    """
-    Read 1 to 32 ranges of own sequences from CBOR.
-
-    :raises ValueError: if they are invalid.
-    """
+    """Read 1 to 32 ranges of own sequences from CBOR."""
     if type(value) not in (list, tuple) or not all(map(_is_pair, value)):
         raise ValueError("not a list of pairs of numbers")
     ranges = tuple((first, count) for first, count in value)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hmac
 
-from attrs import evolve
-
 from udprelay.protocol import keys, nick
 from udprelay.protocol.wire.joining import Challenge, Hello, Join, Refused, Welcome
 from udprelay.protocol.wire.members import MemberKind
@@ -14,7 +12,7 @@ from udprelay.relay.rules import RoomRules
 from udprelay.relay.session.cookie import Cookies, Salts
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.private import PrivateMessages
-from udprelay.relay.session.recovery import Recovery, page, space_beside
+from udprelay.relay.session.recovery import Recovery, with_records
 from udprelay.relay.session.refusals import Refusal, Refusals
 from udprelay.relay.session.room_log import DepartedSession, RoomLog, log_of
 from udprelay.relay.session.sessions import Sessions
@@ -190,9 +188,7 @@ class Joining:
         if resumed:
             self._recovery.send(session, welcome.encode(), now)
             return
-        members, more = page(log.records(0), space_beside(len(welcome.encode())))
-        answer = evolve(welcome, members=members, more_from=more).encode()
-        self._output.send_to(session, answer)
+        self._output.send_to(session, with_records(welcome, log.records(0)).encode())
 
 
 def _same(tag: bytes | None, known: bytes | None) -> bool:

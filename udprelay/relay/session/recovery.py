@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from attrs import evolve
 
 from udprelay.protocol.wire.from_client import Nack
 from udprelay.protocol.wire.from_relay import Gone, Members
 from udprelay.protocol.wire.header import MAX_CONTROL, TYPE_OFFSET, Type
+from udprelay.protocol.wire.joining import Welcome
 from udprelay.protocol.wire.members import MAX_MEMBERS, MemberRecord
 from udprelay.protocol.wire.ranges import MAX_RANGE_COUNT, MAX_RANGES, Ranges, Reason
 from udprelay.relay.drops import DropReason
@@ -17,7 +19,8 @@ from udprelay.relay.output import Output
 from udprelay.relay.session.history import History
 from udprelay.relay.session.member import SessionMember, per_second
 from udprelay.relay.session.room_log import log_of
-from udprelay.relay.session.sequences import PrivateStream
+
+Answer = TypeVar("Answer", Members, Welcome)
 
 ROOM_STREAM = 0
 
@@ -56,8 +59,7 @@ class Recovery:
         """Send the members from a number on."""
         log = log_of(session)
         answer = Members(session.id, number, log.newest, ())
-        members, more = page(log.records(number), space_beside(len(answer.encode())))
-        self.send(session, evolve(answer, members=members, more_from=more).encode(), now)
+        self.send(session, with_records(answer, log.records(number)).encode(), now)
 
     def _parts(self, session: SessionMember, nack: Nack, now: float) -> Iterator[_Part]:
         if nack.stream == ROOM_STREAM:
@@ -65,9 +67,10 @@ class Recovery:
             for first, last in self._within(session, nack, session.first, history.newest, now):
                 yield from _room_parts(session, history, first, last)
         else:
-            newest = session.private.newest
-            for first, last in self._within(session, nack, 1, newest, now):
-                yield from _private_parts(session.private, first, last)
+            private = session.private
+            for first, last in self._within(session, nack, 1, private.newest, now):
+                yield from _not_own(private.first, first, min(last, private.first - 1))
+                yield from private.stored(first, last)
 
     def _within(
         self, session: SessionMember, nack: Nack, first: int, last: int, now: float
@@ -139,13 +142,6 @@ def _not_own(stored_from: int, first: int, last: int) -> Iterator[tuple[int, int
         yield first, last + 1 - first, Reason.UNRELIABLE
 
 
-def _private_parts(stream: PrivateStream, first: int, last: int) -> Iterator[_Part]:
-    removed = min(last, stream.first - 1)
-    if first <= removed:
-        yield first, removed + 1 - first, Reason.NOT_IN_HISTORY
-    yield from stream.stored(first, last)
-
-
 def _append(gone: list[tuple[int, int, int]], first: int, count: int, reason: int) -> None:
     """Append a range, split if it is too long, or extend the last one."""
     if gone and sum(gone[-1][:2]) == first and gone[-1][2] == reason:
@@ -160,48 +156,29 @@ def _append(gone: list[tuple[int, int, int]], first: int, count: int, reason: in
 _LIST_AND_NEXT = 1 + 2 + 5
 
 
-def space_beside(size: int) -> int:
+def with_records(answer: Answer, records: Iterable[MemberRecord]) -> Answer:
     """
-    Return the bytes of records that fit into WELCOME or MEMBERS.
+    Return MEMBERS or WELCOME with the first of ``records``, as many as fit.
 
-    :param size: bytes of the datagram without records and without ``y``.
-    """
-    return MAX_CONTROL - size - _LIST_AND_NEXT
-
-
-def page(
-    records: Iterable[MemberRecord], space_left: int
-) -> tuple[tuple[MemberRecord, ...], int | None]:
-    """
-    Return the first of ``records`` that fit into ``space_left`` bytes and into one list.
-
+    :param answer: without records and without ``more_from``.
     :param records: in the order of their numbers; read only as far as necessary.
-    :return: the records, and the number of the next one, None at the end.
     """
-    fitting: list[MemberRecord] = []
+    space_left = MAX_CONTROL - len(answer.encode()) - _LIST_AND_NEXT
+    members: list[MemberRecord] = []
     for record in records:
         space_left -= encoded_size(record)
-        if space_left < 0 or len(fitting) == MAX_MEMBERS:
-            return tuple(fitting), record.number
-        fitting.append(record)
-    return tuple(fitting), None
+        if space_left < 0 or len(members) == MAX_MEMBERS:
+            return evolve(answer, members=tuple(members), more_from=record.number)
+        members.append(record)
+    return evolve(answer, members=tuple(members))
 
 
 def encoded_size(record: MemberRecord) -> int:
     """Return the bytes of a record in CBOR (RFC 8949, 3)."""
+    lengths = len(record.nick.encode()), len(record.identity), len(record.badge)
+    heads = map(_head, (record.number, record.own, *lengths))
     # The list of six and the kind take one byte each.
-    return (
-        2
-        + _head(record.number)
-        + _string(len(record.nick.encode()))
-        + _string(len(record.identity))
-        + _head(record.own)
-        + _string(len(record.badge))
-    )
-
-
-def _string(length: int) -> int:
-    return _head(length) + length
+    return 2 + sum(heads) + sum(lengths)
 
 
 def _head(argument: int) -> int:

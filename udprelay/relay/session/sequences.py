@@ -105,24 +105,26 @@ class OwnRoomSequences:
     A member that has lost the ACK can ask for the reported ones: at least the last 256 ranges
     are remembered. All ranges are stored in the form of ACK, which is sent often.
 
-    :ivar pending: number of sequences not reported yet.
     """
 
-    __slots__ = ("_end", "_last", "_reported", "_unreported", "pending")
+    __slots__ = ("_end", "_last", "_reported", "_unreported")
 
     def __init__(self) -> None:
         self._unreported = bytearray()
         self._reported = bytearray()
         self._end = self._last = 0
-        self.pending = 0
+
+    @property
+    def pending(self) -> int:
+        """Number of ranges not reported yet; 64 fit into an ACK."""
+        return len(self._unreported) // RANGE.size
 
     def add(self, first: int, count: int) -> int:
         """
         Add ``count`` room sequences, at most 65,535, above all earlier ones.
 
-        :return: number of ranges not reported yet; 64 fit into an ACK.
+        :return: as :attr:`pending`.
         """
-        self.pending += count
         ranges, together = self._unreported, self._last + count
         if first == self._end and ranges and together <= MAX_RANGE_COUNT:
             ranges[-_COUNT:] = together.to_bytes(_COUNT, "big")
@@ -138,7 +140,6 @@ class OwnRoomSequences:
         unreported = self._unreported
         ranges = bytes(unreported[:_MAX_DRAINED])
         del unreported[:_MAX_DRAINED]
-        self.pending = sum([count for _, count in RANGE.iter_unpack(unreported)])
         if ranges:
             self._remember(ranges)
         return ranges
