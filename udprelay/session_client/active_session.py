@@ -119,7 +119,7 @@ class ActiveSession:
         self.arrivals.requests.clear()
         for notice in self.arrivals.notices:
             if isinstance(notice, MissedNotice):
-                member = self.arrivals.members.get(notice.number)
+                member = self.arrivals.roster.members.get(notice.number)
                 nick = None if member is None else member.trusted_nick
                 self.sender.receive_missed(notice.ranges, nick)
             else:
@@ -132,7 +132,7 @@ class ActiveSession:
         if self._nick_retries.exhausted:
             self._end_nick_request()
             self.events.append(NickRefused("no-answer", "The relay does not answer."))
-        self.sender.update_members(m.identity for m in self.arrivals.members.values())
+        self.sender.update_members(m.identity for m in self.arrivals.roster.members.values())
         self.sender.flush(now)
 
     def collect(self) -> None:
@@ -168,7 +168,7 @@ class ActiveSession:
         if nicked.nick is None:
             self.events.append(NickRefused(nicked.code or "", nicked.sentence or ""))
         else:
-            self.arrivals.set_own_nick(nicked.nick)
+            self.arrivals.roster.set_own_nick(nicked.nick)
 
     def _end_nick_request(self) -> None:
         self._wanted_nick = None

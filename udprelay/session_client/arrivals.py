@@ -13,7 +13,6 @@ from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
 from udprelay.session_client.dispatcher import Dispatcher
 from udprelay.session_client.events import Event
 from udprelay.session_client.incoming import FIRST_NACK_DELAY, PRIVATE, ROOM, Incoming
-from udprelay.session_client.known_member import KnownMember
 from udprelay.session_client.liveness import Liveness
 from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.settings import Statistics
@@ -40,6 +39,7 @@ class Arrivals:
     :ivar events: to be emitted; the owner removes them.
     :ivar requests: to be sent; the owner removes them.
     :ivar notices: about the client's own messages; the owner removes them.
+    :ivar roster: the members of the room.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Arrivals:
         self._in_session = False
         self._dispatcher = Dispatcher(recover, sealing, self.events.append, statistics)
         self.notices = self._dispatcher.notices
+        self.roster = self._dispatcher.roster
         self._room: Incoming[Data | Entry] = self._sequence(ROOM, 1)
         self._private: Incoming[Private | Notice] = self._sequence(PRIVATE, 1)
 
@@ -71,21 +72,6 @@ class Arrivals:
     def settled(self) -> int:
         """The room sequence up to which each number is received, not needed, or lost."""
         return self._room.settled
-
-    @property
-    def number(self) -> int:
-        """The client's member number; 0 before the first :meth:`start_session`."""
-        return self._dispatcher.roster.number
-
-    @property
-    def nick(self) -> str:
-        """The client's nick, as the relay has it; only after :meth:`start_session`."""
-        return self._dispatcher.roster.members[self._dispatcher.roster.number].nick
-
-    @property
-    def members(self) -> Mapping[int, KnownMember]:
-        """The members by number, the client included."""
-        return self._dispatcher.roster.members
 
     # Input.
 
@@ -127,10 +113,6 @@ class Arrivals:
         self._note_contact(now)
         _RECEIVERS[type(arrival)](self, arrival, now)
         self._advance(now)
-
-    def set_own_nick(self, nick: str) -> None:
-        """Change the client's own nick, as NICKED reports it."""
-        self._dispatcher.roster.set_own_nick(nick)
 
     # Output.
 

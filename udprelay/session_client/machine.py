@@ -187,7 +187,7 @@ class StateMachine:
         if round_trip is not None:
             self.session.round_trip.add_sample(round_trip)
         nick, number = welcome.nick, welcome.number
-        before = self.session.arrivals.nick if self.session.id else None
+        before = self.session.arrivals.roster.nick if self.session.id else None
         self.state = State.JOINED
         resumed = before is not None
         self.session.events.append(Joined(self._settings.room, nick, number, resumed))
@@ -253,8 +253,8 @@ class StateMachine:
 
     def _suspend(self, now: float) -> None:
         self.session.suspend(now)
-        if self.session.arrivals.nick != self.handshake.nick:
-            self.handshake.set_nick(self.session.arrivals.nick)
+        if self.session.arrivals.roster.nick != self.handshake.nick:
+            self.handshake.set_nick(self.session.arrivals.roster.nick)
 
     def _send_leave(self, now: float, *, rejoins: bool) -> None:
         self._suspend(now)
