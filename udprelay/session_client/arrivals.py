@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from udprelay.protocol.wire.from_client import Missed, Nack, RosterRequest
@@ -82,7 +82,6 @@ class Arrivals:
         new_room = welcome.tag != self.tag
         if new_room:
             self._room = self._sequence(ROOM, welcome.first)
-            self._dispatcher.leave_room()
         else:
             self._dispatch(self._room.skip_to(welcome.first, now), now)
             self._room.resume(now)
@@ -111,7 +110,32 @@ class Arrivals:
     def receive(self, arrival: Arrival, now: float) -> None:
         """Receive a datagram with the id of this session or the tag of this room."""
         self._note_contact(now)
-        _RECEIVERS[type(arrival)](self, arrival, now)
+        items: Sequence[Data | Entry | Private | Notice] = ()
+        match arrival:
+            case Data(sequence=sequence):
+                size, at_once = len(arrival.payload), not arrival.flags & RELIABLE
+                items = self._room.receive(sequence, arrival, now, size, at_once)
+            case Entry(sequence=sequence):
+                items = self._room.receive(sequence, arrival, now, _CONTROL_SIZE)
+            case Private(sequence=0):
+                items = (arrival,)
+            case Private(sequence=sequence) | Notice(sequence=sequence):
+                size = len(arrival.payload) if isinstance(arrival, Private) else _CONTROL_SIZE
+                items = self._private.receive(sequence, arrival, now, size)
+            case Ack():
+                items = self._room.settle_own(arrival.ranges, now)
+            case Gone():
+                incoming = self._room if arrival.stream == ROOM else self._private
+                items = incoming.settle_gone(arrival.ranges, now)
+            case Heartbeat():
+                items = self._room.note_newest(arrival.newest, now)
+            case Pong():
+                self._dispatcher.losses.reports.acknowledge(arrival.token)
+                self._note_newest(arrival.newest, arrival.newest_private, now)
+            case Members():
+                self._dispatch(self._room.note_newest(arrival.newest, now, confirmed=True), now)
+                self._dispatcher.receive_page(arrival, now)
+        self._dispatch(items, now)
         self._advance(now)
 
     # Output.
@@ -126,46 +150,6 @@ class Arrivals:
         """Do what is due."""
         self._dispatcher.expire(now, self._in_session)
         self._advance(now)
-
-    # Datagrams by type.
-
-    def _data(self, data: Data, now: float) -> None:
-        at_once = not data.flags & RELIABLE
-        size = len(data.payload)
-        self._dispatch(self._room.receive(data.sequence, data, now, size, at_once), now)
-
-    def _entry(self, entry: Entry, now: float) -> None:
-        self._dispatch(self._room.receive(entry.sequence, entry, now, _CONTROL_SIZE), now)
-
-    def _private_data(self, private: Private, now: float) -> None:
-        if private.sequence:
-            size = len(private.payload)
-            self._dispatch(self._private.receive(private.sequence, private, now, size), now)
-        else:
-            self._dispatch([private], now)
-
-    def _notice(self, notice: Notice, now: float) -> None:
-        self._dispatch(self._private.receive(notice.sequence, notice, now, _CONTROL_SIZE), now)
-
-    def _ack(self, ack: Ack, now: float) -> None:
-        self._dispatch(self._room.settle_own(ack.ranges, now), now)
-
-    def _gone(self, gone: Gone, now: float) -> None:
-        if gone.stream == ROOM:
-            self._dispatch(self._room.settle_gone(gone.ranges, now), now)
-        else:
-            self._dispatch(self._private.settle_gone(gone.ranges, now), now)
-
-    def _heartbeat(self, heartbeat: Heartbeat, now: float) -> None:
-        self._dispatch(self._room.note_newest(heartbeat.newest, now), now)
-
-    def _pong(self, pong: Pong, now: float) -> None:
-        self._dispatcher.losses.reports.acknowledge(pong.token)
-        self._note_newest(pong.newest, pong.newest_private, now)
-
-    def _page(self, members: Members, now: float) -> None:
-        self._dispatch(self._room.note_newest(members.newest, now, confirmed=True), now)
-        self._dispatcher.receive_page(members, now)
 
     # Steps.
 
@@ -185,7 +169,7 @@ class Arrivals:
         self._dispatch(self._room.note_newest(newest, now, confirmed=True), now)
         self._dispatch(self._private.note_newest(newest_private, now, confirmed=True), now)
 
-    def _dispatch(self, items: Iterable[Data | Entry | Private | Notice], now: float) -> None:
+    def _dispatch(self, items: Sequence[Data | Entry | Private | Notice], now: float) -> None:
         # Losses first: the items behind them show whose datagrams are lost.
         for first, count in self._room.lost:
             self._dispatcher.note_lost(first, count, now)
@@ -206,16 +190,3 @@ class Arrivals:
                 self.requests.append(Nack(self._session_id, incoming.stream, ranges))
             incoming.nacks.clear()
         self.requests += self._dispatcher.requests(self._session_id, now)
-
-
-_RECEIVERS: Mapping[type[Arrival], Callable[[Arrivals, Any, float], None]] = {
-    Data: Arrivals._data,
-    Entry: Arrivals._entry,
-    Private: Arrivals._private_data,
-    Notice: Arrivals._notice,
-    Ack: Arrivals._ack,
-    Gone: Arrivals._gone,
-    Heartbeat: Arrivals._heartbeat,
-    Pong: Arrivals._pong,
-    Members: Arrivals._page,
-}

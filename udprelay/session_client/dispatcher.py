@@ -54,14 +54,13 @@ class Dispatcher:
         self._last_contact = 0.0
         self._tag = b""
 
-    def leave_room(self) -> None:
-        """Begin with another room sequence; it repeats the reliable datagrams of the last one."""
-        self._unknown_senders.clear()
-        self.losses.leave_room()
-
     def start_session(self, welcome: Welcome, new_room: bool, identity: bytes, now: float) -> None:
         """Begin a session; parameters as for :meth:`Roster.start_session`."""
         self._tag = welcome.tag
+        if new_room:
+            # The other room sequence repeats the reliable datagrams of the last one.
+            self._unknown_senders.clear()
+            self.losses.leave_room()
         self.messages.restart_timeouts(now)
         self.roster.start_session(welcome, new_room, identity, now)
         self._release(self._unknown_senders.numbers, now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import inf
-from typing import Any
+from typing import Any, get_args
 
 from udprelay.protocol.wire import (
     FromRelay,
@@ -20,7 +20,7 @@ from udprelay.protocol.wire import (
 )
 from udprelay.protocol.wire.from_client import Leave
 from udprelay.protocol.wire.header import HEADER_SIZE, VERSION
-from udprelay.session_client.active_session import HANDLERS, ActiveSession
+from udprelay.session_client.active_session import ActiveSession, InSession
 from udprelay.session_client.events import (
     Closed,
     ContactLost,
@@ -206,7 +206,7 @@ class StateMachine:
         else:
             self.close(Refused(refused.code, refused.sentence))
 
-    def _receive_in_session(self, datagram: object, now: float) -> None:
+    def _receive_in_session(self, datagram: InSession, now: float) -> None:
         self.session.receive(datagram, now)
 
     def _receive_unknown(self, unknown: joining.Unknown, now: float) -> None:
@@ -287,7 +287,7 @@ _HANDLERS: Mapping[State, Mapping[type, Callable[[StateMachine, Any, float], Non
         joining.Refused: StateMachine._receive_refused,
     },
     State.JOINED: {
-        **dict.fromkeys(HANDLERS, StateMachine._receive_in_session),
+        **dict.fromkeys(get_args(InSession), StateMachine._receive_in_session),
         joining.Unknown: StateMachine._receive_unknown,
         from_relay.Bye: StateMachine._receive_bye,
     },
