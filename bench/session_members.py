@@ -19,13 +19,15 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import TypeVar
 
-from bench.members import Stopwatch, read_endpoint, resident, sources
+from bench.members import SilentTransport, Stopwatch, resident, sources
 from udprelay.protocol.wire import decode_from_relay
 from udprelay.protocol.wire.from_client import Leave
 from udprelay.protocol.wire.joining import Challenge, Hello, Join, Welcome
+from udprelay.relay.driver import HubDriver
 from udprelay.relay.hub import Hub
+from udprelay.relay.room import Group
 from udprelay.relay.rules import Limits, ListenerRules, RelayRules, RoomRules
-from udprelay.segments import Source
+from udprelay.segments import Run, Source, runs_by_source
 
 SIZES = (100, 2_000, 10_000)
 TURNS = (1, 10)
@@ -44,12 +46,31 @@ Key = tuple[str, int, int]
 """What is done, by how many in a turn, and the size of the room."""
 
 
-class Relay:
+class CountingTransport(SilentTransport):
     """
-    A hub with one room of sessions.
+    Counts fan-outs, and keeps replies.
 
     :ivar fan_outs: how many there were.
     """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.fan_outs = 0
+        self.replies: list[tuple[Source, bytes]] = []
+
+    def deliver(self, runs: Sequence[Run], group: Group, count: int) -> tuple[()]:
+        """Count a fan-out."""
+        self.fan_outs += 1
+        return ()
+
+    def reply(self, datagrams: Sequence[tuple[Source, bytes]]) -> tuple[()]:
+        """Keep the datagrams."""
+        self.replies += datagrams
+        return ()
+
+
+class Relay:
+    """A hub with one room of sessions, and its owner."""
 
     def __init__(self) -> None:
         rules = RelayRules(
@@ -59,37 +80,32 @@ class Relay:
             limits=Limits(session_rate=_MANY, session_burst=_MANY),
         )
         self._hub = Hub(rules, bytes(32), lambda _: False, 0.0)
-        self._listener = self._hub.open_listener("main", read_endpoint)
         self._now = 0.0
-        self._replies: list[tuple[Source, bytes]] = []
-        self.fan_outs = 0
+        self._driver = HubDriver(self._hub, lambda: self._now, lambda event: None)
+        self._transport = CountingTransport("main")
+        self._listener = self._hub.open_listener("main", self._transport)
 
     @property
     def members(self) -> int:
         """How many sessions there are."""
         return self._hub.roster.member_count
 
+    @property
+    def fan_outs(self) -> int:
+        """How many fan-outs there were."""
+        return self._transport.fan_outs
+
     def receive(self, turn: Sequence[tuple[Source, bytes]]) -> None:
         """Receive the datagrams of one turn, and do what is due a little later."""
-        batch = [(source, [datagram]) for source, datagram in turn]
-        self._settle(self._hub.receive(self._listener, batch, self._now))
+        self._driver.receive(self._listener, runs_by_source(turn), self._now)
         self._now += _LATER
         deadline = self._hub.next_deadline()
         if deadline is not None and deadline <= self._now:
-            self._settle(self._hub.expire(self._now))
-
-    def _settle(self, fan_outs: Sequence[object]) -> None:
-        while True:
-            self.fan_outs += len(fan_outs)
-            fan_outs = self._hub.control(self._now)
-            self._replies += [(reply[1], reply[2]) for reply in self._hub.drain_replies()]
-            if not fan_outs:
-                break
-        self._hub.drain_events()
+            self._driver.expire()
 
     def answers(self, kind: type[Answer]) -> Iterator[tuple[Source, Answer]]:
         """Yield the answers of one kind since the last call."""
-        replies, self._replies = self._replies, []
+        replies, self._transport.replies = self._transport.replies, []
         for source, datagram in replies:
             answer = decode_from_relay(datagram)
             if isinstance(answer, kind):

@@ -15,22 +15,26 @@ from udprelay.session_client.suspicions import Suspicions
 
 
 class Room:
-    """A roster, its members and its events."""
+    """
+    A roster, its members and its events.
+
+    :ivar changes: how many came by pages only.
+    """
 
     def __init__(
         self, *members: MemberRecord, check_badge: BadgeCheck | None = None, **keywords: Any
     ) -> None:
         self.events: list[Event] = []
         self.now = 0.0
-        self.check_badge = check_badge
-        self.roster = Roster(Suspicions(self.events.append), self.events.append)
+        self.changes = 0
+        self.roster = Roster(check_badge, Suspicions(self.events.append), self.events.append)
         self.start_session(*members, **keywords)
 
     def start_session(
         self, *members: MemberRecord, new_room: bool = True, own: bytes = ME, **keywords: Any
     ) -> None:
         datagram = welcome(*members, **keywords)
-        self.roster.start_session(datagram, new_room, own, self.check_badge, self.now)
+        self.roster.start_session(datagram, new_room, own, self.now)
 
     def receive(self, *entries: Entry) -> None:
         for entry in entries:
@@ -41,7 +45,8 @@ class Room:
         first = self.roster.next_request(self.now)
         assert first is not None
         self.roster.receive_page(page(*members, newest=newest, first=first, **keywords), self.now)
-        self.roster.settle(newest, self.now)
+        changes, _ = self.roster.settle(newest, self.now)
+        self.changes += changes
         return first
 
     def known(self, number: int) -> KnownMember:

@@ -183,7 +183,7 @@ def test_a_new_member_requests_the_history_that_welcome_offers() -> None:
 def test_the_rest_of_the_roster_is_requested() -> None:
     client = Client(record(1, "Alice"), more_from=2)
     client.answer_roster(record(2, "Bob"), newest=0)
-    assert client.arrivals.members[2].nick == "Bob"
+    assert client.arrivals.roster.members[2].nick == "Bob"
     assert client.drain_events() == []
 
 
@@ -291,7 +291,7 @@ def test_a_new_session_has_a_new_private_sequence() -> None:
         number=100,
         session=OTHER_SESSION,
     )
-    assert client.arrivals.number == 100
+    assert client.arrivals.roster.number == 100
     assert client.drain_messages() == ["a", Lost(1, None), "w2"]
     client.receive(private_message(1, 2, 3, b"w3"))
     assert client.drain_messages() == ["w3"]
@@ -390,7 +390,7 @@ def test_the_client_may_change_its_identity() -> None:
     client = with_alice()
     client.identity = b"n" * 16
     client.start_session(tag=OTHER_TAG, session=OTHER_SESSION)
-    assert client.arrivals.members[MY_NUMBER].identity == b"n" * 16
+    assert client.arrivals.roster.members[MY_NUMBER].identity == b"n" * 16
 
 
 def test_the_clients_own_messages_of_an_earlier_session_are_not_received() -> None:
@@ -405,9 +405,9 @@ def test_the_clients_own_messages_of_an_earlier_session_are_not_received() -> No
 
 def test_the_clients_own_nick_changes_once() -> None:
     client = with_alice()
-    client.arrivals.set_own_nick("I")
+    client.arrivals.roster.set_own_nick("I")
     client.receive(nick_entry(1, MY_NUMBER, "I"))
-    assert client.arrivals.nick == "I"
+    assert client.arrivals.roster.nick == "I"
     assert client.drain_events() == [NickChanged(MY_NUMBER, "me", "I", own=True)]
 
 
@@ -435,7 +435,7 @@ def test_without_recovery_the_roster_is_still_complete() -> None:
     client.receive(leave_entry(2, 3), join_entry(1, 3, "Carol"), Heartbeat(TAG, 4))
     client.wait(2)
     client.answer_roster(record(2, "Bob"), record(4, "Dave"), newest=4)
-    assert sorted(client.arrivals.members) == [2, 4, MY_NUMBER]
+    assert sorted(client.arrivals.roster.members) == [2, 4, MY_NUMBER]
 
 
 def test_without_recovery_the_roster_is_requested_at_most_every_2_s() -> None:

@@ -112,7 +112,7 @@ def test_any_input_is_handled(
             client.receive(step)
         for request in client.drain_requests():
             request.encode()
-        assert client.arrivals.number in client.arrivals.members
+        assert client.arrivals.roster.number in client.arrivals.roster.members
     client.wait(60)
 
 
@@ -208,7 +208,7 @@ def test_each_message_is_received_once_in_order_or_reported_as_lost(
     receiver.wait(10)
 
     assert receiver.client.arrivals.settled == len(relay.sent)
-    assert sorted(receiver.client.arrivals.members) == [*relay.present, MY_NUMBER]
+    assert sorted(receiver.client.arrivals.roster.members) == [*relay.present, MY_NUMBER]
     for own in receiver.received.values():
         assert own == sorted(set(own))
     missing = Counter[str | None](

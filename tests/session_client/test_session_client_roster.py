@@ -66,9 +66,15 @@ def test_entries_change_the_members() -> None:
         NickChanged(1, "Alice", "Anna", own=False),
         MemberLeft(2, "Bob", "idle"),
     ]
-    ((bob, reason),) = room.roster.drain_departed()
-    assert (bob.nick, reason) == ("Bob", "idle")
-    assert room.roster.drain_departed() == []
+
+
+@pytest.mark.parametrize(("reason", "final"), [("left", True), ("kicked", True), ("idle", False)])
+def test_an_entry_says_whether_a_member_will_come_back(reason: str, final: bool) -> None:
+    room = Room(record(1, "Alice"), newest=5)
+    alice = room.known(1)
+    departed = room.roster.receive_entry(leave_entry(6, 1, reason), 0.0)
+    assert departed == (alice if final else None)
+    assert room.roster.receive_entry(leave_entry(7, 1), 0.0) is None
 
 
 def test_entries_about_the_client_itself_are_no_events() -> None:
@@ -149,11 +155,11 @@ def test_a_page_is_applied_once_its_sequence_is_settled() -> None:
     room.roster.requests.request_all(6, 0.0)
     assert room.roster.next_request(0.0) == 0
     room.roster.receive_page(page(record(2, "Bob"), newest=8), 0.0)
-    assert not room.roster.settle(7, 0.0)
+    assert room.roster.settle(7, 0.0) == (0, [])
     assert room.others == {1: "Alice"}
     assert room.known(2).nick == "Bob"
     assert room.roster.updating
-    assert room.roster.settle(8, 0.0)
+    room.roster.settle(8, 0.0)
     assert room.others == {2: "Bob"}
     assert not room.roster.updating
 
@@ -168,7 +174,7 @@ def test_the_pages_of_the_first_round_are_no_events() -> None:
     assert room.answer(record(7, "Carol"), newest=6) == 7
     assert room.others == {1: "Alice", 2: "Bob", 7: "Carol"}
     assert room.drain_events() == []
-    assert room.roster.drain_unseen_changes() == 0
+    assert room.changes == 0
     assert not room.roster.updating
 
 
@@ -181,8 +187,7 @@ def test_a_page_shows_the_changes_of_lost_entries() -> None:
         NickChanged(2, "Bob", "Bert", own=False),
         MemberJoined(4, "Dave", SESSION),
     ]
-    assert room.roster.drain_unseen_changes() == 3
-    assert room.roster.drain_unseen_changes() == 0
+    assert room.changes == 3
 
 
 def test_entries_later_than_a_page_count() -> None:
@@ -212,13 +217,10 @@ def test_a_page_without_a_request_is_ignored() -> None:
 
 def test_own_sequences_come_with_the_settled_page() -> None:
     room = Room(record(1, "Alice", own=7), newest=5)
-    assert room.roster.drain_last_sequences() == []
-    assert not room.roster.settle(4, 0.0)
-    assert room.roster.settle(5, 0.0)
-    assert [(member.nick, own) for member, own in room.roster.drain_last_sequences()] == [
-        ("Alice", 7)
-    ]
-    assert room.roster.drain_last_sequences() == []
+    assert room.roster.settle(4, 0.0) == (0, [])
+    _, (settled,) = room.roster.settle(5, 0.0)
+    assert [(member.nick, own) for member, own in settled.members.values()] == [("Alice", 7)]
+    assert room.roster.settle(5, 0.0) == (0, [])
 
 
 def test_the_number_of_waiting_pages_is_limited() -> None:
@@ -356,7 +358,6 @@ def test_members_that_do_not_come_back_in_time_have_left() -> None:
     assert room.roster.deadline == 100.0 + RETURN_GRACE_PERIOD
     room.roster.expire(100.0 + RETURN_GRACE_PERIOD)
     assert room.drain_events() == [MemberLeft(2, "Bob", ""), MemberLeft(3, "guest-3", "")]
-    assert [member.nick for member, _ in room.roster.drain_departed()] == ["Bob", "guest-3"]
     room.now = 120.0
     room.receive(join_entry(5, 3, "Bob"))
     assert room.drain_events() == [MemberJoined(3, "Bob", SESSION)]

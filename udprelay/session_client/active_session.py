@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeAlias
 
-from udprelay.protocol.wire import from_relay, sequenced
 from udprelay.protocol.wire.entries import MissedNotice
 from udprelay.protocol.wire.from_client import NickRequest, PathResponse, Ping
+from udprelay.protocol.wire.from_relay import Ack, Nicked, PathChallenge, Pong
 from udprelay.protocol.wire.joining import Welcome
 from udprelay.session_client.arrivals import Arrival, Arrivals
 from udprelay.session_client.events import Event, NickRefused, Ponged
@@ -17,6 +16,9 @@ from udprelay.session_client.retries import NEVER, Retries
 from udprelay.session_client.round_trip import RoundTripEstimator
 from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.settings import Settings, Statistics
+
+InSession: TypeAlias = Arrival | PathChallenge | Nicked
+"""The datagrams of a session that do not end it."""
 
 MIN_KEEPALIVE = 0.1
 """Seconds between PINGs, if the relay asks for less."""
@@ -86,9 +88,23 @@ class ActiveSession:
 
     # Datagrams and time.
 
-    def receive(self, datagram: object, now: float) -> None:
-        """Receive a decoded datagram of one of the types in :data:`HANDLERS`."""
-        HANDLERS[type(datagram)](self, datagram, now)
+    def receive(self, datagram: InSession, now: float) -> None:
+        """Receive a decoded datagram."""
+        match datagram:
+            case PathChallenge():
+                response = PathResponse(datagram.session_id, datagram.token)
+                self.datagrams.append(response.encode())
+                return
+            case Nicked():
+                self._receive_nicked(datagram)
+                return
+            case Ack():
+                self.sender.receive_ack(datagram, now)
+            case Pong():
+                round_trip = self.liveness.receive_pong(datagram.token, now)
+                if round_trip is not None:
+                    self.events.append(Ponged(round_trip))
+        self.arrivals.receive(datagram, now)
 
     def expire(self, now: float, *, joined: bool) -> bool:
         """
@@ -119,7 +135,7 @@ class ActiveSession:
         self.arrivals.requests.clear()
         for notice in self.arrivals.notices:
             if isinstance(notice, MissedNotice):
-                member = self.arrivals.members.get(notice.number)
+                member = self.arrivals.roster.members.get(notice.number)
                 nick = None if member is None else member.trusted_nick
                 self.sender.receive_missed(notice.ranges, nick)
             else:
@@ -132,7 +148,7 @@ class ActiveSession:
         if self._nick_retries.exhausted:
             self._end_nick_request()
             self.events.append(NickRefused("no-answer", "The relay does not answer."))
-        self.sender.update_members(m.identity for m in self.arrivals.members.values())
+        self.sender.update_members(m.identity for m in self.arrivals.roster.members.values())
         self.sender.flush(now)
 
     def collect(self) -> None:
@@ -143,48 +159,15 @@ class ActiveSession:
             self.events += part.events
             part.events.clear()
 
-    # Datagrams by type.
-
-    def _receive_arrival(self, arrival: Arrival, now: float) -> None:
-        self.arrivals.receive(arrival, now)
-
-    def _receive_ack(self, ack: from_relay.Ack, now: float) -> None:
-        self.sender.receive_ack(ack, now)
-        self.arrivals.receive(ack, now)
-
-    def _receive_pong(self, pong: from_relay.Pong, now: float) -> None:
-        round_trip = self.liveness.receive_pong(pong.token, now)
-        if round_trip is not None:
-            self.events.append(Ponged(round_trip))
-        self.arrivals.receive(pong, now)
-
-    def _receive_path_challenge(self, challenge: from_relay.PathChallenge, now: float) -> None:
-        self.datagrams.append(PathResponse(challenge.session_id, challenge.token).encode())
-
-    def _receive_nicked(self, nicked: from_relay.Nicked, now: float) -> None:
+    def _receive_nicked(self, nicked: Nicked) -> None:
         if self._wanted_nick is None or nicked.request != self._nick_request:
             return
         self._end_nick_request()
         if nicked.nick is None:
             self.events.append(NickRefused(nicked.code or "", nicked.sentence or ""))
         else:
-            self.arrivals.set_own_nick(nicked.nick)
+            self.arrivals.roster.set_own_nick(nicked.nick)
 
     def _end_nick_request(self) -> None:
         self._wanted_nick = None
         self._nick_retries = NEVER
-
-
-HANDLERS: Mapping[type, Callable[[ActiveSession, Any, float], None]] = {
-    sequenced.Data: ActiveSession._receive_arrival,
-    sequenced.Entry: ActiveSession._receive_arrival,
-    sequenced.Private: ActiveSession._receive_arrival,
-    sequenced.Notice: ActiveSession._receive_arrival,
-    from_relay.Ack: ActiveSession._receive_ack,
-    from_relay.Gone: ActiveSession._receive_arrival,
-    from_relay.Heartbeat: ActiveSession._receive_arrival,
-    from_relay.Pong: ActiveSession._receive_pong,
-    from_relay.Members: ActiveSession._receive_arrival,
-    from_relay.PathChallenge: ActiveSession._receive_path_challenge,
-    from_relay.Nicked: ActiveSession._receive_nicked,
-}

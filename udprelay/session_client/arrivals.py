@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from udprelay.protocol.wire.from_client import Missed, Nack, RosterRequest
@@ -13,7 +13,6 @@ from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
 from udprelay.session_client.dispatcher import Dispatcher
 from udprelay.session_client.events import Event
 from udprelay.session_client.incoming import FIRST_NACK_DELAY, PRIVATE, ROOM, Incoming
-from udprelay.session_client.known_member import KnownMember
 from udprelay.session_client.liveness import Liveness
 from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.settings import Statistics
@@ -40,6 +39,7 @@ class Arrivals:
     :ivar events: to be emitted; the owner removes them.
     :ivar requests: to be sent; the owner removes them.
     :ivar notices: about the client's own messages; the owner removes them.
+    :ivar roster: the members of the room.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Arrivals:
         self._in_session = False
         self._dispatcher = Dispatcher(recover, sealing, self.events.append, statistics)
         self.notices = self._dispatcher.notices
+        self.roster = self._dispatcher.roster
         self._room: Incoming[Data | Entry] = self._sequence(ROOM, 1)
         self._private: Incoming[Private | Notice] = self._sequence(PRIVATE, 1)
 
@@ -72,21 +73,6 @@ class Arrivals:
         """The room sequence up to which each number is received, not needed, or lost."""
         return self._room.settled
 
-    @property
-    def number(self) -> int:
-        """The client's member number; 0 before the first :meth:`start_session`."""
-        return self._dispatcher.roster.number
-
-    @property
-    def nick(self) -> str:
-        """The client's nick, as the relay has it; only after :meth:`start_session`."""
-        return self._dispatcher.roster.members[self._dispatcher.roster.number].nick
-
-    @property
-    def members(self) -> Mapping[int, KnownMember]:
-        """The members by number, the client included."""
-        return self._dispatcher.roster.members
-
     # Input.
 
     def start_session(self, welcome: Welcome, identity: bytes, now: float) -> None:
@@ -96,7 +82,6 @@ class Arrivals:
         new_room = welcome.tag != self.tag
         if new_room:
             self._room = self._sequence(ROOM, welcome.first)
-            self._dispatcher.leave_room()
         else:
             self._dispatch(self._room.skip_to(welcome.first, now), now)
             self._room.resume(now)
@@ -125,12 +110,33 @@ class Arrivals:
     def receive(self, arrival: Arrival, now: float) -> None:
         """Receive a datagram with the id of this session or the tag of this room."""
         self._note_contact(now)
-        _RECEIVERS[type(arrival)](self, arrival, now)
+        items: Sequence[Data | Entry | Private | Notice] = ()
+        match arrival:
+            case Data(sequence=sequence):
+                size, at_once = len(arrival.payload), not arrival.flags & RELIABLE
+                items = self._room.receive(sequence, arrival, now, size, at_once)
+            case Entry(sequence=sequence):
+                items = self._room.receive(sequence, arrival, now, _CONTROL_SIZE)
+            case Private(sequence=0):
+                items = (arrival,)
+            case Private(sequence=sequence) | Notice(sequence=sequence):
+                size = len(arrival.payload) if isinstance(arrival, Private) else _CONTROL_SIZE
+                items = self._private.receive(sequence, arrival, now, size)
+            case Ack():
+                items = self._room.settle_own(arrival.ranges, now)
+            case Gone():
+                incoming = self._room if arrival.stream == ROOM else self._private
+                items = incoming.settle_gone(arrival.ranges, now)
+            case Heartbeat():
+                items = self._room.note_newest(arrival.newest, now)
+            case Pong():
+                self._dispatcher.losses.reports.acknowledge(arrival.token)
+                self._note_newest(arrival.newest, arrival.newest_private, now)
+            case Members():
+                self._dispatch(self._room.note_newest(arrival.newest, now, confirmed=True), now)
+                self._dispatcher.receive_page(arrival, now)
+        self._dispatch(items, now)
         self._advance(now)
-
-    def set_own_nick(self, nick: str) -> None:
-        """Change the client's own nick, as NICKED reports it."""
-        self._dispatcher.roster.set_own_nick(nick)
 
     # Output.
 
@@ -144,46 +150,6 @@ class Arrivals:
         """Do what is due."""
         self._dispatcher.expire(now, self._in_session)
         self._advance(now)
-
-    # Datagrams by type.
-
-    def _data(self, data: Data, now: float) -> None:
-        at_once = not data.flags & RELIABLE
-        size = len(data.payload)
-        self._dispatch(self._room.receive(data.sequence, data, now, size, at_once), now)
-
-    def _entry(self, entry: Entry, now: float) -> None:
-        self._dispatch(self._room.receive(entry.sequence, entry, now, _CONTROL_SIZE), now)
-
-    def _private_data(self, private: Private, now: float) -> None:
-        if private.sequence:
-            size = len(private.payload)
-            self._dispatch(self._private.receive(private.sequence, private, now, size), now)
-        else:
-            self._dispatch([private], now)
-
-    def _notice(self, notice: Notice, now: float) -> None:
-        self._dispatch(self._private.receive(notice.sequence, notice, now, _CONTROL_SIZE), now)
-
-    def _ack(self, ack: Ack, now: float) -> None:
-        self._dispatch(self._room.settle_own(ack.ranges, now), now)
-
-    def _gone(self, gone: Gone, now: float) -> None:
-        if gone.stream == ROOM:
-            self._dispatch(self._room.settle_gone(gone.ranges, now), now)
-        else:
-            self._dispatch(self._private.settle_gone(gone.ranges, now), now)
-
-    def _heartbeat(self, heartbeat: Heartbeat, now: float) -> None:
-        self._dispatch(self._room.note_newest(heartbeat.newest, now), now)
-
-    def _pong(self, pong: Pong, now: float) -> None:
-        self._dispatcher.losses.reports.acknowledge(pong.token)
-        self._note_newest(pong.newest, pong.newest_private, now)
-
-    def _page(self, members: Members, now: float) -> None:
-        self._dispatch(self._room.note_newest(members.newest, now, confirmed=True), now)
-        self._dispatcher.receive_page(members, now)
 
     # Steps.
 
@@ -203,7 +169,7 @@ class Arrivals:
         self._dispatch(self._room.note_newest(newest, now, confirmed=True), now)
         self._dispatch(self._private.note_newest(newest_private, now, confirmed=True), now)
 
-    def _dispatch(self, items: Iterable[Data | Entry | Private | Notice], now: float) -> None:
+    def _dispatch(self, items: Sequence[Data | Entry | Private | Notice], now: float) -> None:
         # Losses first: the items behind them show whose datagrams are lost.
         for first, count in self._room.lost:
             self._dispatcher.note_lost(first, count, now)
@@ -224,16 +190,3 @@ class Arrivals:
                 self.requests.append(Nack(self._session_id, incoming.stream, ranges))
             incoming.nacks.clear()
         self.requests += self._dispatcher.requests(self._session_id, now)
-
-
-_RECEIVERS: Mapping[type[Arrival], Callable[[Arrivals, Any, float], None]] = {
-    Data: Arrivals._data,
-    Entry: Arrivals._entry,
-    Private: Arrivals._private_data,
-    Notice: Arrivals._notice,
-    Ack: Arrivals._ack,
-    Gone: Arrivals._gone,
-    Heartbeat: Arrivals._heartbeat,
-    Pong: Arrivals._pong,
-    Members: Arrivals._page,
-}

@@ -31,6 +31,7 @@ class SessionClient:
     ) -> None:
         self._machine = StateMachine(settings, random_bytes, now)
         self._session = self._machine.session
+        self._roster = self._session.arrivals.roster
 
     # Requests of the user.
 
@@ -157,17 +158,17 @@ class SessionClient:
     @property
     def number(self) -> int | None:
         """The client's member number; None before the first session."""
-        return None if self._session.arrivals.tag is None else self._session.arrivals.number
+        return None if self._session.arrivals.tag is None else self._roster.number
 
     @property
     def nick(self) -> str:
         """The client's nick on the relay; before the first session, the one to ask for."""
-        return self._machine.handshake.nick if self.number is None else self._session.arrivals.nick
+        return self._machine.handshake.nick if self.number is None else self._roster.nick
 
     @property
     def members(self) -> Mapping[int, KnownMember]:
         """The members of the room by number, the client among them."""
-        return self._session.arrivals.members
+        return self._roster.members
 
     @property
     def outstanding(self) -> int:

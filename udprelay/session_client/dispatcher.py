@@ -25,8 +25,6 @@ MAX_ANSWER_TIME = 1.0
 OUTAGE_TIME = 15.0
 """Seconds without a datagram of the relay, PONG included, that show an outage, or a suspend."""
 
-_FINAL_REASONS = frozenset(("left", "kicked"))
-
 
 class Dispatcher:
     """
@@ -46,27 +44,25 @@ class Dispatcher:
         emit: Callable[[Event], None],
         statistics: Statistics,
     ) -> None:
-        self._sealing = sealing
         self._suspicions = Suspicions(emit)
         self.losses = Losses(emit, statistics)
         self.messages = Messages(recover, sealing, self.losses, self._suspicions, emit, statistics)
-        self.roster = Roster(self._suspicions, emit)
+        check_badge = None if sealing is None else sealing.verify_badge
+        self.roster = Roster(check_badge, self._suspicions, emit)
         self.notices: list[MissedNotice | FailedNotice] = []
         self._unknown_senders = UnknownSenders()
         self._last_contact = 0.0
         self._tag = b""
 
-    def leave_room(self) -> None:
-        """Begin with another room sequence; it repeats the reliable datagrams of the last one."""
-        self._unknown_senders.clear()
-        self.losses.leave_room()
-
     def start_session(self, welcome: Welcome, new_room: bool, identity: bytes, now: float) -> None:
         """Begin a session; parameters as for :meth:`Roster.start_session`."""
         self._tag = welcome.tag
+        if new_room:
+            # The other room sequence repeats the reliable datagrams of the last one.
+            self._unknown_senders.clear()
+            self.losses.leave_room()
         self.messages.restart_timeouts(now)
-        check_badge = None if self._sealing is None else self._sealing.verify_badge
-        self.roster.start_session(welcome, new_room, identity, check_badge, now)
+        self.roster.start_session(welcome, new_room, identity, now)
         self._release(self._unknown_senders.numbers, now)
 
     def note_contact(self, now: float) -> None:
@@ -105,11 +101,12 @@ class Dispatcher:
         """Apply what was waiting for the room to be settled up to a sequence, or for its time."""
         for number in self._unknown_senders.due(min(now, self._last_contact + MAX_ANSWER_TIME)):
             self._deliver_all(number, now)
-        if self.roster.settle(sequence, now):
-            self.losses.deduct_entries(self.roster.drain_unseen_changes())
-            for member, own in self.roster.drain_last_sequences():
-                self._settle_sender(member, own)
-            self._forget_departed()
+        changes, pages = self.roster.settle(sequence, now)
+        if pages:
+            self.losses.deduct_entries(changes)
+            for page in pages:
+                for member, own in page.members.values():
+                    self._settle_sender(member, own)
             self._release(self._unknown_senders.numbers, now)
         if not self.roster.updating:
             self.losses.close()
@@ -139,13 +136,13 @@ class Dispatcher:
         if in_session:
             self.messages.expire(min(now, self._last_contact + OUTAGE_TIME))
         self.roster.expire(now)
-        self._forget_departed()
         self._suspicions.expire(now)
         self.losses.expire(now)
 
     def _apply_entry(self, entry: Entry, now: float) -> None:
-        self.roster.receive_entry(entry, now)
-        self._forget_departed()
+        departed = self.roster.receive_entry(entry, now)
+        if departed is not None:
+            self.messages.member_left(departed)
         if isinstance(entry.body, JoinEntry):
             self._settle_sender(self.roster.find(entry.number), entry.body.own)
         if entry.number in self._unknown_senders:
@@ -189,9 +186,3 @@ class Dispatcher:
     def _settle_sender(self, member: KnownMember | None, own: int) -> None:
         if member is not None and not self.roster.is_self(member):
             self.messages.settle(member, own)
-
-    def _forget_departed(self) -> None:
-        for member, reason in self.roster.drain_departed():
-            # After any other reason the member may come back and continue its messages.
-            if reason in _FINAL_REASONS:
-                self.messages.member_left(member)

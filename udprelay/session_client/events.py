@@ -6,15 +6,18 @@ No event holds a secret; ``payload`` is the only field with content of messages.
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from attrs import field, frozen
 
 from udprelay.protocol.wire.members import MemberKind
 
 
 @frozen
-class KeysNeeded:
+class Event:
+    """What the owner of a client is told; each kind of event is a class."""
+
+
+@frozen
+class KeysNeeded(Event):
     """
     Joining waits for ``provide_keys``; :func:`udprelay.protocol.keys.derive` computes the keys.
 
@@ -25,7 +28,7 @@ class KeysNeeded:
 
 
 @frozen
-class Joined:
+class Joined(Event):
     """
     The client has become a member of the room.
 
@@ -42,7 +45,7 @@ class Joined:
 
 
 @frozen
-class Refused:
+class Refused(Event):
     """
     The client is not admitted; it is closed.
 
@@ -55,7 +58,7 @@ class Refused:
 
 
 @frozen
-class NoAnswer:
+class NoAnswer(Event):
     """
     Joining has taken another 5 s without success; it continues.
 
@@ -66,7 +69,7 @@ class NoAnswer:
 
 
 @frozen
-class ContactLost:
+class ContactLost(Event):
     """
     The session has ended; the client joins again by itself.
 
@@ -79,7 +82,7 @@ class ContactLost:
 
 
 @frozen
-class Received:
+class Received(Event):
     """
     A message was received completely.
 
@@ -100,7 +103,7 @@ class Received:
 
 
 @frozen
-class Delivered:
+class Delivered(Event):
     """
     The relay has acknowledged all of a message.
 
@@ -111,7 +114,7 @@ class Delivered:
 
 
 @frozen
-class Failed:
+class Failed(Event):
     """
     A message was not delivered completely.
 
@@ -127,7 +130,7 @@ class Failed:
 
 
 @frozen
-class Missed:
+class Missed(Event):
     """
     A member has reported that it did not receive a message of this client.
 
@@ -140,7 +143,7 @@ class Missed:
 
 
 @frozen
-class Lost:
+class Lost(Event):
     """
     Messages to this client are lost for good.
 
@@ -153,7 +156,7 @@ class Lost:
 
 
 @frozen
-class Distrusted:
+class Distrusted(Event):
     """
     Something was dropped or hidden because it contradicts the passphrase.
 
@@ -174,7 +177,7 @@ class Distrusted:
 
 
 @frozen
-class MemberJoined:
+class MemberJoined(Event):
     """
     Another member is in the room.
 
@@ -189,7 +192,7 @@ class MemberJoined:
 
 
 @frozen
-class MemberLeft:
+class MemberLeft(Event):
     """
     Another member has left.
 
@@ -204,7 +207,7 @@ class MemberLeft:
 
 
 @frozen
-class NickChanged:
+class NickChanged(Event):
     """
     A member has changed its nick.
 
@@ -221,7 +224,7 @@ class NickChanged:
 
 
 @frozen
-class NickRefused:
+class NickRefused(Event):
     """
     The client keeps its nick.
 
@@ -234,7 +237,7 @@ class NickRefused:
 
 
 @frozen
-class Ponged:
+class Ponged(Event):
     """
     The answer to ``ping``.
 
@@ -245,7 +248,7 @@ class Ponged:
 
 
 @frozen
-class Closed:
+class Closed(Event):
     """
     The client has ended for good; this is the last event.
 
@@ -255,24 +258,3 @@ class Closed:
 
     code: str
     sentence: str
-
-
-Event: TypeAlias = (
-    KeysNeeded
-    | Joined
-    | Refused
-    | NoAnswer
-    | ContactLost
-    | Received
-    | Delivered
-    | Failed
-    | Missed
-    | Lost
-    | Distrusted
-    | MemberJoined
-    | MemberLeft
-    | NickChanged
-    | NickRefused
-    | Ponged
-    | Closed
-)

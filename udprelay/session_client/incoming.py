@@ -63,6 +63,7 @@ class Incoming(Generic[T]):
     :param first_nack_delay: seconds from noticing a gap to the first NACK.
     :ivar lost: the lost ranges, as pairs of first number and count; the owner removes them.
     :ivar nacks: the ranges to request, for one NACK each; the owner removes them.
+    :ivar deadline: when to call :meth:`expire`.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Incoming(Generic[T]):
         self.statistics = statistics
         self.lost: list[tuple[int, int]] = []
         self.nacks: list[Ranges] = []
+        self.deadline = inf
         self._recover = recover
         self._first_nack_delay = first_nack_delay
         self._max_nacks = MAX_NACKS if recover else MAX_NACKS_UNRECOVERED
@@ -87,20 +89,13 @@ class Incoming(Generic[T]):
         self._unconfirmed = Unconfirmed[T]()
         self._buffer = ReorderBuffer[T]()
         self._window = NACK_WINDOW
-        self._due = inf
         self._own_until = -inf
-        self._paused = False
         self._contact_since_nack = True
 
     @property
     def settled(self) -> int:
         """The number up to which each is received, not needed, or lost."""
         return self._gaps.settled
-
-    @property
-    def deadline(self) -> float:
-        """When :meth:`expire` should be called next."""
-        return inf if self._paused else self._due
 
     def receive(
         self, sequence: int, item: T, now: float, size: int = 0, at_once: bool = False
@@ -192,16 +187,15 @@ class Incoming(Generic[T]):
 
     def pause(self) -> None:
         """Request and lose nothing until :meth:`resume`."""
-        self._paused = True
+        self.deadline = inf
 
     def resume(self, now: float) -> None:
         """Request all gaps as if they were noticed now."""
-        self._paused = False
         self._gaps.requested = 0
         for gap in self._gaps:
             gap.noticed = gap.due = now
             gap.tries = 0
-        self._due = now if self._gaps else inf
+        self.deadline = now if self._gaps else inf
 
     def expire(self, now: float) -> list[T]:
         """Request the gaps that are due, and lose old ones; return the items deliverable now."""
@@ -219,19 +213,19 @@ class Incoming(Generic[T]):
     def _add_gap(self, newest: int, now: float) -> None:
         due = now + self._first_nack_delay + (OWN_GAP_DELAY if now < self._own_until else 0.0)
         self._gaps.extend(newest, now, due)
-        self._due = min(self._due, due)
+        self.deadline = min(self.deadline, due)
 
     def _fill(self, first: int, end: int, now: float) -> list[Gap]:
         gaps = self._gaps
         filled = gaps.fill(first, end)
         if not gaps:
-            self._due = inf
+            self.deadline = inf
             self._window = NACK_WINDOW
         elif filled and gaps.requested <= self._window // 2:
             # The NACK window has space again for gaps that were not requested.
             pending = next((gap for gap in gaps if not gap.tries), None)
             if pending is not None:
-                self._due = min(self._due, max(pending.due, now))
+                self.deadline = min(self.deadline, max(pending.due, now))
         return filled
 
     def _lose(self, gaps: list[Gap]) -> None:
@@ -275,7 +269,7 @@ class Incoming(Generic[T]):
             else:
                 deadlines.append(gap.noticed + UNREQUESTED_TIMEOUT)
             at += 1
-        self._due = min(deadlines, default=inf)
+        self.deadline = min(deadlines, default=inf)
         self.nacks += [
             tuple(ranges[start : start + MAX_RANGES])
             for start in range(0, len(ranges), MAX_RANGES)

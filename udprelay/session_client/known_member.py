@@ -41,12 +41,12 @@ class Badges:
     """
     Makes members from what the relay reports, and checks their badges.
 
+    :param check: None in a room without a passphrase.
     :param suspicions: receives wrong badges.
-    :ivar check: verifies badges; None in a room without a passphrase.
     """
 
-    def __init__(self, suspicions: Suspicions) -> None:
-        self.check: BadgeCheck | None = None
+    def __init__(self, check: BadgeCheck | None, suspicions: Suspicions) -> None:
+        self._check = check
         self._suspicions = suspicions
 
     def member(self, number: int, record: MemberRecord | JoinEntry, now: float) -> KnownMember:
@@ -59,12 +59,12 @@ class Badges:
         return evolve(member, nick=nick, trusted=self._trusts(member, nick, badge, now))
 
     def _trusts(self, member: KnownMember, nick: str, badge: bytes, now: float) -> bool:
-        if self.check is None:
+        if self._check is None:
             return True
         if member.kind != MemberKind.SESSION:
             # The relay has chosen this nick, so a missing badge is not suspicious.
             return False
-        trusted = self.check(member.identity, nick, badge)
+        trusted = self._check(member.identity, nick, badge)
         if not trusted:
             self._suspicions.add(BADGE, member.number, None, now)
         return trusted

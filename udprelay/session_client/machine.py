@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import inf
-from typing import Any
+from typing import Any, get_args
 
 from udprelay.protocol.wire import (
     FromRelay,
@@ -20,7 +20,7 @@ from udprelay.protocol.wire import (
 )
 from udprelay.protocol.wire.from_client import Leave
 from udprelay.protocol.wire.header import HEADER_SIZE, VERSION
-from udprelay.session_client.active_session import HANDLERS, ActiveSession
+from udprelay.session_client.active_session import ActiveSession, InSession
 from udprelay.session_client.events import (
     Closed,
     ContactLost,
@@ -187,7 +187,7 @@ class StateMachine:
         if round_trip is not None:
             self.session.round_trip.add_sample(round_trip)
         nick, number = welcome.nick, welcome.number
-        before = self.session.arrivals.nick if self.session.id else None
+        before = self.session.arrivals.roster.nick if self.session.id else None
         self.state = State.JOINED
         resumed = before is not None
         self.session.events.append(Joined(self._settings.room, nick, number, resumed))
@@ -206,7 +206,7 @@ class StateMachine:
         else:
             self.close(Refused(refused.code, refused.sentence))
 
-    def _receive_in_session(self, datagram: object, now: float) -> None:
+    def _receive_in_session(self, datagram: InSession, now: float) -> None:
         self.session.receive(datagram, now)
 
     def _receive_unknown(self, unknown: joining.Unknown, now: float) -> None:
@@ -253,8 +253,8 @@ class StateMachine:
 
     def _suspend(self, now: float) -> None:
         self.session.suspend(now)
-        if self.session.arrivals.nick != self.handshake.nick:
-            self.handshake.set_nick(self.session.arrivals.nick)
+        if self.session.arrivals.roster.nick != self.handshake.nick:
+            self.handshake.set_nick(self.session.arrivals.roster.nick)
 
     def _send_leave(self, now: float, *, rejoins: bool) -> None:
         self._suspend(now)
@@ -287,7 +287,7 @@ _HANDLERS: Mapping[State, Mapping[type, Callable[[StateMachine, Any, float], Non
         joining.Refused: StateMachine._receive_refused,
     },
     State.JOINED: {
-        **dict.fromkeys(HANDLERS, StateMachine._receive_in_session),
+        **dict.fromkeys(get_args(InSession), StateMachine._receive_in_session),
         joining.Unknown: StateMachine._receive_unknown,
         from_relay.Bye: StateMachine._receive_bye,
     },

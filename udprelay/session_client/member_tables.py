@@ -43,51 +43,32 @@ class Numbers:
     Former members are kept for their late messages and for late entries.
 
     :ivar floor: the room sequence of the WELCOME; entries up to there are old.
+    :ivar states: by number.
     """
 
     def __init__(self) -> None:
         self.floor = 0
-        self._states: dict[int, NumberState] = {}
+        self.states: dict[int, NumberState] = {}
         self._former: OrderedDict[int, None] = OrderedDict()
-
-    def __contains__(self, number: int) -> bool:
-        return number in self._states
-
-    def __getitem__(self, number: int) -> NumberState:
-        return self._states[number]
-
-    def get(self, number: int) -> NumberState | None:
-        """Return the state of a number, if there is one."""
-        return self._states.get(number)
-
-    def member(self, number: int) -> KnownMember | None:
-        """Return the member that has, or had, a number."""
-        state = self._states.get(number)
-        return None if state is None else state.member
-
-    def since(self, number: int) -> float:
-        """Return the time of the first report about a number; infinite without a report."""
-        state = self._states.get(number)
-        return inf if state is None else state.since
 
     def set_present(self, member: KnownMember, sequence: int, now: float) -> None:
         """Note that a member is in the room."""
-        state = self._states.get(member.number)
+        state = self.states.get(member.number)
         since = now if state is None else state.since
-        self._states[member.number] = NumberState(member, sequence, since)
+        self.states[member.number] = NumberState(member, sequence, since)
         self._former.pop(member.number, None)
 
     def set_absent(self, number: int, state: NumberState) -> None:
         """Note the state of a number that no member in the room has."""
-        self._states[number] = state
+        self.states[number] = state
         self._former[number] = None
         if len(self._former) > MAX_FORMER_MEMBERS:
-            del self._states[self._former.popitem(last=False)[0]]
+            del self.states[self._former.popitem(last=False)[0]]
 
     def clear(self, floor: int) -> None:
         """Begin with another room."""
         self.floor = floor
-        self._states.clear()
+        self.states.clear()
         self._former.clear()
 
 

@@ -28,6 +28,7 @@ from udprelay.session_client.suspicions import Suspicions
 MAX_MEMBERS = 100_000
 MAX_PAGES = 8
 """Pages that wait for the room sequence to be settled."""
+_FINAL_REASONS = ("left", "kicked")
 
 
 class Roster:
@@ -37,6 +38,7 @@ class Roster:
     Of two reports about a member, the one at the later room sequence counts. A page is applied
     when all up to its room sequence is settled.
 
+    :param check_badge: None in a room without a passphrase.
     :param suspicions: receives wrong badges.
     :param emit: receives events.
     :ivar number: the client's own member number.
@@ -44,21 +46,28 @@ class Roster:
     :ivar requests: what to request; :meth:`next_request` sends.
     """
 
-    def __init__(self, suspicions: Suspicions, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        check_badge: BadgeCheck | None,
+        suspicions: Suspicions,
+        emit: Callable[[Event], None],
+    ) -> None:
         self.number = 0
         self._members: dict[int, KnownMember] = {}
         self.members: Mapping[int, KnownMember] = MappingProxyType(self._members)
         self._emit = emit
         self._identity = b""
-        self._badges = Badges(suspicions)
+        self._badges = Badges(check_badge, suspicions)
         self.requests = RosterRequests()
         self._returning = Returning()
         self._numbers = Numbers()
         self._pages: list[MemberPage] = []
         self._in_first_room = False
-        self._unseen_changes = 0
-        self._departed: list[tuple[KnownMember, str]] = []
-        self._last_sequences: list[tuple[KnownMember, int]] = []
+
+    @property
+    def nick(self) -> str:
+        """The client's own nick, as the relay has it; only after :meth:`start_session`."""
+        return self._members[self.number].nick
 
     @property
     def updating(self) -> bool:
@@ -67,7 +76,8 @@ class Roster:
 
     def find(self, number: int) -> KnownMember | None:
         """Return the member that has this number, or had it recently."""
-        member = self._numbers.member(number)
+        state = self._numbers.states.get(number)
+        member = None if state is None else state.member
         for page in self._pages:
             if member is None and number in page.members:
                 member = page.members[number][0]
@@ -75,7 +85,7 @@ class Roster:
 
     def is_unknowable(self, number: int, sequence: float) -> bool:
         """Return whether no report will tell which member had a number at a room sequence."""
-        state = self._numbers.get(number)
+        state = self._numbers.states.get(number)
         if state is not None:
             return state.member is None and state.renamed is None
         if any(page.lacks(number) and sequence <= page.newest for page in self._pages):
@@ -85,26 +95,19 @@ class Roster:
 
     def since(self, number: int) -> float:
         """Return the time of the first report about a number; infinite without a report."""
-        return self._numbers.since(number)
+        state = self._numbers.states.get(number)
+        return inf if state is None else state.since
 
     def is_self(self, member: KnownMember) -> bool:
         """Return whether this is the client, now or in an earlier session."""
         return member.number == self.number or member.identity == self._identity
 
-    def start_session(
-        self,
-        welcome: Welcome,
-        new_room: bool,
-        identity: bytes,
-        check_badge: BadgeCheck | None,
-        now: float,
-    ) -> None:
+    def start_session(self, welcome: Welcome, new_room: bool, identity: bytes, now: float) -> None:
         """
         Begin a session.
 
         :param new_room: the room tag has changed, so all numbers are new.
         :param identity: the client's own.
-        :param check_badge: None in a room without a passphrase.
         """
         others = [member for member in self._members.values() if not self.is_self(member)]
         if new_room:
@@ -116,9 +119,9 @@ class Roster:
             self.requests.reset(welcome.more_from, welcome.newest)
         elif welcome.number != self.number:
             self._members.pop(self.number)
-            self._numbers.set_absent(self.number, self._numbers[self.number])
+            self._numbers.set_absent(self.number, self._numbers.states[self.number])
         self.requests.resume()
-        self.number, self._identity, self._badges.check = welcome.number, identity, check_badge
+        self.number, self._identity = welcome.number, identity
         myself = KnownMember(welcome.number, welcome.nick, MemberKind.SESSION, identity, True)
         self._members[welcome.number] = myself
         self._numbers.set_present(myself, welcome.newest, now)
@@ -131,23 +134,24 @@ class Roster:
             # Many sessions have begun and nothing was settled. The page is requested later.
             self.requests.request_all(self._pages.pop().newest, now)
 
-    def receive_entry(self, entry: Entry, now: float) -> None:
-        """Apply a change."""
+    def receive_entry(self, entry: Entry, now: float) -> KnownMember | None:
+        """Apply a change; return the member that leaves by it and will not come back, if any."""
         number, sequence, body = entry.number, entry.sequence, entry.body
         if isinstance(body, NickEntry):
             self._rename(number, sequence, body, now)
         elif number == self.number:
             # WELCOME and BYE report the client's own join and leave.
-            return
+            return None
         elif isinstance(body, JoinEntry):
             member = self._badges.member(number, body, now)
-            if number not in self._numbers and sequence <= self._numbers.floor:
+            if number not in self._numbers.states and sequence <= self._numbers.floor:
                 # The member has left since, or is on a later page.
                 self._numbers.set_absent(number, NumberState(member, OLD_ENTRY, now))
             else:
                 self._learn(member, sequence, now)
         elif isinstance(body, LeaveEntry):
-            self._leave(number, sequence, body.reason, now)
+            return self._leave(number, sequence, body.reason, now)
+        return None
 
     def receive_page(self, members: Members, now: float) -> None:
         """Queue a page if it answers the open request."""
@@ -156,21 +160,25 @@ class Roster:
             page = self._page(members.first, members, first_round, now)
             self._pages.append(page)
 
-    def settle(self, sequence: int, now: float) -> bool:
-        """Apply the pages up to a room sequence; return whether there were any."""
+    def settle(self, sequence: int, now: float) -> tuple[int, list[MemberPage]]:
+        """
+        Apply the pages up to a room sequence.
+
+        :return: how many changes came by these pages only, and the pages.
+        """
         due = [page for page in self._pages if page.newest <= sequence]
+        changes = 0
         for page in due:
             self._pages.remove(page)
-            self._apply(page, now)
-            self._last_sequences += page.members.values()
-        return bool(due)
+            changes += self._apply(page, now)
+        return changes, due
 
     def set_own_nick(self, nick: str) -> None:
         """Change the client's own nick."""
         before = self._members[self.number]
         if nick != before.nick:
             after = evolve(before, nick=nick)
-            self._numbers[self.number].member = self._members[self.number] = after
+            self._numbers.states[self.number].member = self._members[self.number] = after
             self._emit(NickChanged(self.number, before.nick, nick, own=True))
 
     def next_request(self, now: float) -> int | None:
@@ -190,23 +198,7 @@ class Roster:
     def expire(self, now: float) -> None:
         """Report the members that have not come back after a restart of the relay."""
         for member in self._returning.expire(now):
-            self._departed.append((member, ""))
             self._emit(MemberLeft(member.number, member.trusted_nick, ""))
-
-    def drain_unseen_changes(self) -> int:
-        """Return how many changes came by pages only since the last call."""
-        changes, self._unseen_changes = self._unseen_changes, 0
-        return changes
-
-    def drain_departed(self) -> list[tuple[KnownMember, str]]:
-        """Return the members that have left, with the reason as in ENTRY ``leave``."""
-        departed, self._departed = self._departed, []
-        return departed
-
-    def drain_last_sequences(self) -> list[tuple[KnownMember, int]]:
-        """Return members with an own sequence up to which no reliable datagram will come."""
-        last_sequences, self._last_sequences = self._last_sequences, []
-        return last_sequences
 
     def _page(
         self, first: int, source: Welcome | Members, first_round: bool, now: float
@@ -218,23 +210,23 @@ class Roster:
         }
         return MemberPage(first, source.newest, members, source.more_from, first_round)
 
-    def _apply(self, page: MemberPage, now: float) -> None:
+    def _apply(self, page: MemberPage, now: float) -> int:
+        """Apply a page; return how many changes came by it only."""
         changes = 0
         for number in [number for number in self._members if page.lacks(number)]:
-            if number != self.number and self._numbers[number].sequence <= page.newest:
+            if number != self.number and self._numbers.states[number].sequence <= page.newest:
                 self._remove(number, page.newest, "")
                 changes += 1
         quiet = self._in_first_room and page.first_round
         for member, _ in page.members.values():
             changes += self._learn(member, page.newest, now, quiet)
-        if page.first not in self._numbers:
+        if page.first not in self._numbers.states:
             self._numbers.set_absent(page.first, NumberState(None, page.newest, now))
-        if not page.first_round:
-            self._unseen_changes += changes
+        return 0 if page.first_round else changes
 
     def _learn(self, member: KnownMember, sequence: int, now: float, quiet: bool = False) -> bool:
         """Apply a report about a member; return whether it has changed anything."""
-        state = self._numbers.get(member.number)
+        state = self._numbers.states.get(member.number)
         if state is not None and state.sequence >= sequence:
             if state.renamed is None:
                 # The member may have left; its late messages still need it.
@@ -261,18 +253,20 @@ class Roster:
             self._emit(NickChanged(member.number, known.trusted_nick, nick, own=False))
         return before != member
 
-    def _leave(self, number: int, sequence: int, reason: str, now: float) -> None:
-        state = self._numbers.get(number)
+    def _leave(self, number: int, sequence: int, reason: str, now: float) -> KnownMember | None:
+        state = self._numbers.states.get(number)
         if state is None:
             self._numbers.set_absent(number, NumberState(None, sequence, now))
         elif sequence > state.sequence:
             if number in self._members:
-                self._remove(number, sequence, reason)
-            else:
-                state.sequence, state.renamed = sequence, None
+                member = self._remove(number, sequence, reason)
+                # After any other reason the member may come back and continue its messages.
+                return member if reason in _FINAL_REASONS else None
+            state.sequence, state.renamed = sequence, None
+        return None
 
     def _rename(self, number: int, sequence: int, body: NickEntry, now: float) -> None:
-        state = self._numbers.get(number)
+        state = self._numbers.states.get(number)
         if state is None:
             if sequence > self._numbers.floor:
                 self._numbers.set_absent(number, NumberState(None, sequence, now, body))
@@ -287,11 +281,11 @@ class Roster:
             elif state.renamed is not None or state.sequence == OLD_ENTRY:
                 state.sequence, state.renamed = sequence, body
 
-    def _remove(self, number: int, sequence: int, reason: str) -> None:
+    def _remove(self, number: int, sequence: int, reason: str) -> KnownMember:
         member = self._members.pop(number)
-        state = self._numbers[number]
+        state = self._numbers.states[number]
         state.sequence = sequence
         self._numbers.set_absent(number, state)
-        self._departed.append((member, reason))
         if not self.is_self(member):
             self._emit(MemberLeft(number, member.trusted_nick, reason))
+        return member
