@@ -8,9 +8,9 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.client import notices
 from udprelay.client.channel import IncomingMessage, OutgoingMessage, RejectedError, Sender
 from udprelay.client.formats import JSONFormat, TextFormat
+from udprelay.client.notices import Notice
 from udprelay.session_client.pieces import MAX_MESSAGE
 
 BOB = Sender("lobby", 7, "bob", private=False, reliable=True, sealed=False)
@@ -109,7 +109,9 @@ def test_a_message_that_is_not_utf_8_has_its_exact_bytes_too(form: JSONFormat) -
 
 
 def test_a_notice_as_json_has_its_fields_and_the_line_for_people(form: JSONFormat) -> None:
-    rejected = notices.line_rejected(3, "too-long", "a message of 70000 bytes", 70_000)
+    rejected = Notice.of(
+        "line.rejected", line=3, reason="too-long", bytes=70_000, cause="a message of 70000 bytes"
+    )
     assert json.loads(form.notice(rejected)) == {
         "time": TIME,
         "event": "line.rejected",

@@ -9,12 +9,11 @@ import pytest
 from client_fakes import RecordingObserver
 from twisted.internet.task import Clock
 
-from udprelay.client import room_notices
 from udprelay.client.notices import Level
-from udprelay.client.room_notices import notice_of
-from udprelay.client.room_reporter import PROGRESS_DELAY, RoomReporter
+from udprelay.client.room_reporter import PROGRESS_DELAY, RoomReporter, notice_of
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.session_client import events
+from udprelay.session_client.known_member import KnownMember
 
 LONG = b"x" * 100
 MEMBER: Any = SimpleNamespace(
@@ -153,19 +152,25 @@ def test_the_fields_have_the_whole_message() -> None:
     ],
 )
 def test_joining_names_at_most_eight_members(others: list[str], text: str) -> None:
-    notice = room_notices.joined(MEMBER, others)
-    assert notice.text == f"in lobby as ada, {text}"
-    assert notice.fields["others"] == len(others)
+    run = ReporterRun()
+    members = [KnownMember(7, nick, SESSION, b"", trusted=True) for nick in others]
+    run.reporter.joined(MEMBER, members)
+    assert run.texts() == [f"in lobby as ada, {text}"]
+    assert run.observer.notices[0].fields["others"] == len(others)
 
 
 def test_joining_an_encrypted_room_says_so() -> None:
-    member: Any = SimpleNamespace(**{**vars(MEMBER), "sealed": True})
-    assert room_notices.joined(member, []).text == "in lobby (encrypted) as ada, alone"
+    run = ReporterRun()
+    sealed: Any = SimpleNamespace(**{**vars(MEMBER), "sealed": True})
+    run.reporter.joined(sealed, [])
+    assert run.texts() == ["in lobby (encrypted) as ada, alone"]
 
 
 def test_an_icmp_error_is_reported_instead_of_silence() -> None:
-    notice = room_notices.silent("192.0.2.1:6000", 5, refused=True)
-    assert notice.text == "no program listens at 192.0.2.1:6000; still trying"
+    run = ReporterRun()
+    refused: Any = SimpleNamespace(**{**vars(MEMBER), "nobody_listens": True})
+    run.reporter.while_joining(refused, events.NoAnswer(0.0))
+    assert run.texts() == ["no program listens at 192.0.2.1:6000; still trying"]
 
 
 class ReporterRun:

@@ -7,7 +7,7 @@ import json
 import re
 from datetime import datetime
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, cast, get_args
 
 import attrs
@@ -15,19 +15,14 @@ import pytest
 from docs_sources import DOCS, README, literal_blocks, names, rows, section, text
 
 from udprelay import client, console
-from udprelay.client import (
-    bridge_members,
-    bridge_notices,
-    bridge_socket,
-    notices,
-    room_notices,
-)
+from udprelay.client import bridge_counters, bridge_members, bridge_socket
 from udprelay.client.channel import IncomingMessage, OutgoingMessage, Sender
 from udprelay.client.commands import Command
 from udprelay.client.formats import JSONFormat
-from udprelay.client.notices import Level, Notice
+from udprelay.client.notices import KINDS, Level, Notice
 from udprelay.client.options import parse
 from udprelay.client.room_channel import RoomChannel
+from udprelay.client.room_reporter import notice_of
 from udprelay.client.terminal_commands import RoomCommands
 from udprelay.protocol.wire.header import DOWN_PAYLOAD_OFFSET, UP_PAYLOAD_OFFSET
 from udprelay.protocol.wire.members import MemberKind
@@ -135,28 +130,6 @@ MEMBER: Any = SimpleNamespace(
 )
 
 
-def notices_made(*modules: ModuleType) -> list[Notice]:
-    """Return a notice from each public function of the modules that makes one."""
-    samples: dict[str, Any] = {
-        "Member": MEMBER,
-        "OSError": ConnectionRefusedError(111, "Connection refused"),
-        "Sequence[str]": ["bob"],
-        "int": 1,
-        "float": 1.5,
-        "bool": True,
-    }
-    made = []
-    for module in modules:
-        for name, make in inspect.getmembers(module, inspect.isfunction):
-            signature = inspect.signature(make)
-            if make.__module__ != module.__name__ or name.startswith("_"):
-                continue
-            if signature.return_annotation == "Notice":
-                required = [p for p in signature.parameters.values() if p.default is p.empty]
-                made.append(make(*(samples.get(p.annotation, "lost") for p in required)))
-    return made
-
-
 def notices_of_events() -> list[Notice]:
     """Return the notices of one event of each kind, and of a nick change of another member."""
     samples = {
@@ -170,24 +143,29 @@ def notices_of_events() -> list[Notice]:
     for kind in get_args(events.Event):
         fields = (samples.get(str(field.type), "text") for field in attrs.fields(kind))
         found.append(kind(*fields))
-    notices_found = (room_notices.notice_of(event, MEMBER) for event in found)
+    notices_found = (notice_of(event, MEMBER) for event in found)
     return [notice for notice in notices_found if notice is not None]
 
 
-def fields_by_id(found: list[Notice]) -> dict[str, set[str]]:
-    fields: dict[str, set[str]] = {}
-    for notice in found:
-        assert fields.setdefault(notice.id, set(notice.fields)) == set(notice.fields)
-    return fields
-
-
 def test_notices_of_the_client() -> None:
-    made = [*notices_made(notices, room_notices), *notices_of_events()]
-    assert documented_notices(CLIENT, "JSON") == fields_by_id(made)
+    assert documented_notices(CLIENT, "JSON") == {
+        name: set(kind.fields.split())
+        for name, kind in KINDS.items()
+        if not name.startswith("bridge.")
+    }
 
 
 def test_notices_of_the_bridge() -> None:
-    assert documented_notices(BRIDGE, "Notices") == fields_by_id(notices_made(bridge_notices))
+    assert documented_notices(BRIDGE, "Notices") == {
+        name: set(kind.fields.split())
+        for name, kind in KINDS.items()
+        if name.startswith("bridge.")
+    }
+
+
+def test_notices_of_events_have_all_their_fields() -> None:
+    for notice in notices_of_events():
+        assert tuple(notice.fields) == tuple(KINDS[notice.id].fields.split())
 
 
 def documented_notices(page: Path, title: str) -> dict[str, set[str]]:
@@ -199,8 +177,7 @@ def test_drop_reasons_of_the_bridge() -> None:
     found = [row for row in rows(section(BRIDGE, "Notices")) if "." not in row[0]][2:]
     documented = {names(reason)[0]: reported != "always" for reason, _, reported in found}
     assert documented == {
-        reason: bridge_notices.dropped(reason, 1).level is Level.DETAIL
-        for reason in bridge_notices.DROP_REASONS
+        reason: level is Level.DETAIL for reason, (_, level) in bridge_counters.DROPPED.items()
     }
 
 
@@ -210,7 +187,7 @@ def test_limits_of_the_bridge() -> None:
     assert f"{bridge_members.MAX_MEMBER_SOCKETS} ports at most" in page
     assert f"away for {bridge_members.GRACE_PERIOD:.0f} s" in page
     assert f"silent for {bridge_socket.PROGRAM_TIMEOUT:.0f} s" in page
-    assert f"at most every {bridge_notices.DROPPED_INTERVAL:.0f} s" in page
+    assert f"at most every {bridge_counters.DROPPED_INTERVAL:.0f} s" in page
     assert (
         f"adds {UP_PAYLOAD_OFFSET} bytes to what it sends, a relay {DOWN_PAYLOAD_OFFSET} " in page
     )
@@ -229,7 +206,7 @@ def test_objects_of_the_client() -> None:
     ]
     assert json.loads(made[0]) == shown[1]
     assert {**json.loads(made[1]), "time": shown[0]["time"]} == shown[0]
-    left = room_notices.notice_of(events.MemberLeft(3, "bob", "left"), MEMBER)
+    left = notice_of(events.MemberLeft(3, "bob", "left"), MEMBER)
     assert left is not None
     assert {**json.loads(JSONFormat().notice(left)), "time": shown[2]["time"]} == shown[2]
     (parsed,) = ([JSONFormat().parse(json.dumps(line).encode()) for line in b] for b in rest)

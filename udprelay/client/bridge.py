@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from errno import EAFNOSUPPORT, ENOENT
 from ipaddress import ip_address
 from socket import AI_NUMERICHOST, SOCK_DGRAM, getaddrinfo
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from udprelay.client import bridge_notices
 from udprelay.client.bridge_forwarder import BridgeForwarder
 from udprelay.client.bridge_socket import SocketAddress, format_address
 from udprelay.client.channel import Channel, IncomingMessage
@@ -16,7 +16,7 @@ from udprelay.client.client import Client
 from udprelay.client.descriptors import STDERR, STDOUT, write_unless_full
 from udprelay.client.formats import Format
 from udprelay.client.member import Member
-from udprelay.client.notices import Notice, errno_name, errno_text
+from udprelay.client.notices import Notice, reason_of
 from udprelay.client.option_values import Address
 from udprelay.client.pipe import leave_without_output
 from udprelay.look_up import look_up_name
@@ -64,24 +64,20 @@ class Bridge:
             self.resolving = False
             if not self._closed:
                 self._open(client, *found)
-        except _AddressError as error:
+        except OSError as error:
             self.resolving = False
-            client.notice(bridge_notices.unusable(error.address, error.reason, str(error)))
+            address = error.filename or host_port(*self._address)
+            client.notice(Notice.of("bridge.unusable", local=address, **reason_of(error)))
         return self._forwarder is not None
 
     def _open(self, client: Client, local: SocketAddress, program: SocketAddress | None) -> None:
-        try:
-            forwarder = BridgeForwarder(
-                self._reactor, local, program, self._per_member, client.notice
-            )
-        except OSError as error:
-            name, text = errno_name(error), errno_text(error)
-            raise _AddressError(self._address, name, text) from error
+        forwarder = BridgeForwarder(self._reactor, local, program, self._per_member, client.notice)
         self._forwarder = forwarder
         at = None if program is None else format_address(program)
-        client.notice(bridge_notices.opened(forwarder.address, at))
+        where = "" if at is None else f", the program is at {at}"
+        client.notice(Notice.of("bridge.opened", local=forwarder.address, program=at, where=where))
         if not ip_address(local[0].partition("%")[0]).is_loopback:
-            client.notice(bridge_notices.exposed(forwarder.address))
+            client.notice(Notice.of("bridge.exposed", local=forwarder.address))
 
     def begin(self, client: Client, channel: Channel) -> None:
         if self._forwarder is not None:
@@ -120,20 +116,6 @@ class Bridge:
         return succeed(None)
 
 
-class _AddressError(Exception):
-    """
-    An address that cannot be used.
-
-    :param reason: the name of an error.
-    :param cause: the same for people.
-    """
-
-    def __init__(self, address: Address, reason: str, cause: str) -> None:
-        super().__init__(cause)
-        self.address = host_port(*address)
-        self.reason = reason
-
-
 async def _look_up(
     resolver: Any, local: Address, program: Address | None
 ) -> tuple[SocketAddress, SocketAddress | None]:
@@ -142,7 +124,7 @@ async def _look_up(
 
     IPv4 is preferred: most programs mean ``127.0.0.1`` by ``localhost``.
 
-    :raises _AddressError: if there are none.
+    :raises OSError: if there are none; its ``filename`` is the address.
     """
     local_addresses = await _addresses(resolver, local)
     if program is None:
@@ -152,14 +134,15 @@ async def _look_up(
         for other in program_addresses:
             if len(bound) == len(other):
                 return bound, other
-    raise _AddressError(program, "EAFNOSUPPORT", f"{local[0]} has another IP version")
+    other_version = f"{local[0]} has another IP version"
+    raise OSError(EAFNOSUPPORT, other_version, host_port(*program))
 
 
 async def _addresses(resolver: Any, address: Address) -> list[SocketAddress]:
     host, port = address
     hosts = await look_up_name(resolver, host)
     if not hosts:
-        raise _AddressError(address, "ENOENT", "unknown host name")
+        raise OSError(ENOENT, "unknown host name", host_port(*address))
     found = [
         getaddrinfo(numeric, port, type=SOCK_DGRAM, flags=AI_NUMERICHOST)[0][4]
         for numeric in hosts

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from udprelay.client.bridge_counters import BridgeCounters
 from udprelay.client.bridge_members import MemberSockets, Receive
-from udprelay.client.bridge_notices import BridgeCounters
 from udprelay.client.bridge_socket import BridgeSocket, SocketAddress
 from udprelay.client.channel import Channel, IncomingMessage
 from udprelay.client.member import Member
@@ -72,7 +72,7 @@ class BridgeForwarder:
         # A program that has not sent to a member's socket may have sent to the room's.
         reason = local.send(message.payload, local.program or self._socket.program)
         if reason is None:
-            self.counters.to_program += 1
+            self.counters.traffic["to_program"] += 1
         else:
             self.counters.drop(reason)
 
@@ -104,7 +104,7 @@ class BridgeForwarder:
     def _send(self, payload: bytes, number: int | None) -> None:
         reason = "no-contact" if self._channel is None else self._channel.send_now(payload, number)
         if reason is None:
-            self.counters.to_room += 1
+            self.counters.traffic["to_room"] += 1
         else:
             self.counters.drop(reason)
 

@@ -9,8 +9,8 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall
 
-from udprelay.client import bridge_notices
 from udprelay.client.bridge_socket import BridgeSocket
+from udprelay.client.channel import member_name
 from udprelay.client.notices import Notice
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.session_client.known_member import KnownMember
@@ -140,19 +140,18 @@ class MemberSockets:
         self._by_number[member.number] = self._room_socket
         if member.number not in self._sharing:
             self._sharing.add(member.number)
-            local = str(self._room_socket)
-            self._notify(bridge_notices.full(member.number, member.trusted_nick, local))
+            self._notify(_about("bridge.full", member, self._room_socket))
 
     def _assign(self, known: _MemberSocket, member: KnownMember) -> None:
         changed = known.closing is not None or known.identity != member.identity
         if known.closing is not None:
             known.closing.cancel()
             known.closing = None
-        number, nick = member.number, member.trusted_nick
-        known.identity, known.nick, known.number = member.identity, nick, number
-        self._by_number[number] = known.socket
+        known.number = member.number
+        known.identity, known.nick = member.identity, member.trusted_nick
+        self._by_number[member.number] = known.socket
         if changed:
-            self._notify(bridge_notices.member(number, nick, str(known.socket)))
+            self._notify(_about("bridge.member", member, known.socket))
 
     def _open(self, member: KnownMember) -> _MemberSocket | None:
         if len(self._sockets) >= MAX_MEMBER_SOCKETS and not self._close_unused():
@@ -201,4 +200,11 @@ class MemberSockets:
                 self._ports.move_to_end(name)
         while len(self._ports) > MAX_REMEMBERED_PORTS:
             self._ports.popitem(last=False)
-        self._notify(bridge_notices.closed(known.nick, str(known.socket)))
+        nick, name = known.nick, known.nick or "a member"
+        self._notify(Notice.of("bridge.closed", nick=nick, name=name, local=str(known.socket)))
+
+
+def _about(kind: str, member: KnownMember, local: BridgeSocket) -> Notice:
+    number, nick = member.number, member.trusted_nick
+    name = member_name(nick, number)
+    return Notice.of(kind, member=number, nick=nick, name=name, local=str(local))

@@ -8,7 +8,6 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from udprelay.client import notices
 from udprelay.client.channel import (
     DONE,
     Channel,
@@ -16,7 +15,7 @@ from udprelay.client.channel import (
     IncomingMessage,
     OutgoingMessage,
 )
-from udprelay.client.notices import Level, Notice
+from udprelay.client.notices import Level, Notice, messages
 from udprelay.client.options import Options
 
 PROGRESS_DELAY = 1.0
@@ -169,7 +168,9 @@ class Client:
             self._timer.cancel()
 
     def _report_pending(self) -> None:
-        self.notice(notices.messages_pending(self._channel.pending))
+        count = self._channel.pending
+        pending = messages(count, " is", " are")
+        self.notice(Notice.of("messages.pending", count=count, messages=pending))
 
     def _waited(self) -> None:
         self.leave(self._channel.exit_status())

@@ -10,8 +10,8 @@ With ``--json`` each line of standard output is one object in ASCII. Each has ``
     as text, a final line break included. ``bytes``: the length of the payload. ``base64``: the
     exact payload, only if it is not UTF-8; ``text`` has ``\\xNN`` for invalid bytes.
 any other
-    A notice (see :mod:`udprelay.client.notices`, :mod:`udprelay.client.room_notices`), with
-    its fields, and ``detail``: the line for people.
+    A notice of :data:`udprelay.client.notices.KINDS`, with its fields, and ``detail``: the line
+    for people.
 
 Each line of standard input is an object with ``text`` or ``base64`` (which takes precedence):
 a received ``message`` can be forwarded unchanged. In a room, ``to`` is the nick of the only
@@ -28,7 +28,7 @@ from datetime import datetime, timezone
 from typing import Protocol, TypeVar
 
 from udprelay.client.channel import IncomingMessage, OutgoingMessage, RejectedError
-from udprelay.client.notices import Fields, Notice
+from udprelay.client.notices import Notice, Value
 from udprelay.protocol.text import printable, printable_payload, without_line_break
 from udprelay.session_client.pieces import MAX_MESSAGE
 
@@ -124,7 +124,7 @@ class JSONFormat:
 
     def message(self, message: IncomingMessage) -> bytes:
         payload, sender = message.payload, message.sender
-        fields: dict[str, str | int | float | None] = {}
+        fields: dict[str, Value] = {}
         if sender is not None:
             fields.update(
                 room=sender.room,
@@ -143,7 +143,7 @@ class JSONFormat:
     def notice(self, notice: Notice) -> bytes:
         return self._object(notice.id, {**notice.fields, "detail": notice.text})
 
-    def _object(self, event: str, fields: Fields) -> bytes:
+    def _object(self, event: str, fields: dict[str, Value]) -> bytes:
         time = self._now().isoformat(timespec="microseconds").replace("+00:00", "Z")
         # ASCII, so that C1 controls and bidirectional overrides reach a terminal escaped.
         return json.dumps({"time": time, "event": event, **fields}).encode()

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 
 from attrs import field, frozen
 
-from udprelay.client import notices
 from udprelay.client.notices import Notice
 from udprelay.client.options import UsageError
 from udprelay.protocol.access_key import AccessKey
@@ -76,7 +75,7 @@ def _from_file(path: str) -> Passphrase:
     except UnicodeDecodeError:
         raise UsageError(f"--passphrase-file: {path!r} is not UTF-8") from None
     exposed = stat.S_ISREG(mode) and mode & (stat.S_IRGRP | stat.S_IROTH)
-    warning = notices.passphrase_exposed(path) if exposed else None
+    warning = Notice.of("passphrase.exposed", path=path) if exposed else None
     return Passphrase(_checked(text, repr(path)), warning)
 
 

@@ -9,7 +9,6 @@ from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from udprelay.client import notices
 from udprelay.client.channel import (
     DONE,
     FAILED,
@@ -137,8 +136,13 @@ class Pipe(Protocol):
             try:
                 self._client.send(self._parse(line))
             except RejectedError as rejected:
-                reason, length = rejected.reason, rejected.length
-                notice = notices.line_rejected(line.number, reason, str(rejected), length)
+                notice = Notice.of(
+                    "line.rejected",
+                    line=line.number,
+                    reason=rejected.reason,
+                    bytes=rejected.length,
+                    cause=str(rejected),
+                )
                 self._client.notice(notice)
         if self._client.busy:
             self.transport.pauseProducing()
@@ -154,5 +158,5 @@ def leave_without_output(client: Client) -> None:
     if reader_may_leave(STDOUT):
         client.leave(DONE)
     else:
-        client.notice(notices.output_failed())
+        client.notice(Notice.of("output.failed"))
         client.leave(FAILED)

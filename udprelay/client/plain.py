@@ -7,11 +7,11 @@ from collections.abc import Callable
 from errno import EMSGSIZE
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 
-from udprelay.client import notices
 from udprelay.client.channel import (
     DONE,
     UNREACHABLE,
@@ -21,7 +21,7 @@ from udprelay.client.channel import (
     RejectedError,
     too_long,
 )
-from udprelay.client.notices import Level
+from udprelay.client.notices import Level, Notice, peer_unreachable, reason_of
 from udprelay.client.peer_socket import SEND_BUFFER_FULL, PeerSocket
 from udprelay.look_up import look_up_name
 from udprelay.protocol.endpoint import MAX_PAYLOAD, host_port
@@ -84,7 +84,7 @@ class PlainChannel:
         if self._closed:
             return
         if not hosts:
-            self._observer.notice(notices.peer_unresolved(self._host))
+            self._observer.notice(Notice.of("peer.unresolved", host=self._host))
         elif self._connect(hosts):
             self._begin()
             return
@@ -99,11 +99,12 @@ class PlainChannel:
             else:
                 self.peer = host_port(host, self._port)
                 return True
-        self._observer.notice(notices.peer_unreachable(self.peer, failure, Level.ERROR))
+        self._observer.notice(evolve(peer_unreachable(self.peer, failure), level=Level.ERROR))
         return False
 
     def _begin(self) -> None:
-        self._observer.notice(notices.link_opened(self.peer, self._socket.local))
+        opened = Notice.of("link.opened", peer=self.peer, local=self._socket.local)
+        self._observer.notice(opened)
         if self._interval is not None:
             self._keepalive.clock = self._reactor
             self._keepalive.start(self._interval)
@@ -138,22 +139,25 @@ class PlainChannel:
             return False
         self._last_unsent = error.errno != EMSGSIZE
         if payload:
-            self._observer.notice(notices.message_unsent(self.peer, error, len(payload)))
+            unsent = Notice.of(
+                "message.unsent", peer=self.peer, bytes=len(payload), **reason_of(error)
+            )
+            self._observer.notice(unsent)
         return True
 
     def _troubled(self, error: OSError) -> None:
         if not self._peer_unreachable:
             self._peer_unreachable = True
-            self._observer.notice(notices.peer_unreachable(self.peer, error))
+            self._observer.notice(peer_unreachable(self.peer, error))
 
     def _received(self, payload: bytes) -> None:
         if self._peer_unreachable:
             self._peer_unreachable = False
-            self._observer.notice(notices.peer_reachable(self.peer))
+            self._observer.notice(Notice.of("peer.reachable", peer=self.peer))
         if payload:
             self._observer.received(IncomingMessage(payload))
         else:
-            self._observer.notice(notices.datagram_empty(self.peer))
+            self._observer.notice(Notice.of("datagram.empty", peer=self.peer))
 
     def exit_status(self) -> int:
         self._socket.check()

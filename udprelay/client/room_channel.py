@@ -9,7 +9,6 @@ from attrs import field, frozen
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
-from udprelay.client import room_notices
 from udprelay.client.channel import (
     DONE,
     FAILED,
@@ -22,7 +21,8 @@ from udprelay.client.channel import (
     too_long,
 )
 from udprelay.client.member import Member
-from udprelay.client.room_reporter import RoomReporter
+from udprelay.client.notices import Notice, messages
+from udprelay.client.room_reporter import RoomReporter, nick_refused
 from udprelay.protocol.endpoint import host_port
 from udprelay.protocol.nick import NickError, normalise
 from udprelay.session_client.events import (
@@ -195,7 +195,7 @@ class RoomChannel:
         try:
             normalised = normalise(nick)
         except NickError as error:
-            self._observer.notice(room_notices.nick_refused("nick-invalid", str(error)))
+            self._observer.notice(nick_refused("nick-invalid", str(error)))
             return
         if self._member is not None:
             self._member.change_nick(normalised)
@@ -222,8 +222,9 @@ class RoomChannel:
 
     def close(self) -> Deferred[None]:
         self._reporter.cancel_progress()
-        if self.pending and not self._closing:
-            self._observer.notice(room_notices.messages_abandoned(self.pending))
+        if (count := self.pending) and not self._closing:
+            abandoned = messages(count, " was", " were")
+            self._observer.notice(Notice.of("messages.abandoned", count=count, messages=abandoned))
         self._closing = True
         left = gatherResults([member.leave() for member in self._open_members()])
         return left.addCallback(lambda _: None)
@@ -246,7 +247,7 @@ class RoomChannel:
         if before is None:
             self._observer.opened()
         else:
-            self._observer.notice(room_notices.left(before.room))
+            self._observer.notice(Notice.of("session.left", room=before.room))
             self._leave_when_delivered(before)
 
     def _not_joined(self, failure: Failure, member: Member) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from attrs import evolve
 from twisted.internet import defer
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from udprelay.client import notices, room_notices
 from udprelay.client.channel import (
     REFUSED,
     UNREACHABLE,
@@ -20,7 +20,19 @@ from udprelay.client.channel import (
 )
 from udprelay.client.errors import RefusedError, UnreachableError
 from udprelay.client.member import Member
-from udprelay.client.notices import Level, Notice
+from udprelay.client.notices import (
+    DISTRUSTED,
+    HINTS,
+    MEMBER_LEFT,
+    MESSAGE_FAILED,
+    SESSION_LOST,
+    Level,
+    Notice,
+    Value,
+    messages,
+    peer_unreachable,
+)
+from udprelay.protocol.text import printable_payload
 from udprelay.session_client import events
 from udprelay.session_client.events import Event
 from udprelay.session_client.known_member import KnownMember
@@ -28,6 +40,11 @@ from udprelay.session_client.retries import NO_ANSWER_INTERVAL
 
 PROGRESS_DELAY = 1.0
 """Seconds until a slow step is reported."""
+MAX_EXCERPT = 60
+"""Characters of a message of the client in a line for people."""
+MAX_NAMES = 8
+"""Members that ``session.joined`` names in its line for people."""
+
 _ROSTER_CHANGES = (events.Joined, events.MemberJoined, events.MemberLeft, events.NickChanged)
 
 
@@ -56,7 +73,7 @@ class RoomReporter:
     def connecting(self, peer: str, room: str) -> None:
         """Report that joining has started, if it takes long."""
         self._unanswered = 0
-        self._report_later(room_notices.connecting(peer, room))
+        self._report_later(Notice.of("session.connecting", peer=peer, room=room))
 
     def cancel_progress(self) -> None:
         """Stop to report the progress of joining."""
@@ -64,12 +81,22 @@ class RoomReporter:
             self._progress.cancel()
         self._progress = None
 
-    def joined(self, member: Member, others: list[KnownMember]) -> None:
+    def joined(self, member: Member, others: Sequence[KnownMember]) -> None:
         """Report a room that was joined, with the other members in it."""
         self.cancel_progress()
         self._unanswered = 0
-        names = [member_name(other.trusted_nick, other.number) for other in others]
-        self._observer.notice(room_notices.joined(member, names))
+        notice = Notice.of(
+            "session.joined",
+            peer=member.relay,
+            room=member.room,
+            nick=member.nick,
+            member=member.number,
+            others=len(others),
+            sealed=member.sealed,
+            encrypted=" (encrypted)" if member.sealed else "",
+            company=_company(others),
+        )
+        self._observer.notice(notice)
         self._report_roster(member)
 
     def not_joined(self, failure: Failure, member: Member, host: str, timeout: float) -> int:
@@ -82,31 +109,34 @@ class RoomReporter:
         self.cancel_progress()
         error = failure.value
         if isinstance(error, RefusedError):
-            self._observer.notice(room_notices.refused(member.room, error.code, str(error)))
+            self._observer.notice(_refused(member.room, error.code, str(error)))
             return REFUSED
         if isinstance(error, UnreachableError):
-            notice = notices.peer_unresolved(host)
+            notice = Notice.of("peer.unresolved", host=host)
         else:
             failure.trap(defer.TimeoutError, defer.CancelledError)
             if member.trouble is None:
-                notice = room_notices.no_answer(member.relay, timeout)
+                what = f"no answer from {member.relay} within {timeout:g} s"
+                reason = "ETIMEDOUT"
+                notice = Notice.of("peer.unreachable", peer=member.relay, reason=reason, what=what)
             else:
-                notice = notices.peer_unreachable(member.relay, member.trouble, Level.ERROR)
-        self._observer.notice(notice)
+                notice = peer_unreachable(member.relay, member.trouble)
+        self._observer.notice(evolve(notice, level=Level.ERROR))
         return UNREACHABLE
 
     def while_joining(self, member: Member, event: Event) -> None:
         """Report an event of a room that is being joined."""
         if isinstance(event, events.KeysNeeded):
-            self._report_later(room_notices.deriving(member.room))
+            self._report_later(Notice.of("session.deriving", room=member.room))
         elif isinstance(event, events.NoAnswer):
             self._report_no_answer(member)
 
     def while_joined(self, member: Member, event: Event) -> None:
         """Report an event of the current room."""
         match event:
-            case events.Received():
-                self._observer.received(_message(member, event))
+            case events.Received(number, nick, payload, reliable, private, sealed):
+                sender = Sender(member.room, number, nick, private, reliable, sealed)
+                self._observer.received(IncomingMessage(payload, sender))
             case events.NoAnswer():
                 self._report_no_answer(member)
             case events.Joined(resumed=False):
@@ -122,7 +152,7 @@ class RoomReporter:
     def report(self, member: Member, event: Event) -> None:
         """Report an event that has a notice of its own."""
         self.failed = self.failed or isinstance(event, events.Failed)
-        notice = room_notices.notice_of(event, member)
+        notice = notice_of(event, member)
         if notice is not None:
             self._observer.notice(notice)
 
@@ -134,17 +164,120 @@ class RoomReporter:
         self._unanswered += 1
         # After 5, 10, 20, 40 ... seconds.
         if self._unanswered & (self._unanswered - 1) == 0:
-            seconds = int(NO_ANSWER_INTERVAL) * self._unanswered
-            refused = member.nobody_listens
-            self._observer.notice(room_notices.silent(member.relay, seconds, refused))
+            peer, seconds = member.relay, int(NO_ANSWER_INTERVAL) * self._unanswered
+            cause = f"no answer from {peer} for {seconds} s"
+            if member.nobody_listens:
+                cause = f"no program listens at {peer}"
+            notice = Notice.of("session.silent", peer=peer, seconds=seconds, cause=cause)
+            self._observer.notice(notice)
 
     def _report_later(self, notice: Notice) -> None:
         self.cancel_progress()
         self._progress = self._reactor.callLater(PROGRESS_DELAY, self._observer.notice, notice)
 
 
-def _message(member: Member, event: events.Received) -> IncomingMessage:
-    sender = Sender(
-        member.room, event.number, event.nick, event.private, event.reliable, event.sealed
-    )
-    return IncomingMessage(event.payload, sender)
+def notice_of(event: Event, member: Member) -> Notice | None:
+    """Return the notice of an event of a membership; ``None`` if there is nothing to report."""
+    return _of_membership(event, member) or _of_member(event) or _of_message(event, member)
+
+
+def nick_refused(code: str, sentence: str) -> Notice:
+    """:param sentence: why, for people; ``code`` if it is empty."""
+    return Notice.of("nick.refused", reason=code, cause=sentence.rstrip(".") or code)
+
+
+def _refused(room: str, code: str, sentence: str) -> Notice:
+    cause, hint = sentence.rstrip(".") or code, HINTS.get(code, "")
+    return Notice.of("session.refused", room=room, reason=code, cause=cause, hint=hint)
+
+
+def _of_membership(event: Event, member: Member) -> Notice | None:
+    match event:
+        case events.Joined(room, nick, number):
+            peer = member.relay
+            return Notice.of("session.resumed", peer=peer, room=room, nick=nick, member=number)
+        case events.ContactLost(reason):
+            cause = SESSION_LOST.get(reason, reason)
+            return Notice.of("session.lost", peer=member.relay, reason=reason, cause=cause)
+        case events.Refused(code, sentence):
+            return _refused(member.room, code, sentence)
+        case events.Closed(code, sentence):
+            cause = sentence.rstrip(".") or code
+            return Notice.of("session.closed", room=member.room, reason=code, cause=cause)
+        case events.NickRefused(code, sentence):
+            return nick_refused(code, sentence)
+        case events.Ponged(seconds):
+            count = member.statistics
+            return Notice.of(
+                "ping.answered",
+                seconds=round(seconds, 6),
+                peer=member.relay,
+                milliseconds=seconds * 1000,
+                lost=count.lost,
+                repaired=count.repaired,
+                repeated=count.repeated,
+            )
+    return None
+
+
+def _of_member(event: Event) -> Notice | None:
+    match event:
+        case events.MemberJoined(number, nick):
+            return _about("member.joined", number, nick)
+        case events.MemberLeft(number, nick, reason):
+            what = MEMBER_LEFT.get(reason, "has left")
+            return _about("member.left", number, nick, reason=reason, what=what)
+        case events.NickChanged(number, before, nick, own):
+            if own:
+                return _about("nick.changed", number, nick)
+            old_name = member_name(before, number)
+            return _about("member.renamed", number, nick, before=before, old_name=old_name)
+        case events.Distrusted(reason, number, nick, count):
+            what = DISTRUSTED.get(reason, f"{{messages}} from {{name}}: {reason}").format(
+                messages=messages(count), name=member_name(nick, number)
+            )
+            return _about(
+                "message.distrusted", number, nick, reason=reason, count=count, what=what
+            )
+    return None
+
+
+def _of_message(event: Event, member: Member) -> Notice | None:
+    match event:
+        case events.Failed(message, reason):
+            cause, content = MESSAGE_FAILED.get(reason, reason), _content(member, message)
+            return Notice.of("message.failed", reason=reason, cause=cause, **content)
+        case events.Missed(message, nick):
+            name, content = nick or "a member", _content(member, message)
+            return Notice.of("message.missed", nick=nick, name=name, **content)
+        case events.Lost(count, nick):
+            what = messages(count) + ("" if nick is None else f" from {nick}")
+            return Notice.of("messages.lost", count=count, nick=nick, what=what)
+    return None
+
+
+def _about(kind: str, number: int, nick: str | None, **values: Value) -> Notice:
+    return Notice.of(kind, member=number, nick=nick, name=member_name(nick, number), **values)
+
+
+def _company(others: Sequence[KnownMember]) -> str:
+    if not others:
+        return "alone"
+    names = [member_name(other.trusted_nick, other.number) for other in others[:MAX_NAMES]]
+    if len(others) > MAX_NAMES:
+        names.append(f"{len(others) - MAX_NAMES} more")
+    *first, last = names
+    return f"with {', '.join(first)} and {last}" if first else f"with {last}"
+
+
+def _content(member: Member, message: int) -> dict[str, Value]:
+    """Return the payload of a message of the client as values, if it is still known."""
+    payload = member.payload(message)
+    if payload is None:
+        return {"excerpt": ""}
+    text = printable_payload(payload)
+    return {
+        "excerpt": f": {text}" if len(text) <= MAX_EXCERPT else f": {text[:MAX_EXCERPT]}...",
+        "text": payload.decode("utf-8", "backslashreplace"),
+        "bytes": len(payload),
+    }

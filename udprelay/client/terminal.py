@@ -17,11 +17,10 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
 from twisted.internet.defer import Deferred
 
-from udprelay.client import notices
 from udprelay.client.channel import Channel, IncomingMessage, OutgoingMessage, RejectedError
 from udprelay.client.client import Client
 from udprelay.client.commands import Command, Text, UnknownCommand, command_words, parse_line
-from udprelay.client.notices import Level, Notice
+from udprelay.client.notices import Level, Notice, reason_of
 from udprelay.client.terminal_commands import Commands, commands_of
 from udprelay.protocol.nick import comparable
 from udprelay.protocol.text import printable, printable_payload
@@ -96,7 +95,8 @@ class Terminal:
         try:
             return open_history(path)
         except OSError as error:
-            self._history_notice = notices.history_unusable(str(path), error)
+            reason = reason_of(error)
+            self._history_notice = Notice.of("history.unusable", path=str(path), **reason)
             return InMemoryHistory()
 
     def begin(self, client: Client, channel: Channel) -> None:
@@ -106,7 +106,7 @@ class Terminal:
         self._prompt_session.completer = commands.completer
         if self._history_notice is not None:
             client.notice(self._history_notice)
-        client.notice(notices.terminal_ready(channel.peer))
+        client.notice(Notice.of("terminal.ready", peer=channel.peer))
         self._prompting = _start(self._read_lines(client, commands))
 
     def show(self, message: IncomingMessage) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.task import Clock
 
-from udprelay.client.bridge_notices import (
+from udprelay.client.bridge_counters import (
     DROPPED_INTERVAL,
     TRAFFIC_INTERVAL,
     BridgeCounters,
@@ -50,7 +50,7 @@ def test_each_reason_is_reported_separately(counting: Counting) -> None:
 
 def test_traffic_is_reported_at_intervals_if_there_was_any(counting: Counting) -> None:
     counting.clock.advance(TRAFFIC_INTERVAL)
-    counting.counters.to_room += 2
+    counting.counters.traffic["to_room"] += 2
     counting.counters.drop("empty")
     counting.clock.advance(TRAFFIC_INTERVAL)
     counting.clock.advance(TRAFFIC_INTERVAL)
@@ -60,7 +60,7 @@ def test_traffic_is_reported_at_intervals_if_there_was_any(counting: Counting) -
 def test_closing_reports_all_counts(counting: Counting) -> None:
     counting.counters.drop("empty")
     counting.counters.drop("empty")
-    counting.counters.to_program += 1
+    counting.counters.traffic["to_program"] += 1
     counting.counters.close()
     assert counting.reported("bridge.dropped") == [("empty", 1), ("empty", 1)]
     assert counting.reported("bridge.traffic") == [(0, 1, 2)]
