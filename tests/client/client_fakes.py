@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any, cast
 
-from twisted.internet import reactor, udp
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock, deferLater
 
@@ -13,6 +13,7 @@ from name_resolver import NameResolver
 from udprelay.client.channel import Channel, IncomingMessage
 from udprelay.client.client import Client
 from udprelay.client.notices import Notice
+from udprelay.client.sockets import DatagramSocket
 
 
 async def polled() -> None:
@@ -22,18 +23,18 @@ async def polled() -> None:
 
 
 class MutedSocket:
-    """Replaces the socket of a port: datagrams are lost until :meth:`unmute`."""
+    """Replaces the kernel's socket: datagrams are lost until :meth:`unmute`."""
 
-    def __init__(self, port: udp.Port) -> None:
-        self._port = port
-        self._real = port.socket
-        port.socket = cast(socket.socket, self)
+    def __init__(self, replaced: DatagramSocket) -> None:
+        self._replaced = replaced
+        self._real = replaced.socket
+        replaced.socket = cast(socket.socket, self)
 
     def send(self, payload: bytes) -> int:
         return len(payload)
 
     def unmute(self) -> None:
-        self._port.socket = self._real
+        self._replaced.socket = self._real
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -43,20 +44,20 @@ class NamedReactor:
     """
     The real reactor, with a resolver for a test.
 
-    :ivar port: the UDP port that was the last one to start reading.
+    :ivar socket: the UDP socket that was the last one to start reading.
     """
 
     def __init__(self, names: NameResolver | None = None) -> None:
         self.nameResolver = names or NameResolver()
-        self.port: Any = None
+        self.socket: Any = None
 
     def addReader(self, reader: Any) -> None:
-        self.port = reader
+        self.socket = reader
         reactor.addReader(reader)
 
     def mute(self) -> MutedSocket:
-        """Lose what the last port sends."""
-        return MutedSocket(self.port)
+        """Lose what the last socket sends."""
+        return MutedSocket(self.socket)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(reactor, name)
@@ -71,12 +72,12 @@ class ClockReactor(Clock, NamedReactor):
 
 
 class FailingSocket:
-    """Replaces the socket of a port: the first calls fail with some errnos, later ones work."""
+    """Replaces the kernel's socket: the first calls fail with some errnos, later ones work."""
 
-    def __init__(self, port: udp.Port, *errors: int) -> None:
-        self._real = port.socket
+    def __init__(self, replaced: DatagramSocket, *errors: int) -> None:
+        self._real = replaced.socket
         self._errors = list(errors)
-        port.socket = cast(socket.socket, self)
+        replaced.socket = cast(socket.socket, self)
 
     def send(self, payload: bytes) -> int:
         self._fail()

@@ -11,7 +11,7 @@ from client_programs import Peer
 from client_relay import until
 from twisted.internet import reactor
 
-from udprelay.client.bridge_socket import PROGRAM_TIMEOUT, BridgeSocket, SocketAddress
+from udprelay.client.sockets import PROGRAM_TIMEOUT, BridgeSocket, SocketAddress
 from udprelay.protocol.endpoint import MAX_PAYLOAD
 
 

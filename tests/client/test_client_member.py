@@ -276,14 +276,14 @@ async def test_the_next_address_is_tried_if_one_does_not_answer(
 async def test_it_survives_the_loss_of_its_own_address(members: Members) -> None:
     using = NamedReactor()
     ada, bob = await members.join("ada", reactor=using), await members.join("bob")
-    before = using.port
+    before = using.socket
     # As when the address that the socket is bound to is removed.
     FailingSocket(before, *[EINVAL] * 100)
     await ada.send(b"from elsewhere")
     await until(lambda: members.received("bob") == [b"from elsewhere"])
     await bob.send(b"welcome there")
     await until(lambda: members.received("ada") == [b"welcome there"])
-    assert using.port is not before
+    assert using.socket is not before
     assert not members.events_of("ada", events.ContactLost)
 
 

@@ -347,9 +347,9 @@ def test_shared_descriptors_stay_blocking_and_notices_wait_for_space(peer: Peer)
 def test_an_internal_error_is_reported_with_status_70(peer: Peer) -> None:
     program = (
         "import sys\n"
-        "from udprelay.client import peer_socket\n"
+        "from udprelay.client import sockets\n"
         "def broken(*_): raise LookupError('oh')\n"
-        "peer_socket.PeerSocket.send = broken\n"
+        "sockets.PeerSocket.send = broken\n"
         "from udprelay.client.main import main\n"
         f"sys.exit(main(['--plain', '{peer.address}']))\n"
     )

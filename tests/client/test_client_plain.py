@@ -51,7 +51,7 @@ class Plain:
 
     def fail(self, *errors: int) -> None:
         """Let the next calls on the socket fail with these errnos."""
-        FailingSocket(self.reactor.port, *errors)
+        FailingSocket(self.reactor.socket, *errors)
 
     def reported(self) -> list[tuple[str, dict[str, Any]]]:
         return [(notice.id, dict(notice.fields)) for notice in self.observer.notices]

@@ -42,7 +42,7 @@ class RouteOnClock:
 
     def fail(self, *errors: int) -> None:
         """Let the next calls on the current socket fail with these errnos."""
-        FailingSocket(self.reactor.port, *errors)
+        FailingSocket(self.reactor.socket, *errors)
 
 
 @pytest.fixture

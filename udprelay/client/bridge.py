@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from errno import EAFNOSUPPORT, ENOENT
 from ipaddress import ip_address
-from socket import AI_NUMERICHOST, SOCK_DGRAM, getaddrinfo
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
 from udprelay.client.bridge_forwarder import BridgeForwarder
-from udprelay.client.bridge_socket import SocketAddress, format_address
 from udprelay.client.channel import Channel, IncomingMessage
 from udprelay.client.client import Client
 from udprelay.client.descriptors import STDERR, STDOUT, write_unless_full
@@ -19,6 +17,7 @@ from udprelay.client.member import Member
 from udprelay.client.notices import Notice, reason_of
 from udprelay.client.option_values import Address
 from udprelay.client.pipe import leave_without_output
+from udprelay.client.sockets import SocketAddress, format_address, socket_address
 from udprelay.look_up import look_up_name
 from udprelay.protocol.endpoint import host_port
 
@@ -143,8 +142,4 @@ async def _addresses(resolver: Any, address: Address) -> list[SocketAddress]:
     hosts = await look_up_name(resolver, host)
     if not hosts:
         raise OSError(ENOENT, "unknown host name", host_port(*address))
-    found = [
-        getaddrinfo(numeric, port, type=SOCK_DGRAM, flags=AI_NUMERICHOST)[0][4]
-        for numeric in hosts
-    ]
-    return sorted(found, key=len)
+    return sorted((socket_address(numeric, port) for numeric in hosts), key=len)

@@ -7,10 +7,10 @@ from typing import Any
 
 from udprelay.client.bridge_counters import BridgeCounters
 from udprelay.client.bridge_members import MemberSockets, Receive
-from udprelay.client.bridge_socket import BridgeSocket, SocketAddress
 from udprelay.client.channel import Channel, IncomingMessage
 from udprelay.client.member import Member
 from udprelay.client.notices import Notice
+from udprelay.client.sockets import BridgeSocket, SocketAddress
 
 # Seconds between two reads of the roster for datagrams to a member that has left.
 _ROSTER_INTERVAL = 0.25

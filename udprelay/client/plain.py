@@ -22,7 +22,7 @@ from udprelay.client.channel import (
     too_long,
 )
 from udprelay.client.notices import Level, Notice, peer_unreachable, reason_of
-from udprelay.client.peer_socket import SEND_BUFFER_FULL, PeerSocket
+from udprelay.client.sockets import SEND_BUFFER_FULL, PeerSocket
 from udprelay.look_up import look_up_name
 from udprelay.protocol.endpoint import MAX_PAYLOAD, host_port
 
@@ -62,9 +62,11 @@ class PlainChannel:
         self._observer = observer
         self._newline = newline
         self._interval = keepalive
-        self._socket = PeerSocket(self._received, self._troubled)
         self._queue = SendQueue(reactor, self._transmit, observer.progressed)
         self._keepalive = LoopingCall(self._transmit, b"")
+        # Set by open().
+        self._socket: PeerSocket
+        self._connected = False
         self._closed = False
         self._peer_unreachable = False
         self._last_unsent = False
@@ -93,10 +95,13 @@ class PlainChannel:
     def _connect(self, hosts: list[str]) -> bool:
         for host in hosts:
             try:
-                self._socket.connect(host, self._port, self._reactor)
+                self._socket = PeerSocket(
+                    self._reactor, host, self._port, self._received, self._troubled
+                )
             except OSError as error:
                 failure = error
             else:
+                self._connected = True
                 self.peer = host_port(host, self._port)
                 return True
         self._observer.notice(evolve(peer_unreachable(self.peer, failure), level=Level.ERROR))
@@ -174,7 +179,8 @@ class PlainChannel:
         self._queue.clear()
         if self._keepalive.running:
             self._keepalive.stop()
-        self._socket.close()
+        if self._connected:
+            self._socket.close()
         return succeed(None)
 
 

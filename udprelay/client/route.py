@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from udprelay.client.peer_socket import PeerSocket
+from udprelay.client.sockets import PeerSocket
 from udprelay.look_up import look_up_name
 from udprelay.protocol.endpoint import host_port
 
@@ -139,15 +139,16 @@ class Route:
         if self._closed:
             return
         for _ in self._hosts:
-            opened = PeerSocket(self._received, self._report_later)
+            host = self._hosts[self._current]
             try:
-                opened.connect(self._hosts[self._current], self._port, self._reactor)
+                self._socket = PeerSocket(
+                    self._reactor, host, self._port, self._received, self._report_later
+                )
             except OSError:
                 self._current = (self._current + 1) % len(self._hosts)
                 continue
-            self._socket = opened
             if self._paused:
-                opened.pause()
+                self._socket.pause()
             return
 
     def _close_socket(self) -> None:
