@@ -43,8 +43,7 @@ class BridgeAndProgram(Bridge):
             if plain:
                 return PlainChannel(reactor, relay.host, relay.port, observer)
             chosen = RoomOptions(room, nick, passphrase=passphrase, recover=False)
-            changed = self.roster_changed
-            return RoomChannel(reactor, relay.host, relay.port, observer, chosen, None, changed)
+            return RoomChannel(reactor, relay.host, relay.port, observer, chosen, None)
 
         self.client = Client(Options(verbose=True), reactor, self, channel)
         self.status: int | None = None

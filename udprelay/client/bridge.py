@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from errno import EAFNOSUPPORT, ENOENT
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from udprelay.client.bridge_forwarder import BridgeForwarder
+from udprelay.client.bridge_counters import BridgeCounters
+from udprelay.client.bridge_members import MemberSockets
 from udprelay.client.channel import Channel, IncomingMessage
 from udprelay.client.client import Client
 from udprelay.client.descriptors import STDERR, STDOUT, write_unless_full
 from udprelay.client.formats import Format
-from udprelay.client.member import Member
 from udprelay.client.notices import Notice, reason_of
 from udprelay.client.option_values import Address
 from udprelay.client.pipe import leave_without_output
-from udprelay.client.sockets import SocketAddress, format_address, socket_address
+from udprelay.client.room_channel import RoomChannel
+from udprelay.client.sockets import (
+    BridgeSocket,
+    SocketAddress,
+    format_address,
+    socket_address,
+)
 from udprelay.look_up import look_up_name
 from udprelay.protocol.endpoint import host_port
+from udprelay.session_client.known_member import KnownMember
+
+# Seconds between two reads of the roster for datagrams to a member that has left.
+_ROSTER_INTERVAL = 0.25
 
 
 class Bridge:
     """
     Forwards datagrams between a room and a program, and writes notices.
+
+    Each payload is forwarded once, unchanged and at once, or dropped and counted.
 
     :param form: the format of notices.
     :param address: the bridge's local address; port 0 is any.
@@ -50,7 +64,12 @@ class Bridge:
         self._program = program
         self._per_member = per_member
         self._client: Client | None = None
-        self._forwarder: BridgeForwarder | None = None
+        # Set with the socket.
+        self._counters: BridgeCounters
+        self._socket: BridgeSocket | None = None
+        self._members: MemberSockets | None = None
+        self._channel: Channel | None = None
+        self._next_update = 0.0
         self._output_lost = False
         self._closed = False
 
@@ -67,34 +86,51 @@ class Bridge:
             self.resolving = False
             address = error.filename or host_port(*self._address)
             client.notice(Notice.of("bridge.unusable", local=address, **reason_of(error)))
-        return self._forwarder is not None
+        return self._socket is not None
 
     def _open(self, client: Client, local: SocketAddress, program: SocketAddress | None) -> None:
-        forwarder = BridgeForwarder(self._reactor, local, program, self._per_member, client.notice)
-        self._forwarder = forwarder
-        at = None if program is None else format_address(program)
-        where = "" if at is None else f", the program is at {at}"
-        client.notice(Notice.of("bridge.opened", local=forwarder.address, program=at, where=where))
+        def open_socket(port: int, receive: Callable[[bytes], object]) -> BridgeSocket:
+            at = (local[0], port, *local[2:])
+            return BridgeSocket(
+                self._reactor, at, program, receive, partial(self._drop, "stranger")
+            )
+
+        self._socket = open_socket(local[1], self._send)
+        self._counters = BridgeCounters(self._reactor, client.notice)
+        if self._per_member:
+            self._members = MemberSockets(
+                self._reactor, self._socket, open_socket, self._send_to_member, client.notice
+            )
+        address = str(self._socket)
+        to = None if program is None else format_address(program)
+        where = "" if to is None else f", the program is at {to}"
+        client.notice(Notice.of("bridge.opened", local=address, program=to, where=where))
         if not ip_address(local[0].partition("%")[0]).is_loopback:
-            client.notice(Notice.of("bridge.exposed", local=forwarder.address))
+            client.notice(Notice.of("bridge.exposed", local=address))
 
     def begin(self, client: Client, channel: Channel) -> None:
-        if self._forwarder is not None:
-            self._forwarder.start(channel)
-
-    def roster_changed(self, member: Member) -> None:
-        """:param member: the client's own membership, which has the roster."""
-        if self._forwarder is not None:
-            self._forwarder.roster_changed(member)
+        self._channel = channel
+        if isinstance(channel, RoomChannel):
+            channel.roster_changed = self._update_sockets
 
     def show(self, message: IncomingMessage) -> None:
-        if self._forwarder is not None:
-            self._forwarder.to_program(message)
+        room = self._socket
+        if room is None:
+            return
+        local = room
+        if self._members is not None and message.sender is not None:
+            local = self._socket_of(message.sender.number, self._members) or room
+        # A program that has not sent to a member's socket may have sent to the room's.
+        reason = local.send(message.payload, local.program or room.program)
+        if reason is None:
+            self._counters.traffic["to_program"] += 1
+        else:
+            self._drop(reason)
 
     def notice(self, notice: Notice) -> None:
-        if notice.id == "messages.lost" and self._forwarder is not None:
+        if notice.id == "messages.lost" and self._socket is not None:
             # Losses are usual for unreliable messages: counted, not reported one by one.
-            self._forwarder.counters.drop("lost", int(notice.fields["count"] or 0))
+            self._drop("lost", int(notice.fields["count"] or 0))
             return
         line = self._format.notice(notice)
         if not self._format.notices_in_output:
@@ -109,10 +145,54 @@ class Bridge:
 
     def close(self) -> Deferred[None]:
         self._closed = True
-        if self._forwarder is not None:
-            self._forwarder.close()
-            self._forwarder = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+            if self._members is not None:
+                self._members.close()
+                self._members = None
+            self._counters.close()
         return succeed(None)
+
+    def _send(self, payload: bytes, number: int | None = None) -> None:
+        """Forward what the program sends."""
+        reason = "no-contact" if self._channel is None else self._channel.send_now(payload, number)
+        if reason is None:
+            self._counters.traffic["to_room"] += 1
+        else:
+            self._drop(reason)
+
+    def _send_to_member(self, payload: bytes, number: int | None) -> None:
+        if number is not None:
+            self._send(payload, number)
+            return
+        # After a restart of the relay, the member may be back under another number, and no
+        # event says so.
+        now = self._reactor.seconds()
+        if now >= self._next_update:
+            self._next_update = now + _ROSTER_INTERVAL
+            self._update_sockets()
+        self._drop("absent")
+
+    def _drop(self, reason: str, count: int = 1) -> None:
+        self._counters.drop(reason, count)
+
+    def _others(self) -> list[KnownMember]:
+        return self._channel.others if isinstance(self._channel, RoomChannel) else []
+
+    def _update_sockets(self) -> None:
+        if self._members is not None:
+            self._members.update(self._others())
+
+    def _socket_of(self, number: int, members: MemberSockets) -> BridgeSocket | None:
+        """Return the socket of a sender, opened if it has none yet; ``None``: the room's."""
+        if members.get(number) is None:
+            sender = next((one for one in self._others() if one.number == number), None)
+            if sender is not None:
+                self._update_sockets()
+                if members.get(number) is None:
+                    members.add(sender)
+        return members.get(number)
 
 
 async def _look_up(

@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from errno import EIO
 from traceback import format_exception
 from typing import Any, cast
@@ -30,7 +30,6 @@ from udprelay.client.descriptors import (
     write_stderr,
 )
 from udprelay.client.formats import Format, JSONFormat, TextFormat
-from udprelay.client.member import Member
 from udprelay.client.option_values import login_nick
 from udprelay.client.options import Options, UsageError, parse
 from udprelay.client.passphrase import Passphrase
@@ -105,10 +104,9 @@ class _Run:
         self._bridge = front if isinstance(front, Bridge) else None
         # A person sees the retries and can stop them; a bridge runs unattended.
         join_timeout = None if terminal or self._bridge else joining.JOIN_TIMEOUT
-        changed = self._bridge.roster_changed if self._bridge else None
 
         def channel(observer: ChannelObserver) -> Channel:
-            return _channel(options, found, join_timeout, observer, self._reactor, changed)
+            return _channel(options, found, join_timeout, observer, self._reactor)
 
         self._client = Client(options, self._reactor, front, channel)
         if found is not None and found.warning is not None:
@@ -207,7 +205,6 @@ def _channel(
     join_timeout: float | None,
     observer: ChannelObserver,
     reactor: AsyncioSelectorReactor,
-    roster_changed: Callable[[Member], object] | None,
 ) -> Channel:
     host, port = options.host, options.port
     if options.plain:
@@ -219,4 +216,4 @@ def _channel(
         passphrase=None if found is None else found.text,
         recover=options.bridge is None,
     )
-    return RoomChannel(reactor, host, port, observer, room, join_timeout, roster_changed)
+    return RoomChannel(reactor, host, port, observer, room, join_timeout)

@@ -30,6 +30,9 @@ from udprelay.session_client.events import (
     Delivered,
     Event,
     Failed,
+    Joined,
+    MemberJoined,
+    MemberLeft,
     Missed,
     NickChanged,
     NoAnswer,
@@ -67,9 +70,9 @@ class RoomChannel:
     A room is left after the next one is joined, and after its last message is acknowledged.
 
     :param join_timeout: seconds to wait for the first room; ``None``: no limit.
-    :param roster_changed: called when the members of the current room, or their numbers, may
-        have changed.
     :ivar rooms: the rooms joined so far.
+    :ivar roster_changed: called when the members of the current room, or their numbers, may
+        have changed.
     """
 
     def __init__(
@@ -80,9 +83,9 @@ class RoomChannel:
         observer: ChannelObserver,
         options: RoomOptions,
         join_timeout: float | None,
-        roster_changed: Callable[[Member], object] | None = None,
     ) -> None:
         self.rooms: set[str] = {options.room}
+        self.roster_changed: Callable[[], object] = lambda: None
         self._reactor = reactor
         self._host = host
         self._port = port
@@ -97,7 +100,7 @@ class RoomChannel:
         self._leaving: list[Member] = []
         self._all: list[Member] = []
         self._joined: Deferred[Member] | None = None
-        self._reporter = RoomReporter(reactor, observer, roster_changed)
+        self._reporter = RoomReporter(reactor, observer)
         self._paused = False
         self._closing = False
 
@@ -249,6 +252,7 @@ class RoomChannel:
         else:
             self._observer.notice(Notice.of("session.left", room=before.room))
             self._leave_when_delivered(before)
+        self.roster_changed()
 
     def _not_joined(self, failure: Failure, member: Member) -> None:
         if self._closing or member is not self._joining:
@@ -280,6 +284,8 @@ class RoomChannel:
             if isinstance(event, NickChanged) and event.own and event.nick is not None:
                 self._nick = event.nick
             self._reporter.while_joined(member, event)
+            if isinstance(event, Joined | MemberJoined | MemberLeft | NickChanged):
+                self.roster_changed()
         elif isinstance(event, Failed | Missed):
             self._reporter.report(member, event)
         if isinstance(event, Delivered | Failed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import evolve
@@ -45,28 +45,18 @@ MAX_EXCERPT = 60
 MAX_NAMES = 8
 """Members that ``session.joined`` names in its line for people."""
 
-_ROSTER_CHANGES = (events.Joined, events.MemberJoined, events.MemberLeft, events.NickChanged)
-
 
 class RoomReporter:
     """
     Reports what happens in the rooms of a channel to its observer.
 
-    :param roster_changed: called when the members of the room, or their numbers, may have
-        changed.
     :ivar failed: a message was not delivered.
     """
 
-    def __init__(
-        self,
-        reactor: Any,
-        observer: ChannelObserver,
-        roster_changed: Callable[[Member], object] | None = None,
-    ) -> None:
+    def __init__(self, reactor: Any, observer: ChannelObserver) -> None:
         self.failed = False
         self._reactor = reactor
         self._observer = observer
-        self._roster_changed = roster_changed
         self._unanswered = 0
         self._progress: IDelayedCall | None = None
 
@@ -97,7 +87,6 @@ class RoomReporter:
             company=_company(others),
         )
         self._observer.notice(notice)
-        self._report_roster(member)
 
     def not_joined(self, failure: Failure, member: Member, host: str, timeout: float) -> int:
         """
@@ -146,8 +135,6 @@ class RoomReporter:
                 if isinstance(event, events.Joined):
                     self._unanswered = 0
                 self.report(member, event)
-                if isinstance(event, _ROSTER_CHANGES):
-                    self._report_roster(member)
 
     def report(self, member: Member, event: Event) -> None:
         """Report an event that has a notice of its own."""
@@ -155,10 +142,6 @@ class RoomReporter:
         notice = notice_of(event, member)
         if notice is not None:
             self._observer.notice(notice)
-
-    def _report_roster(self, member: Member) -> None:
-        if self._roster_changed is not None:
-            self._roster_changed(member)
 
     def _report_no_answer(self, member: Member) -> None:
         self._unanswered += 1
