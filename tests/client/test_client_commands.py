@@ -2,59 +2,45 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from udprelay.client.commands import (
-    HELP,
-    ROOM_HELP,
-    Command,
-    LineCompleter,
-    Text,
-    UnknownCommand,
-    command_words,
-    parse_line,
-    split_nick,
-)
+from udprelay.client.commands import PlainCommands, RoomCommands, parse_line, split_nick
 
-COMMANDS = command_words(ROOM_HELP)
+ROOM: Any = SimpleNamespace(rooms={"lobby", "games"}, nicks=["bob", "Bob the Builder", "carol"])
+PLAIN = PlainCommands(print)
+IN_ROOM = RoomCommands(ROOM, lambda text, nick: True, print)
 
 
 @pytest.mark.parametrize(
     ("line", "meaning"),
     [
-        ("hello", Text("hello")),
-        ("", Text("")),
-        (" /quit", Text(" /quit")),
-        ("a/b", Text("a/b")),
-        ("//quit", Text("/quit")),
-        ("///", Text("//")),
-        ("/quit", Command("quit")),
-        ("/help me", Command("help", "me")),
-        ("/msg bob  hi there ", Command("msg", "bob  hi there")),
-        ("/join\tgames", UnknownCommand("/join\tgames")),
-        ("/", UnknownCommand("/")),
-        ("/quitter now", UnknownCommand("/quitter")),
-        ("/Quit", UnknownCommand("/Quit")),
+        ("hello", ("", "hello")),
+        ("", ("", "")),
+        (" /quit", ("", " /quit")),
+        ("a/b", ("", "a/b")),
+        ("//quit", ("", "/quit")),
+        ("///", ("", "//")),
+        ("/quit", ("/quit", "")),
+        ("/help me", ("/help", "me")),
+        ("/msg bob  hi there ", ("/msg", "bob  hi there")),
+        ("/join\tgames", ("/join\tgames", "")),
+        ("/", ("/", "")),
+        ("/quitter now", ("/quitter", "now")),
+        ("/Quit", ("/Quit", "")),
     ],
 )
-def test_a_line_is_text_or_a_command(line: str, meaning: object) -> None:
-    assert parse_line(line, COMMANDS) == meaning
+def test_a_line_is_text_or_a_command(line: str, meaning: tuple[str, str]) -> None:
+    assert parse_line(line) == meaning
 
 
 def test_a_room_has_more_commands_than_a_plain_channel() -> None:
-    assert command_words(HELP) == ["/help", "/quit"]
-    assert command_words(ROOM_HELP) == [
-        "/who",
-        "/msg",
-        "/nick",
-        "/join",
-        "/ping",
-        "/help",
-        "/quit",
-    ]
-    assert parse_line("/who", command_words(HELP)) == UnknownCommand("/who")
+    assert PLAIN.words == ["/help", "/quit"]
+    assert IN_ROOM.words == ["/who", "/msg", "/nick", "/join", "/ping", "/help", "/quit"]
 
 
 @pytest.mark.parametrize(
@@ -77,12 +63,7 @@ def test_the_longest_nick_that_fits_is_chosen(
     assert split_nick(argument, ["bob", "bob the builder"]) == found
 
 
-IN_ROOM = LineCompleter(
-    COMMANDS, lambda: {"lobby", "games"}, lambda: ["bob", "Bob the Builder", "carol"]
-)
-
-
-def complete(completer: LineCompleter, line: str) -> list[str]:
+def complete(completer: PlainCommands, line: str) -> list[str]:
     """Return the completed lines."""
     document = Document(line)
     return [
@@ -116,6 +97,6 @@ def test_commands_rooms_and_nicks_are_completed_where_they_are_valid(
 
 
 def test_in_a_plain_channel_only_commands_are_completed() -> None:
-    completer = LineCompleter(command_words(HELP))
-    assert complete(completer, "/") == ["/help ", "/quit "]
-    assert complete(completer, "b") == []
+    assert complete(PLAIN, "/") == ["/help ", "/quit "]
+    assert complete(PLAIN, "/join ") == []
+    assert complete(PLAIN, "b") == []

@@ -17,13 +17,12 @@ from docs_sources import DOCS, README, literal_blocks, names, rows, section, tex
 from udprelay import client, console
 from udprelay.client import bridge_counters, bridge_members, sockets
 from udprelay.client.channel import IncomingMessage, OutgoingMessage, Sender
-from udprelay.client.commands import Command
+from udprelay.client.commands import RoomCommands
 from udprelay.client.formats import JSONFormat
 from udprelay.client.notices import KINDS, Level, Notice
 from udprelay.client.options import parse
 from udprelay.client.room_channel import RoomChannel
 from udprelay.client.room_reporter import notice_of
-from udprelay.client.terminal_commands import RoomCommands
 from udprelay.protocol.wire.header import DOWN_PAYLOAD_OFFSET, UP_PAYLOAD_OFFSET
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.challenge import challenge, is_challenge
@@ -115,7 +114,7 @@ def test_commands_of_the_client() -> None:
     shown = [line for line in transcript.splitlines() if re.match("-- /", line)]
     printed: list[str] = []
     channel = cast(RoomChannel, SimpleNamespace())
-    RoomCommands(channel, lambda _: True, printed.append).run(Command("help"))
+    RoomCommands(channel, lambda *_: True, printed.append).run("/help", "")
     assert shown == [f"-- {line}" for line in printed]
 
 

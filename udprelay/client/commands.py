@@ -1,77 +1,33 @@
-"""Parses and completes the lines typed on the terminal."""
+"""The commands of the terminal: parsed, completed and run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar
 
-from attrs import frozen
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from udprelay.client.channel import same_nick
+from udprelay.client.room_channel import RoomChannel
+from udprelay.protocol.wire.members import MemberKind
 
-HELP = {
-    "/help": "list the commands",
-    "/quit": "leave (or press Ctrl-D or Ctrl-C)",
-    "//text": "send /text",
-}
-"""The commands of all channels, and their descriptions."""
-
-ROOM_HELP = {
-    "/who": "list the members of the room",
-    "/msg NICK TEXT": "send TEXT to NICK only",
-    "/nick NICK": "change your nick",
-    "/join ROOM": "leave this room for another one",
-    "/ping": "show the round-trip time and what was lost",
-    **HELP,
-}
-"""The same in a room."""
+_KINDS = {MemberKind.SESSION: "", MemberKind.PLAIN: "plain", MemberKind.CONSOLE: "the relay"}
 
 
-@frozen
-class Text:
-    """Text to send as a message."""
-
-    text: str
-
-
-@frozen
-class Command:
-    """
-    A command.
-
-    :param name: without its slash.
-    :param argument: the rest of the line, stripped.
-    """
-
-    name: str
-    argument: str = ""
-
-
-@frozen
-class UnknownCommand:
-    """:param word: with its slash."""
-
-    word: str
-
-
-def command_words(usage: Mapping[str, str]) -> list[str]:
-    """Return the commands with their slashes, without their arguments."""
-    return [command.split()[0] for command in usage if not command.startswith("//")]
-
-
-def parse_line(line: str, commands: Sequence[str]) -> Text | Command | UnknownCommand:
+def parse_line(line: str) -> tuple[str, str]:
     """
     Parse a line: commands begin with one slash.
 
-    :param commands: with their slashes.
+    :return: the first word with its slash, and the rest of the line, stripped; or ``""`` and the
+        text to send as a message.
     """
     if line.startswith("//"):
-        return Text(line[1:])
+        return "", line[1:]
     if not line.startswith("/"):
-        return Text(line)
+        return "", line
     word, _, argument = line.partition(" ")
-    return Command(word[1:], argument.strip()) if word in commands else UnknownCommand(word)
+    return word, argument.strip()
 
 
 def split_nick(argument: str, nicks: Sequence[str]) -> tuple[str, str] | None:
@@ -88,24 +44,33 @@ def split_nick(argument: str, nicks: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-class LineCompleter(Completer):
+class PlainCommands(Completer):
     """
-    Completes commands, rooms and nicks.
+    The commands of a plain channel, and their completion.
 
-    :param commands: with their slashes.
-    :param rooms: returns the rooms to complete after ``/join``.
-    :param nicks: returns the nicks to complete after ``/msg`` and in text.
+    :param show: shows a line.
+    :ivar words: the commands with their slashes, without their arguments.
     """
 
-    def __init__(
-        self,
-        commands: Sequence[str],
-        rooms: Callable[[], Iterable[str]] = tuple,
-        nicks: Callable[[], Iterable[str]] = tuple,
-    ) -> None:
-        self._commands = commands
-        self._rooms = rooms
-        self._nicks = nicks
+    usage: ClassVar[Mapping[str, str]] = {
+        "/help": "list the commands",
+        "/quit": "leave (or press Ctrl-D or Ctrl-C)",
+        "//text": "send /text",
+    }
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self.words = [usage.split()[0] for usage in self.usage if not usage.startswith("//")]
+        self._show = show
+
+    def prompt(self) -> str:
+        return "> "
+
+    def run(self, word: str, argument: str) -> bool:
+        """Run a command but ``/quit``; return ``False`` if the line has to be edited again."""
+        width = max(map(len, self.usage)) + 3
+        for command, description in self.usage.items():
+            self._show(f"{command:{width}}{description}")
+        return True
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
@@ -117,13 +82,93 @@ class LineCompleter(Completer):
 
     def _choices(self, line: str) -> tuple[str, Iterable[str], str]:
         """Return the beginning that was typed, its possible completions, and their suffix."""
+        return line, self.words if line.startswith("/") else (), " "
+
+
+class RoomCommands(PlainCommands):
+    """
+    The commands of a room channel.
+
+    :param send: sends a text to a nick; returns ``False`` after showing why it was rejected.
+    """
+
+    usage: ClassVar[Mapping[str, str]] = {
+        "/who": "list the members of the room",
+        "/msg NICK TEXT": "send TEXT to NICK only",
+        "/nick NICK": "change your nick",
+        "/join ROOM": "leave this room for another one",
+        "/ping": "show the round-trip time and what was lost",
+        **PlainCommands.usage,
+    }
+
+    def __init__(
+        self,
+        channel: RoomChannel,
+        send: Callable[[str, str], bool],
+        show: Callable[[str], None],
+    ) -> None:
+        super().__init__(show)
+        self._channel = channel
+        self._send = send
+
+    def prompt(self) -> str:
+        return f"{self._channel.room}> "
+
+    def run(self, word: str, argument: str) -> bool:
+        match word:
+            case "/who":
+                self._who()
+            case "/msg":
+                return self._msg(argument)
+            case "/nick":
+                self._nick(argument)
+            case "/join":
+                return self._join(argument)
+            case "/ping":
+                self._channel.ping()
+            case _:
+                return super().run(word, argument)
+        return True
+
+    def _choices(self, line: str) -> tuple[str, Iterable[str], str]:
         command, space, argument = line.partition(" ")
         if not line.startswith("/"):
             # Nicks may have spaces, but one completes their first word.
             word = line.rpartition(" ")[2]
-            return word, self._nicks() if word else (), ": " if word == line else " "
-        if not space:
-            return command, self._commands, " "
-        if command == "/join":
-            return argument, self._rooms(), ""
-        return argument, self._nicks() if command == "/msg" else (), " "
+            return word, self._channel.nicks if word else (), ": " if word == line else " "
+        if space and command == "/join":
+            return argument, self._channel.rooms, ""
+        if space and command == "/msg":
+            return argument, self._channel.nicks, " "
+        return super()._choices(line)
+
+    def _who(self) -> None:
+        self._show(f"{self._channel.own_nick} (you)")
+        for member in self._channel.others:
+            remarks = [_KINDS[member.kind], "" if member.trusted else "not authenticated"]
+            shown = ", ".join(filter(None, remarks))
+            self._show(f"{member.nick} ({shown})" if shown else member.nick)
+
+    def _msg(self, argument: str) -> bool:
+        found = split_nick(argument, self._channel.nicks)
+        if found is None:
+            self._show("usage: /msg NICK TEXT")
+            return False
+        nick, text = found
+        return self._send(text, nick)
+
+    def _nick(self, argument: str) -> None:
+        if argument:
+            self._channel.change_nick(argument)
+        else:
+            self._show(f"you are {self._channel.own_nick}; to change it: /nick NICK")
+
+    def _join(self, argument: str) -> bool:
+        try:
+            self._channel.switch_room(argument)
+        except ValueError:
+            self._show("invalid room name: use 1 to 64 letters, digits, '-', '_' and '.'")
+            return False
+        if argument == self._channel.room:
+            self._show(f"already in {argument}")
+        return True

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from zlib import crc32
 
@@ -19,9 +20,9 @@ from twisted.internet.defer import Deferred
 
 from udprelay.client.channel import Channel, IncomingMessage, OutgoingMessage, RejectedError
 from udprelay.client.client import Client
-from udprelay.client.commands import Command, Text, UnknownCommand, command_words, parse_line
+from udprelay.client.commands import PlainCommands, RoomCommands, parse_line
 from udprelay.client.notices import Level, Notice, reason_of
-from udprelay.client.terminal_commands import Commands, commands_of
+from udprelay.client.room_channel import RoomChannel
 from udprelay.protocol.nick import comparable
 from udprelay.protocol.text import printable, printable_payload
 
@@ -101,9 +102,11 @@ class Terminal:
 
     def begin(self, client: Client, channel: Channel) -> None:
         self._channel = channel
-        commands = commands_of(channel, lambda message: self._send(message, client), self._show)
+        commands = PlainCommands(self._show)
+        if isinstance(channel, RoomChannel):
+            commands = RoomCommands(channel, partial(self._send, client), self._show)
         self._prompt_session.message = commands.prompt
-        self._prompt_session.completer = commands.completer
+        self._prompt_session.completer = commands
         if self._history_notice is not None:
             client.notice(self._history_notice)
         client.notice(Notice.of("terminal.ready", peer=channel.peer))
@@ -131,27 +134,25 @@ class Terminal:
             self._closed = Deferred.fromFuture(_start(self._finish()))
         return self._closed
 
-    async def _read_lines(self, client: Client, commands: Commands) -> None:
+    async def _read_lines(self, client: Client, commands: PlainCommands) -> None:
         rejected = ""
-        words = command_words(commands.help)
         while (text := await self._prompt(rejected)) is not None:
             to_edit = []
             # Pasted text may have several lines.
             for line in text.split("\n"):
-                match parse_line(line, words):
-                    case Text(content):
-                        # Typed bytes that are not UTF-8 are sent as they are.
-                        payload = content.encode("utf-8", "surrogateescape")
-                        if content and not self._send(OutgoingMessage(payload), client):
-                            to_edit.append(line)
-                    case Command("quit"):
-                        client.input_ended(None)
-                        return
-                    case Command() as command:
-                        if not commands.run(command):
-                            to_edit.append(line)
-                    case UnknownCommand(word):
-                        self._show(f"unknown command {word} (/help); to send it, type /{word}")
+                word, rest = parse_line(line)
+                done = True
+                if word == "/quit":
+                    client.input_ended(None)
+                    return
+                if word in commands.words:
+                    done = commands.run(word, rest)
+                elif word:
+                    self._show(f"unknown command {word} (/help); to send it, type /{word}")
+                elif rest:
+                    done = self._send(client, rest)
+                if not done:
+                    to_edit.append(line)
             rejected = "\n".join(to_edit)
         client.input_ended(None)
 
@@ -167,9 +168,10 @@ class Terminal:
         except (EOFError, KeyboardInterrupt, OSError):
             return None
 
-    def _send(self, message: OutgoingMessage, client: Client) -> bool:
+    def _send(self, client: Client, text: str, to: str | None = None) -> bool:
         try:
-            client.send(message)
+            # Typed bytes that are not UTF-8 are sent as they are.
+            client.send(OutgoingMessage(text.encode("utf-8", "surrogateescape"), to))
         except RejectedError as rejected:
             self._show(f"not sent: {rejected}")
             return False
