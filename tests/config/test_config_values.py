@@ -95,7 +95,6 @@ colour = values.one_of(Colour)
             f"{'0A' * 16}:{'fF' * 32}",
             AccessKey(b"\x0a" * 16, b"\xff" * 32),
         ),
-        (values.anything, "50 % of # it", "50 % of # it"),
     ],
 )
 def test_valid_value_is_read(read: Callable[[str], Any], text: str, value: object) -> None:
@@ -217,7 +216,6 @@ READERS = [
     values.networks,
     values.host_ports,
     values.access_key,
-    values.anything,
 ]
 
 

@@ -6,7 +6,7 @@ Flags override the file, the file overrides the defaults. All mistakes are repor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
@@ -33,33 +33,31 @@ def load(path: str | None, flags: Mapping[str, str | None], console: bool = Fals
     """
     sections, problems = _read_file(path) if path is not None else ({}, [])
     file = path or ""
-    reader = _Reader(file, problems)
-    reader.check_names(sections)
+    reader = _Reader(file, sections, problems)
+    reader.check_names()
+    listeners = reader.named("listener:NAME")
+    rooms = reader.named("room:NAME")
+    defaults = RoomRules(**rooms.pop("*", {}))
     rules = RelayRules(
-        **reader.options("udprelay", sections),
-        listeners=_listeners(reader, sections),
-        room_defaults=RoomRules(**reader.options("room:*", sections)),
-        limits=Limits(**reader.options("limits", sections)),
+        **reader.options("udprelay"),
+        listeners={name: ListenerRules(**options) for name, options in listeners.items()}
+        or {"main": ListenerRules()},
+        room_defaults=defaults,
+        rooms={name: evolve(defaults, **options) for name, options in rooms.items()},
+        limits=Limits(**reader.options("limits")),
     )
-    rules = evolve(rules, rooms=_rooms(reader, sections, rules.room_defaults))
-    reader.check_references(sections, rules)
-    reader.check_history(sections, rules)
-    rules = _with_flags(rules, flags, reader)
-    reader.problems += [
-        Problem(
-            file, _line_of(f"listener:{b}", sections), f"[listener:{a}] and [listener:{b}]", why
-        )
-        for a, b, why in _overlaps(rules.listeners)
-        # The default that replaces an invalid value is not reported as an overlap.
-        if not reader.invalid & {f"listener:{a}", f"listener:{b}"}
-    ]
-    log = LogRules(**reader.options("log", sections))
-    log_format = flags.get("log-format")
-    if log_format is not None:
-        log = evolve(log, format=reader.flag("log", "format", "--log-format", log_format))
+    reader.check_references(rules)
+    reader.check_history(rules)
+    if given := reader.flags("listener:NAME", flags, "interface", "port", "room"):
+        main = evolve(rules.listeners.get("main", ListenerRules()), **given)
+        rules = evolve(rules, listeners={**rules.listeners, "main": main})
+    reader.check_overlaps(rules.listeners)
+    log_flags = reader.flags("log", flags, "format", prefix="log-")
+    log = LogRules(**reader.options("log") | log_flags)
     if problems:
         raise ConfigError(problems)
-    exposed = file if _has_keys(rules) and _others_read(file) else ""
+    has_keys = any(room.access_key for room in (rules.room_defaults, *rules.rooms.values()))
+    exposed = file if has_keys and Path(file).stat().st_mode & S_IROTH else ""
     return Config(evolve(rules, log_payloads=log.payloads), log, console, exposed)
 
 
@@ -73,90 +71,61 @@ def _read_file(path: str) -> tuple[dict[str, Section], list[Problem]]:
     return read(text, path)
 
 
-def _has_keys(rules: RelayRules) -> bool:
-    rooms = (rules.room_defaults, *rules.rooms.values())
-    return any(room.access_key is not None for room in rooms)
-
-
-def _others_read(file: str) -> bool:
-    return bool(Path(file).stat().st_mode & S_IROTH)
-
-
-def _line_of(name: str, sections: Mapping[str, Section]) -> int:
-    return sections[name].line if name in sections else 0
-
-
-def _listeners(reader: _Reader, sections: Mapping[str, Section]) -> dict[str, ListenerRules]:
-    listeners = {
-        name.partition(":")[2]: ListenerRules(**reader.options(name, sections))
-        for name in sections
-        if kind_of(name) == "listener:NAME"
-    }
-    return listeners or {"main": ListenerRules()}
-
-
-def _rooms(
-    reader: _Reader, sections: Mapping[str, Section], defaults: RoomRules
-) -> dict[str, RoomRules]:
-    return {
-        name.partition(":")[2]: evolve(defaults, **reader.options(name, sections))
-        for name in sections
-        if kind_of(name) == "room:NAME" and name != "room:*"
-    }
-
-
-def _with_flags(rules: RelayRules, flags: Mapping[str, str | None], reader: _Reader) -> RelayRules:
-    given = {
-        option: reader.flag("listener:NAME", option, f"--{option}", value)
-        for option in ("interface", "port", "room")
-        if (value := flags.get(option)) is not None
-    }
-    given = {option: value for option, value in given.items() if value is not None}
-    if not given:
-        return rules
-    main = evolve(rules.listeners.get("main", ListenerRules()), **given)
-    return evolve(rules, listeners={**rules.listeners, "main": main})
-
-
 class _Reader:
     """
-    Reads values and collects all mistakes.
+    Reads values and adds all mistakes to ``problems``.
 
-    :ivar invalid: sections in which a default replaces an invalid value.
+    A default replaces an invalid value.
     """
 
-    def __init__(self, file: str, problems: list[Problem]) -> None:
+    def __init__(
+        self, file: str, sections: Mapping[str, Section], problems: list[Problem]
+    ) -> None:
         self._file = file
-        self.problems = problems
-        self.invalid: set[str] = set()
+        self._sections = sections
+        self._problems = problems
+        # Sections with invalid values.
+        self._invalid: set[str] = set()
 
-    def options(self, section: str, sections: Mapping[str, Section]) -> dict[str, Any]:
+    def options(self, section: str) -> dict[str, Any]:
         """Return the valid values of a section's known options."""
         readers, found = SECTIONS[kind_of(section)], {}
-        entries = sections[section].options if section in sections else {}
-        for option, entry in entries.items():
+        for option, entry in self._entries(section).items():
             if option in readers:
                 try:
                     found[option] = readers[option](entry.value)
                 except ValueError as error:
-                    self.invalid.add(section)
+                    self._invalid.add(section)
                     # Messages about a secret do not quote it; those about others may contain one.
                     why = str(error) if is_secret(option) else quotable(str(error))
                     self._wrong_value(section, option, entry, why)
         return found
 
-    def flag(self, kind: str, option: str, flag: str, value: str) -> Any:
-        """Return the value of a flag, or None if it is not valid."""
-        try:
-            return SECTIONS[kind][option](value)
-        except ValueError as error:
-            self.invalid.add("listener:main")
-            self.problems.append(Problem("", 0, f"{flag} {value}", str(error)))
-            return None
+    def named(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Return the options of all sections of a kind, by their names."""
+        found = [section for section in self._sections if kind_of(section) == kind]
+        return {section.partition(":")[2]: self.options(section) for section in found}
 
-    def check_names(self, sections: Mapping[str, Section]) -> None:
+    def flags(
+        self, kind: str, flags: Mapping[str, str | None], *options: str, prefix: str = ""
+    ) -> dict[str, Any]:
+        """Return the valid values of flags by their options, which they have as their names."""
+        found = {}
+        for option in options:
+            flag = prefix + option
+            value = flags.get(flag)
+            if value is None:
+                continue
+            try:
+                found[option] = SECTIONS[kind][option](value)
+            except ValueError as error:
+                self._invalid.add("listener:main")
+                self._problems.append(Problem("", 0, f"--{flag} {value}", str(error)))
+        return found
+
+    def check_names(self) -> None:
         """Report unknown sections and options, and invalid names."""
-        for name, section in sections.items():
+        for name, section in self._sections.items():
             kind = kind_of(name)
             if kind not in SECTIONS:
                 self._wrong(section.line, f"[{name}]", _unknown("section", name, SECTIONS))
@@ -168,10 +137,10 @@ class _Reader:
                     why = _unknown("option", option, SECTIONS[kind])
                     self._wrong_value(name, option, entry, why)
 
-    def check_references(self, sections: Mapping[str, Section], rules: RelayRules) -> None:
+    def check_references(self, rules: RelayRules) -> None:
         """Report rooms of listeners that have no section."""
         known = {*rules.rooms, ListenerRules().room}
-        for name, section in sections.items():
+        for name, section in self._sections.items():
             if kind_of(name) != "listener:NAME" or "room" not in section.options:
                 continue
             room = rules.listeners[name.partition(":")[2]].room
@@ -181,18 +150,33 @@ class _Reader:
                 why += f"; did you mean {near[0]}?" if near else ""
                 self._wrong(section.options["room"].line, f"[{name}] room = {room}", why)
 
-    def check_history(self, sections: Mapping[str, Section], rules: RelayRules) -> None:
+    def check_history(self, rules: RelayRules) -> None:
         """Report rooms that give new members more of the history than there is."""
         rooms = {f"room:{name}": room for name, room in rules.rooms.items()}
         for name, room in {"room:*": rules.room_defaults, **rooms}.items():
-            options = sections[name].options if name in sections else {}
+            options = self._entries(name)
             # A value from [room:*] is reported there.
             entry = options.get("history_on_join") or options.get("history")
-            if entry is None or self.invalid & {name, "room:*"}:
+            if entry is None or self._invalid & {name, "room:*"}:
                 continue
             if room.history_on_join > room.history:
                 what = f"[{name}] history_on_join = {room.history_on_join}"
                 self._wrong(entry.line, what, f"is more than history = {room.history}")
+
+    def check_overlaps(self, listeners: Mapping[str, ListenerRules]) -> None:
+        """Report each pair of listeners that cannot both be bound."""
+        for (a, first), (b, second) in combinations(listeners.items(), 2):
+            # The default that replaces an invalid value is not reported as an overlap.
+            if self._invalid & {f"listener:{a}", f"listener:{b}"} or not _overlap(first, second):
+                continue
+            section = self._sections.get(f"listener:{b}")
+            interfaces = " and ".join(sorted({first.interface, second.interface}))
+            why = f"both bind port {first.port} of {interfaces}"
+            line = 0 if section is None else section.line
+            self._wrong(line, f"[listener:{a}] and [listener:{b}]", why)
+
+    def _entries(self, section: str) -> Mapping[str, Entry]:
+        return self._sections[section].options if section in self._sections else {}
 
     def _check_name(self, section_name: str, section: Section) -> None:
         try:
@@ -205,7 +189,7 @@ class _Reader:
         self._wrong(entry.line, f"[{section}] {option}{value}", why)
 
     def _wrong(self, line: int, what: str, why: str) -> None:
-        self.problems.append(Problem(self._file, line, what, why))
+        self._problems.append(Problem(self._file, line, what, why))
 
 
 def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
@@ -215,16 +199,11 @@ def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
     )
 
 
-def _overlaps(listeners: Mapping[str, ListenerRules]) -> Iterator[tuple[str, str, str]]:
-    """Yield each pair of listeners that cannot both be bound, and why."""
-    for (a, first), (b, second) in combinations(listeners.items(), 2):
-        if first.port and first.port == second.port and _share(first.interface, second.interface):
-            interfaces = " and ".join(sorted({first.interface, second.interface}))
-            yield a, b, f"both bind port {first.port} of {interfaces}"
-
-
-def _share(first: str, second: str) -> bool:
-    """Return whether two interfaces have a common address; ``::`` includes IPv4."""
-    if first == second or "::" in (first, second):
+def _overlap(first: ListenerRules, second: ListenerRules) -> bool:
+    """Return whether two listeners have a common address and port; ``::`` includes IPv4."""
+    interfaces = {first.interface, second.interface}
+    if not first.port or first.port != second.port:
+        return False
+    if len(interfaces) == 1 or "::" in interfaces:
         return True
-    return "0.0.0.0" in (first, second) and ":" not in first and ":" not in second
+    return "0.0.0.0" in interfaces and not any(":" in interface for interface in interfaces)

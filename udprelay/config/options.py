@@ -45,64 +45,58 @@ _DAY = 86_400.0
 # A smaller history has no space for a datagram of the maximum size.
 _MIN_HISTORY_SIZE = 65_536
 
-RELAY: Readers = {
-    "max_members": values.whole_number(1, 10_000_000),
-    "max_rooms": values.whole_number(1, 10_000_000),
-    "open_rooms": values.boolean,
-}
-LISTENER: Readers = {
-    "interface": values.interface,
-    "port": values.whole_number(0, 65_535),
-    "room": values.room_name,
-    "protocol": values.one_of(Protocol),
-    "plain": values.one_of(PlainPolicy),
-    "plain_networks": values.networks,
-    "batch": values.boolean,
-    "receive_buffer": values.size(0, 1024**3),
-    "send_buffer": values.size(0, 1024**3),
-}
-ROOM: Readers = {
-    "max_members": values.whole_number(1, 10_000_000),
-    "idle_timeout": values.duration(1, 30 * _DAY),
-    "label": values.one_of(Label),
-    "targets": values.host_ports,
-    "target_refresh": values.duration(1, 30 * _DAY),
-    "access_key": values.access_key,
-    "plain_with_key": values.boolean,
-    "history": values.whole_number(1, 1_000_000),
-    "history_size": values.size(_MIN_HISTORY_SIZE, 1024**3),
-    "history_age": values.duration(1, _DAY),
-    "history_on_join": values.whole_number(0, 1_000_000),
-    "session_timeout": values.duration(1, _DAY),
-    "member_rate": values.number(0, 10_000_000),
-    "member_bandwidth": values.size(0, 1024**4),
-}
-LIMITS: Readers = {
-    "challenge_rate": values.number(0, 10_000),
-    "challenge_burst": values.whole_number(1, 10_000),
-    "kick_time": values.duration(0, 30 * _DAY),
-    "drop_window": values.duration(0.1, _DAY),
-    "session_rate": values.number(0, 1_000_000),
-    "session_burst": values.whole_number(1, 1_000_000),
-    "proof_rate": values.number(0, 10_000),
-    "proof_burst": values.whole_number(1, 10_000),
-    "repair_rate": values.size(1024, 1024**3),
-}
-LOG: Readers = {
-    "format": values.one_of(LogFormat),
-    "payloads": values.boolean,
-    "file": values.anything,
-    "rotate_size": values.size(0, 1024**4),
-    "rotate_keep": values.whole_number(1, 1000),
-    "statistics": values.duration(0, 30 * _DAY),
-}
-
 SECTIONS: Mapping[str, Readers] = {
-    "udprelay": RELAY,
-    "listener:NAME": LISTENER,
-    "room:NAME": ROOM,
-    "limits": LIMITS,
-    "log": LOG,
+    "udprelay": {
+        "max_members": values.whole_number(1, 10_000_000),
+        "max_rooms": values.whole_number(1, 10_000_000),
+        "open_rooms": values.boolean,
+    },
+    "listener:NAME": {
+        "interface": values.interface,
+        "port": values.whole_number(0, 65_535),
+        "room": values.room_name,
+        "protocol": values.one_of(Protocol),
+        "plain": values.one_of(PlainPolicy),
+        "plain_networks": values.networks,
+        "batch": values.boolean,
+        "receive_buffer": values.size(0, 1024**3),
+        "send_buffer": values.size(0, 1024**3),
+    },
+    "room:NAME": {
+        "max_members": values.whole_number(1, 10_000_000),
+        "idle_timeout": values.duration(1, 30 * _DAY),
+        "label": values.one_of(Label),
+        "targets": values.host_ports,
+        "target_refresh": values.duration(1, 30 * _DAY),
+        "access_key": values.access_key,
+        "plain_with_key": values.boolean,
+        "history": values.whole_number(1, 1_000_000),
+        "history_size": values.size(_MIN_HISTORY_SIZE, 1024**3),
+        "history_age": values.duration(1, _DAY),
+        "history_on_join": values.whole_number(0, 1_000_000),
+        "session_timeout": values.duration(1, _DAY),
+        "member_rate": values.number(0, 10_000_000),
+        "member_bandwidth": values.size(0, 1024**4),
+    },
+    "limits": {
+        "challenge_rate": values.number(0, 10_000),
+        "challenge_burst": values.whole_number(1, 10_000),
+        "kick_time": values.duration(0, 30 * _DAY),
+        "drop_window": values.duration(0.1, _DAY),
+        "session_rate": values.number(0, 1_000_000),
+        "session_burst": values.whole_number(1, 1_000_000),
+        "proof_rate": values.number(0, 10_000),
+        "proof_burst": values.whole_number(1, 10_000),
+        "repair_rate": values.size(1024, 1024**3),
+    },
+    "log": {
+        "format": values.one_of(LogFormat),
+        "payloads": values.boolean,
+        "file": str,
+        "rotate_size": values.size(0, 1024**4),
+        "rotate_keep": values.whole_number(1, 1000),
+        "statistics": values.duration(0, 30 * _DAY),
+    },
 }
 """The options of each kind of section."""
 

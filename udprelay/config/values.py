@@ -153,10 +153,5 @@ def access_key(text: str) -> AccessKey | None:
     return AccessKey.parse(text) if text else None
 
 
-def anything(text: str) -> str:
-    """Read any text."""
-    return text
-
-
 def _items(text: str) -> list[str]:
     return text.replace(",", " ").split()
