@@ -6,7 +6,7 @@ import math
 import pytest
 
 from udprelay import __version__
-from udprelay.client.option_values import login_nick
+from udprelay.client.main import login_nick
 from udprelay.client.options import Options, UsageError, parse
 from udprelay.protocol.nick import NickError, normalise
 

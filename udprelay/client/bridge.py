@@ -17,7 +17,7 @@ from udprelay.client.client import Client
 from udprelay.client.descriptors import STDERR, STDOUT, write_unless_full
 from udprelay.client.formats import Format
 from udprelay.client.notices import Notice, reason_of
-from udprelay.client.option_values import Address
+from udprelay.client.options import Address
 from udprelay.client.pipe import leave_without_output
 from udprelay.client.room_channel import RoomChannel
 from udprelay.client.sockets import (

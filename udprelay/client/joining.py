@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from udprelay.client.errors import UnreachableError
 from udprelay.client.member import Member
-from udprelay.client.option_values import DEFAULT_PORT, DEFAULT_ROOM
+from udprelay.client.options import DEFAULT_PORT, DEFAULT_ROOM
 from udprelay.protocol.endpoint import host_port
 from udprelay.session_client.events import (
     Closed,

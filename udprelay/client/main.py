@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 import selectors
 import signal
@@ -30,13 +31,13 @@ from udprelay.client.descriptors import (
     write_stderr,
 )
 from udprelay.client.formats import Format, JSONFormat, TextFormat
-from udprelay.client.option_values import login_nick
 from udprelay.client.options import Options, UsageError, parse
 from udprelay.client.passphrase import Passphrase
 from udprelay.client.pipe import Pipe
 from udprelay.client.plain import PlainChannel
 from udprelay.client.room_channel import RoomChannel, RoomOptions
 from udprelay.protocol.endpoint import MAX_PAYLOAD
+from udprelay.protocol.nick import NickError, is_reserved, normalise
 from udprelay.session_client.pieces import MAX_MESSAGE
 
 USAGE_ERROR = 1
@@ -47,6 +48,9 @@ SHUTDOWN_TIMEOUT = 1.0
 
 MAX_BUFFERED_OUTPUT = 16 << 20
 """Bytes of output that wait for a slow reader before the socket is no longer read."""
+
+DEFAULT_NICK = "somebody"
+"""The nick if the login name cannot be one."""
 
 # Values of TERM for terminals that cannot move the cursor, as the line editor does.
 _DUMB = ("dumb", "unknown")
@@ -84,6 +88,17 @@ def on_terminal(options: Options, environ: Mapping[str, str]) -> bool:
     if options.json or options.bridge or environ.get("TERM", "").lower() in _DUMB:
         return False
     return os.isatty(STDIN) and os.isatty(STDOUT)
+
+
+def login_nick() -> str:
+    """Return the login name if it can be a nick, else :data:`DEFAULT_NICK`."""
+    try:
+        login = normalise(getpass.getuser())
+    except (KeyError, OSError, NickError):
+        # The user has no name, as in a container with an arbitrary user id (before 3.13:
+        # KeyError).
+        return DEFAULT_NICK
+    return DEFAULT_NICK if is_reserved(login) else login
 
 
 class _Run:

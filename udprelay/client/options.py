@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+import math
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
 from attrs import frozen
 
 from udprelay import __version__
-from udprelay.client import option_values
-from udprelay.client.option_values import DEFAULT_PORT, DEFAULT_ROOM, Address
+from udprelay.protocol.endpoint import parse_host_port
+from udprelay.protocol.nick import NickError, normalise
+from udprelay.protocol.wire import fields
+
+Address = tuple[str, int]
+"""A host, by name or address, and a UDP port."""
 
 DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 6000
+DEFAULT_ROOM = "lobby"
+# Seconds of the shortest --keepalive.
+_MIN_KEEPALIVE = 0.1
 
 _EPILOG = """\
 On a terminal there is a prompt; /help lists its commands. In a pipe, each line of
@@ -126,7 +137,7 @@ def _parser() -> ArgumentParser:
         "peer",
         metavar="HOST[:PORT]",
         nargs="?",
-        type=option_values.peer,
+        type=partial(_address, default_port=DEFAULT_PORT),
         default=(DEFAULT_HOST, DEFAULT_PORT),
         help=f"the relay, or the peer (default: {DEFAULT_HOST}:{DEFAULT_PORT}; IPv6: [::1]:6000)",
     )
@@ -144,14 +155,14 @@ def _add_session(parser: ArgumentParser) -> None:
         "-r",
         "--room",
         metavar="ROOM",
-        type=option_values.room,
+        type=_room,
         help=f"join this room (default: {DEFAULT_ROOM})",
     )
     parser.add_argument(
         "-n",
         "--nick",
         metavar="NICK",
-        type=option_values.nick,
+        type=_nick,
         help="use this nick; fail if it is taken (default: the login name, with a number if"
         " it is taken)",
     )
@@ -183,7 +194,7 @@ def _add_plain(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--keepalive",
         metavar="SECONDS",
-        type=option_values.interval,
+        type=partial(_seconds, minimum=_MIN_KEEPALIVE),
         help="with --plain: send an empty datagram at once and every SECONDS, to join and stay"
         " in the relay's room without sending messages (it ends some peers, such as"
         " OpenBSD's nc -lu)",
@@ -194,14 +205,14 @@ def _add_bridge(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--bridge",
         metavar="HOST:PORT",
-        type=option_values.local,
+        type=_local_address,
         help="open a UDP socket at this local address for a program that does not support"
         " rooms, and forward datagrams between it and the room (port 0: any)",
     )
     parser.add_argument(
         "--bridge-to",
         metavar="HOST:PORT",
-        type=option_values.program,
+        type=_address,
         help="with --bridge: the program's address (default: the source of its first datagram)",
     )
     parser.add_argument(
@@ -216,8 +227,7 @@ def _add_leaving(parser: ArgumentParser) -> None:
         "-w",
         "--wait",
         metavar="SECONDS",
-        type=option_values.wait,
-        default=1.0,
+        type=partial(_seconds, maximum=math.inf),
         help="after the end of standard input, print received messages for SECONDS"
         " (default: 1; inf: until interrupted)",
     )
@@ -225,7 +235,7 @@ def _add_leaving(parser: ArgumentParser) -> None:
         "-c",
         "--count",
         metavar="N",
-        type=option_values.count,
+        type=_count,
         help="leave after N received messages",
     )
 
@@ -239,3 +249,50 @@ def _add_output(parser: ArgumentParser) -> None:
     level = parser.add_mutually_exclusive_group()
     level.add_argument("-q", "--quiet", action="store_true", help="show only errors")
     level.add_argument("-v", "--verbose", action="store_true", help="show more notices")
+
+
+def _address(text: str, default_port: int | None = None) -> Address:
+    try:
+        return parse_host_port(text, default_port)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def _local_address(text: str) -> Address:
+    host, colon, port = text.rpartition(":")
+    if port == "0":
+        # The parser rejects port 0, here any free port.
+        return _address(f"{host}{colon}1")[0], 0
+    return _address(text)
+
+
+def _room(text: str) -> str:
+    try:
+        return fields.room(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"invalid room name {text!r} (1 to 64 letters, digits, '-', '_' and '.')"
+        ) from None
+
+
+def _nick(text: str) -> str:
+    try:
+        return normalise(text)
+    except NickError as error:
+        raise ArgumentTypeError(f"{text!r}: {error}") from None
+
+
+def _seconds(text: str, minimum: float = 0, maximum: float = sys.float_info.max) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not minimum <= seconds <= maximum:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds ({minimum} or more)")
+    return seconds
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a number of messages (1 or more)")
+    return int(text)
