@@ -20,7 +20,7 @@ TIME = "2026-01-02T03:04:05.000060Z"
 
 @pytest.fixture
 def form() -> JSONFormat:
-    return JSONFormat(lambda: NOW)
+    return JSONFormat(lambda _: NOW)
 
 
 @pytest.mark.parametrize(

@@ -200,8 +200,8 @@ def test_objects_of_the_client() -> None:
     sender = Sender("lobby", 3, "bob", private=False, reliable=True, sealed=False)
     now = datetime.fromisoformat(shown[1]["time"].replace("Z", "+00:00"))
     made = [
-        JSONFormat(lambda: now).message(IncomingMessage(b"\xff", sender)),
-        JSONFormat(lambda: now).message(IncomingMessage(b"hello", sender)),
+        JSONFormat(lambda _: now).message(IncomingMessage(b"\xff", sender)),
+        JSONFormat(lambda _: now).message(IncomingMessage(b"hello", sender)),
     ]
     assert json.loads(made[0]) == shown[1]
     assert {**json.loads(made[1]), "time": shown[0]["time"]} == shown[0]
