@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred
 
 from udprelay.client.channel import OutgoingMessage
 from udprelay.client.notices import Notice
-from udprelay.client.room_channel import RoomChannel, RoomOptions
+from udprelay.client.room_channel import RoomChannel
+from udprelay.session_client.settings import Settings
 
 
 class ChannelRun:
@@ -27,8 +28,12 @@ class ChannelRun:
     ) -> None:
         self.observer = RecordingObserver()
         self.reactor = NamedReactor() if using is None else using
-        chosen = RoomOptions(**{"room": "lobby", "nick": "ada", **options})
-        self.channel = RoomChannel(self.reactor, host, port, self.observer, chosen, timeout)
+        passphrase = options.pop("passphrase", None)
+        keyed = passphrase is not None
+        chosen = Settings(**{"room": "lobby", "nick": "ada", "keyed": keyed, **options})
+        self.channel = RoomChannel(
+            self.reactor, host, port, self.observer, chosen, passphrase, timeout
+        )
 
     def open(self) -> None:
         Deferred.fromCoroutine(self.channel.open())

@@ -22,9 +22,10 @@ from udprelay.client.formats import JSONFormat
 from udprelay.client.notices import Notice
 from udprelay.client.options import Options
 from udprelay.client.plain import PlainChannel
-from udprelay.client.room_channel import RoomChannel, RoomOptions
+from udprelay.client.room_channel import RoomChannel
 from udprelay.session_client.events import Received
 from udprelay.session_client.message_sender import MAX_UNRELIABLE, MAX_UNRELIABLE_PRIVATE
+from udprelay.session_client.settings import Settings
 
 
 class BridgeAndProgram(Bridge):
@@ -42,8 +43,8 @@ class BridgeAndProgram(Bridge):
         def channel(observer: ChannelObserver) -> Channel:
             if plain:
                 return PlainChannel(reactor, relay.host, relay.port, observer)
-            chosen = RoomOptions(room, nick, passphrase=passphrase, recover=False)
-            return RoomChannel(reactor, relay.host, relay.port, observer, chosen, None)
+            chosen = Settings(room, nick, passphrase is not None, recover=False)
+            return RoomChannel(reactor, relay.host, relay.port, observer, chosen, passphrase, None)
 
         self.client = Client(Options(verbose=True), reactor, self, channel)
         self.status: int | None = None

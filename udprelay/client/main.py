@@ -35,10 +35,11 @@ from udprelay.client.options import Options, UsageError, parse
 from udprelay.client.passphrase import Passphrase
 from udprelay.client.pipe import Pipe
 from udprelay.client.plain import PlainChannel
-from udprelay.client.room_channel import RoomChannel, RoomOptions
+from udprelay.client.room_channel import RoomChannel
 from udprelay.protocol.endpoint import MAX_PAYLOAD
 from udprelay.protocol.nick import NickError, is_reserved, normalise
 from udprelay.session_client.pieces import MAX_MESSAGE
+from udprelay.session_client.settings import Settings
 
 USAGE_ERROR = 1
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
@@ -224,11 +225,12 @@ def _channel(
     host, port = options.host, options.port
     if options.plain:
         return PlainChannel(reactor, host, port, observer, options.newline, options.keepalive)
-    room = RoomOptions(
+    settings = Settings(
         options.room,
         login_nick() if options.nick is None else options.nick,
-        other_nicks=options.nick is None,
-        passphrase=None if found is None else found.text,
+        keyed=found is not None,
         recover=options.bridge is None,
+        other_nicks=options.nick is None,
     )
-    return RoomChannel(reactor, host, port, observer, room, join_timeout)
+    passphrase_text = None if found is None else found.text
+    return RoomChannel(reactor, host, port, observer, settings, passphrase_text, join_timeout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
@@ -47,28 +47,14 @@ BUSY_BACKLOG = 64
 """Queued datagrams above which the channel is busy."""
 
 
-@frozen
-class RoomOptions:
-    """
-    The room to join, and how.
-
-    :param other_nicks: whether a similar nick is good enough if ``nick`` is taken.
-    :param recover: whether lost messages are requested again, and waited for.
-    """
-
-    room: str
-    nick: str
-    other_nicks: bool = False
-    passphrase: str | None = field(default=None, repr=False)
-    recover: bool = True
-
-
 class RoomChannel:
     """
     A channel in one room at a time.
 
     A room is left after the next one is joined, and after its last message is acknowledged.
 
+    :param settings: with the first room.
+    :param passphrase: of all rooms; ``None`` if ``settings.keyed`` is false.
     :param join_timeout: seconds to wait for the first room; ``None``: no limit.
     :ivar rooms: the rooms joined so far.
     :ivar roster_changed: called when the members of the current room, or their numbers, may
@@ -81,17 +67,19 @@ class RoomChannel:
         host: str,
         port: int,
         observer: ChannelObserver,
-        options: RoomOptions,
+        settings: Settings,
+        passphrase: str | None,
         join_timeout: float | None,
     ) -> None:
-        self.rooms: set[str] = {options.room}
+        self.rooms = {settings.room}
         self.roster_changed: Callable[[], object] = lambda: None
         self._reactor = reactor
         self._host = host
         self._port = port
         self._observer = observer
-        self._options = options
-        self._nick = options.nick
+        # With the first room, and the present nick.
+        self._settings = settings
+        self._passphrase = passphrase
         self._join_timeout = join_timeout
         # Memberships: of the current room; of the room being joined; of rooms that are left when
         # their last messages are acknowledged; all.
@@ -123,7 +111,7 @@ class RoomChannel:
     @property
     def room(self) -> str:
         """The current room, or the first one while it is being joined."""
-        return self._member.room if self._member else self._options.room
+        return self._member.room if self._member else self._settings.room
 
     @property
     def others(self) -> list[KnownMember]:
@@ -140,10 +128,10 @@ class RoomChannel:
 
     @property
     def own_nick(self) -> str:
-        return self._member.nick if self._member else self._nick
+        return self._member.nick if self._member else self._settings.nick
 
     async def open(self) -> None:
-        self.switch_room(self._options.room)
+        self.switch_room(self._settings.room)
 
     def switch_room(self, room: str) -> None:
         """
@@ -151,9 +139,7 @@ class RoomChannel:
 
         :raises ValueError: if the name is invalid.
         """
-        options = self._options
-        keyed = options.passphrase is not None
-        settings = Settings(room, self._nick, keyed, options.recover, options.other_nicks)
+        settings = evolve(self._settings, room=room)
         cancelled, self._joining = self._joining, None
         if cancelled is not None:
             self._reporter.cancel_progress()
@@ -161,7 +147,7 @@ class RoomChannel:
         if self._member is not None and self._member.room == room:
             return
         member = Member(
-            self._reactor, self._host, self._port, settings, options.passphrase, self._handle_event
+            self._reactor, self._host, self._port, settings, self._passphrase, self._handle_event
         )
         self._joining = member
         self._all.append(member)
@@ -282,7 +268,7 @@ class RoomChannel:
             self._handle_while_joining(member, event)
         elif member is self._member:
             if isinstance(event, NickChanged) and event.own and event.nick is not None:
-                self._nick = event.nick
+                self._settings = evolve(self._settings, nick=event.nick)
             self._reporter.while_joined(member, event)
             if isinstance(event, Joined | MemberJoined | MemberLeft | NickChanged):
                 self.roster_changed()
