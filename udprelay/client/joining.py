@@ -8,8 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from udprelay.client.errors import UnreachableError
-from udprelay.client.member import Member
+from udprelay.client.member import Member, UnreachableError
 from udprelay.client.options import DEFAULT_PORT, DEFAULT_ROOM
 from udprelay.protocol.endpoint import host_port
 from udprelay.session_client.events import (

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from errno import EIO
+from functools import partial
 from traceback import format_exception
 from typing import Any, cast
 
@@ -120,10 +121,7 @@ class _Run:
         self._bridge = front if isinstance(front, Bridge) else None
         # A person sees the retries and can stop them; a bridge runs unattended.
         join_timeout = None if terminal or self._bridge else joining.JOIN_TIMEOUT
-
-        def channel(observer: ChannelObserver) -> Channel:
-            return _channel(options, found, join_timeout, observer, self._reactor)
-
+        channel = partial(_channel, self._reactor, options, found, join_timeout)
         self._client = Client(options, self._reactor, front, channel)
         if found is not None and found.warning is not None:
             self._client.notice(found.warning)
@@ -216,11 +214,11 @@ def _front_end(options: Options, terminal: bool, reactor: AsyncioSelectorReactor
 
 
 def _channel(
+    reactor: AsyncioSelectorReactor,
     options: Options,
     found: Passphrase | None,
     join_timeout: float | None,
     observer: ChannelObserver,
-    reactor: AsyncioSelectorReactor,
 ) -> Channel:
     host, port = options.host, options.port
     if options.plain:

@@ -1,4 +1,4 @@
-"""A member of a room, for programs: what :func:`udprelay.client.join` gives."""
+"""A member of a room, for programs: what :func:`udprelay.client.join` gives, and its errors."""
 
 from __future__ import annotations
 
@@ -10,19 +10,46 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
-from udprelay.client.errors import JoinError, RefusedError, UndeliveredError, UnreachableError
 from udprelay.client.session_driver import SessionDriver
 from udprelay.session_client.events import Closed, Delivered, Event, Failed, Joined, Refused
 from udprelay.session_client.known_member import KnownMember
-from udprelay.session_client.message_sender import (
-    MAX_UNRELIABLE,
-    MAX_UNRELIABLE_PRIVATE,
-    MessageError,
-)
 from udprelay.session_client.settings import Settings, State, Statistics
 
 MAX_RECENT_MESSAGES = 1024
 MAX_RECENT_BYTES = 1 << 20
+
+
+class JoinError(Exception):
+    """A room was not joined; the text says why."""
+
+
+class UnreachableError(JoinError):
+    """The relay's name is unknown, or the relay did not answer in time."""
+
+
+class RefusedError(JoinError):
+    """
+    The relay refused or ended the membership.
+
+    :ivar code: the reason, as in ``REFUSED`` and ``BYE`` of the protocol.
+    """
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence or code)
+        self.code = code
+
+
+class UndeliveredError(Exception):
+    """
+    A message was not delivered to the relay, or only parts of it.
+
+    :ivar reason: ``unacknowledged``; ``not-joined``, for an unreliable one; ``absent`` or
+        ``plain``, for its receiver; or ``closed``: the membership is over.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"not delivered: {reason}")
+        self.reason = reason
 
 
 class Member:
@@ -35,6 +62,8 @@ class Member:
     :param observe: called with this and each event of :mod:`udprelay.session_client.events`.
     :raises PassphraseError: if the passphrase is invalid.
     :ivar over: fires with the last event.
+    :ivar room: the room's name.
+    :ivar sealed: whether all messages are encrypted with the room's passphrase.
     """
 
     _log = Logger()
@@ -49,8 +78,8 @@ class Member:
         observe: Callable[[Member, Event], None],
     ) -> None:
         self.over: Deferred[Refused | Closed] = Deferred()
-        self._room = settings.room
-        self._sealed = settings.keyed
+        self.room = settings.room
+        self.sealed = settings.keyed
         self._observe = observe
         self._driver = SessionDriver(reactor, host, port, settings, passphrase, self._handle_event)
         self._session = self._driver.session
@@ -65,15 +94,6 @@ class Member:
     def relay(self) -> str:
         """The relay's address as ``host:port``; its host name until that is looked up."""
         return self._driver.route.peer
-
-    @property
-    def room(self) -> str:
-        return self._room
-
-    @property
-    def sealed(self) -> bool:
-        """Whether all messages are encrypted with the room's passphrase."""
-        return self._sealed
 
     @property
     def nick(self) -> str:
@@ -162,31 +182,6 @@ class Member:
         message = self._session.send_private(number, payload, now, reliable)
         return self._sent(message, payload, reliable)
 
-    def throw(self, payload: bytes, number: int | None = None) -> str | None:
-        """
-        Send an unreliable message without tracking it: less work than :meth:`send`.
-
-        :param number: of the only receiver; ``None``: all other members of the room.
-        :return: ``None``, or why it was not sent: ``empty``, ``too-large``, ``no-contact``, or
-            ``absent`` (no session member has this number).
-        """
-        if not payload:
-            return "empty"
-        if len(payload) > (MAX_UNRELIABLE if number is None else MAX_UNRELIABLE_PRIVATE):
-            return "too-large"
-        if not self.joined:
-            return "no-contact"
-        now = self._driver.now()
-        try:
-            if number is None:
-                self._session.send(payload, now, reliable=False)
-            else:
-                self._session.send_private(number, payload, now, reliable=False)
-        except MessageError:
-            return "absent"
-        self._driver.run()
-        return None
-
     def payload(self, message: int) -> bytes | None:
         """Return the payload of a message sent recently."""
         unsettled = self._unsettled.get(message)
@@ -235,6 +230,10 @@ class Member:
             self._finish(Closed("unresolved", sentence), UnreachableError(sentence))
 
     def _sent(self, message: int, payload: bytes, reliable: bool) -> Deferred[None]:
+        if not reliable and self.joined:
+            # No event about it follows.
+            self._driver.run()
+            return succeed(None)
         delivered: Deferred[None] = Deferred()
         self._unsettled[message] = payload, delivered
         self._driver.run()

@@ -22,29 +22,23 @@ from udprelay.client.channel import (
 )
 from udprelay.client.member import Member
 from udprelay.client.notices import Notice, messages
-from udprelay.client.room_reporter import RoomReporter, nick_refused
+from udprelay.client.room_reporter import RoomReporter
 from udprelay.protocol.endpoint import host_port
-from udprelay.protocol.nick import NickError, normalise
-from udprelay.session_client.events import (
-    Closed,
-    Delivered,
-    Event,
-    Failed,
-    Joined,
-    MemberJoined,
-    MemberLeft,
-    Missed,
-    NickChanged,
-    NoAnswer,
-    Refused,
-)
+from udprelay.session_client import events
+from udprelay.session_client.events import Event
 from udprelay.session_client.known_member import KnownMember
-from udprelay.session_client.message_sender import MessageError
+from udprelay.session_client.message_sender import (
+    MAX_UNRELIABLE,
+    MAX_UNRELIABLE_PRIVATE,
+    MessageError,
+)
 from udprelay.session_client.pieces import MAX_MESSAGE
 from udprelay.session_client.settings import Settings
 
 BUSY_BACKLOG = 64
 """Queued datagrams above which the channel is busy."""
+
+_ROSTER_CHANGES = (events.Joined, events.MemberJoined, events.MemberLeft, events.NickChanged)
 
 
 class RoomChannel:
@@ -177,17 +171,28 @@ class RoomChannel:
         delivered.addErrback(lambda _: None)
 
     def send_now(self, payload: bytes, number: int | None = None) -> str | None:
-        return "no-contact" if self._member is None else self._member.throw(payload, number)
+        member = self._member
+        if member is None:
+            return "no-contact"
+        if not payload:
+            return "empty"
+        if len(payload) > (MAX_UNRELIABLE if number is None else MAX_UNRELIABLE_PRIVATE):
+            return "too-large"
+        if not member.joined:
+            return "no-contact"
+        try:
+            if number is None:
+                member.send(payload, reliable=False)
+            else:
+                member.send_private(number, payload, reliable=False)
+        except MessageError:
+            return "absent"
+        return None
 
     def change_nick(self, nick: str) -> None:
         """Change the nick in this room and the next ones."""
-        try:
-            normalised = normalise(nick)
-        except NickError as error:
-            self._observer.notice(nick_refused("nick-invalid", str(error)))
-            return
         if self._member is not None:
-            self._member.change_nick(normalised)
+            self._member.change_nick(nick)
 
     def ping(self) -> None:
         """Measure the round trip to the relay; the answer is a notice."""
@@ -267,23 +272,23 @@ class RoomChannel:
         if member is self._joining:
             self._handle_while_joining(member, event)
         elif member is self._member:
-            if isinstance(event, NickChanged) and event.own and event.nick is not None:
+            if isinstance(event, events.NickChanged) and event.own and event.nick is not None:
                 self._settings = evolve(self._settings, nick=event.nick)
             self._reporter.while_joined(member, event)
-            if isinstance(event, Joined | MemberJoined | MemberLeft | NickChanged):
+            if isinstance(event, _ROSTER_CHANGES):
                 self.roster_changed()
-        elif isinstance(event, Failed | Missed):
+        elif isinstance(event, events.Failed | events.Missed):
             self._reporter.report(member, event)
-        if isinstance(event, Delivered | Failed):
+        if isinstance(event, events.Delivered | events.Failed):
             self._observer.progressed()
             if member in self._leaving and not member.outstanding:
                 member.leave()
-        if isinstance(event, Refused | Closed) and member is self._member:
+        if isinstance(event, events.Refused | events.Closed) and member is self._member:
             self._observer.ended(REFUSED)
 
     def _handle_while_joining(self, member: Member, event: Event) -> None:
         # With a timeout, its end is reported, not each silence before it.
-        if self._join_timeout is None or not isinstance(event, NoAnswer):
+        if self._join_timeout is None or not isinstance(event, events.NoAnswer):
             self._reporter.while_joining(member, event)
         elif member.nobody_listens and self._joined and self._member is None:
             self._joined.cancel()

@@ -18,8 +18,7 @@ from udprelay.client.channel import (
     Sender,
     member_name,
 )
-from udprelay.client.errors import RefusedError, UnreachableError
-from udprelay.client.member import Member
+from udprelay.client.member import Member, RefusedError, UnreachableError
 from udprelay.client.notices import (
     DISTRUSTED,
     HINTS,
@@ -164,11 +163,6 @@ def notice_of(event: Event, member: Member) -> Notice | None:
     return _of_membership(event, member) or _of_member(event) or _of_message(event, member)
 
 
-def nick_refused(code: str, sentence: str) -> Notice:
-    """:param sentence: why, for people; ``code`` if it is empty."""
-    return Notice.of("nick.refused", reason=code, cause=sentence.rstrip(".") or code)
-
-
 def _refused(room: str, code: str, sentence: str) -> Notice:
     cause, hint = sentence.rstrip(".") or code, HINTS.get(code, "")
     return Notice.of("session.refused", room=room, reason=code, cause=cause, hint=hint)
@@ -188,7 +182,8 @@ def _of_membership(event: Event, member: Member) -> Notice | None:
             cause = sentence.rstrip(".") or code
             return Notice.of("session.closed", room=member.room, reason=code, cause=cause)
         case events.NickRefused(code, sentence):
-            return nick_refused(code, sentence)
+            cause = sentence.rstrip(".") or code
+            return Notice.of("nick.refused", reason=code, cause=cause)
         case events.Ponged(seconds):
             count = member.statistics
             return Notice.of(
