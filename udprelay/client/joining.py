@@ -88,11 +88,6 @@ def join(
     member = Member(reactor, host, port, settings, passphrase, dispatch)
     joined = member.join()
     if patience is not None:
-        joined.addTimeout(patience, reactor, lambda *_: _no_answer(host, port, patience))
+        unanswered = f"no answer from {host_port(host, port)} within {patience:g} s"
+        joined.addTimeout(patience, reactor, lambda *_: Failure(UnreachableError(unanswered)))
     return joined
-
-
-def _no_answer(host: str, port: int, patience: float) -> Failure:
-    return Failure(
-        UnreachableError(f"no answer from {host_port(host, port)} within {patience:g} s")
-    )

@@ -17,6 +17,7 @@ from typing import Any, cast
 from twisted.internet import asyncioreactor
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
 from twisted.internet.defer import Deferred
+from twisted.internet.stdio import StandardIO
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
 
 from udprelay.client import joining, passphrase
@@ -209,7 +210,7 @@ def _front_end(options: Options, terminal: bool, reactor: AsyncioSelectorReactor
     else:
         form = TextFormat(os.isatty(STDOUT), MAX_PAYLOAD if options.plain else MAX_MESSAGE)
     pipe = Pipe(form, options.wait, 0 if options.plain else MAX_BUFFERED_OUTPUT)
-    pipe.open(reactor)
+    StandardIO(pipe, reactor=reactor)
     return pipe
 
 

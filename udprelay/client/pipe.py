@@ -52,10 +52,6 @@ class Pipe(Protocol):
         self._output_lost = False
         self._closed: Deferred[None] | None = None
 
-    def open(self, reactor: interfaces.IReactorFDSet) -> None:
-        """Open standard input and output; read nothing before :meth:`begin`."""
-        StandardIO(self, reactor=reactor)
-
     def begin(self, client: Client, channel: Channel) -> None:
         self._client = client
         self._channel = channel
@@ -110,6 +106,7 @@ class Pipe(Protocol):
         return self._closed
 
     def connectionMade(self) -> None:
+        # Nothing is read before begin().
         self.transport.pauseProducing()
 
     def dataReceived(self, data: bytes) -> None:

@@ -85,27 +85,21 @@ class PlainChannel:
         self.resolving = False
         if self._closed:
             return
-        if not hosts:
-            self._observer.notice(Notice.of("peer.unresolved", host=self._host))
-        elif self._connect(hosts):
-            self._begin()
-            return
-        self._observer.ended(UNREACHABLE)
-
-    def _connect(self, hosts: list[str]) -> bool:
+        failure = Notice.of("peer.unresolved", host=self._host)
         for host in hosts:
             try:
                 self._socket = PeerSocket(
                     self._reactor, host, self._port, self._received, self._troubled
                 )
             except OSError as error:
-                failure = error
+                failure = evolve(peer_unreachable(self.peer, error), level=Level.ERROR)
             else:
                 self._connected = True
                 self.peer = host_port(host, self._port)
-                return True
-        self._observer.notice(evolve(peer_unreachable(self.peer, failure), level=Level.ERROR))
-        return False
+                self._begin()
+                return
+        self._observer.notice(failure)
+        self._observer.ended(UNREACHABLE)
 
     def _begin(self) -> None:
         opened = Notice.of("link.opened", peer=self.peer, local=self._socket.local)

@@ -68,8 +68,21 @@ class Route:
         return self._untried > 0
 
     async def look_up(self) -> bool:
-        """Look the name up; return whether it has an address."""
-        await self._look_up()
+        """
+        Look the name up; return whether it has an address.
+
+        While that fails, the addresses from the last look-up stay in use.
+        """
+        if self.resolving or self._closed:
+            return bool(self._hosts)
+        self.resolving = True
+        hosts = await look_up_name(self._reactor.nameResolver, self._host)
+        self.resolving = False
+        if hosts and not self._closed and sorted(hosts) != sorted(self._hosts):
+            current = self._hosts[self._current] if self._hosts else None
+            self._hosts = hosts
+            self._current = hosts.index(current) if current in hosts else 0
+            self.start_round()
         return bool(self._hosts)
 
     def send(self, datagram: bytes) -> None:
@@ -93,8 +106,8 @@ class Route:
         self._current = (self._current + 1) % max(1, len(self._hosts))
         self._untried -= 1
         if self._untried < 0:
-            self._untried = len(self._hosts) - 1
-            Deferred.fromCoroutine(self._look_up())
+            self.start_round()
+            Deferred.fromCoroutine(self.look_up())
         self._open()
 
     def start_round(self) -> None:
@@ -118,20 +131,6 @@ class Route:
             self._report.cancel()
             self._report = None
         self._close_socket()
-
-    async def _look_up(self) -> None:
-        if self.resolving or self._closed:
-            return
-        self.resolving = True
-        hosts = await look_up_name(self._reactor.nameResolver, self._host)
-        self.resolving = False
-        # While names can't be looked up, the addresses from the last look-up stay in use.
-        if self._closed or not hosts or sorted(hosts) == sorted(self._hosts):
-            return
-        current = self._hosts[self._current] if self._hosts else None
-        self._hosts = hosts
-        self._current = hosts.index(current) if current in hosts else 0
-        self.start_round()
 
     def _open(self) -> None:
         """Open a socket to the current address, or to the next one that there is a route to."""

@@ -59,15 +59,13 @@ class SessionDriver:
         self._running = False
         self._timer_due = 0.0
         # While the relay does not answer: since when at this address, and what it was sent.
-        self._greeting = False
-        self._greeting_since = 0.0
+        self._greeting_since: float | None = None
         self._hellos: list[bytes] = []
 
     async def start(self) -> bool:
         """Look the relay's name up and start to join; return whether the name is known."""
         found = await self.route.look_up()
         if found and not self.ended:
-            self.route.start_round()
             self.session.start(self.now())
             self.run()
         return found
@@ -137,7 +135,7 @@ class SessionDriver:
         now = self.now()
         self.session.receive_icmp_error(now)
         self._check_greeting()
-        if self._greeting and self.route.has_untried:
+        if self._greeting_since is not None and self.route.has_untried:
             self._use_next_address(now)
         self.run()
 
@@ -146,20 +144,24 @@ class SessionDriver:
         now = self.now()
         self.session.expire(now)
         self._check_greeting()
-        if self._greeting and now >= self._greeting_since + self._answer_timeout():
+        answer_due = self._answer_due()
+        if answer_due is not None and now >= answer_due:
             self._use_next_address(now)
         self.run()
 
     def _check_greeting(self) -> None:
         """Note since when the relay has not answered."""
-        greeting = self.session.state is State.GREETING
-        if greeting and not self._greeting:
+        if self.session.state is not State.GREETING:
+            self._greeting_since = None
+        elif self._greeting_since is None:
             self._greeting_since = self.now()
             self.route.start_round()
-        self._greeting = greeting
 
-    def _answer_timeout(self) -> float:
-        return ADDRESS_TIMEOUT if self.route.has_alternatives else SOCKET_TIMEOUT
+    def _answer_due(self) -> float | None:
+        if self._greeting_since is None:
+            return None
+        timeout = ADDRESS_TIMEOUT if self.route.has_alternatives else SOCKET_TIMEOUT
+        return self._greeting_since + timeout
 
     def _use_next_address(self, now: float) -> None:
         self._greeting_since = now
@@ -172,9 +174,7 @@ class SessionDriver:
             self.route.send(datagram)
 
     def _set_timer(self) -> None:
-        deadlines = [self.session.next_deadline()]
-        if self._greeting:
-            deadlines.append(self._greeting_since + self._answer_timeout())
+        deadlines = (self.session.next_deadline(), self._answer_due())
         due = min((deadline for deadline in deadlines if deadline is not None), default=None)
         if due is None:
             return
