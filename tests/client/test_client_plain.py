@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from errno import ECONNREFUSED, EMSGSIZE, ENETUNREACH, EPERM
+from errno import EAGAIN, ECONNREFUSED, EMSGSIZE, ENETUNREACH, ENOBUFS, EPERM
 from typing import Any
 
 import pytest
@@ -13,7 +13,6 @@ from client_fakes import ClockReactor, FailingSocket, RecordingObserver, polled
 from client_programs import Peer
 from client_relay import until
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 
 from free_port import free_port
 from name_resolver import NameResolver
@@ -24,7 +23,6 @@ from udprelay.client.plain import (
     MAX_BATCH_BYTES,
     RETRY_DELAY,
     PlainChannel,
-    SendQueue,
 )
 from udprelay.protocol.endpoint import MAX_PAYLOAD
 
@@ -223,68 +221,55 @@ async def test_a_paused_channel_receives_nothing_until_it_is_resumed(
     await until(lambda: plain.observer.payloads == [b"one"])
 
 
-class Queue:
-    """A send queue on a clock, and what it transmits while the send buffer has space."""
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.sent: list[bytes] = []
-        self.space_left = 1_000_000
-        self.drained = 0
-        self.queue = SendQueue(self.clock, self._transmit, self._note_drained)
-
-    def add(self, *payloads: bytes) -> None:
-        for payload in payloads:
-            self.queue.add(payload)
-
-    def _transmit(self, payload: bytes) -> bool:
-        if self.space_left == 0:
-            return False
-        self.space_left -= 1
-        self.sent.append(payload)
-        return True
-
-    def _note_drained(self) -> None:
-        self.drained += 1
+def queue(plain: Plain, *payloads: bytes) -> None:
+    for payload in payloads:
+        plain.channel.send(OutgoingMessage(payload))
 
 
-def test_a_queue_sends_a_batch_in_each_turn_in_order() -> None:
-    queue = Queue()
+def received(peer: Peer) -> list[bytes]:
+    """Return what is there to be received."""
+    found = []
+    while peer.is_readable():
+        found.append(peer.receive())
+    return found
+
+
+def test_a_batch_is_sent_in_each_turn_in_order(plain: Plain, peer: Peer) -> None:
+    plain.start("127.0.0.1", peer.port)
     payloads = [b"%d" % number for number in range(2 * MAX_BATCH + 1)]
-    queue.add(*payloads)
-    assert queue.sent == []
-    queue.clock.advance(0)
-    assert queue.sent == payloads[:MAX_BATCH]
-    queue.clock.advance(BATCH_INTERVAL)
-    assert (queue.sent, queue.drained) == (payloads[: 2 * MAX_BATCH], 0)
-    queue.clock.advance(BATCH_INTERVAL)
-    assert (queue.sent, queue.drained) == (payloads, 1)
-    assert not queue.queue
+    queue(plain, *payloads)
+    assert received(peer) == []
+    plain.reactor.advance(0)
+    assert received(peer) == payloads[:MAX_BATCH]
+    plain.reactor.advance(BATCH_INTERVAL)
+    assert received(peer) == payloads[MAX_BATCH : 2 * MAX_BATCH]
+    assert (plain.channel.pending, plain.observer.progress) == (1, 0)
+    plain.reactor.advance(BATCH_INTERVAL)
+    assert received(peer) == payloads[2 * MAX_BATCH :]
+    assert (plain.channel.pending, plain.observer.progress) == (0, 1)
 
 
-def test_a_batch_of_large_payloads_is_limited_in_bytes() -> None:
-    queue = Queue()
-    queue.add(*[b"x" * (MAX_BATCH_BYTES // 2)] * 5)
-    queue.clock.advance(0)
-    assert len(queue.sent) == 2
+def test_a_batch_of_large_payloads_is_limited_in_bytes(plain: Plain, peer: Peer) -> None:
+    plain.start("127.0.0.1", peer.port)
+    queue(plain, *[b"x" * (MAX_BATCH_BYTES // 2)] * 5)
+    plain.reactor.advance(0)
+    assert plain.channel.pending == 3
 
 
-def test_after_a_full_send_buffer_the_queue_goes_on_with_the_same_payload() -> None:
-    queue = Queue()
-    queue.space_left = 1
-    queue.add(b"one", b"two", b"three")
-    queue.clock.advance(0)
-    assert queue.sent == [b"one"]
-    queue.clock.advance(RETRY_DELAY)
-    assert queue.sent == [b"one"]
-    queue.space_left = 5
-    queue.clock.advance(RETRY_DELAY)
-    assert (queue.sent, queue.drained) == ([b"one", b"two", b"three"], 1)
+def test_after_a_full_send_buffer_the_same_payload_is_sent_again(plain: Plain, peer: Peer) -> None:
+    plain.start("127.0.0.1", peer.port)
+    plain.fail(EAGAIN, ENOBUFS)
+    queue(plain, b"one", b"two")
+    plain.reactor.advance(0)
+    plain.reactor.advance(RETRY_DELAY)
+    assert (received(peer), plain.channel.pending) == ([], 2)
+    plain.reactor.advance(RETRY_DELAY)
+    assert (received(peer), plain.observer.progress) == ([b"one", b"two"], 1)
 
 
-def test_a_cleared_queue_sends_nothing() -> None:
-    queue = Queue()
-    queue.add(b"one")
-    queue.queue.clear()
-    assert queue.clock.getDelayedCalls() == []
-    assert not queue.queue
+def test_a_closed_channel_sends_nothing(plain: Plain, peer: Peer) -> None:
+    plain.start("127.0.0.1", peer.port)
+    queue(plain, b"one")
+    plain.channel.close()
+    assert (plain.channel.pending, plain.reactor.getDelayedCalls()) == (0, [])
+    assert received(peer) == []

@@ -14,7 +14,6 @@ from udprelay.client.channel import (
     FAILED,
     Channel,
     IncomingMessage,
-    OutgoingMessage,
     RejectedError,
     too_long,
 )
@@ -131,7 +130,9 @@ class Pipe(Protocol):
             return
         for line in lines:
             try:
-                self._client.send(self._parse(line))
+                if line.content is None:
+                    raise too_long(line.length, self._format.max_line, "line")
+                self._client.send(self._format.parse(line.content))
             except RejectedError as rejected:
                 notice = Notice.of(
                     "line.rejected",
@@ -143,11 +144,6 @@ class Pipe(Protocol):
                 self._client.notice(notice)
         if self._client.busy:
             self.transport.pauseProducing()
-
-    def _parse(self, line: Line) -> OutgoingMessage:
-        if line.content is None:
-            raise too_long(line.length, self._format.max_line, "line")
-        return self._format.parse(line.content)
 
 
 def leave_without_output(client: Client) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from errno import EMSGSIZE
 from typing import Any
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 
 from udprelay.client.channel import (
@@ -38,7 +37,7 @@ RETRY_DELAY = 0.005
 
 class PlainChannel:
     """
-    Sends payloads unchanged.
+    Sends payloads unchanged and in order.
 
     :param newline: whether ``\\n`` is appended to each message.
     :param keepalive: seconds between empty datagrams; ``None``: none are sent.
@@ -62,7 +61,8 @@ class PlainChannel:
         self._observer = observer
         self._newline = newline
         self._interval = keepalive
-        self._queue = SendQueue(reactor, self._transmit, observer.progressed)
+        self._queue: deque[bytes] = deque()
+        self._next_batch: IDelayedCall | None = None
         self._keepalive = LoopingCall(self._transmit, b"")
         # Set by open().
         self._socket: PeerSocket
@@ -119,7 +119,9 @@ class PlainChannel:
             payload += b"\n"
         if len(payload) > MAX_PAYLOAD:
             raise too_long(len(payload), MAX_PAYLOAD)
-        self._queue.add(payload)
+        self._queue.append(payload)
+        if self._next_batch is None:
+            self._next_batch = self._reactor.callLater(0, self._send_batch)
 
     def send_now(self, payload: bytes, number: int | None = None) -> str | None:
         if not payload:
@@ -127,6 +129,20 @@ class PlainChannel:
         if len(payload) > MAX_PAYLOAD:
             return "too-large"
         return None if self._socket.send(payload) is None else "unsent"
+
+    def _send_batch(self) -> None:
+        self._next_batch = None
+        count = size = 0
+        while self._queue and count < MAX_BATCH and size < MAX_BATCH_BYTES:
+            if not self._transmit(self._queue[0]):
+                self._next_batch = self._reactor.callLater(RETRY_DELAY, self._send_batch)
+                return
+            count += 1
+            size += len(self._queue.popleft())
+        if self._queue:
+            self._next_batch = self._reactor.callLater(BATCH_INTERVAL, self._send_batch)
+        else:
+            self._observer.progressed()
 
     def _transmit(self, payload: bytes) -> bool:
         """Send a datagram; return ``False`` if it has to be sent again later."""
@@ -171,57 +187,11 @@ class PlainChannel:
     def close(self) -> Deferred[None]:
         self._closed = True
         self._queue.clear()
+        if self._next_batch is not None:
+            self._next_batch.cancel()
+            self._next_batch = None
         if self._keepalive.running:
             self._keepalive.stop()
         if self._connected:
             self._socket.close()
         return succeed(None)
-
-
-class SendQueue:
-    """
-    Sends payloads in order, in batches that :data:`MAX_BATCH` and :data:`MAX_BATCH_BYTES` end.
-
-    :param transmit: sends a payload; returns ``False`` if the send buffer is full.
-    :param drained: called when the queue has become empty.
-    """
-
-    def __init__(
-        self,
-        clock: IReactorTime,
-        transmit: Callable[[bytes], bool],
-        drained: Callable[[], None],
-    ) -> None:
-        self._clock = clock
-        self._transmit = transmit
-        self._drained = drained
-        self._payloads: deque[bytes] = deque()
-        self._next_batch: IDelayedCall | None = None
-
-    def __len__(self) -> int:
-        return len(self._payloads)
-
-    def add(self, payload: bytes) -> None:
-        self._payloads.append(payload)
-        if self._next_batch is None:
-            self._next_batch = self._clock.callLater(0, self._send_batch)
-
-    def clear(self) -> None:
-        self._payloads.clear()
-        if self._next_batch is not None:
-            self._next_batch.cancel()
-            self._next_batch = None
-
-    def _send_batch(self) -> None:
-        self._next_batch = None
-        count = size = 0
-        while self._payloads and count < MAX_BATCH and size < MAX_BATCH_BYTES:
-            if not self._transmit(self._payloads[0]):
-                self._next_batch = self._clock.callLater(RETRY_DELAY, self._send_batch)
-                return
-            count += 1
-            size += len(self._payloads.popleft())
-        if self._payloads:
-            self._next_batch = self._clock.callLater(BATCH_INTERVAL, self._send_batch)
-        else:
-            self._drained()
