@@ -12,7 +12,7 @@ from client_fakes import ClockReactor, FailingSocket, NamedReactor, polled
 from client_programs import Peer
 from client_relay import PASSPHRASE, Members, until
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, gatherResults
 
 from free_port import free_port
 from name_resolver import NameResolver
@@ -141,8 +141,7 @@ async def test_the_payloads_of_older_messages_are_forgotten(
     members: Members, payload: bytes, kept: int
 ) -> None:
     ada = await members.join("ada")
-    for _ in range(kept + 1):
-        ada.send(payload, reliable=False)
+    await gatherResults([ada.send(payload) for _ in range(kept + 1)])
     assert (ada.payload(1), ada.payload(2)) == (None, payload)
 
 

@@ -230,6 +230,10 @@ class Member:
             self._finish(Closed("unresolved", sentence), UnreachableError(sentence))
 
     def _sent(self, message: int, payload: bytes, reliable: bool) -> Deferred[None]:
+        if not reliable and self.joined:
+            # No event about it follows.
+            self._driver.run()
+            return succeed(None)
         delivered: Deferred[None] = Deferred()
         self._unsettled[message] = payload, delivered
         self._driver.run()

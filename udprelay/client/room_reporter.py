@@ -169,18 +169,18 @@ def _refused(room: str, code: str, sentence: str) -> Notice:
 
 
 def _of_membership(event: Event, member: Member) -> Notice | None:
-    peer, room = member.relay, member.room
     match event:
         case events.Joined(room, nick, number):
+            peer = member.relay
             return Notice.of("session.resumed", peer=peer, room=room, nick=nick, member=number)
         case events.ContactLost(reason):
             cause = SESSION_LOST.get(reason, reason)
-            return Notice.of("session.lost", peer=peer, reason=reason, cause=cause)
+            return Notice.of("session.lost", peer=member.relay, reason=reason, cause=cause)
         case events.Refused(code, sentence):
-            return _refused(room, code, sentence)
+            return _refused(member.room, code, sentence)
         case events.Closed(code, sentence):
             cause = sentence.rstrip(".") or code
-            return Notice.of("session.closed", room=room, reason=code, cause=cause)
+            return Notice.of("session.closed", room=member.room, reason=code, cause=cause)
         case events.NickRefused(code, sentence):
             cause = sentence.rstrip(".") or code
             return Notice.of("nick.refused", reason=code, cause=cause)
@@ -189,7 +189,7 @@ def _of_membership(event: Event, member: Member) -> Notice | None:
             return Notice.of(
                 "ping.answered",
                 seconds=round(seconds, 6),
-                peer=peer,
+                peer=member.relay,
                 milliseconds=seconds * 1000,
                 lost=count.lost,
                 repaired=count.repaired,
