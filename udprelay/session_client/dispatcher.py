@@ -47,8 +47,7 @@ class Dispatcher:
         self._suspicions = Suspicions(emit)
         self.losses = Losses(emit, statistics)
         self.messages = Messages(recover, sealing, self.losses, self._suspicions, emit, statistics)
-        check_badge = None if sealing is None else sealing.verify_badge
-        self.roster = Roster(check_badge, self._suspicions, emit)
+        self.roster = Roster(sealing, self._suspicions, emit)
         self.notices: list[MissedNotice | FailedNotice] = []
         self._unknown_senders = UnknownSenders()
         self._last_contact = 0.0

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from attrs import evolve, frozen
 
 from udprelay.protocol.wire.entries import JoinEntry
 from udprelay.protocol.wire.members import MemberKind, MemberRecord
-from udprelay.session_client.suspicions import BADGE, Suspicions
-
-BadgeCheck = Callable[[bytes, str, bytes], bool]
-"""Returns whether a badge is right for an identity and a nick."""
+from udprelay.session_client.sealing import Sealing
+from udprelay.session_client.suspicions import Suspicions
 
 
 @frozen
@@ -41,12 +37,12 @@ class Badges:
     """
     Makes members from what the relay reports, and checks their badges.
 
-    :param check: None in a room without a passphrase.
+    :param sealing: verifies badges; None in a room without a passphrase.
     :param suspicions: receives wrong badges.
     """
 
-    def __init__(self, check: BadgeCheck | None, suspicions: Suspicions) -> None:
-        self._check = check
+    def __init__(self, sealing: Sealing | None, suspicions: Suspicions) -> None:
+        self._sealing = sealing
         self._suspicions = suspicions
 
     def member(self, number: int, record: MemberRecord | JoinEntry, now: float) -> KnownMember:
@@ -59,12 +55,12 @@ class Badges:
         return evolve(member, nick=nick, trusted=self._trusts(member, nick, badge, now))
 
     def _trusts(self, member: KnownMember, nick: str, badge: bytes, now: float) -> bool:
-        if self._check is None:
+        if self._sealing is None:
             return True
         if member.kind != MemberKind.SESSION:
             # The relay has chosen this nick, so a missing badge is not suspicious.
             return False
-        trusted = self._check(member.identity, nick, badge)
+        trusted = self._sealing.verify_badge(member.identity, nick, badge)
         if not trusted:
-            self._suspicions.add(BADGE, member.number, None, now)
+            self._suspicions.add("badge", member.number, None, now)
         return trusted
