@@ -30,7 +30,7 @@ from udprelay.session_client.events import (
     MemberLeft,
     NickChanged,
 )
-from udprelay.session_client.member_tables import (
+from udprelay.session_client.known_member import (
     MAX_FORMER_MEMBERS,
     MAX_RETURNING,
     RETURN_GRACE_PERIOD,

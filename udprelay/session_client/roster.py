@@ -14,9 +14,10 @@ from udprelay.protocol.wire.joining import Welcome
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.protocol.wire.sequenced import Entry
 from udprelay.session_client.events import Event, MemberJoined, MemberLeft, NickChanged
-from udprelay.session_client.known_member import Badges, KnownMember
-from udprelay.session_client.member_tables import (
+from udprelay.session_client.known_member import (
     OLD_ENTRY,
+    Badges,
+    KnownMember,
     MemberPage,
     Numbers,
     NumberState,
