@@ -9,8 +9,9 @@ from session_client_arrivals import ME, MY_NUMBER, page, welcome
 from udprelay.protocol.wire.members import MemberRecord
 from udprelay.protocol.wire.sequenced import Entry
 from udprelay.session_client.events import Event
-from udprelay.session_client.known_member import BadgeCheck, KnownMember
+from udprelay.session_client.known_member import KnownMember
 from udprelay.session_client.roster import Roster
+from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.suspicions import Suspicions
 
 
@@ -22,12 +23,12 @@ class Room:
     """
 
     def __init__(
-        self, *members: MemberRecord, check_badge: BadgeCheck | None = None, **keywords: Any
+        self, *members: MemberRecord, sealing: Sealing | None = None, **keywords: Any
     ) -> None:
         self.events: list[Event] = []
         self.now = 0.0
         self.changes = 0
-        self.roster = Roster(check_badge, Suspicions(self.events.append), self.events.append)
+        self.roster = Roster(sealing, Suspicions(self.events.append), self.events.append)
         self.start_session(*members, **keywords)
 
     def start_session(

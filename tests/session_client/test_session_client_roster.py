@@ -21,6 +21,7 @@ from session_client_arrivals import (
 )
 from session_client_roster import Room
 
+from udprelay.protocol.keys import RoomKeys, badge
 from udprelay.protocol.wire.entries import JoinEntry
 from udprelay.protocol.wire.members import MemberKind, MemberRecord
 from udprelay.session_client.events import (
@@ -29,13 +30,14 @@ from udprelay.session_client.events import (
     MemberLeft,
     NickChanged,
 )
-from udprelay.session_client.member_tables import (
+from udprelay.session_client.known_member import (
     MAX_FORMER_MEMBERS,
     MAX_RETURNING,
     RETURN_GRACE_PERIOD,
 )
 from udprelay.session_client.roster import MAX_MEMBERS, MAX_PAGES
 from udprelay.session_client.roster_requests import MIN_RETRY_INTERVAL
+from udprelay.session_client.sealing import Sealing
 
 SESSION, PLAIN, CONSOLE = MemberKind.SESSION, MemberKind.PLAIN, MemberKind.CONSOLE
 
@@ -402,19 +404,25 @@ def test_two_restarts_extend_the_grace_period() -> None:
 # Badges.
 
 
-def check_badge(identity: bytes, nick: str, badge: bytes) -> bool:
-    return badge == identity[:4] + nick.encode()[:4]
+KEYS = RoomKeys(access=b"a" * 32, content=b"c" * 32)
 
 
 def good(nick: str) -> bytes:
-    return identity(nick)[:4] + nick.encode()[:4]
+    return badge(KEYS.content, "room", identity(nick), nick)
 
 
-def test_a_nick_is_trusted_if_its_badge_is_right() -> None:
+@pytest.fixture
+def sealing() -> Sealing:
+    sealing = Sealing("room", b"secret")
+    sealing.set_keys(KEYS)
+    return sealing
+
+
+def test_a_nick_is_trusted_if_its_badge_is_right(sealing: Sealing) -> None:
     room = Room(
         record(1, "Alice", badge=good("Alice")),
         record(2, "Bob", badge=b"?"),
-        check_badge=check_badge,
+        sealing=sealing,
     )
     members = room.roster.members
     assert (members[1].trusted, members[2].trusted) == (True, False)
@@ -422,8 +430,8 @@ def test_a_nick_is_trusted_if_its_badge_is_right() -> None:
     assert room.drain_events() == [Distrusted("badge", 2, None, 1)]
 
 
-def test_a_new_nick_needs_a_new_badge() -> None:
-    room = Room(record(1, "Alice", badge=good("Alice")), check_badge=check_badge)
+def test_a_new_nick_needs_a_new_badge(sealing: Sealing) -> None:
+    room = Room(record(1, "Alice", badge=good("Alice")), sealing=sealing)
     room.receive(nick_entry(6, 1, "Anna", good("Alice")))
     assert room.drain_events() == [
         Distrusted("badge", 1, None, 1),
@@ -432,7 +440,9 @@ def test_a_new_nick_needs_a_new_badge() -> None:
 
 
 @pytest.mark.parametrize("kind", [PLAIN, CONSOLE])
-def test_a_member_without_a_badge_is_neither_trusted_nor_suspicious(kind: MemberKind) -> None:
-    room = Room(check_badge=check_badge)
+def test_a_member_without_a_badge_is_neither_trusted_nor_suspicious(
+    kind: MemberKind, sealing: Sealing
+) -> None:
+    room = Room(sealing=sealing)
     room.receive(join_entry(6, 2, "guest-2", kind=kind))
     assert room.drain_events() == [MemberJoined(2, None, kind)]

@@ -6,7 +6,7 @@ from math import inf
 
 from session_client_arrivals import message
 
-from udprelay.session_client.unknown_senders import MAX_BYTES, ROSTER_TIMEOUT, UnknownSenders
+from udprelay.session_client.dispatcher import MAX_BYTES, ROSTER_TIMEOUT, UnknownSenders
 
 
 def test_messages_are_kept_in_order_by_sender() -> None:

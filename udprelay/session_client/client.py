@@ -9,7 +9,7 @@ from attrs import evolve
 
 from udprelay.protocol.keys import RoomKeys
 from udprelay.protocol.nick import NickError, normalise
-from udprelay.session_client.events import Event, NickRefused, Refused
+from udprelay.session_client.events import Event, NickRefused
 from udprelay.session_client.known_member import KnownMember
 from udprelay.session_client.machine import StateMachine
 from udprelay.session_client.message_sender import MessageError
@@ -37,20 +37,12 @@ class SessionClient:
 
     def start(self, now: float) -> None:
         """Begin to join; an invalid nick is refused at once."""
-        if self.state is not State.NEW:
-            return
-        handshake = self._machine.handshake
-        try:
-            handshake.set_nick(normalise(handshake.nick))
-        except NickError as error:
-            self._machine.close(Refused("nick-invalid", str(error)))
-        else:
+        if self.state is State.NEW:
             self._machine.start(now)
 
     def provide_keys(self, salt: bytes, keys: RoomKeys, now: float) -> None:
         """Answer :class:`KeysNeeded`; later attempts to join use the keys too."""
-        self._machine.handshake.add_keys(salt, keys)
-        self._machine.add_keys(now)
+        self._machine.add_keys(salt, keys, now)
 
     def send(self, payload: bytes, now: float, reliable: bool = True) -> int:
         """
@@ -63,7 +55,6 @@ class SessionClient:
         message = self._send(payload, b"", now, reliable)
         if not reliable:
             self._session.arrivals.note_unreliable_sent(now)
-        self._machine.flush(now)
         return message
 
     def send_private(self, number: int, payload: bytes, now: float, reliable: bool = True) -> int:
@@ -79,9 +70,7 @@ class SessionClient:
             raise MessageError("no other member has this number")
         if not member.identity:
             raise MessageError("only session members receive private messages")
-        message = self._send(payload, member.identity, now, reliable)
-        self._machine.flush(now)
-        return message
+        return self._send(payload, member.identity, now, reliable)
 
     def change_nick(self, nick: str, now: float) -> None:
         """
@@ -193,7 +182,9 @@ class SessionClient:
         self._check_open()
         sender = self._session.sender
         send = sender.send_reliable if reliable else sender.send_unreliable
-        return send(payload, receiver, now)
+        message = send(payload, receiver, now)
+        self._machine.flush(now)
+        return message
 
     def _check_open(self) -> None:
         if self._machine.ending:

@@ -35,7 +35,6 @@ class Handshake:
     Attempts to join, with the cookie and keys of earlier attempts if they are valid.
 
     :param sealing: gets the keys of the room.
-    :param secret: the resume secret.
     :ivar nonce: of the attempt; empty before the first.
     :ivar nick: the nick that JOIN asks for.
     :ivar retries: sends HELLO or JOIN; once JOIN is exhausted, another attempt must begin.
@@ -48,13 +47,11 @@ class Handshake:
         self,
         settings: Settings,
         sealing: Sealing,
-        secret: bytes,
         random_bytes: Callable[[int], bytes],
         now: float,
     ) -> None:
         self.nonce = b""
         self.nick = settings.nick
-        self.secret = secret
         self.retries = NEVER
         self.trying_since = now
         self.retry_at = inf
@@ -143,7 +140,7 @@ class Handshake:
             cookie=self._cookie,
             room=self._settings.room,
             nick=self.nick,
-            secret=self.secret,
+            secret=self._sealing.secret,
             own=own,
             proof=shown,
             badge=self._sealing.badge(self.nick),

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any, get_args
 
+from udprelay.protocol.keys import RoomKeys
+from udprelay.protocol.nick import NickError, normalise
 from udprelay.protocol.wire import (
     FromRelay,
     WireError,
@@ -49,11 +51,10 @@ class StateMachine:
     def __init__(
         self, settings: Settings, random_bytes: Callable[[int], bytes], now: float
     ) -> None:
-        secret = random_bytes(16)
         self.state = State.NEW
-        self._sealing = Sealing(settings.room, secret)
+        self._sealing = Sealing(settings.room, random_bytes(16))
         self.session = ActiveSession(settings, self._sealing)
-        self.handshake = Handshake(settings, self._sealing, secret, random_bytes, now)
+        self.handshake = Handshake(settings, self._sealing, random_bytes, now)
         self._settings = settings
         self._random_bytes = random_bytes
         # While leaving: LEAVE, and whether the client then joins under a new identity.
@@ -128,12 +129,18 @@ class StateMachine:
     # Requests of the user.
 
     def start(self, now: float) -> None:
-        """Begin to join."""
+        """Begin to join; an invalid nick is refused at once."""
+        try:
+            self.handshake.set_nick(normalise(self.handshake.nick))
+        except NickError as error:
+            self.close(Refused("nick-invalid", str(error)))
+            return
         self._try_to_join(now)
         self.flush(now)
 
-    def add_keys(self, now: float) -> None:
-        """Continue to join, if the handshake has the keys now."""
+    def add_keys(self, salt: bytes, keys: RoomKeys, now: float) -> None:
+        """Add the keys for a salt; continue to join if they are those of the room."""
+        self.handshake.add_keys(salt, keys)
         if self.state is State.KEYING and self.handshake.select_keys():
             self._send_join(now)
             self.flush(now)
@@ -223,9 +230,7 @@ class StateMachine:
         if not self._rejoins:
             self.close(Closed("left", ""))
             return
-        secret = self._random_bytes(16)
-        self._sealing.change_identity(secret)
-        self.handshake.secret = secret
+        self._sealing.change_identity(self._random_bytes(16))
         self.session.sender.restart()
         self.session.events.append(ContactLost("renewed"))
         self._try_to_join(now)

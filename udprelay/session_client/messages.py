@@ -15,7 +15,7 @@ from udprelay.session_client.reassembly import Reassembly
 from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.sender_sequences import SenderSequences, Verdict
 from udprelay.session_client.settings import Statistics
-from udprelay.session_client.suspicions import REPEATED, SEAL, UNSEALED, WITHHELD, Suspicions
+from udprelay.session_client.suspicions import Suspicions
 
 RESUMPTION_PERIOD = 120.0
 """Seconds after its join in which a member may resubmit datagrams of its last session."""
@@ -125,14 +125,14 @@ class Messages:
         if self._sealing is None and not sealed:
             return data.payload
         if not sealed:
-            self._suspicions.add(UNSEALED, data.number, nick, now)
+            self._suspicions.add("unsealed", data.number, nick, now)
             return None
         if self._sealing is not None and member is not None and member.identity:
             with suppress(SealError):
                 return self._sealing.open(
                     member.identity, _stream(data), data.own, data.flags, data.payload
                 )
-        self._suspicions.add(SEAL, data.number, nick, now)
+        self._suspicions.add("seal", data.number, nick, now)
         return None
 
     def _is_new(
@@ -155,7 +155,7 @@ class Messages:
             and not data.flags & header.RESUBMITTED
             and now - since >= RESUMPTION_PERIOD
         ):
-            self._suspicions.add(REPEATED, data.number, nick, now)
+            self._suspicions.add("repeated", data.number, nick, now)
         return False
 
     def _note_gap(
@@ -164,7 +164,7 @@ class Messages:
         withheld = self._advance(identity, data.own - 1, member)
         if withheld and self._sealing is not None:
             nick = None if member is None else member.trusted_nick
-            self._suspicions.add(WITHHELD, data.number, nick, now, withheld)
+            self._suspicions.add("withheld", data.number, nick, now, withheld)
 
     def _advance(self, identity: bytes, last: int, member: KnownMember | None) -> int:
         """Settle all up to ``last``; return what no loss in the room sequence explains."""

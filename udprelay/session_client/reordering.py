@@ -135,8 +135,8 @@ class ReorderBuffer(Generic[T]):
     """Items behind a gap, by sequence number."""
 
     def __init__(self) -> None:
-        self._items: dict[int, tuple[T, int]] = {}
-        self._order: list[int] = []
+        # A heap; sequence numbers are unique.
+        self._items: list[tuple[int, int, T]] = []
         self._bytes = 0
 
     def __bool__(self) -> bool:
@@ -149,15 +149,14 @@ class ReorderBuffer(Generic[T]):
 
     def add(self, sequence: int, item: T, size: int) -> None:
         """Add an item of ``size`` bytes."""
-        self._items[sequence] = (item, size)
+        heappush(self._items, (sequence, size, item))
         self._bytes += size
-        heappush(self._order, sequence)
 
     def pop_up_to(self, last: int) -> list[T]:
         """Remove and return the items up to a number, in order."""
         items = []
-        while self._order and self._order[0] <= last:
-            item, size = self._items.pop(heappop(self._order))
+        while self._items and self._items[0][0] <= last:
+            _, size, item = heappop(self._items)
             self._bytes -= size
             items.append(item)
         return items

@@ -14,15 +14,17 @@ from udprelay.protocol.wire.joining import Welcome
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.protocol.wire.sequenced import Entry
 from udprelay.session_client.events import Event, MemberJoined, MemberLeft, NickChanged
-from udprelay.session_client.known_member import BadgeCheck, Badges, KnownMember
-from udprelay.session_client.member_tables import (
+from udprelay.session_client.known_member import (
     OLD_ENTRY,
+    Badges,
+    KnownMember,
     MemberPage,
     Numbers,
     NumberState,
     Returning,
 )
 from udprelay.session_client.roster_requests import RosterRequests
+from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.suspicions import Suspicions
 
 MAX_MEMBERS = 100_000
@@ -38,7 +40,7 @@ class Roster:
     Of two reports about a member, the one at the later room sequence counts. A page is applied
     when all up to its room sequence is settled.
 
-    :param check_badge: None in a room without a passphrase.
+    :param sealing: verifies badges; None in a room without a passphrase.
     :param suspicions: receives wrong badges.
     :param emit: receives events.
     :ivar number: the client's own member number.
@@ -47,17 +49,14 @@ class Roster:
     """
 
     def __init__(
-        self,
-        check_badge: BadgeCheck | None,
-        suspicions: Suspicions,
-        emit: Callable[[Event], None],
+        self, sealing: Sealing | None, suspicions: Suspicions, emit: Callable[[Event], None]
     ) -> None:
         self.number = 0
         self._members: dict[int, KnownMember] = {}
         self.members: Mapping[int, KnownMember] = MappingProxyType(self._members)
         self._emit = emit
         self._identity = b""
-        self._badges = Badges(check_badge, suspicions)
+        self._badges = Badges(sealing, suspicions)
         self.requests = RosterRequests()
         self._returning = Returning()
         self._numbers = Numbers()

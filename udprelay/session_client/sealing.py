@@ -15,13 +15,13 @@ class Sealing:
     """
     Seals and opens payloads, makes and verifies badges.
 
-    :param secret: the client's resume secret.
+    :ivar secret: the client's resume secret.
     :ivar identity: the client's identity.
     :ivar keys: the room's keys; None until they are known, and without a passphrase.
     """
 
     def __init__(self, room: str, secret: bytes) -> None:
-        self.identity = identity(secret)
+        self.change_identity(secret)
         self.keys: RoomKeys | None = None
         self._room = room
         # Deriving a sender's key costs more than opening a payload.
@@ -29,7 +29,7 @@ class Sealing:
 
     def change_identity(self, secret: bytes) -> None:
         """Take on the identity of another resume secret."""
-        self.identity = identity(secret)
+        self.secret, self.identity = secret, identity(secret)
 
     def set_keys(self, keys: RoomKeys) -> None:
         """Seal and open with these keys from now on."""

@@ -14,12 +14,6 @@ REPORT_INTERVAL = 10.0
 """Seconds between two reports of one reason and member."""
 _MAX_REPORTED = 1024
 
-UNSEALED = "unsealed"
-SEAL = "seal"
-REPEATED = "repeated"
-BADGE = "badge"
-WITHHELD = "withheld"
-
 
 @define
 class _Reported:
@@ -44,6 +38,7 @@ class Suspicions:
         """
         Add a suspicion.
 
+        :param reason: as in :class:`Distrusted`.
         :param number: the sender's member number, according to the relay.
         :param nick: its nick; None if it is not known.
         """
