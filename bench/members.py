@@ -73,7 +73,6 @@ class SilentTransport:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.deliveries = 0
         self.sent = 0
 
     def deliver(self, runs: Sequence[Run], group: Group, count: int) -> tuple[()]:
