@@ -74,7 +74,7 @@ def test_a_seed_determines_the_whole_conversation() -> None:
     in_another_process = subprocess.run(
         [sys.executable, "-c", "import test_simulation_sessions as t; print(t.digest(1))"],
         cwd=Path(__file__).parent,
-        env={**os.environ, "PYTHONHASHSEED": "17", "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONHASHSEED": "17", "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         check=True,
         text=True,
