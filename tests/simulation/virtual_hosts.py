@@ -64,9 +64,7 @@ class VirtualRelay:
         self.hub = Hub(self._rules, self._random.randbytes(32), own.__contains__, now)
         self.listeners: dict[str, Listener] = {}
         self.promises = Promises(self.hub, self.listeners)
-        self.driver = HubDriver(
-            self.hub, lambda: self.network.time.now, self.promises.event, self._set_timer
-        )
+        self.driver = HubDriver(self.hub, self._clock, self.promises.event, self._set_timer)
         for name, address in self.addresses.items():
             self.listeners[name] = self.hub.open_listener(name, self._transport(name, address))
             self.listeners[name].transport.start_reading()

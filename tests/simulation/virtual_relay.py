@@ -86,9 +86,7 @@ class RelayHost:
         self.hub = hub = Hub(self._rules, self._random.randbytes(32), own.__contains__, now)
         self._listeners = {}
         self.promises = promises = RelayPromises(hub, self._listeners)
-        self._driver = driver = HubDriver(
-            hub, lambda: self.network.time.now, promises.event, self._set_timer
-        )
+        self._driver = driver = HubDriver(hub, self._clock, promises.event, self._set_timer)
         for name, address in self.addresses.items():
             self._listeners[name] = hub.open_listener(name, self._transport(name, address))
             self._listeners[name].transport.start_reading()

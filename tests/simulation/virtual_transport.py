@@ -61,8 +61,6 @@ class ConsoleTransport:
                         continue
                     group.deliveries += 1
                     self._witness.delivery(group, payload, sender, member)
-                    group.deliveries += 1
-                    self.deliveries += 1
                     if self._fails():
                         failed.append(DropReason.SEND_BUFFER)
                     else:
