@@ -169,8 +169,7 @@ class RoomLog:
     def heartbeat(self, now: float) -> list[Run]:
         """Return HEARTBEAT with the newest room sequence, after what is not delivered yet."""
         heartbeat = Heartbeat(self.tag, self.newest).encode()
-        entries, self._entries = self._entries, []
-        return [*entries, (NOBODY, Segments(heartbeat, len(heartbeat)), 0)]
+        return [*self.frame((), now), (NOBODY, Segments(heartbeat, len(heartbeat)), 0)]
 
     # Entries.
 
