@@ -37,17 +37,19 @@ class HubDriver:
     def receive(self, listener: Listener, batch: Sequence[SourceRun], now: float) -> None:
         """Relay what a listener has read."""
         hub = self.hub
-        fan_outs = hub.receive(listener, batch, now)
-        if fan_outs:
-            self._deliver(fan_outs, now)
-        if hub.unsettled:
-            self.settle()
+        try:
+            self._deliver(hub.receive(listener, batch, now), now)
+        finally:
+            if hub.unsettled:
+                self.settle()
 
     def send(self, member: Member, payload: bytes) -> None:
         """Relay what a local member sends to its room."""
         now = self.now()
-        self._deliver(self.hub.send(member, payload, now), now)
-        self.settle()
+        try:
+            self._deliver(self.hub.send(member, payload, now), now)
+        finally:
+            self.settle()
 
     def expire(self) -> None:
         """Do what is due."""
@@ -61,12 +63,14 @@ class HubDriver:
         """Let the hub read its queue, send and publish its output, say when it is due."""
         now = self.now()
         fan_outs = self.hub.control(now)
-        # Replies first: a new member needs its WELCOME before the fan-outs.
-        self.send_replies()
-        self._deliver(fan_outs, now)
-        for event in self.hub.drain_events():
-            self.publish(event)
-        self._wake(self.hub.next_deadline())
+        try:
+            # Replies first: a new member needs its WELCOME before the fan-outs.
+            self.send_replies()
+            self._deliver(fan_outs, now)
+        finally:
+            for event in self.hub.drain_events():
+                self.publish(event)
+            self._wake(self.hub.next_deadline())
 
     def send_replies(self) -> None:
         """Send the datagrams for single sources."""
@@ -78,9 +82,17 @@ class HubDriver:
                 self.hub.unanswered(transport, reason, self.now())
 
     def _deliver(self, fan_outs: Iterable[FanOut], now: float) -> None:
+        error = None
         for fan_out in fan_outs:
             for group, count in fan_out.groups:
                 runs = fan_out.rendered(group.rendering)
-                failed = group.transport.deliver(runs, group, count) if runs else ()
+                try:
+                    failed = group.transport.deliver(runs, group, count) if runs else ()
+                except Exception as raised:
+                    # The fault of a transport costs no other one its deliveries.
+                    error = raised
+                    continue
                 for reason in failed:
                     self.hub.undelivered(fan_out.room, group, reason, now)
+        if error is not None:
+            raise error

@@ -1,0 +1,119 @@
+"""The gate: rules for all that members send, asked before anything is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from relay_driver import ANNA, BERT, Relay
+from relay_session import SessionRelay, joined, session_rules
+
+from udprelay.protocol.wire.from_client import Ping
+from udprelay.protocol.wire.sequenced import Data
+from udprelay.relay.drops import DropReason
+from udprelay.relay.room import Member
+
+
+class Mute:
+    """Accepts a number of datagrams, and no control datagrams if it is told so."""
+
+    reason = DropReason.KICKED
+
+    def __init__(self, left: int, mute_control: bool = False) -> None:
+        self.left = left
+        self.mute_control = mute_control
+        self.asked: list[tuple[str, int, int, bool]] = []
+
+    def accept(self, member: Member, count: int, size: int, now: float, control: bool) -> int:
+        self.asked.append((member.name, count, size, control))
+        if control:
+            return 0 if self.mute_control else count
+        accepted = min(self.left, count)
+        self.left -= accepted
+        return accepted
+
+
+def with_rules(relay: Relay, *rules: Mute) -> Sequence[Mute]:
+    relay.hub.gate.rules = rules
+    return rules
+
+
+def test_a_rule_is_asked_once_for_a_run_of_payloads() -> None:
+    relay = Relay()
+    relay.join(ANNA, BERT)
+    (rule,) = with_rules(relay, Mute(100))
+    relay.receive_batch(*[(ANNA, b"12345")] * 64)
+    assert rule.asked == [("guest-1", 64, 320, False)]
+    assert len(relay.inboxes[BERT]) == 64
+
+
+def test_the_first_datagrams_of_a_run_pass_and_the_others_are_counted() -> None:
+    relay = Relay()
+    relay.join(ANNA, BERT)
+    with_rules(relay, Mute(3))
+    relay.receive_batch(*[(ANNA, b"%d" % n) for n in range(5)], (ANNA, b"long"))
+    assert relay.inboxes[BERT] == [b"0", b"1", b"2"]
+    assert relay.dropped() == {"kicked": 3}
+
+
+def test_empty_datagrams_are_control() -> None:
+    relay = Relay()
+    relay.join(ANNA)
+    (rule,) = with_rules(relay, Mute(0))
+    relay.receive(ANNA, b"")
+    assert rule.asked == [("guest-1", 1, 0, True)]
+
+
+def test_a_new_member_is_asked_for_too() -> None:
+    relay = Relay()
+    (rule,) = with_rules(relay, Mute(0))
+    relay.receive(ANNA, b"hello")
+    assert rule.asked == [("guest-1", 1, 5, False)]
+    assert relay.dropped() == {"kicked": 1}
+
+
+def test_data_of_sessions_is_asked_for_without_what_surrounds_it() -> None:
+    relay = SessionRelay()
+    anna, bert = joined(relay, "anna", "bert")
+    (rule,) = with_rules(relay, Mute(2))
+    relay.receive_batch(*[(anna.source, anna.data(b"12345")) for _ in range(3)])
+    assert rule.asked == [("anna", 3, 15, False)]
+    assert len(bert.drain(Data)) == 2
+
+
+def test_private_messages_are_payloads() -> None:
+    relay = SessionRelay()
+    anna, bert = joined(relay, "anna", "bert")
+    (rule,) = with_rules(relay, Mute(0))
+    anna.send_private(bert, b"psst")
+    assert rule.asked == [("anna", 1, 4, False)]
+    assert bert.drain() == []
+
+
+def test_control_datagrams_of_sessions_are_asked_for() -> None:
+    relay = SessionRelay()
+    (anna,) = joined(relay, "anna")
+    (rule,) = with_rules(relay, Mute(0, mute_control=True))
+    anna.send(Ping(anna.id, bytes(8), 0).encode())
+    assert [asked[0::3] for asked in rule.asked] == [("anna", True)]
+    assert anna.drain() == []
+
+
+def test_every_rule_is_asked_for_what_the_one_before_accepts() -> None:
+    relay = Relay()
+    relay.join(ANNA)
+    first, second = with_rules(relay, Mute(2), Mute(1))
+    relay.receive_batch(*[(ANNA, b"12345")] * 4)
+    assert first.asked == [("guest-1", 4, 20, False)]
+    assert second.asked == [("guest-1", 2, 10, False)]
+    assert relay.dropped() == {"kicked": 3}
+
+
+def test_an_allowance_is_consumed_by_a_run_as_by_its_datagrams() -> None:
+    relay = SessionRelay(session_rules(room={"member_rate": 10.0}))
+    anna, bert = joined(relay, "anna", "bert")
+    relay.receive_batch(*[(anna.source, anna.data(b"x", 0)) for _ in range(15)])
+    assert [data.own for data in bert.drain(Data)] == list(range(1, 11))
+    relay.wait(0.5)
+    relay.receive_batch(*[(anna.source, anna.data(b"x", 0)) for _ in range(15)])
+    assert len(bert.drain(Data)) == 5
+    assert relay.dropped() == {"member-limit": 15}

@@ -1,0 +1,74 @@
+"""The driver: what the owner of a hub does, whatever a transport does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from relay_driver import ANNA, BERT, CARL, Inboxes, Relay, open_to_all
+
+from udprelay.protocol.wire.members import MemberKind
+from udprelay.relay.driver import HubDriver
+from udprelay.relay.drops import DropReason
+from udprelay.relay.events import MemberJoined
+from udprelay.relay.room import Group
+from udprelay.relay.rules import RoomRules
+from udprelay.segments import Run, runs_by_source
+
+
+class Broken(Inboxes):
+    """A transport with a fault."""
+
+    def deliver(self, runs: Sequence[Run], group: Group, count: int) -> list[DropReason]:
+        raise RuntimeError("a fault of a transport")
+
+
+def test_a_fault_of_one_transport_costs_no_other_its_deliveries() -> None:
+    relay = Relay()
+    relay.hub.add_local("lobby", "page", MemberKind.CONSOLE, Broken("p", relay.inboxes), 0.0)
+    relay.join(ANNA, BERT)
+    batch = runs_by_source([(ANNA, b"hello"), (CARL, b"a new member")])
+    with pytest.raises(RuntimeError, match="a fault"):
+        relay.driver.receive(relay.listeners["main"], batch, relay.now)
+    assert relay.inboxes[BERT] == [b"hello", b"a new member"]
+    assert [event.address for event in relay.events(MemberJoined)] == [CARL]
+
+
+def test_a_delivery_that_fails_in_the_middle_of_a_fan_out_is_counted() -> None:
+    relay = Relay()
+    relay.join(ANNA, BERT, CARL)
+    relay.transports["main"].failing.add(BERT)
+    relay.receive_batch((ANNA, b"one"), (ANNA, b"two"))
+    assert relay.inboxes == {CARL: [b"one", b"two"]}
+    assert relay.dropped() == {"send-failed": 2}
+
+
+def test_a_second_transport_reaches_members_of_the_same_room() -> None:
+    relay = Relay(open_to_all(lobby=RoomRules()))
+    other = relay.new_transport("other")
+    listener = relay.hub.open_listener("lobby", other)
+    relay.join(ANNA, listener="lobby")
+    for payload in (b"", b"by another way"):
+        relay.driver.receive(listener, runs_by_source([(BERT, payload)]), relay.now)
+    relay.receive(ANNA, b"hello", listener="lobby")
+    assert relay.inboxes == {ANNA: [b"by another way"], BERT: [b"hello"]}
+
+
+def test_the_owner_is_told_when_something_is_due() -> None:
+    relay = Relay()
+    due: list[float | None] = []
+    relay.driver = HubDriver(relay.hub, lambda: relay.now, lambda event: None, due.append)
+    relay.receive(ANNA, b"hello")
+    assert due[-1] == relay.hub.next_deadline() == relay.now + 300
+
+
+def test_64_senders_in_as_many_rooms_with_as_many_sizes_make_one_batch() -> None:
+    names = [f"room-{number}" for number in range(4)]
+    relay = Relay(open_to_all(**{name: RoomRules() for name in names}))
+    for number, name in enumerate(names):
+        relay.join(*(f"10.0.{number}.{n}:1" for n in range(1, 17)), listener=name)
+    for number, name in enumerate(names):
+        batch = [(f"10.0.{number}.{n}:1", bytes([n]) * n) for n in range(1, 17)]
+        relay.receive_batch(*batch, listener=name)
+        for source, own in batch:
+            assert relay.inboxes[source] == [payload for _, payload in batch if payload != own]
