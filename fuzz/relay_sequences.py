@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from udprelay.protocol.wire import decode_from_relay
 from udprelay.protocol.wire.from_relay import Heartbeat
@@ -10,6 +10,7 @@ from udprelay.protocol.wire.joining import Welcome
 from udprelay.protocol.wire.sequenced import Data, Entry
 from udprelay.relay.hub import Hub
 from udprelay.relay.room import Member
+from udprelay.relay.session.heartbeat_schedule import ROOM_STEPS
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.room_log import RoomLog, log_of
 from udprelay.relay.session.schedule import ENTRIES_DELAY
@@ -24,14 +25,19 @@ class RoomSequences:
 
     What a member has sent itself counts as given, as has the entry of its join.
 
+    In a silent room, HEARTBEAT repeats the newest sequence.
+
+    :param clock: returns the time.
     :ivar newest: the newest room sequences, by room tag.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self.newest: dict[bytes, int] = {}
         self._given: dict[bytes, int] = {}
         self._new: set[bytes] = set()
         self._waiting_since: dict[bytes, float] = {}
+        self._not_repeated_since: dict[bytes, float] = {}
 
     def welcomed(self, welcome: Welcome) -> None:
         """Note a WELCOME."""
@@ -53,7 +59,10 @@ class RoomSequences:
         if len(entries) > _UNSORTED:
             entries.sort(key=lambda entry: entry.sequence)
         sequences = [one.sequence for one in entries] + [one.sequence for one in data]
+        if beats:
+            self._not_repeated_since.pop(log.tag, None)
         if sequences:
+            self._not_repeated_since[log.tag] = self._clock()
             first, last = sequences[0], sequences[-1]
             assert sequences == [*range(first, first + len(sequences))], "a gap in the sequence"
             self.newest[log.tag] = last
@@ -64,6 +73,7 @@ class RoomSequences:
 
     def _follow(self, member: Member, first: int, last: int) -> None:
         assert isinstance(member, SessionMember), "a plain member is given DATA"
+        assert member.id in self._given, "DATA before WELCOME"
         before = self._given[member.id]
         if member.id in self._new:
             # Entries from before its WELCOME may have waited.
@@ -73,12 +83,17 @@ class RoomSequences:
             assert first == before + 1, "a gap between two fan-outs"
         self._given[member.id] = max(before, last)
 
-    def check(self, hub: Hub, deadline: float | None, now: float) -> None:
+    def check(self, hub: Hub, deadline: float | None) -> None:
         """Check that nothing is missing in a settled hub, but entries that wait."""
+        now = self._clock()
+        is_late = deadline is not None and deadline <= now
         for room in hub.roster.rooms.values():
             log = room.log
             if not isinstance(log, RoomLog):
                 continue
+            since = self._not_repeated_since.get(log.tag, now)
+            if log.by_identity and not is_late:
+                assert now <= since + ROOM_STEPS[-1], "a silent room has had no HEARTBEAT"
             if log.has_entries:
                 since = self._waiting_since.setdefault(log.tag, now)
                 assert deadline is not None, "entries wait without a deadline"

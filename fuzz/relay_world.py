@@ -103,7 +103,7 @@ class World:
 
     def __init__(self, rules: RelayRules) -> None:
         self.now = 1000.0
-        self.sequences = RoomSequences()
+        self.sequences = RoomSequences(lambda: self.now)
         self.deadline: float | None = None
         self.hub = Hub(rules, SECRET, lambda address: False, self.now)
         self.driver = HubDriver(self.hub, lambda: self.now, self._publish, self._set_timer)
@@ -187,7 +187,7 @@ class World:
             assert self.deadline is not None, "no deadline was reported"
             assert self.deadline <= deadline, "a later deadline was reported"
         assert not self.hub.unsettled, "the hub is unsettled"
-        self.sequences.check(self.hub, self.deadline, self.now)
+        self.sequences.check(self.hub, self.deadline)
 
     # Time.
 
