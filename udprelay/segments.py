@@ -38,9 +38,9 @@ class Segments:
 
     def __iter__(self) -> Iterator[bytes]:
         data, size = bytes(self.data), self.size
-        if self.count == 1:
-            return iter((data,))
-        return iter([data[start : start + size] for start in range(0, len(data), size)])
+        # An empty datagram is one datagram.
+        starts = range(0, len(data) or 1, size or 1)
+        return iter([data[start : start + size] for start in starts])
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...
@@ -114,8 +114,7 @@ def runs_by_source(datagrams: Iterable[tuple[Source, bytes]]) -> list[SourceRun]
 
     def finish() -> None:
         if last is not None:
-            data = parts[0] if len(parts) == 1 else b"".join(parts)
-            runs.append((last, Segments(data, size)))
+            runs.append((last, Segments(b"".join(parts), size)))
 
     for source, datagram in datagrams:
         length = len(datagram)

@@ -99,51 +99,51 @@ class BatchPort(DatagramPort):
         if group.changed:
             destinations.update(group)
         failed: list[int] = []
-        if len(runs) == 1 and runs[0][1].count == 1:
-            self._send_run(runs, runs[0][1].data, destinations, group, count, failed)
-            return failed
+        unsegmented, first = destinations.unsegmented, runs[0][1]
         # With many unsegmented members, the search for them costs more than segments save.
-        segmented = self._can_segment and 4 * len(destinations.unsegmented) <= count
-        max_segments, size = mmsg.MAX_SEGMENTS if segmented else 1, runs[0][1].size
-        if len(runs) > 1 and [run[1].size for run in runs].count(size) == len(runs):
-            # The most frequent case: datagrams of one size.
-            message = GroupMessage(runs, group, count)
-            if message.is_one(max_segments):
-                self._send(message, destinations, failed)
-                return failed
-        for part in messages(runs, max_segments):
-            first = part[0]
-            if len(part) == 1 and (first[1].count == 1 or not destinations.unsegmented):
-                self._send_run(part, first[1].data, destinations, group, count, failed)
-            else:
+        segmented = self._can_segment and 4 * len(unsegmented) <= count
+        limit = mmsg.MAX_SEGMENTS if segmented else 1
+        fits = len(runs) == 1 and first.count <= limit and len(first.data) <= MAX_PAYLOAD
+        for part in (runs,) if fits else messages(runs, limit):
+            if len(part) > 1 or unsegmented:
                 self._send(GroupMessage(part, group, count), destinations, failed)
+            else:
+                self._send_run(part, destinations, group, count, failed)
         return failed
+
+    def _load(
+        self, data: bytes | bytearray, number: int, size: int, destinations: Destinations
+    ) -> None:
+        """Put a message of ``number`` datagrams where all headers point at."""
+        self._payload.view[: len(data)] = data
+        self._iov.words[1] = len(data)
+        if number > 1:
+            self._control.view[:] = mmsg.segment_size(size)
+            destinations.set_control_length(mmsg.SEGMENT_CONTROL)
+        elif destinations.control_length:
+            destinations.set_control_length(0)
+
+    def _count(self, group: RecipientGroup, deliveries: int, number: int) -> None:
+        """Count deliveries, in messages of ``number`` datagrams."""
+        group.deliveries += deliveries
+        self.deliveries += deliveries
+        self.segmented += (number > 1) * deliveries
 
     def _send_run(
         self,
         runs: Sequence[Run],
-        data: bytes | bytearray,
         destinations: Destinations,
         group: RecipientGroup,
         count: int,
         failed: list[int],
     ) -> None:
-        """Send one run, the most frequent kind of message, with one system call."""
+        """Send the one run in ``runs``, the most frequent kind of message, with one call."""
         sender, segments, _ = runs[0]
-        if len(data) > MAX_PAYLOAD:
+        if segments.size > MAX_PAYLOAD:
             # Framed, the largest payloads do not fit.
-            message = GroupMessage(runs, group, count)
-            failed += [errno.EMSGSIZE] * message.deliveries
-            self._count(message)
+            self._drop(GroupMessage(runs, group, count), errno.EMSGSIZE, failed)
             return
-        self._payload.view[: len(data)] = data
-        self._iov.words[1] = len(data)
-        number = segments.count
-        if number > 1:
-            self._control.view[:] = mmsg.segment_size(segments.size)
-            destinations.set_control_length(mmsg.SEGMENT_CONTROL)
-        elif destinations.control_length:
-            destinations.set_control_length(0)
+        self._load(segments.data, segments.count, segments.size, destinations)
         names, slot, others, own = destinations.name_pointers, sender.slot, count, 0
         if sender.group is group:
             # The last member takes the place of the sender: the recipients are one range.
@@ -156,11 +156,7 @@ class BatchPort(DatagramPort):
             sent = self._calls.sendmmsg(self._descriptor, headers, others, flags)
         if own:
             names[slot] = own
-        sending = others * number
-        group.deliveries += sending
-        self.deliveries += sending
-        if number > 1:
-            self.segmented += sending
+        self._count(group, others * segments.count, segments.count)
         if sent < others:
             self._has_unread_errors = True
             message = GroupMessage(runs, group, count)
@@ -168,6 +164,10 @@ class BatchPort(DatagramPort):
                 self._send_rest(message, destinations, max(sent, 0), slot, failed)
             else:
                 self._send_range(message, destinations, max(sent, 0), count, failed)
+
+    def _drop(self, message: GroupMessage, code: int, failed: list[int]) -> None:
+        failed += [code] * message.deliveries
+        self._count(message.group, message.deliveries, 1)
 
     def _send_rest(
         self,
@@ -185,28 +185,21 @@ class BatchPort(DatagramPort):
             self._send_range(message, destinations, sent, message.count - 1, failed)
 
     def _send(self, message: GroupMessage, destinations: Destinations, failed: list[int]) -> None:
-        """Send runs of several senders as one message to each member, without its own."""
-        data, count = message.data, message.count
-        self._payload.view[: len(data)] = data
-        self._iov.words[1] = len(data)
-        self._control.view[:] = mmsg.segment_size(message.size)
-        destinations.set_control_length(mmsg.SEGMENT_CONTROL)
-        self._count(message)
+        """Send runs of any senders as one message to each member, without its own."""
+        if message.size > MAX_PAYLOAD:
+            self._drop(message, errno.EMSGSIZE, failed)
+            return
+        self._load(message.data, message.number, message.size, destinations)
+        self._count(message.group, message.deliveries, message.number)
         patched, begin = self._patch_senders(message, destinations), 0
         for slot in patched:
             if not destinations.has_pieces(slot):
                 # All of it is the only sender's own.
                 self._send_slots(message, destinations, 0, slot, failed)
                 begin = slot + 1
-        self._send_slots(message, destinations, begin, count, failed)
+        self._send_slots(message, destinations, begin, message.count, failed)
         for slot in patched:
             destinations.restore(slot)
-
-    def _count(self, message: GroupMessage) -> None:
-        message.group.deliveries += message.deliveries
-        self.deliveries += message.deliveries
-        if message.number > 1:
-            self.segmented += message.deliveries
 
     def _patch_senders(self, message: GroupMessage, destinations: Destinations) -> list[int]:
         """Point the header of each sender at the pieces between its own payloads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from udprelay.batch_udp.interfaces import MAX_PAYLOAD, Recipient, RecipientGroup
 from udprelay.segments import Run
@@ -45,11 +45,6 @@ class GroupMessage:
         self.number = number
         self.deliveries = count * number - own
 
-    def is_one(self, max_segments: int) -> bool:
-        """Return whether it is one message: full datagrams, and few enough."""
-        total = len(self.data)
-        return self.number <= max_segments and 0 < total == self.number * self.size <= MAX_PAYLOAD
-
     def payloads_for(self, slot: int) -> list[bytes]:
         """Return the payloads for the member in ``slot``."""
         member = self.group.members[slot]
@@ -61,12 +56,26 @@ class GroupMessage:
         ]
 
 
-def messages(runs: Sequence[Run], max_segments: int) -> Iterator[list[Run]]:
+def messages(runs: Sequence[Run], max_segments: int) -> Iterable[Sequence[Run]]:
     """
     Divide runs into messages.
 
     :param max_segments: datagrams in one message, at most.
     """
+    size = runs[0][1].size
+    number = total = 0
+    for _, segments, _ in runs:
+        if segments.size != size:
+            return _divide(runs, max_segments)
+        number += segments.count
+        total += len(segments.data)
+    # The most frequent case: full datagrams of one size, and few enough.
+    if number <= max_segments and 0 < total == number * size <= MAX_PAYLOAD:
+        return (runs,)
+    return _divide(runs, max_segments)
+
+
+def _divide(runs: Sequence[Run], max_segments: int) -> Iterator[Sequence[Run]]:
     message: list[Run] = []
     size = space = 0
     for sender, segments, flags in runs:

@@ -74,14 +74,19 @@ class Intake:
         self, listener: Listener, source: Source, segments: Segments, now: float
     ) -> None:
         """Receive datagrams of one source that is no member, or of which some may be framed."""
+        session_intake = self._session_intake
         if listener.first_byte < 0:
             self._receive_plain(listener, source, segments, now)
-            return
-        for run in (segments,) if segments.count == 1 else _by_header(segments):
-            if run.data.startswith(SIGNATURE):
-                self._session_intake.receive(listener, source, run, now)
-            else:
-                self._receive_plain(listener, source, run, now)
+        elif not segments.data.startswith(SIGNATURE) or not session_intake.receive(
+            listener, source, segments, now
+        ):
+            for run in _by_header(segments):
+                if not run.data.startswith(SIGNATURE):
+                    self._receive_plain(listener, source, run, now)
+                elif not session_intake.receive(listener, source, run, now):
+                    for datagram in run:
+                        one = Segments(datagram, len(datagram))
+                        session_intake.receive(listener, source, one, now)
 
     def _receive_plain(
         self, listener: Listener, source: Source, segments: Segments, now: float
@@ -144,13 +149,7 @@ class Intake:
 
 
 def _by_header(segments: Segments) -> Iterator[Segments]:
-    """Yield the datagrams in runs of which all begin with the same bytes, those of a header."""
-    last = len(segments.data) - segments.size * (segments.count - 1)
-    if last >= HEADER_SIZE:
-        headers = segments.unpack(f"{HEADER_SIZE}s", HEADER_SIZE)
-        if headers.count(headers[0]) == len(headers):
-            yield segments
-            return
+    """Yield datagrams in runs that begin with the same bytes, as many as a header has."""
     for _, run in groupby(segments, lambda datagram: datagram[:HEADER_SIZE]):
         for _, part in runs_by_source((0, datagram) for datagram in run):
             yield part

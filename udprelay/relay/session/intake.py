@@ -37,7 +37,7 @@ _PRIVATE_OVERHEAD = UP_PAYLOAD_OFFSET + 16
 
 _MAX_RELIABLE = UP_PAYLOAD_OFFSET + MAX_RELIABLE_PAYLOAD
 _MAX_QUEUED = 1024
-_OWN = f"{HEADER_SIZE}xI"
+_HEADER_AND_OWN = f"{HEADER_SIZE}sI"
 
 
 class SessionIntake:
@@ -62,22 +62,26 @@ class SessionIntake:
         state.census.add("queues.control", self.control_queue.__len__)
         state.census.add("queues.moved", self.moved.__len__)
 
-    def receive(self, listener: Listener, source: Source, segments: Segments, now: float) -> None:
-        """Receive datagrams of one source, all with the same header."""
+    def receive(self, listener: Listener, source: Source, segments: Segments, now: float) -> bool:
+        """
+        Receive datagrams of one source, the first of which has the signature.
+
+        :return: whether they are control datagrams with one header, or DATA with one header that
+            can all be relayed; if not, nothing has been done. A single one always is received.
+        """
         data, count = segments.data, segments.count
         header = bytes(data[:HEADER_SIZE])
         session: SessionMember | None = listener.sessions.get(header[ID])
-        if session is None or header[_VERSION_TO_FLAGS] not in _DATA:
+        own = _own_sequences(segments, header)
+        if not own and count > 1:
+            return False
+        if session is None or not own or header[_VERSION_TO_FLAGS] not in _DATA:
             self._receive_control(listener, session, source, segments, now)
-            return
-        own = _own_sequences(segments)
-        if not own:
-            self._receive_invalid(listener, source, segments, now)
-            return
+            return True
         accepted = self._accept(session, count, len(data) - count * UP_PAYLOAD_OFFSET, now)
         if accepted < count:
             if not accepted:
-                return
+                return True
             segments, own = segments[:accepted], own[:accepted]
         session.last_heard = now
         if session.source != source and segments.size >= MIN_PATH_DATAGRAM:
@@ -86,6 +90,7 @@ class SessionIntake:
             self._receive_reliable(session, segments, own, now)
         else:
             self._fan_outs.add(session, segments, header[FLAGS_OFFSET])
+        return True
 
     def _receive_control(
         self,
@@ -110,16 +115,6 @@ class SessionIntake:
         if fitting < accepted:
             lost, room = accepted - fitting, listener.rules.room
             self._output.drop(listener.name, room, DropReason.CONTROL_LIMIT, now, lost)
-
-    def _receive_invalid(
-        self, listener: Listener, source: Source, segments: Segments, now: float
-    ) -> None:
-        """Receive DATA of which some cannot be relayed; those are read as control datagrams."""
-        if segments.count == 1:
-            self._receive_control(listener, None, source, segments, now)
-            return
-        for datagram in segments:
-            self.receive(listener, source, Segments(datagram, len(datagram)), now)
 
     def _receive_reliable(
         self, session: SessionMember, segments: Segments, own: Sequence[int], now: float
@@ -147,13 +142,15 @@ class SessionIntake:
             self._fan_outs.add(session, one, datagram[FLAGS_OFFSET])
 
 
-def _own_sequences(segments: Segments) -> Sequence[int]:
-    """Return the own sequences of DATA; none if any datagram is invalid."""
+def _own_sequences(segments: Segments, header: bytes) -> Sequence[int]:
+    """Return the own sequences of DATA; none if any is invalid, or has another header."""
     data = segments.data
     if segments.count == 1:
         own = (int.from_bytes(data[HEADER_SIZE:UP_PAYLOAD_OFFSET], "big"),)
         return own if len(data) > UP_PAYLOAD_OFFSET and 0 < own[0] <= MAX_OWN else ()
     if len(data) - segments.size * (segments.count - 1) <= UP_PAYLOAD_OFFSET:
         return ()
-    own = segments.unpack(_OWN, UP_PAYLOAD_OFFSET)
-    return own if min(own) and max(own) <= MAX_OWN else ()
+    fields = segments.unpack(_HEADER_AND_OWN, UP_PAYLOAD_OFFSET)
+    own = fields[1::2]
+    one_header = fields[::2].count(header) == len(own)
+    return own if one_header and min(own) and max(own) <= MAX_OWN else ()
