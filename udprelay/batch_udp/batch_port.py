@@ -64,12 +64,12 @@ class BatchPort(DatagramPort):
         self._payload, self._iov, self._control = shared.payload, shared.iov, shared.control
         self._unicast = shared.unicast
         self._descriptor = -1
-        self._can_segment = False
+        self._max_segments = 1
 
     def createInternetSocket(self) -> socket.socket:
         """Make the socket, and find out whether the kernel can slice messages."""
         opened = super().createInternetSocket()
-        self._can_segment = mmsg.has_segments(opened)
+        self._max_segments = mmsg.MAX_SEGMENTS if mmsg.has_segments(opened) else 1
         mmsg.aggregate(opened)
         self._descriptor = opened.fileno()
         return opened
@@ -101,10 +101,13 @@ class BatchPort(DatagramPort):
         failed: list[int] = []
         unsegmented, first = destinations.unsegmented, runs[0][1]
         # With many unsegmented members, the search for them costs more than segments save.
-        segmented = self._can_segment and 4 * len(unsegmented) <= count
-        limit = mmsg.MAX_SEGMENTS if segmented else 1
-        fits = len(runs) == 1 and first.count <= limit and len(first.data) <= MAX_PAYLOAD
-        for part in (runs,) if fits else messages(runs, limit):
+        limit = self._max_segments if 4 * len(unsegmented) <= count else 1
+        fits = first.count <= limit and len(first.data) <= MAX_PAYLOAD
+        if len(runs) == 1 and fits and not unsegmented:
+            # The most frequent case.
+            self._send_run(runs, destinations, group, count, failed)
+            return failed
+        for part in messages(runs, limit):
             if len(part) > 1 or unsegmented:
                 self._send(GroupMessage(part, group, count), destinations, failed)
             else:
@@ -139,7 +142,7 @@ class BatchPort(DatagramPort):
     ) -> None:
         """Send the one run in ``runs``, the most frequent kind of message, with one call."""
         sender, segments, _ = runs[0]
-        if segments.size > MAX_PAYLOAD:
+        if len(segments.data) > MAX_PAYLOAD:
             # Framed, the largest payloads do not fit.
             self._drop(GroupMessage(runs, group, count), errno.EMSGSIZE, failed)
             return
@@ -280,7 +283,7 @@ class BatchPort(DatagramPort):
         refused: Source | None = None
         if code == errno.EIO:
             # The device cannot compute checksums of segments (udp_send_skb in the kernel).
-            self._can_segment = False
+            self._max_segments = 1
         else:
             destinations.unsegmented.add(member)
             refused = member.source

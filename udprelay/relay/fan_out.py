@@ -115,10 +115,6 @@ class FanOutBatch:
         self._opened: dict[Room, FanOut] = {}
         self._fan_outs: list[FanOut] = []
 
-    def begin(self) -> None:
-        """Begin a batch, and drop what a batch that has failed has left."""
-        self._opened, self._fan_outs = {}, []
-
     def open(self, room: Room) -> FanOut:
         """Return the fan-out of this batch for a room."""
         fan_out = self._opened.get(room)

@@ -130,7 +130,6 @@ class Hub:
             DATA that has waited for them.
         """
         intake, reader, fan_outs = self._session_intake, self._control_reader, self._fan_outs
-        fan_outs.begin()
         while intake.moved:
             session, (listener, source) = intake.moved.popitem()
             if session.slot >= 0:
@@ -145,7 +144,6 @@ class Hub:
 
     def send(self, member: Member, payload: bytes, now: float) -> list[FanOut]:
         """Send ``payload`` from a local member to its room."""
-        self._fan_outs.begin()
         self._fan_outs.add(member, Segments(payload, len(payload)))
         return self._fan_outs.finish(None, now)
 
@@ -229,7 +227,6 @@ class Hub:
         deadline = self._drops.deadline
         if deadline is not None and deadline <= now:
             self._output.events += self._drops.report(now)
-        self._fan_outs.begin()
         due = self._sessions.schedule.due_entries(now)
         return [*self._sessions.expire(now), *self._fan_outs.finish(None, now, due)]
 
