@@ -130,7 +130,7 @@ def test_an_aggregate_is_one_run(reader: Reader, kind: str, before: Sent) -> Non
 
 def test_fewer_messages_are_read_at_once_while_they_are_aggregates(reader: Reader) -> None:
     reader.aggregate(100, [100] * 32, 0)
-    assert reader.buffers.limit == MAX_BATCH // 32
+    assert reader.buffers.limit == 2 * MAX_BATCH // 32
     reader.exchange([(0, 100)] * 2)
     assert reader.buffers.limit == MAX_BATCH
 

@@ -75,16 +75,15 @@ class BatchPort(DatagramPort):
         return opened
 
     def _read(self) -> tuple[list[SourceRun], int, int]:
-        buffers, limit, count = self._read_buffers, self._read_buffers.limit, -1
+        buffers, count = self._read_buffers, -1
         for _ in range(MAX_TRIES):
             count = self._calls.recvmmsg(
-                self._descriptor, buffers.headers, limit, mmsg.MSG_DONTWAIT, ffi.NULL
+                self._descriptor, buffers.headers, buffers.limit, mmsg.MSG_DONTWAIT, ffi.NULL
             )
             if count >= 0 or ffi.errno in WOULD_BLOCK:
                 break
             # The kernel reports a pending ICMP error instead of reading.
             self._collect_errors()
-        self._full = count == limit
         return (*buffers.runs(count), count) if count > 0 else ([], 0, 0)
 
     # Sending.

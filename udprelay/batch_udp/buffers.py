@@ -166,8 +166,8 @@ class ReadBuffers:
         if self._stride:
             self._set_stride(0)
         datagrams = sum([segments.count for _, segments in runs])
-        # A turn of the reactor has about as many datagrams as without aggregates.
-        self.limit = max(1, MAX_BATCH * len(lengths) // max(1, datagrams))
+        # A turn of the reactor has at most about twice as many datagrams as without aggregates.
+        self.limit = max(1, 2 * MAX_BATCH * len(lengths) // max(1, datagrams))
         return runs, len(lengths) - len(runs)
 
 

@@ -10,13 +10,8 @@ from twisted.internet.protocol import DatagramProtocol
 
 from udprelay.segments import Source, SourceRun
 
-# A flood must not delay timers and other sockets.
 MAX_BATCH = 64
-"""Messages read at once."""
-MAX_BATCHES = 4
-"""Batches read in one turn of the reactor, while they are full."""
-MAX_DELIVERIES = 2048
-"""Deliveries after which no further batch is read in this turn."""
+"""Messages read in one turn of the reactor: a flood must not delay timers and other sockets."""
 
 MAX_PAYLOAD = 65_507
 """Bytes in the largest payload of a UDP datagram over IPv4 (RFC 768, RFC 791)."""

@@ -24,8 +24,6 @@ from twisted.python.failure import Failure
 from udprelay.batch_udp import linux_socket
 from udprelay.batch_udp.interfaces import (
     MAX_BATCH,
-    MAX_BATCHES,
-    MAX_DELIVERIES,
     MAX_PAYLOAD,
     BatchProtocol,
     RecipientGroup,
@@ -75,7 +73,6 @@ class DatagramPort(udp.Port):
         self._batches = [0] * MAX_BATCH.bit_length()
         self._stopping = False
         self._reading = False
-        self._full = False
         self._errors: list[tuple[Source, int]] = []
         self._has_unread_errors = False
         if isinstance(protocol, BatchProtocol):
@@ -118,22 +115,13 @@ class DatagramPort(udp.Port):
         super().startListening()
 
     def doRead(self) -> None:
-        """
-        Read one batch and hand it over, and the next ones while batches are full and cheap.
-
-        A turn of the reactor costs more than the second batch, which finds the caches warm: 10
-        members, 64 datagrams a batch, 0.75 of the CPU.
-        """
+        """Read one batch and hand it over."""
         self._reading = True
-        last = self.deliveries + MAX_DELIVERIES
         try:
-            for _ in range(MAX_BATCHES):
-                batch, too_long, count = self._read()
-                if count:
-                    self._batches[count.bit_length() - 1] += 1
-                    self._batch_received(batch, too_long)
-                if not self._full or self.deliveries > last or self._stopping:
-                    break
+            batch, too_long, count = self._read()
+            if count:
+                self._batches[count.bit_length() - 1] += 1
+                self._batch_received(batch, too_long)
             if not count or self._has_unread_errors:
                 self._collect_errors()
             if self._errors:
@@ -175,9 +163,7 @@ class DatagramPort(udp.Port):
                 too_long += 1
             else:
                 datagrams.append((source, datagram))
-        count = len(datagrams) + too_long
-        self._full = count == MAX_BATCH
-        return runs_by_source(datagrams), too_long, count
+        return runs_by_source(datagrams), too_long, len(datagrams) + too_long
 
     def _receive_each(self, batch: list[SourceRun], too_long: int) -> None:
         for source, segments in batch:
