@@ -54,7 +54,7 @@ def test_messages_and_entries_come_in_room_order() -> None:
         MemberJoined(3, "Carol", MemberKind.SESSION),
         Received(3, "Carol", b"c", True, False, False),
     ]
-    assert client.arrivals.settled == 3
+    assert client.arrivals.room.settled == 3
     assert client.statistics.received == 2
 
 
@@ -270,7 +270,7 @@ def test_a_resumed_session_recovers_the_gaps() -> None:
     assert len(client.drain_requests()) == 2
     client.end_session()
     assert client.arrivals.tag == TAG
-    assert client.arrivals.settled == 1
+    assert client.arrivals.room.settled == 1
     client.wait(100)
     assert client.drain_requests() == []
     client.start_session(

@@ -207,7 +207,7 @@ def test_each_message_is_received_once_in_order_or_reported_as_lost(
         receiver.deliver([1])
     receiver.wait(10)
 
-    assert receiver.client.arrivals.settled == len(relay.sent)
+    assert receiver.client.arrivals.room.settled == len(relay.sent)
     assert sorted(receiver.client.arrivals.roster.members) == [*relay.present, MY_NUMBER]
     for own in receiver.received.values():
         assert own == sorted(set(own))

@@ -108,7 +108,7 @@ def test_a_gap_that_times_out_is_lost() -> None:
     client.receive(message(2, 1, 1, b"b"))
     client.wait(36)
     assert client.drain_messages() == ["b", Lost(1, None)]
-    assert client.arrivals.settled == 2
+    assert client.arrivals.room.settled == 2
 
 
 def test_a_private_loss_is_reported_without_a_sender() -> None:

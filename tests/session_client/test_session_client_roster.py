@@ -36,7 +36,7 @@ from udprelay.session_client.known_member import (
     RETURN_GRACE_PERIOD,
 )
 from udprelay.session_client.roster import MAX_MEMBERS, MAX_PAGES
-from udprelay.session_client.roster_requests import MIN_RETRY_INTERVAL
+from udprelay.session_client.roster_requests import RETRY_INTERVALS
 from udprelay.session_client.sealing import Sealing
 
 SESSION, PLAIN, CONSOLE = MemberKind.SESSION, MemberKind.PLAIN, MemberKind.CONSOLE
@@ -237,7 +237,7 @@ def test_the_number_of_waiting_pages_is_limited() -> None:
     assert room.roster.request_deadline == inf
     room.roster.settle(9, 0.0)
     assert room.roster.next_request(0.0) == 50
-    assert room.roster.request_deadline == MIN_RETRY_INTERVAL
+    assert room.roster.request_deadline == RETRY_INTERVALS[0]
 
 
 def test_many_sessions_without_a_settled_page_lead_to_a_request() -> None:

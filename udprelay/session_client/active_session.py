@@ -142,7 +142,7 @@ class ActiveSession:
                 self.sender.receive_failed(notice)
         self.arrivals.notices.clear()
         for token in self.liveness.pings:
-            self.datagrams.append(Ping(self.id, token, self.arrivals.settled).encode())
+            self.datagrams.append(Ping(self.id, token, self.arrivals.room.settled).encode())
         self.liveness.pings.clear()
         self.datagrams += self._nick_retries.drain_datagrams(now)
         if self._nick_retries.exhausted:

@@ -40,6 +40,7 @@ class Arrivals:
     :ivar requests: to be sent; the owner removes them.
     :ivar notices: about the client's own messages; the owner removes them.
     :ivar roster: the members of the room.
+    :ivar room: the room sequence.
     """
 
     def __init__(
@@ -63,15 +64,8 @@ class Arrivals:
         self._dispatcher = Dispatcher(recover, sealing, self.events.append, statistics)
         self.notices = self._dispatcher.notices
         self.roster = self._dispatcher.roster
-        self._room: Incoming[Data | Entry] = self._sequence(ROOM, 1)
+        self.room: Incoming[Data | Entry] = self._sequence(ROOM, 1)
         self._private: Incoming[Private | Notice] = self._sequence(PRIVATE, 1)
-
-    # State.
-
-    @property
-    def settled(self) -> int:
-        """The room sequence up to which each number is received, not needed, or lost."""
-        return self._room.settled
 
     # Input.
 
@@ -81,10 +75,10 @@ class Arrivals:
         self._note_contact(now)
         new_room = welcome.tag != self.tag
         if new_room:
-            self._room = self._sequence(ROOM, welcome.first)
+            self.room = self._sequence(ROOM, welcome.first)
         else:
-            self._dispatch(self._room.skip_to(welcome.first, now), now)
-            self._room.resume(now)
+            self._dispatch(self.room.skip_to(welcome.first, now), now)
+            self.room.resume(now)
         if welcome.session_id != self._session_id:
             if not new_room:
                 self._dispatch(self._private.give_up(now), now)
@@ -100,12 +94,8 @@ class Arrivals:
         """Request nothing and lose nothing until :meth:`start_session`."""
         self._in_session = False
         self.requests.clear()
-        self._room.pause()
+        self.room.pause()
         self._private.pause()
-
-    def note_unreliable_sent(self, now: float) -> None:
-        """Note that the client has sent an unreliable datagram to the room."""
-        self._room.note_unreliable_sent(now)
 
     def receive(self, arrival: Arrival, now: float) -> None:
         """Receive a datagram with the id of this session or the tag of this room."""
@@ -114,26 +104,26 @@ class Arrivals:
         match arrival:
             case Data(sequence=sequence):
                 size, at_once = len(arrival.payload), not arrival.flags & RELIABLE
-                items = self._room.receive(sequence, arrival, now, size, at_once)
+                items = self.room.receive(sequence, arrival, now, size, at_once)
             case Entry(sequence=sequence):
-                items = self._room.receive(sequence, arrival, now, _CONTROL_SIZE)
+                items = self.room.receive(sequence, arrival, now, _CONTROL_SIZE)
             case Private(sequence=0):
                 items = (arrival,)
             case Private(sequence=sequence) | Notice(sequence=sequence):
                 size = len(arrival.payload) if isinstance(arrival, Private) else _CONTROL_SIZE
                 items = self._private.receive(sequence, arrival, now, size)
             case Ack():
-                items = self._room.settle_own(arrival.ranges, now)
+                items = self.room.settle_own(arrival.ranges, now)
             case Gone():
-                incoming = self._room if arrival.stream == ROOM else self._private
+                incoming = self.room if arrival.stream == ROOM else self._private
                 items = incoming.settle_gone(arrival.ranges, now)
             case Heartbeat():
-                items = self._room.note_newest(arrival.newest, now)
+                items = self.room.note_newest(arrival.newest, now)
             case Pong():
                 self._dispatcher.losses.reports.acknowledge(arrival.token)
                 self._note_newest(arrival.newest, arrival.newest_private, now)
             case Members():
-                self._dispatch(self._room.note_newest(arrival.newest, now, confirmed=True), now)
+                self._dispatch(self.room.note_newest(arrival.newest, now, confirmed=True), now)
                 self._dispatcher.receive_page(arrival, now)
         self._dispatch(items, now)
         self._advance(now)
@@ -144,7 +134,7 @@ class Arrivals:
     def deadline(self) -> float:
         """When :meth:`expire` should be called next."""
         dispatcher = self._dispatcher.deadline(self._in_session)
-        return min(self._room.deadline, self._private.deadline, dispatcher)
+        return min(self.room.deadline, self._private.deadline, dispatcher)
 
     def expire(self, now: float) -> None:
         """Do what is due."""
@@ -161,31 +151,32 @@ class Arrivals:
         )
 
     def _note_contact(self, now: float) -> None:
-        self._room.note_contact()
+        self.room.note_contact()
         self._private.note_contact()
         self._dispatcher.note_contact(now)
 
     def _note_newest(self, newest: int, newest_private: int, now: float) -> None:
-        self._dispatch(self._room.note_newest(newest, now, confirmed=True), now)
+        self._dispatch(self.room.note_newest(newest, now, confirmed=True), now)
         self._dispatch(self._private.note_newest(newest_private, now, confirmed=True), now)
 
     def _dispatch(self, items: Sequence[Data | Entry | Private | Notice], now: float) -> None:
         # Losses first: the items behind them show whose datagrams are lost.
-        for first, count in self._room.lost:
-            self._dispatcher.note_lost(first, count, now)
+        for first, count in self.room.lost:
+            self._dispatcher.losses.add_unattributed(count, now)
+            self.roster.requests.request_all(first + count - 1, now)
         for _, count in self._private.lost:
             self._dispatcher.losses.report(count, None)
-        self._room.lost.clear()
+        self.room.lost.clear()
         self._private.lost.clear()
         self._dispatcher.dispatch(items, now)
 
     def _advance(self, now: float) -> None:
-        self._dispatch(self._room.expire(now), now)
+        self._dispatch(self.room.expire(now), now)
         self._dispatch(self._private.expire(now), now)
-        self._dispatcher.settle(self._room.settled, now)
+        self._dispatcher.settle(self.room.settled, now)
         if not self._in_session:
             return
-        for incoming in (self._room, self._private):
+        for incoming in (self.room, self._private):
             for ranges in incoming.nacks:
                 self.requests.append(Nack(self._session_id, incoming.stream, ranges))
             incoming.nacks.clear()

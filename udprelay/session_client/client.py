@@ -54,7 +54,7 @@ class SessionClient:
         """
         message = self._send(payload, b"", now, reliable)
         if not reliable:
-            self._session.arrivals.note_unreliable_sent(now)
+            self._session.arrivals.room.note_unreliable_sent(now)
         return message
 
     def send_private(self, number: int, payload: bytes, now: float, reliable: bool = True) -> int:

@@ -149,11 +149,6 @@ class Dispatcher:
         self._last_contact = now
         self.losses.reports.note_contact()
 
-    def note_lost(self, first: int, count: int, now: float) -> None:
-        """Note a loss in the room sequence; later items show whose datagrams are lost."""
-        self.losses.add_unattributed(count, now)
-        self.roster.requests.request_all(first + count - 1, now)
-
     def dispatch(self, items: Iterable[Data | Entry | Private | Notice], now: float) -> None:
         """Pass on deliverable items."""
         for item in items:

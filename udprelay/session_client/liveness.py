@@ -70,9 +70,14 @@ class Liveness:
             self._icmp_errors += 1
         return self._icmp_errors >= MAX_ICMP_ERRORS
 
-    def ping(self, now: float) -> None:
-        """Send a PING for the user."""
-        self._send_ping(now, by_user=True)
+    def ping(self, now: float, *, by_user: bool = True) -> None:
+        """Send a PING, for the user or to see whether the relay answers."""
+        self._last_token += 1
+        token = self._last_token.to_bytes(8, "big")
+        self._sent[token] = (now, by_user)
+        if len(self._sent) > _MAX_TIMED_PINGS:
+            del self._sent[next(iter(self._sent))]
+        self.pings.append(token)
 
     def receive_pong(self, token: bytes, now: float) -> float | None:
         """Receive a PONG; return the round trip in seconds if the PING was the user's."""
@@ -88,17 +93,9 @@ class Liveness:
             return False
         if self._unanswered >= MAX_UNANSWERED_PINGS:
             return True
-        self._send_ping(now, by_user=False)
+        self.ping(now, by_user=False)
         self._unanswered += 1
         self._error_counts = True
         self._last_ping = now
         self.deadline = now + PING_RETRY_INTERVAL
         return False
-
-    def _send_ping(self, now: float, *, by_user: bool) -> None:
-        self._last_token += 1
-        token = self._last_token.to_bytes(8, "big")
-        self._sent[token] = (now, by_user)
-        if len(self._sent) > _MAX_TIMED_PINGS:
-            del self._sent[next(iter(self._sent))]
-        self.pings.append(token)

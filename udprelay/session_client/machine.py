@@ -12,16 +12,11 @@ from typing import Any, get_args
 
 from udprelay.protocol.keys import RoomKeys
 from udprelay.protocol.nick import NickError, normalise
-from udprelay.protocol.wire import (
-    FromRelay,
-    WireError,
-    decode_from_relay,
-    from_relay,
-    joining,
-    sequenced,
-)
+from udprelay.protocol.wire import FromRelay, WireError, decode_from_relay, joining
 from udprelay.protocol.wire.from_client import Leave
+from udprelay.protocol.wire.from_relay import Bye, Heartbeat
 from udprelay.protocol.wire.header import HEADER_SIZE, VERSION
+from udprelay.protocol.wire.sequenced import Data, Entry
 from udprelay.session_client.active_session import ActiveSession, InSession
 from udprelay.session_client.events import (
     Closed,
@@ -111,11 +106,11 @@ class StateMachine:
     def flush(self, now: float) -> None:
         """Collect the datagrams to send, and change the state if that is due."""
         session = self.session
+        if self.state is State.JOINED and session.sender.needs_new_identity:
+            self._send_leave(now, rejoins=True)
         session.datagrams += self._leave.drain_datagrams(now)
         if self._leave.exhausted:
             self._finish_leaving(None, now)
-        elif self.state is State.JOINED and session.sender.needs_new_identity:
-            self._send_leave(now, rejoins=True)
         elif self.state is State.JOINED:
             session.flush(now)
             if session.sender.needs_new_session:
@@ -193,12 +188,11 @@ class StateMachine:
         round_trip = self.handshake.receive_welcome(welcome.nick, now)
         if round_trip is not None:
             self.session.round_trip.add_sample(round_trip)
-        nick, number = welcome.nick, welcome.number
+        room, nick, number = self._settings.room, welcome.nick, welcome.number
         before = self.session.arrivals.roster.nick if self.session.id else None
         self.state = State.JOINED
-        resumed = before is not None
-        self.session.events.append(Joined(self._settings.room, nick, number, resumed))
-        if resumed and before != nick:
+        self.session.events.append(Joined(room, nick, number, resumed=before is not None))
+        if before not in (None, nick):
             self.session.events.append(NickChanged(number, before, nick, own=True))
         self.session.start(welcome, now)
 
@@ -219,13 +213,13 @@ class StateMachine:
     def _receive_unknown(self, unknown: joining.Unknown, now: float) -> None:
         self.lose_contact("unknown", now)
 
-    def _receive_bye(self, bye: from_relay.Bye, now: float) -> None:
+    def _receive_bye(self, bye: Bye, now: float) -> None:
         if bye.retry_after:
             self.lose_contact(bye.code, now, bye.retry_after)
         else:
             self.close(Closed(bye.code, bye.sentence))
 
-    def _finish_leaving(self, answer: from_relay.Bye | joining.Unknown | None, now: float) -> None:
+    def _finish_leaving(self, answer: Bye | joining.Unknown | None, now: float) -> None:
         self._leave = NEVER
         if not self._rejoins:
             self.close(Closed("left", ""))
@@ -253,7 +247,7 @@ class StateMachine:
             return
         self.state = State.JOINING
         arrivals, own = self.session.arrivals, self.session.sender.offer(now)
-        settled = None if arrivals.tag is None else arrivals.settled
+        settled = None if arrivals.tag is None else arrivals.room.settled
         self.handshake.send_join(own, arrivals.tag, settled, now)
 
     def _suspend(self, now: float) -> None:
@@ -266,7 +260,6 @@ class StateMachine:
         self.state = State.LEAVING
         self._rejoins = rejoins
         self._leave = Retries(Leave(self.session.id).encode(), LEAVE_INTERVALS, now)
-        self.session.datagrams += self._leave.drain_datagrams(now)
 
     def _expected_id(self, datagram: FromRelay) -> bytes | None:
         if isinstance(datagram, _OF_HANDSHAKE):
@@ -277,7 +270,7 @@ class StateMachine:
 
 
 _OF_HANDSHAKE = (joining.Challenge, joining.Welcome, joining.Refused, joining.Versions)
-_OF_ROOM = (sequenced.Data, sequenced.Entry, from_relay.Heartbeat)
+_OF_ROOM = (Data, Entry, Heartbeat)
 _TRYING = (State.GREETING, State.JOINING)
 _WITHOUT_TIMERS = (State.NEW, State.CLOSED)
 
@@ -294,10 +287,10 @@ _HANDLERS: Mapping[State, Mapping[type, Callable[[StateMachine, Any, float], Non
     State.JOINED: {
         **dict.fromkeys(get_args(InSession), StateMachine._receive_in_session),
         joining.Unknown: StateMachine._receive_unknown,
-        from_relay.Bye: StateMachine._receive_bye,
+        Bye: StateMachine._receive_bye,
     },
     State.LEAVING: {
         joining.Unknown: StateMachine._finish_leaving,
-        from_relay.Bye: StateMachine._finish_leaving,
+        Bye: StateMachine._finish_leaving,
     },
 }

@@ -92,7 +92,8 @@ class MessageSender:
         message = Message(self._last_message + 1, payload, receiver, now)
         if (
             self.backlog + message.pieces_left(outgoing.max_piece) > MAX_BACKLOG
-            or self._backlog_bytes + len(payload) > MAX_BACKLOG_BYTES
+            or self._room.backlog_bytes + self._private.backlog_bytes + len(payload)
+            > MAX_BACKLOG_BYTES
         ):
             raise MessageError("too many messages are waiting to be sent")
         self._last_message += 1
@@ -228,10 +229,6 @@ class MessageSender:
         if self._is_ready(self._room) or self._is_ready(self._private):
             deadlines.append(self._bucket.available_at)
         return min(deadlines)
-
-    @property
-    def _backlog_bytes(self) -> int:
-        return self._room.backlog_bytes + self._private.backlog_bytes
 
     def _is_ready(self, outgoing: Outgoing) -> bool:
         return outgoing.ready and not (outgoing is self._private and self._absent)

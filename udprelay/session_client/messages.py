@@ -51,7 +51,7 @@ class Messages:
         self._emit = emit
         self._statistics = statistics
         self._sequences = SenderSequences(ordered)
-        self._reassembly = Reassembly[KnownMember | None]()
+        self._reassembly = Reassembly()
 
     @property
     def deadline(self) -> float:
@@ -81,7 +81,9 @@ class Messages:
         message: bytes | None = payload
         if data.own:
             if stream == RELIABLE and self._ordered:
-                self._note_gap(data, member, identity, now)
+                withheld = self._advance(identity, data.own - 1, member)
+                if withheld and self._sealing is not None:
+                    self._suspicions.add("withheld", data.number, nick, now, withheld)
             if not self._is_new(data, stream, identity, nick, since, now):
                 return
             if data.flags & header.RELIABLE:
@@ -158,14 +160,6 @@ class Messages:
             self._suspicions.add("repeated", data.number, nick, now)
         return False
 
-    def _note_gap(
-        self, data: Data | Private, member: KnownMember | None, identity: bytes, now: float
-    ) -> None:
-        withheld = self._advance(identity, data.own - 1, member)
-        if withheld and self._sealing is not None:
-            nick = None if member is None else member.trusted_nick
-            self._suspicions.add("withheld", data.number, nick, now, withheld)
-
     def _advance(self, identity: bytes, last: int, member: KnownMember | None) -> int:
         """Settle all up to ``last``; return what no loss in the room sequence explains."""
         missing = self._sequences.advance(identity, last)
@@ -180,14 +174,12 @@ class Messages:
         return self._losses.attribute(missing, member.trusted_nick)
 
     def _note_lost(self) -> None:
-        for member in self._reassembly.lost:
+        for member, stream, own in self._reassembly.lost:
             self._losses.report(1, None if member is None else member.trusted_nick)
-        for stream, member, own in self._reassembly.given_up:
             # MISSED does not exist for private messages.
-            if member is not None and stream == member.identity:
+            if own and member is not None and stream == member.identity:
                 self._losses.reports.add(member, own, 1)
         self._reassembly.lost.clear()
-        self._reassembly.given_up.clear()
 
 
 def _stream(data: Data | Private) -> int:

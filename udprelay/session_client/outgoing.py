@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from math import inf
 
-from udprelay.protocol.wire.header import EARLY_WINDOW, RESUBMITTED
+from udprelay.protocol.wire.header import EARLY_WINDOW, MORE, RESUBMITTED
 from udprelay.session_client.events import Delivered, Event, Failed
 from udprelay.session_client.pieces import (
     ACKNOWLEDGED_LIFETIME,
@@ -241,7 +241,7 @@ class Outgoing:
             piece = self._pieces.pop(self.first)
             self.first += 1
             self._acknowledged.append(piece, now)
-            if piece.last and piece.message in self.outstanding:
+            if not piece.flags & MORE and piece.message in self.outstanding:
                 self.outstanding.remove(piece.message)
                 self._emit(Delivered(piece.message))
 

@@ -85,11 +85,6 @@ class Piece:
     fails_at: float = inf
     acknowledged: bool = False
 
-    @property
-    def last(self) -> bool:
-        """Whether it is the last piece of its message."""
-        return not self.flags & MORE
-
 
 class AcknowledgedPieces:
     """

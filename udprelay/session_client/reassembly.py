@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from math import inf
-from typing import Any, Generic, TypeVar
 
 from attrs import define
 
 from udprelay.protocol.wire.header import CONTINUED, MORE
+from udprelay.session_client.known_member import KnownMember
 from udprelay.session_client.pieces import MAX_MESSAGE
 
 MAX_PARTIAL_BYTES = 8 * 1024 * 1024
@@ -20,34 +20,30 @@ PIECE_TIMEOUT = 60.0
 _PIECE_OVERHEAD = 64
 
 
-Sender = TypeVar("Sender")
-
-
 @define
-class _Partial(Generic[Sender]):
+class _Partial:
     pieces: list[bytes]
     size: int
     next_own: int
     last: float
-    sender: Sender
+    sender: KnownMember | None
 
 
-class Reassembly(Generic[Sender]):
+class Reassembly:
     """
     Incomplete messages, one for each stream.
 
     A stream is one own sequence of one sender, under any key; its pieces are added in order.
 
-    :ivar lost: the sender of each lost message; the owner removes them.
-    :ivar given_up: of those that timed out or exceeded the limit: stream, sender, and own
-        sequence of the last piece received; the owner removes them.
+    :ivar lost: the sender and the stream of each lost message; then, if it timed out or exceeded
+        the limit, the own sequence of the last piece received, otherwise 0. The owner removes
+        them.
     """
 
     def __init__(self) -> None:
-        self._partial: OrderedDict[bytes, _Partial[Sender]] = OrderedDict()
+        self._partial: OrderedDict[bytes, _Partial] = OrderedDict()
         self._bytes = 0
-        self.lost: list[Sender] = []
-        self.given_up: list[tuple[bytes, Sender, int]] = []
+        self.lost: list[tuple[KnownMember | None, bytes, int]] = []
 
     @property
     def deadline(self) -> float:
@@ -61,14 +57,14 @@ class Reassembly(Generic[Sender]):
         flags: int,
         payload: bytes,
         now: float,
-        sender: Sender,
+        sender: KnownMember | None,
     ) -> bytes | None:
         """Add a piece; return the message if it is complete now."""
         partial = self._partial.pop(stream, None)
         if partial is not None:
             self._bytes -= _cost(partial)
             if not flags & CONTINUED or partial.next_own != own:
-                self.lost.append(partial.sender)
+                self.lost.append((partial.sender, stream, 0))
                 partial = None
         if not flags & CONTINUED:
             if not flags & MORE:
@@ -81,7 +77,7 @@ class Reassembly(Generic[Sender]):
         partial.next_own = own + 1
         partial.last = now
         if partial.size > MAX_MESSAGE:
-            self.lost.append(sender)
+            self.lost.append((sender, stream, 0))
             return None
         if not flags & MORE:
             return b"".join(partial.pieces)
@@ -112,9 +108,8 @@ class Reassembly(Generic[Sender]):
     def _give_up_oldest(self) -> None:
         stream, partial = self._partial.popitem(last=False)
         self._bytes -= _cost(partial)
-        self.lost.append(partial.sender)
-        self.given_up.append((stream, partial.sender, partial.next_own - 1))
+        self.lost.append((partial.sender, stream, partial.next_own - 1))
 
 
-def _cost(partial: _Partial[Any]) -> int:
+def _cost(partial: _Partial) -> int:
     return partial.size + _PIECE_OVERHEAD * len(partial.pieces)

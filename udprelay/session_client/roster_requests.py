@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import inf
 
-MIN_RETRY_INTERVAL = 0.25
-"""Seconds to the first retransmission: a member that leaves before the answer stays unknown."""
-MAX_RETRY_INTERVAL = 1.0
-"""Seconds between later ones; the interval doubles until then."""
+RETRY_INTERVALS = (0.25, 0.5, 1.0)
+"""Seconds to retransmissions, and 1 s then: who leaves before the answer stays unknown."""
 ROUND_INTERVAL = 2.0
 """Seconds between two rounds for all members, at least."""
 _MAX_WANTED = 64
@@ -29,8 +28,8 @@ class RosterRequests:
         self._last_round = -inf
         self._wanted: dict[int, None] = {}
         self._open: int | None = None
-        self._sent_at = -inf
-        self._retry_interval = MIN_RETRY_INTERVAL
+        self._retry_at = -inf
+        self._intervals: Iterator[float] = iter(())
 
     @property
     def updating(self) -> bool:
@@ -40,7 +39,7 @@ class RosterRequests:
     @property
     def deadline(self) -> float:
         """When :meth:`next_number` should be called next, if no answer comes before."""
-        return self._round_at if self._open is None else self._sent_at + self._retry_interval
+        return self._round_at if self._open is None else self._retry_at
 
     def reset(self, more_from: int | None, newest: int) -> None:
         """
@@ -59,7 +58,7 @@ class RosterRequests:
 
     def resume(self) -> None:
         """Send the open request again at once."""
-        self._sent_at = -inf
+        self._retry_at = -inf
 
     def request_all(self, newest: int, now: float) -> None:
         """Request all members as of this room sequence, or a later one."""
@@ -84,12 +83,10 @@ class RosterRequests:
         """Return the number for the ROSTER to send now, if any."""
         if self._open is None:
             self._open = self._next(now)
-            self._retry_interval = MIN_RETRY_INTERVAL
-        elif now < self._sent_at + self._retry_interval:
+            self._intervals = iter(RETRY_INTERVALS)
+        elif now < self._retry_at:
             return None
-        else:
-            self._retry_interval = min(2 * self._retry_interval, MAX_RETRY_INTERVAL)
-        self._sent_at = now
+        self._retry_at = now + next(self._intervals, RETRY_INTERVALS[-1])
         return self._open
 
     def accept(self, first: int, more_from: int | None, newest: int) -> bool:

@@ -76,10 +76,6 @@ class History:
             self._trim(self._runs[0])
         self.expire(now)
 
-    def skip(self, count: int) -> None:
-        """Assign ``count`` sequences to unreliable datagrams."""
-        self.newest += count
-
     def stored(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """
         Yield the stored datagrams of the sequences ``first`` to ``last``, with the sequence.
