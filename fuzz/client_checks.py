@@ -8,7 +8,11 @@ from attrs import asdict
 
 from fuzz.client_world import World
 from fuzz.steps import bounded
+from udprelay.protocol.wire.from_relay import Ack, Heartbeat, Pong
+from udprelay.protocol.wire.header import MAX_U64
+from udprelay.protocol.wire.ranges import MAX_RANGE_COUNT, MAX_RANGES
 from udprelay.session_client.client import SessionClient
+from udprelay.session_client.incoming import MAX_AHEAD, NACK_WINDOW
 from udprelay.session_client.roster import MAX_MEMBERS
 from udprelay.session_client.settings import State
 
@@ -31,6 +35,44 @@ def check(world: World) -> None:
     _check_statistics(client)
     if client.number is not None:
         _check_members(client, client.number)
+
+
+def check_end(world: World) -> None:
+    """
+    Check that a client in a session requests what is missing, whatever came before.
+
+    :raises AssertionError: if it does not.
+    """
+    if not _settle(world):
+        return
+    session = world.session
+    world.wait(3.0)
+    # Nothing is missing, so that nothing counts as requested.
+    first, newest = session.settled + 1, session.settled + NACK_WINDOW
+    if world.session_client.state is State.JOINED and newest <= MAX_U64:
+        assert not session.needs_roster, "no ROSTER, though a page of it was dropped"
+        world.receive(Heartbeat(session.tag, newest).encode())
+        world.wait(1.0)
+        assert world.nack == ((first, NACK_WINDOW),), f"requested: {world.nack}"
+
+
+def _settle(world: World) -> bool:
+    """Report all that a client misses as its own; return whether it is in a session then."""
+    client, session = world.session_client, world.session
+    client.ping(world.now)
+    world.collect()
+    end = session.newest[0] + MAX_AHEAD + 1
+    too_many = end - session.settled > MAX_RANGES * MAX_RANGE_COUNT
+    if client.state is not State.JOINED or end > MAX_U64 or too_many:
+        return False
+    firsts = range(session.settled + 1, end, MAX_RANGE_COUNT)
+    ranges = tuple((first, min(MAX_RANGE_COUNT, end - first)) for first in firsts)
+    world.receive(Pong(session.session_id, bytes(8), *session.newest).encode())
+    world.receive(Ack(session.session_id, 1, 0, 1, 0, ranges).encode())
+    client.ping(world.now)
+    world.collect()
+    assert client.state is not State.JOINED or session.settled == end - 1, "its own is missing"
+    return client.state is State.JOINED
 
 
 def _check_deadline(client: SessionClient, now: float) -> None:

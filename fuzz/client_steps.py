@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fuzz.client_checks import check
+from fuzz.client_checks import check, check_end
 from fuzz.client_datagrams import DATAGRAMS, NICKS, Step
 from fuzz.client_world import KEYS, ROOM, World
 from fuzz.steps import LAST, SECONDS, SIZES, Script, corrupted
@@ -120,6 +120,7 @@ def run_input(data: bytes) -> World:
     if options & 16:
         world.wait(LAST)
         check(world)
+    check_end(world)
     return world
 
 

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from itertools import count
 
+from fuzz.client_session import SessionKnowledge
 from fuzz.steps import until_later
 from udprelay.protocol import keys
 from udprelay.protocol.seal import PRIVATE, RELIABLE, UNRELIABLE, UNRELIABLE_PRIVATE, Seal
-from udprelay.protocol.wire import WireError, decode_from_client, decode_from_relay
+from udprelay.protocol.wire import decode_from_client
 from udprelay.protocol.wire.from_client import (
     DataUp,
     Missed,
+    Nack,
     NickRequest,
     Ping,
     PrivateUp,
     RosterRequest,
 )
-from udprelay.protocol.wire.from_relay import Heartbeat, Members, Pong
 from udprelay.protocol.wire.header import RELIABLE as RELIABLE_FLAG
 from udprelay.protocol.wire.header import RESUBMITTED
-from udprelay.protocol.wire.joining import Hello, Join, Welcome
+from udprelay.protocol.wire.joining import Hello, Join
 from udprelay.protocol.wire.members import MemberKind, MemberRecord
-from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
+from udprelay.protocol.wire.ranges import Ranges
 from udprelay.session_client.client import SessionClient
 from udprelay.session_client.events import Closed, Delivered, Event, Failed, Refused
-from udprelay.session_client.incoming import MAX_AHEAD
 from udprelay.session_client.message_sender import MessageError
 from udprelay.session_client.settings import Settings, State
 
@@ -49,6 +49,8 @@ class World:
     :ivar salt: of the last CHALLENGE.
     :ivar tokens: of the client's last PING, and of its last MISSED.
     :ivar requested: the member number of its last ROSTER.
+    :ivar nack: the ranges of its last NACK for the room.
+    :ivar session: what it knows of its session.
     :ivar nick_request: the number of its last NICK.
     :ivar sent: its highest own sequences, by stream.
     :ivar owns: the last own sequences of the other members, by identity and stream.
@@ -72,6 +74,8 @@ class World:
         self.own: tuple[int, int] = (1, 1)
         self.tokens = [bytes(8), bytes(8)]
         self.requested = self.nick_request = 0
+        self.nack: Ranges = ()
+        self.session = SessionKnowledge()
         self.sent: Counter[int] = Counter()
         self.owns: Counter[tuple[bytes, int]] = Counter()
         self.open: set[int] = set()
@@ -79,10 +83,6 @@ class World:
         self.closed = False
         self.events: set[type] = set()
         self._contents: dict[tuple[int, int], tuple[object, ...]] = {}
-        # What the client knows of its session.
-        self._session_id = self._tag = b""
-        self._newest = [0, 0]
-        self._settled = 0
         self._seals: dict[bytes, Seal] = {}
 
     @property
@@ -99,7 +99,7 @@ class World:
 
         :param stream: 0 for the room sequence, 1 for the private one.
         """
-        return self._newest[stream]
+        return self.session.newest[stream]
 
     def member(self, number: int, own: int = 0) -> MemberRecord:
         """Return the member with a number; some members have two numbers, a few no identity."""
@@ -136,7 +136,7 @@ class World:
 
     def receive(self, datagram: bytes) -> None:
         """Let the client receive a datagram."""
-        self._note_receipt(datagram)
+        self.session.receive(datagram, self.session_client.state, self.nonce)
         self.session_client.receive(datagram, self.now)
         self.collect()
 
@@ -180,17 +180,20 @@ class World:
             if isinstance(datagram, Join):
                 self.own = datagram.own
                 if datagram.settled is not None:
-                    assert datagram.tag == self._tag, "a JOIN with the tag of another room"
-                    self._check_settled(datagram.settled)
+                    assert datagram.tag == self.session.tag, "a JOIN with the tag of another room"
+                    self.session.settle(datagram.settled)
         elif isinstance(datagram, (DataUp, PrivateUp)):
             self._follow(datagram)
         elif isinstance(datagram, Ping):
             self.tokens[0] = datagram.token
-            self._check_settled(datagram.settled)
+            self.session.settle(datagram.settled)
         elif isinstance(datagram, Missed):
             self.tokens[1] = datagram.token or bytes(8)
         elif isinstance(datagram, RosterRequest):
             self.requested = datagram.number
+            self.session.needs_roster = False
+        elif isinstance(datagram, Nack) and datagram.stream == 0:
+            self.nack = datagram.ranges
         elif isinstance(datagram, NickRequest):
             self.nick_request = datagram.request
 
@@ -207,50 +210,6 @@ class World:
         content = (datagram.flags & ~RESUBMITTED, receiver, datagram.payload)
         first = self._contents.setdefault((stream, own), content)
         assert first == content, "one own sequence for two datagrams"
-
-    def _check_settled(self, settled: int) -> None:
-        assert settled >= self._settled, "a settled sequence is no longer settled"
-        self._settled = settled
-
-    # What the client knows of its session.
-
-    def _note_receipt(self, datagram: bytes) -> None:
-        try:
-            decoded = decode_from_relay(datagram)
-        except WireError:
-            return
-        state = self.session_client.state
-        if isinstance(decoded, Welcome):
-            if state is State.JOINING and decoded.nonce == self.nonce:
-                self._note_welcome(decoded)
-        elif state is not State.JOINED:
-            return
-        elif isinstance(decoded, (Data, Entry)) and decoded.tag == self._tag:
-            self._note_unconfirmed(decoded.sequence)
-        elif isinstance(decoded, Heartbeat) and decoded.tag == self._tag:
-            self._note_unconfirmed(decoded.newest)
-        elif isinstance(decoded, (Private, Notice)) and decoded.session_id == self._session_id:
-            self._note_newest(0, decoded.sequence)
-        elif isinstance(decoded, Pong) and decoded.session_id == self._session_id:
-            self._note_newest(decoded.newest, decoded.newest_private)
-        elif isinstance(decoded, Members) and decoded.session_id == self._session_id:
-            self._note_newest(decoded.newest, 0)
-
-    def _note_welcome(self, welcome: Welcome) -> None:
-        if welcome.tag != self._tag:
-            self._newest[0] = self._settled = 0
-        if welcome.session_id != self._session_id:
-            self._newest[1] = 0
-        self._tag, self._session_id = welcome.tag, welcome.session_id
-        self._note_newest(max(welcome.newest, welcome.first - 1), welcome.newest_private)
-
-    def _note_unconfirmed(self, newest: int) -> None:
-        # The client does not believe what other members could have forged.
-        if newest <= self._newest[0] + MAX_AHEAD:
-            self._note_newest(newest, 0)
-
-    def _note_newest(self, newest: int, newest_private: int) -> None:
-        self._newest = [max(self._newest[0], newest), max(self._newest[1], newest_private)]
 
     # Time.
 
