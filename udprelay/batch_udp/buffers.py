@@ -179,8 +179,6 @@ class UnicastBuffers:
     :ivar headers: the array, for ``sendmmsg``.
     """
 
-    __slots__ = ("_iov", "_memory", "_name_size", "_names", "_payloads", "headers")
-
     def __init__(self, name_size: int) -> None:
         self._name_size = name_size
         self._names = Memory(name_size * MAX_UNICAST)

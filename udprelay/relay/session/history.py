@@ -37,17 +37,6 @@ class History:
     :ivar first: the sequence from which on all reliable datagrams are still stored.
     """
 
-    __slots__ = (
-        "_count",
-        "_max_age",
-        "_max_count",
-        "_max_size",
-        "_runs",
-        "_size",
-        "first",
-        "newest",
-    )
-
     def __init__(self, max_count: int, max_size: int, max_age: float) -> None:
         self._max_count = max_count
         self._max_size = max_size
