@@ -36,7 +36,6 @@ from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.private import PrivateMessages
 from udprelay.relay.session.recovery import Recovery
 from udprelay.relay.session.refusals import nick_is_free
-from udprelay.relay.session.room_log import log_of
 from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.session.unverified import Origin, UnverifiedSources
 from udprelay.relay.state import RelayState
@@ -158,7 +157,7 @@ class ControlReader:
     # From members.
 
     def _ping(self, session: SessionMember, ping: Ping, now: float) -> None:
-        self._output.send_to(session, session.pong(log_of(session).newest, ping.token))
+        self._sessions.send_pong(session, ping.token)
 
     def _leave(self, session: SessionMember, leave: Leave, now: float) -> None:
         self._sessions.end(session, "left", now)
@@ -213,7 +212,7 @@ class ControlReader:
                 self._state.roster.leave(plain, "replaced", now)
             self._sessions.move(session, listener, source)
             # Datagrams to the old address may be lost: PONG has the newest sequences.
-            self._output.send_to(session, session.pong(log_of(session).newest))
+            self._sessions.send_pong(session)
 
     def _drop(self, listener: Listener, reason: DropReason, now: float) -> None:
         self._output.drop(listener.name, listener.rules.room, reason, now)

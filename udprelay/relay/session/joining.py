@@ -151,7 +151,7 @@ class Joining:
         ready = session.window.skip_to(join.own[0])
         for message in session.private_window.skip_to(join.own[1]):
             self._private.deliver(session, message, now)
-        self._sessions.add_buffered(session.buffered_bytes - buffered)
+        self._sessions.buffered += session.buffered_bytes - buffered
         first, log = session.first, log_of(session)
         if join.settled is not None and _same(join.tag, log.tag):
             first = max(first, min(join.settled, log.newest) + 1)
