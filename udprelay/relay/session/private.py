@@ -76,7 +76,7 @@ class PrivateMessages:
         sender = log_of(session).member(missed.number)
         if isinstance(sender, SessionMember) and token not in session.reports:
             sender.missed = sender.missed or per_second(_MISSED_RATE, 0.0)
-            if not sender.missed.try_consume(1, 0, now):
+            if not sender.missed.try_consume(0, now):
                 self._output.drop_from(session, DropReason.REPAIR_LIMIT, now)
                 return
             self._notify(sender, MissedNotice(session.number, missed.ranges), now)

@@ -95,7 +95,7 @@ class Recovery:
     def send(self, session: SessionMember, datagram: bytes, now: float) -> bool:
         """Send an answer if the budget allows it; return whether."""
         session.repairs = session.repairs or per_second(0.0, self._rate)
-        if not session.repairs.try_consume(1, len(datagram), now):
+        if not session.repairs.try_consume(len(datagram), now):
             self._output.drop_from(session, DropReason.REPAIR_LIMIT, now)
             return False
         self._output.send_to(session, datagram)
