@@ -240,7 +240,7 @@ def exchange(relay: Relay, source: Source, datagram: bytes, now: float) -> list[
     hub.receive(relay.listeners[0], [(source, Segments(datagram, len(datagram)))], now)
     hub.control(now)
     hub.drain_events()
-    return [decode_from_relay(reply.payload) for reply in hub.drain_replies()]
+    return [decode_from_relay(payload) for _, _, payload in hub.drain_replies()]
 
 
 def join_one(relay: Relay, kind: str, number: int) -> None:

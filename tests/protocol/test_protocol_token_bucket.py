@@ -32,73 +32,72 @@ def consumed(limit: TokenBucket, size: int, now: float) -> int:
 
 def test_without_limits_everything_passes() -> None:
     limit = TokenBucket(NO_LIMIT, NO_LIMIT)
-    assert all(limit.try_consume(1000, 10**6, 0.0) for _ in range(100))
+    assert all(limit.try_consume(10**6, 0.0) for _ in range(100))
 
 
 def test_a_full_bucket_passes_its_datagrams() -> None:
     limit = bucket(3, 0)
-    assert [limit.try_consume(1, 100, 5.0) for _ in range(4)] == [True, True, True, False]
+    assert [limit.try_consume(100, 5.0) for _ in range(4)] == [True, True, True, False]
 
 
 def test_a_full_bucket_passes_its_bytes() -> None:
     limit = bucket(0, 300)
-    assert [limit.try_consume(1, 100, 5.0) for _ in range(4)] == [True, True, True, False]
+    assert [limit.try_consume(100, 5.0) for _ in range(4)] == [True, True, True, False]
 
 
 def test_a_long_pause_only_fills_the_bucket() -> None:
     limit = bucket(3, 0)
-    limit.try_consume(3, 0, 0.0)
-    assert limit.try_consume(3, 0, 1000.0)
-    assert not limit.try_consume(1, 0, 1000.0)
+    assert limit.consume_up_to(3, 0, 0.0) == 3
+    assert limit.consume_up_to(9, 0, 1000.0) == 3
 
 
 def test_a_rejected_datagram_consumes_nothing() -> None:
     limit = bucket(1, 1000)
-    assert limit.try_consume(1, 500, 0.0)
-    assert not limit.try_consume(1, 500, 0.5)
-    assert limit.try_consume(1, 1000, 1.0)
+    assert limit.try_consume(500, 0.0)
+    assert not limit.try_consume(500, 0.5)
+    assert limit.try_consume(1000, 1.0)
 
 
 def test_a_datagram_larger_than_the_bucket_passes_when_it_is_full() -> None:
-    assert bucket(0, 100).try_consume(1, 1200, 0.0)
+    assert bucket(0, 100).try_consume(1200, 0.0)
 
 
 def test_a_datagram_larger_than_the_bucket_is_paid_for_afterwards() -> None:
     limit = bucket(0, 100)
-    limit.try_consume(1, 1200, 0.0)
-    assert not limit.try_consume(1, 1, 11.0)
-    assert limit.try_consume(1, 1, 11.5)
+    limit.try_consume(1200, 0.0)
+    assert not limit.try_consume(1, 11.0)
+    assert limit.try_consume(1, 11.5)
 
 
 def test_a_datagram_larger_than_the_bucket_waits_until_it_is_full() -> None:
     limit = bucket(0, 100)
-    limit.try_consume(1, 50, 0.0)
-    assert not limit.try_consume(1, 1200, 0.4)
-    assert limit.try_consume(1, 1200, 0.5)
+    limit.try_consume(50, 0.0)
+    assert not limit.try_consume(1200, 0.4)
+    assert limit.try_consume(1200, 0.5)
 
 
 def test_both_limits_hold() -> None:
     limit = bucket(2, 1000)
-    passed = [limit.try_consume(1, size, 5.0) for size in (900, 200, 50, 10)]
+    passed = [limit.try_consume(size, 5.0) for size in (900, 200, 50, 10)]
     assert passed == [True, False, True, False]
 
 
 def test_a_limit_may_be_below_one_datagram_per_second() -> None:
     limit = bucket(0.5, 0)
-    assert [second for second in range(8) if limit.try_consume(1, 1, second)] == [0, 2, 4, 6]
+    assert [second for second in range(8) if limit.try_consume(1, second)] == [0, 2, 4, 6]
 
 
 def test_a_clock_that_steps_back_adds_no_tokens() -> None:
     limit = bucket(1, 0)
-    assert limit.try_consume(1, 0, 100.0)
-    assert not limit.try_consume(1, 0, 50.0)
-    assert not limit.try_consume(1, 0, 100.5)
+    assert limit.try_consume(0, 100.0)
+    assert not limit.try_consume(0, 50.0)
+    assert not limit.try_consume(0, 100.5)
 
 
 def test_asking_for_a_token_consumes_none() -> None:
     limit = bucket(1, 0)
     assert all(limit.has_token(0.0) for _ in range(10))
-    limit.try_consume(1, 0, 0.0)
+    limit.try_consume(0, 0.0)
     assert not limit.has_token(0.5)
     assert limit.has_token(1.0)
 
@@ -117,7 +116,7 @@ def test_no_interval_exceeds_burst_and_rate(
     passed = [
         (now, size)
         for now, (_, size) in zip(times, sends, strict=False)
-        if limit.try_consume(1, size, now)
+        if limit.try_consume(size, now)
     ]
     for first, (begin, _) in enumerate(passed):
         for last, (end, _) in enumerate(passed[first:], first):

@@ -108,7 +108,7 @@ class BatchPort(DatagramPort):
             return failed
         for part in messages(runs, limit):
             if len(part) > 1 or unsegmented:
-                self._send(GroupMessage(part, group, count), destinations, failed)
+                self._send(GroupMessage(part, group, count, destinations, failed))
             else:
                 self._send_run(part, destinations, group, count, failed)
         return failed
@@ -143,7 +143,7 @@ class BatchPort(DatagramPort):
         sender, segments, _ = runs[0]
         if len(segments.data) > MAX_PAYLOAD:
             # Framed, the largest payloads do not fit.
-            self._drop(GroupMessage(runs, group, count), errno.EMSGSIZE, failed)
+            self._drop_too_long(GroupMessage(runs, group, count, destinations, failed))
             return
         self._load(segments.data, segments.count, segments.size, destinations)
         names, slot, others, own = destinations.name_pointers, sender.slot, count, 0
@@ -161,49 +161,35 @@ class BatchPort(DatagramPort):
         self._count(group, others * segments.count, segments.count)
         if sent < others:
             self._has_unread_errors = True
-            message = GroupMessage(runs, group, count)
-            if own:
-                self._send_rest(message, destinations, max(sent, 0), slot, failed)
-            else:
-                self._send_range(message, destinations, max(sent, 0), count, failed)
+            message, sent = GroupMessage(runs, group, count, destinations, failed), max(sent, 0)
+            if own and sent <= slot:
+                self._send_range(message, sent, slot)
+                sent, others = slot + 1, count
+            self._send_range(message, sent, others)
 
-    def _drop(self, message: GroupMessage, code: int, failed: list[int]) -> None:
-        failed += [code] * message.deliveries
+    def _drop_too_long(self, message: GroupMessage) -> None:
+        message.failed += [errno.EMSGSIZE] * message.deliveries
         self._count(message.group, message.deliveries, 1)
 
-    def _send_rest(
-        self,
-        message: GroupMessage,
-        destinations: Destinations,
-        sent: int,
-        slot: int,
-        failed: list[int],
-    ) -> None:
-        """Go on after ``sent`` messages, where the last member had the sender's ``slot``."""
-        if sent <= slot:
-            self._send_range(message, destinations, sent, slot, failed)
-            self._send_range(message, destinations, slot + 1, message.count, failed)
-        else:
-            self._send_range(message, destinations, sent, message.count - 1, failed)
-
-    def _send(self, message: GroupMessage, destinations: Destinations, failed: list[int]) -> None:
+    def _send(self, message: GroupMessage) -> None:
         """Send runs of any senders as one message to each member, without its own."""
         if message.size > MAX_PAYLOAD:
-            self._drop(message, errno.EMSGSIZE, failed)
+            self._drop_too_long(message)
             return
+        destinations = message.destinations
         self._load(message.data, message.number, message.size, destinations)
         self._count(message.group, message.deliveries, message.number)
-        patched, begin = self._patch_senders(message, destinations), 0
+        patched, begin = self._patch_senders(message), 0
         for slot in patched:
             if not destinations.has_pieces(slot):
                 # All of it is the only sender's own.
-                self._send_slots(message, destinations, 0, slot, failed)
+                self._send_slots(message, 0, slot)
                 begin = slot + 1
-        self._send_slots(message, destinations, begin, message.count, failed)
+        self._send_slots(message, begin, message.count)
         for slot in patched:
             destinations.restore(slot)
 
-    def _patch_senders(self, message: GroupMessage, destinations: Destinations) -> list[int]:
+    def _patch_senders(self, message: GroupMessage) -> list[int]:
         """Point the header of each sender at the pieces between its own payloads."""
         size, total = message.size, self._iov.words[1]
         base, words = self._payload.address, self._iov.words
@@ -217,35 +203,22 @@ class BatchPort(DatagramPort):
                     rest += start - begin
                 begin = end
             control = mmsg.SEGMENT_CONTROL if rest > size else 0
-            destinations.patch(sender.slot, self._iov.address + 16 * first, piece - first, control)
+            iov = self._iov.address + 16 * first
+            message.destinations.patch(sender.slot, iov, piece - first, control)
             patched.append(sender.slot)
         return patched
 
-    def _send_slots(
-        self,
-        message: GroupMessage,
-        destinations: Destinations,
-        start: int,
-        end: int,
-        failed: list[int],
-    ) -> None:
+    def _send_slots(self, message: GroupMessage, start: int, end: int) -> None:
         """Send to the members from slot ``start`` up to ``end``, segmented where possible."""
-        for slot in destinations.unsegmented_slots(start, end):
-            self._send_range(message, destinations, start, slot, failed)
-            self._send_one_by_one(message, slot, failed)
+        for slot in message.destinations.unsegmented_slots(start, end):
+            self._send_range(message, start, slot)
+            self._send_one_by_one(message, slot)
             start = slot + 1
-        self._send_range(message, destinations, start, end, failed)
+        self._send_range(message, start, end)
 
-    def _send_range(
-        self,
-        message: GroupMessage,
-        destinations: Destinations,
-        start: int,
-        end: int,
-        failed: list[int],
-    ) -> None:
+    def _send_range(self, message: GroupMessage, start: int, end: int) -> None:
         """Send to a range of slots; an error of one does not stop the others."""
-        sendmmsg, headers = self._calls.sendmmsg, destinations.headers
+        sendmmsg, headers = self._calls.sendmmsg, message.destinations.headers
         tries = 0
         while start < end:
             count = min(end - start, mmsg.MAX_MESSAGES)
@@ -260,41 +233,37 @@ class BatchPort(DatagramPort):
             if code in WOULD_BLOCK:
                 # All members share the buffer: waiting for it would delay every delivery.
                 lost = sum(len(message.payloads_for(slot)) for slot in range(start, end))
-                failed += [code] * lost
+                message.failed += [code] * lost
                 return
             if tries > 1 and code in _NO_SEGMENTS and len(message.payloads_for(start)) > 1:
                 # The first error may have been an ICMP error for an earlier datagram.
-                self._refuse_segments(message, destinations, start, code)
-                self._send_one_by_one(message, start, failed)
+                self._refuse_segments(message, start, code)
+                self._send_one_by_one(message, start)
             elif tries < MAX_TRIES:
                 # The kernel reports a pending ICMP error instead of sending.
                 if self._reading:
                     self._collect_errors()
                 continue
             else:
-                failed += [code] * len(message.payloads_for(start))
+                message.failed += [code] * len(message.payloads_for(start))
             start, tries = start + 1, 0
 
-    def _refuse_segments(
-        self, message: GroupMessage, destinations: Destinations, slot: int, code: int
-    ) -> None:
+    def _refuse_segments(self, message: GroupMessage, slot: int, code: int) -> None:
         member = message.group.members[slot]
         refused: Source | None = None
         if code == errno.EIO:
             # The device cannot compute checksums of segments (udp_send_skb in the kernel).
             self._max_segments = 1
         else:
-            destinations.unsegmented.add(member)
+            message.destinations.unsegmented.add(member)
             refused = member.source
         if isinstance(self.protocol, BatchProtocol):
             self.protocol.segments_refused(refused, code)
 
-    def _send_one_by_one(self, message: GroupMessage, slot: int, failed: list[int]) -> None:
+    def _send_one_by_one(self, message: GroupMessage, slot: int) -> None:
         source = message.group.members[slot].source
-        for payload in message.payloads_for(slot):
-            code = self.send(payload, source)
-            if code:
-                failed.append(code)
+        codes = [self.send(payload, source) for payload in message.payloads_for(slot)]
+        message.failed += filter(None, codes)
 
     def send_each(self, datagrams: Sequence[tuple[Source, bytes]]) -> list[int]:
         """Send datagrams, each to its own address; return an errno for each that was not sent."""

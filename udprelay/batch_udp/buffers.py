@@ -179,8 +179,6 @@ class UnicastBuffers:
     :ivar headers: the array, for ``sendmmsg``.
     """
 
-    __slots__ = ("_iov", "_memory", "_name_size", "_names", "_payloads", "headers")
-
     def __init__(self, name_size: int) -> None:
         self._name_size = name_size
         self._names = Memory(name_size * MAX_UNICAST)
@@ -234,13 +232,8 @@ class SendBuffers:
         self.unicast = UnicastBuffers(name_size)
 
 
-@cache
-def read_buffers(name_size: int) -> ReadBuffers:
-    """Return the buffers for socket addresses of that size."""
-    return ReadBuffers(name_size)
+read_buffers = cache(ReadBuffers)
+"""Return the buffers for socket addresses of that size."""
 
-
-@cache
-def send_buffers(name_size: int) -> SendBuffers:
-    """Return the buffers for socket addresses of that size."""
-    return SendBuffers(name_size)
+send_buffers = cache(SendBuffers)
+"""Return the buffers for socket addresses of that size."""

@@ -33,19 +33,6 @@ class Destinations:
     :ivar unsegmented: members that cannot be sent messages of many datagrams.
     """
 
-    __slots__ = (
-        "_capacity",
-        "_control",
-        "_iov",
-        "_memory",
-        "_name_size",
-        "_names",
-        "control_length",
-        "headers",
-        "name_pointers",
-        "unsegmented",
-    )
-
     def __init__(self, name_size: int, iov: int, control: int) -> None:
         self._name_size = name_size
         self._iov = iov

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from udprelay.batch_udp.destinations import Destinations
 from udprelay.batch_udp.interfaces import MAX_PAYLOAD, Recipient, RecipientGroup
 from udprelay.segments import Run
 
@@ -13,6 +14,8 @@ class GroupMessage:
     What the first ``count`` members of a group get in one message each, without what is their own.
 
     :param runs: together one message: all datagrams but the last have one size.
+    :param destinations: the headers for the group.
+    :param failed: gets an errno for each datagram that is not sent.
     :ivar data: all datagrams, one after the other.
     :ivar size: bytes of each datagram but the last.
     :ivar number: of datagrams.
@@ -20,12 +23,19 @@ class GroupMessage:
     :ivar deliveries: datagrams that all members together get.
     """
 
-    __slots__ = ("count", "data", "deliveries", "group", "number", "own_spans", "runs", "size")
-
-    def __init__(self, runs: Sequence[Run], group: RecipientGroup, count: int) -> None:
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        group: RecipientGroup,
+        count: int,
+        destinations: Destinations,
+        failed: list[int],
+    ) -> None:
         self.runs = runs
         self.group = group
         self.count = count
+        self.destinations = destinations
+        self.failed = failed
         self.size = runs[0][1].size
         self.own_spans: dict[Recipient, list[tuple[int, int]]] = {}
         parts, spans, number, own, start = [], self.own_spans, 0, 0, 0

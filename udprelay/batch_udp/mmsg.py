@@ -141,8 +141,6 @@ class Memory:
     :ivar halves: the same bytes as 4-byte integers.
     """
 
-    __slots__ = ("_memory", "address", "halves", "view", "words")
-
     def __init__(self, size: int) -> None:
         self._memory = ffi.new("uint64_t[]", (size + 7) // 8)
         self.address = int(ffi.cast("uintptr_t", self._memory))

@@ -24,11 +24,7 @@ class OwnAddresses:
             return False
         if address.ip in bound:
             return True
-        return any(map(_is_unspecified, bound)) and is_local(address.ip)
-
-
-def _is_unspecified(ip: IPAddress) -> bool:
-    return ip.is_unspecified
+        return any(ip.is_unspecified for ip in bound) and is_local(address.ip)
 
 
 def is_local(ip: IPAddress) -> bool:

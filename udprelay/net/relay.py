@@ -76,13 +76,8 @@ class Relay:
         self._statistics.clock = reactor
         self._retry_at = 0.0
         self._closed = False
-        hub = Hub(rules, secret, self._own.__contains__, clock())
-        self.driver = HubDriver(hub, clock, publish, self._set_timer)
-
-    @property
-    def hub(self) -> Hub:
-        """The hub behind the transports."""
-        return self.driver.hub
+        self.hub = Hub(rules, secret, self._own.__contains__, clock())
+        self.driver = HubDriver(self.hub, clock, publish, self._set_timer)
 
     def open(self) -> None:
         """
@@ -101,7 +96,7 @@ class Relay:
         self.driver.settle()
 
     def _open(self, name: str, rules: ListenerRules) -> None:
-        transport = UdpTransport(name, self)
+        transport = UdpTransport(name, self.driver, self._check_deadline)
         try:
             port = self._bind(name, transport, rules)
         except CannotListenError as error:
@@ -170,7 +165,7 @@ class Relay:
             timer.reset(delay)
         self._timer_due = deadline
 
-    def check_deadline(self, now: float) -> None:
+    def _check_deadline(self, now: float) -> None:
         """Run a deadline that is overdue because the reactor's clock was set back."""
         if self._timer is not None and self._timer.active() and self._timer_due < now:
             self._timer.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from udprelay.batch_udp.interfaces import BatchProtocol, SocketAddress
 from udprelay.batch_udp.linux_socket import kernel_drops
@@ -33,34 +33,24 @@ def _drop_reason(code: int) -> DropReason:
     return _DROP_REASONS.get(code, DropReason.SEND_FAILED)
 
 
-class Owner(Protocol):
-    """
-    What a transport needs of the relay that it belongs to.
-
-    :ivar now: returns the hub's time.
-    """
-
-    driver: HubDriver
-    now: Callable[[], float]
-
-    def check_deadline(self, now: float) -> None:
-        """Run an overdue deadline."""
-
-
 class UdpTransport(BatchProtocol):
     """
     Connects one UDP port with the hub.
 
+    :param check_deadline: runs a deadline that is overdue at a time.
     :ivar listener: the hub's part; set before the port reads.
     """
 
     noisy = False
     listener: Listener
 
-    def __init__(self, name: str, owner: Owner) -> None:
+    def __init__(
+        self, name: str, driver: HubDriver, check_deadline: Callable[[float], None]
+    ) -> None:
         self.name = name
         self._open = True
-        self._owner = owner
+        self._driver = driver
+        self._check_deadline = check_deadline
         self._receive_drops = 0
         self._kernel_drops_due = 0.0
 
@@ -73,19 +63,19 @@ class UdpTransport(BatchProtocol):
 
     def batch_received(self, batch: list[SourceRun], too_long: int) -> None:
         """Relay a batch."""
-        owner, listener = self._owner, self.listener
-        now = owner.now()
+        driver, listener = self._driver, self.listener
+        now = driver.now()
         if too_long:
             room = listener.rules.room
-            owner.driver.hub.drop(self.name, room, DropReason.TOO_LONG, now, too_long)
+            driver.hub.drop(self.name, room, DropReason.TOO_LONG, now, too_long)
         if now >= self._kernel_drops_due:
             self._count_receive_drops(now)
-            owner.check_deadline(now)
-        owner.driver.receive(listener, batch, now)
+            self._check_deadline(now)
+        driver.receive(listener, batch, now)
 
     def errors_received(self, errors: list[tuple[Source, int]]) -> None:
         """Count ICMP errors."""
-        driver, now = self._owner.driver, self._owner.now()
+        driver, now = self._driver, self._driver.now()
         for source, code in errors:
             reason = _DROP_REASONS.get(code, DropReason.UNREACHABLE)
             driver.hub.unreachable(self.listener, source, reason, os.strerror(code), now)
@@ -93,7 +83,7 @@ class UdpTransport(BatchProtocol):
 
     def segments_refused(self, destination: Source | None, code: int) -> None:
         """Report that messages of many datagrams cannot be sent to a destination, or at all."""
-        self._owner.driver.publish(
+        self._driver.publish(
             ListenerSegmentsOff(
                 listener=self.name,
                 address="" if destination is None else str(self.endpoint(destination)),
@@ -131,7 +121,7 @@ class UdpTransport(BatchProtocol):
 
     def close(self) -> Any:
         """Close the port; return a Deferred that fires when it is closed."""
-        self._count_receive_drops(self._owner.now())
+        self._count_receive_drops(self._driver.now())
         self._open = False
         return self.port.stopListening()
 
@@ -141,7 +131,7 @@ class UdpTransport(BatchProtocol):
         before, self._receive_drops = self._receive_drops, kernel_drops(self.port.socket)
         if self._receive_drops > before:
             room, lost = self.listener.rules.room, self._receive_drops - before
-            self._owner.driver.hub.drop(self.name, room, DropReason.RECEIVE_BUFFER, now, lost)
+            self._driver.hub.drop(self.name, room, DropReason.RECEIVE_BUFFER, now, lost)
 
     def statistics(self) -> ListenerStatistics:
         """Return the counters since the listener was opened."""

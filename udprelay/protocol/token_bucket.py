@@ -36,23 +36,13 @@ class TokenBucket:
         self._datagrams, self._bytes = bursts
         self._updated = now
 
-    def try_consume(self, datagrams: int, size: int, now: float) -> bool:
+    def try_consume(self, size: int, now: float) -> bool:
         """
-        Consume the tokens of ``datagrams`` with ``size`` bytes in total.
+        Consume the tokens of a datagram with ``size`` bytes.
 
         :return: whether there were enough; otherwise none is consumed.
         """
-        if now > self._updated:
-            self._refill(now)
-        if self._datagrams < datagrams and self._datagrams < self._max_datagrams:
-            return False
-        if self._bytes < size and self._bytes < self._max_bytes:
-            return False
-        if self._max_datagrams:
-            self._datagrams -= datagrams
-        if self._max_bytes:
-            self._bytes -= size
-        return True
+        return bool(self.consume_up_to(1, size, now))
 
     def consume_up_to(self, datagrams: int, size: int, now: float) -> int:
         """

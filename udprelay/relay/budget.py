@@ -42,7 +42,7 @@ class PrefixBudgets:
     def try_consume(self, ip: IPAddress, now: float) -> bool:
         """Consume one token of the prefix of ``ip``; return whether there was one."""
         index = self._load_state(ip)
-        consumed = self._bucket.try_consume(1, 0, now)
+        consumed = self._bucket.try_consume(0, now)
         self._tokens[index], self._updated[index] = self._bucket.state
         return consumed
 

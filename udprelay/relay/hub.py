@@ -20,7 +20,6 @@ from udprelay.relay import events
 from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut, FanOutBatch
 from udprelay.relay.intake import Intake
-from udprelay.relay.output import Reply
 from udprelay.relay.room import Group, Listener, Member, Room
 from udprelay.relay.rules import PlainPolicy, Protocol, RelayRules
 from udprelay.relay.session.control import ControlReader
@@ -48,6 +47,10 @@ class Hub:
     :ivar receive: receives what a listener has read
         (:meth:`~udprelay.relay.intake.Intake.receive`); returns what to deliver, in order,
         before the hub is called again.
+    :ivar drain_events: returns the events since the last call.
+    :ivar drain_replies: returns the datagrams for single addresses since the last call.
+    :ivar drop: counts datagrams that the owner had to drop.
+    :ivar farewell: sends BYE to all session members; the hub receives nothing after that.
     :ivar census: its counters, and the sizes of its tables.
     :ivar named_rooms: the rooms that the configuration names, open or not.
     """
@@ -67,28 +70,23 @@ class Hub:
         self.census = state.census
         self.named_rooms = state.named_rooms
         self._output = state.output
+        self.drain_events = state.output.drain_events
+        self.drain_replies = state.output.drain_replies
+        self.drop = state.output.drop
         self._drops = state.output.drops
         self._admission = state.admission
         self._expiry = state.expiry
         self._sessions = Sessions(state)
+        self.farewell = self._sessions.farewell
         self._private = PrivateMessages(state, self._sessions)
         self._fan_outs = FanOutBatch(state.output, rules.log_payloads)
         self._session_intake = SessionIntake(state, self._sessions, self._fan_outs)
         intake = Intake(state, self._sessions.schedule, self._fan_outs, self._session_intake)
         self.receive = intake.receive
-        self._control_reader = ControlReader(state, self._sessions, self._private)
+        release = self._session_intake.release
+        self._control_reader = ControlReader(state, self._sessions, self._private, release)
         self._reported_until: dict[Member, float] = {}
         self.census.add("tables.unreachable", self._reported_until.__len__)
-
-    # Output.
-
-    def drain_events(self) -> list[events.Event]:
-        """Return the events since the last call."""
-        return self._output.drain_events()
-
-    def drain_replies(self) -> list[Reply]:
-        """Return the datagrams for single addresses since the last call."""
-        return self._output.drain_replies()
 
     @property
     def unsettled(self) -> bool:
@@ -135,9 +133,7 @@ class Hub:
             if session.slot >= 0:
                 reader.challenge_path(session, listener, source, now)
         while intake.control_queue:
-            released = reader.read(*intake.control_queue.popleft(), now)
-            if released is not None:
-                intake.release(*released)
+            reader.read(*intake.control_queue.popleft(), now)
         schedule = self._sessions.schedule
         schedule.send_acks(now)
         return fan_outs.finish(None, now, schedule.due_entries(now))
@@ -230,12 +226,6 @@ class Hub:
         due = self._sessions.schedule.due_entries(now)
         return [*self._sessions.expire(now), *self._fan_outs.finish(None, now, due)]
 
-    def drop(
-        self, listener: str, room: str, reason: DropReason, now: float, count: int = 1
-    ) -> None:
-        """Count datagrams that the owner had to drop."""
-        self._output.drop(listener, room, reason, now, count)
-
     def undelivered(self, room: Room, group: Group, reason: DropReason, now: float) -> None:
         """Count a delivery of the last fan-outs that has failed."""
         group.deliveries -= 1
@@ -271,10 +261,6 @@ class Hub:
                     error=error,
                 )
             )
-
-    def farewell(self) -> None:
-        """Send BYE to all session members; the hub receives nothing after that."""
-        self._sessions.farewell()
 
     def close(self, now: float) -> None:
         """

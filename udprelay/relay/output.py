@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TypeAlias
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay import events
@@ -12,13 +12,8 @@ from udprelay.relay.room import Listener, Member
 from udprelay.relay.transport import Transport
 from udprelay.segments import Source
 
-
-class Reply(NamedTuple):
-    """One datagram for one source, outside any room's fan-out."""
-
-    transport: Transport
-    source: Source
-    payload: bytes
+Reply: TypeAlias = tuple[Transport, Source, bytes]
+"""One datagram for one source, outside any room's fan-out."""
 
 
 class Output:
@@ -47,11 +42,11 @@ class Output:
 
     def reply(self, transport: Transport, source: Source, payload: bytes) -> None:
         """Send a datagram to one source."""
-        self.replies.append(Reply(transport, source, payload))
+        self.replies.append((transport, source, payload))
 
     def send_to(self, member: Member, datagram: bytes) -> None:
         """Send a datagram to one member."""
-        self.replies.append(Reply(member.transport, member.source, datagram))
+        self.replies.append((member.transport, member.source, datagram))
 
     def drop(
         self, listener: str, room: str, reason: DropReason, now: float, count: int = 1

@@ -42,20 +42,6 @@ class Listener:
     :ivar datagrams: received from members, with ``bytes`` in all.
     """
 
-    __slots__ = (
-        "_networks",
-        "bytes",
-        "datagrams",
-        "first_byte",
-        "members",
-        "name",
-        "needs_key",
-        "rules",
-        "sessions",
-        "targets",
-        "transport",
-    )
-
     def __init__(
         self,
         name: str,
@@ -235,16 +221,6 @@ class Room:
 
     :ivar log: None while the room has had no session members for ``history_age``.
     """
-
-    __slots__ = (
-        "bytes",
-        "datagrams",
-        "groups",
-        "last_number",
-        "log",
-        "name",
-        "rules",
-    )
 
     def __init__(self, name: str, room_rules: RoomRules) -> None:
         self.name = name

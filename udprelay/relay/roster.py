@@ -127,6 +127,12 @@ class Roster:
         if not len(room):
             self.close(room, "empty")
 
+    def replace_plain(self, listener: Listener, source: Source, now: float) -> None:
+        """Remove the plain member at an address, if there is one: a session member is there."""
+        plain = listener.members.get(source)
+        if plain is not None:
+            self.leave(plain, "replaced", now)
+
     def close(self, room: Room, reason: str) -> None:
         """Remove a room; its counters stay in the totals."""
         del self.rooms[room.name]

@@ -118,8 +118,8 @@ class TestStop:
         clients = joined(relay, "anna", "bert")
         relay.hub.close(relay.now)
         replies = relay.hub.drain_replies()
-        assert [reply.source for reply in replies] == [client.source for client in clients]
-        relay.inboxes.update({reply.source: [reply.payload] for reply in replies})
+        assert [source for _, source, _ in replies] == [client.source for client in clients]
+        relay.inboxes.update({source: [payload] for _, source, payload in replies})
         for client in clients:
             (bye,) = client.drain(Bye)
             assert (bye.code, bye.retry_after > 0) == ("stopping", True)

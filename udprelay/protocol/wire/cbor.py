@@ -18,8 +18,8 @@ _SIMPLE_VALUES = (0xF4, 0xF5, 0xF6)
 _LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyz")
 
 
-def encode(body: dict[str, Any]) -> bytes:
-    """Encode a map of checked values deterministically (RFC 8949, 4.2.1)."""
+def encode(body: dict[str, Any] | list[Any]) -> bytes:
+    """Encode checked values deterministically (RFC 8949, 4.2.1)."""
     return cbor2.dumps(body, canonical=True)
 
 

@@ -31,12 +31,11 @@ from udprelay.protocol.wire.joining import Hello, Join, Unknown, Versions
 from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Listener
 from udprelay.relay.session.cookie import path_token, proves_path
-from udprelay.relay.session.joining import MAX_RELIABLE_PAYLOAD, Joining
+from udprelay.relay.session.joining import MAX_RELIABLE_PAYLOAD, Joining, Release
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.private import PrivateMessages
 from udprelay.relay.session.recovery import Recovery
 from udprelay.relay.session.refusals import nick_is_free
-from udprelay.relay.session.room_log import log_of
 from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.session.unverified import Origin, UnverifiedSources
 from udprelay.relay.state import RelayState
@@ -48,21 +47,26 @@ MIN_PATH_DATAGRAM = 22
 MAX_PRIVATE_PAYLOAD = MAX_RELIABLE_PAYLOAD - 16
 """Bytes of a reliable private payload, which follows the receiver's identity."""
 
-Released = tuple[SessionMember, list[bytes]]
-"""A session member and its buffered DATA that can be relayed."""
-
 
 class ControlReader:
-    """Reads one control datagram at a time; each may add, move or remove members."""
+    """
+    Reads one control datagram at a time; each may add, move or remove members.
 
-    def __init__(self, state: RelayState, sessions: Sessions, private: PrivateMessages) -> None:
+    :param release: relays buffered DATA of a session.
+    """
+
+    def __init__(
+        self, state: RelayState, sessions: Sessions, private: PrivateMessages, release: Release
+    ) -> None:
         self._state = state
         self._output = state.output
         self._sessions = sessions
         self._private = private
         self._unverified = UnverifiedSources(state)
         self._recovery = Recovery(state.output, state.rules.limits.repair_rate)
-        self._joining = Joining(state, sessions, self._unverified, private, self._recovery)
+        self._joining = Joining(
+            state, sessions, self._unverified, private, self._recovery, release
+        )
         self._answers: dict[type, Callable[[SessionMember, Any, float], None]] = {
             PrivateUp: self._private_message,
             Nack: self._recovery.answer_nack,
@@ -73,33 +77,30 @@ class ControlReader:
             Missed: private.report_missed,
         }
 
-    def read(
-        self, listener: Listener, source: Source, datagram: bytes, now: float
-    ) -> Released | None:
-        """Read a datagram with the signature; return the DATA that can be relayed after it."""
+    def read(self, listener: Listener, source: Source, datagram: bytes, now: float) -> None:
+        """Read a datagram with the signature."""
         if not datagram.startswith(PREFIX):
             self._other_version(listener, source, datagram, now)
-            return None
+            return
         try:
             message = decode_from_client(datagram)
         except WireError:
             self._drop(listener, DropReason.MALFORMED, now)
-            return None
-        if isinstance(message, (Hello, Join)):
-            return self._attempt(listener, source, message, len(datagram), now)
-        session = listener.sessions.get(message.session_id)
+            return
+        session: SessionMember | None = None
+        if not isinstance(message, (Hello, Join)):
+            session = listener.sessions.get(message.session_id)
         if session is None:
-            self._unknown(listener, source, message, len(datagram), now)
-            return None
+            self._unverified_message(listener, source, message, len(datagram), now)
+            return
         session.last_heard = now
         if isinstance(message, PathResponse):
             self._path_response(session, listener, source, message, now)
-            return None
+            return
         if session.source != source and len(datagram) >= MIN_PATH_DATAGRAM:
             self.challenge_path(session, listener, source, now)
         # DATA of members never gets here.
         self._answers[type(message)](session, message, now)
-        return None
 
     def challenge_path(
         self, session: SessionMember, listener: Listener, source: Source, now: float
@@ -123,28 +124,21 @@ class ControlReader:
         if origin is not None:
             self._send_versions(origin, datagram[ID], now)
 
-    def _attempt(
-        self, listener: Listener, source: Source, message: Hello | Join, size: int, now: float
-    ) -> Released | None:
-        origin = self._unverified.origin(listener, source, size, now)
-        if origin is None:
-            return None
-        if isinstance(message, Hello):
-            if VERSION in message.versions:
-                self._joining.hello(origin, message, now)
-            else:
-                self._send_versions(origin, message.nonce, now)
-            return None
-        session, ready = self._joining.join(origin, message, now)
-        return (session, ready) if session is not None and ready else None
-
-    def _unknown(
+    def _unverified_message(
         self, listener: Listener, source: Source, message: FromClient, size: int, now: float
     ) -> None:
         origin = self._unverified.origin(listener, source, size, now)
-        if origin is not None and not isinstance(message, (Hello, Join)):
+        if origin is None:
+            return
+        if isinstance(message, Join):
+            self._joining.join(origin, message, now)
+        elif not isinstance(message, Hello):
             unknown = Unknown(message.session_id).encode()
             self._answer(origin, unknown, DropReason.UNKNOWN_SESSION, now)
+        elif VERSION in message.versions:
+            self._joining.hello(origin, message, now)
+        else:
+            self._send_versions(origin, message.nonce, now)
 
     def _send_versions(self, origin: Origin, identifier: bytes, now: float) -> None:
         versions = Versions(identifier, (VERSION,)).encode()
@@ -158,7 +152,7 @@ class ControlReader:
     # From members.
 
     def _ping(self, session: SessionMember, ping: Ping, now: float) -> None:
-        self._output.send_to(session, session.pong(log_of(session).newest, ping.token))
+        self._sessions.send_pong(session, ping.token)
 
     def _leave(self, session: SessionMember, leave: Leave, now: float) -> None:
         self._sessions.end(session, "left", now)
@@ -208,12 +202,10 @@ class ControlReader:
         if not proves_path(response.token, *made_for, now):
             self._drop(listener, DropReason.PATH, now)
         elif session.source != source:
-            plain = listener.members.get(source)
-            if plain is not None:
-                self._state.roster.leave(plain, "replaced", now)
+            self._state.roster.replace_plain(listener, source, now)
             self._sessions.move(session, listener, source)
             # Datagrams to the old address may be lost: PONG has the newest sequences.
-            self._output.send_to(session, session.pong(log_of(session).newest))
+            self._sessions.send_pong(session)
 
     def _drop(self, listener: Listener, reason: DropReason, now: float) -> None:
         self._output.drop(listener.name, listener.rules.room, reason, now)

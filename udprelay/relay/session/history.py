@@ -33,20 +33,10 @@ class History:
     :param max_count: datagrams stored at most.
     :param max_size: bytes stored at most.
     :param max_age: seconds for which a datagram is stored.
+    :ivar size: bytes stored.
     :ivar newest: the last sequence assigned; 0 at first.
     :ivar first: the sequence from which on all reliable datagrams are still stored.
     """
-
-    __slots__ = (
-        "_count",
-        "_max_age",
-        "_max_count",
-        "_max_size",
-        "_runs",
-        "_size",
-        "first",
-        "newest",
-    )
 
     def __init__(self, max_count: int, max_size: int, max_age: float) -> None:
         self._max_count = max_count
@@ -54,25 +44,20 @@ class History:
         self._max_age = max_age
         self._runs: deque[_Run] = deque()
         self._count = 0
-        self._size = 0
+        self.size = 0
         self.newest = 0
         self.first = 1
 
     def __len__(self) -> int:
         return self._count
 
-    @property
-    def size(self) -> int:
-        """Bytes stored."""
-        return self._size
-
     def extend(self, segments: Segments, now: float) -> None:
         """Assign the next sequences to datagrams, and store them."""
         self._runs.append(_Run(self.newest + 1, now, segments))
         self.newest += segments.count
         self._count += segments.count
-        self._size += len(segments.data)
-        while self._count > self._max_count or self._size > self._max_size:
+        self.size += len(segments.data)
+        while self._count > self._max_count or self.size > self._max_size:
             self._trim(self._runs[0])
         self.expire(now)
 
@@ -111,14 +96,14 @@ class History:
     def _trim(self, oldest: _Run) -> None:
         """Remove as many of the first datagrams as necessary, or the whole of the oldest run."""
         segments = oldest.segments
-        surplus = self._size - self._max_size
+        surplus = self.size - self._max_size
         number = max(self._count - self._max_count, -(-surplus // max(1, segments.size)))
         if number >= segments.count:
             self._remove_run()
             return
         rest = segments[number:]
         self._count -= number
-        self._size -= len(segments.data) - len(rest.data)
+        self.size -= len(segments.data) - len(rest.data)
         oldest.first += number
         oldest.segments = rest
         self.first = oldest.first
@@ -126,5 +111,5 @@ class History:
     def _remove_run(self) -> None:
         run = self._runs.popleft()
         self._count -= run.segments.count
-        self._size -= len(run.segments.data)
+        self.size -= len(run.segments.data)
         self.first = run.first + run.segments.count

@@ -131,9 +131,8 @@ class SessionIntake:
             self._fan_outs.add(session, segments, segments.data[FLAGS_OFFSET])
             return
         for sequence, datagram in zip(own, segments, strict=True):
-            size = len(datagram)
             receive = self._sessions.receive_reliable
-            self.release(session, receive(session, window, sequence, datagram, size, now))
+            self.release(session, receive(session, window, sequence, datagram, now))
 
     def release(self, session: SessionMember, datagrams: Sequence[bytes]) -> None:
         """Relay DATA of a session that was checked before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable, Sequence
 
 from udprelay.protocol import keys, nick
 from udprelay.protocol.wire.joining import Challenge, Hello, Join, Refused, Welcome
@@ -27,6 +28,9 @@ _MAX_KEEPALIVE = 10.0
 _NEW = DepartedSession(1, 1, 1)
 
 
+Release = Callable[[SessionMember, Sequence[bytes]], None]
+
+
 class Joining:
     """Answers HELLO without keeping any state, and JOIN, which adds members."""
 
@@ -37,6 +41,7 @@ class Joining:
         unverified: UnverifiedSources,
         private: PrivateMessages,
         recovery: Recovery,
+        release: Release,
     ) -> None:
         self._state = state
         self._output = state.output
@@ -46,6 +51,7 @@ class Joining:
         self._refusals = Refusals(state)
         self._private = private
         self._recovery = recovery
+        self._release = release
         self._cookies = Cookies(state.secret)
         self._salts = Salts(state.rules, state.secret)
 
@@ -58,19 +64,12 @@ class Joining:
             room = origin.listener.rules.room
             self._output.drop(name, room, DropReason.SESSION_LIMIT, now)
 
-    def join(
-        self, origin: Origin, join: Join, now: float
-    ) -> tuple[SessionMember | None, list[bytes]]:
-        """
-        Answer JOIN.
-
-        :return: the member, and its buffered DATA that can be relayed, as the client has given up
-            what was missing.
-        """
+    def join(self, origin: Origin, join: Join, now: float) -> None:
+        """Answer JOIN."""
         name = origin.listener.name
         if not self._cookies.valid(join.cookie, name, origin.address, join.room, now):
             self._output.drop(name, join.room, DropReason.COOKIE, now)
-            return None, []
+            return
         identity = keys.identity(join.secret)
         room = self._roster.rooms.get(join.room)
         log = room.log if room is not None else None
@@ -78,13 +77,13 @@ class Joining:
         refusal = self._refusals.refusal(origin, join, identity, member, now)
         if refusal is not None:
             self._refuse(origin, join, refusal, now)
-            return None, []
-        self._replace_plain(origin, now)
-        if member is None:
-            member = self._admit(origin, join, identity, now)
-            self._welcome(member, join.nonce, member.first, now)
-            return member, []
-        return member, self._resume(member, origin, join, now)
+            return
+        self._roster.replace_plain(origin.listener, origin.source, now)
+        if member is not None:
+            self._resume(member, origin, join, now)
+            return
+        member = self._admit(origin, join, identity, now)
+        self._welcome(member, join.nonce, member.first, now)
 
     def _refuse(self, origin: Origin, join: Join, refusal: Refusal, now: float) -> None:
         reason = refusal.reason
@@ -95,11 +94,6 @@ class Joining:
         retry_after = round(1000 * refusal.retry_after)
         refused = Refused(join.nonce, reason.value, refusal.sentence, retry_after)
         self._unverified.answer(origin, refused.encode(), now)
-
-    def _replace_plain(self, origin: Origin, now: float) -> None:
-        plain = origin.listener.members.get(origin.source)
-        if plain is not None:
-            self._roster.leave(plain, "replaced", now)
 
     def _admit(self, origin: Origin, join: Join, identity: bytes, now: float) -> SessionMember:
         """Add a new member."""
@@ -140,10 +134,8 @@ class Joining:
         on_join = self._state.rules.room(join.room).history_on_join
         return log.history.sequence_of_last(on_join)
 
-    def _resume(
-        self, session: SessionMember, origin: Origin, join: Join, now: float
-    ) -> list[bytes]:
-        """Resume a member that has not left; return its buffered DATA that can be relayed."""
+    def _resume(self, session: SessionMember, origin: Origin, join: Join, now: float) -> None:
+        """Resume a member that has not left; its client has given up what was missing."""
         session.last_heard = now
         if (session.listener, session.source) != (origin.listener, origin.source):
             self._sessions.move(session, origin.listener, origin.source)
@@ -151,12 +143,12 @@ class Joining:
         ready = session.window.skip_to(join.own[0])
         for message in session.private_window.skip_to(join.own[1]):
             self._private.deliver(session, message, now)
-        self._sessions.add_buffered(session.buffered_bytes - buffered)
+        self._sessions.buffered += session.buffered_bytes - buffered
         first, log = session.first, log_of(session)
         if join.settled is not None and _same(join.tag, log.tag):
             first = max(first, min(join.settled, log.newest) + 1)
         self._welcome(session, join.nonce, first, now, resumed=True)
-        return ready
+        self._release(session, ready)
 
     def _welcome(
         self, session: SessionMember, nonce: bytes, first: int, now: float, resumed: bool = False

@@ -6,15 +6,12 @@ import struct
 
 from udprelay.protocol.token_bucket import TokenBucket
 from udprelay.protocol.wire.from_client import PrivateUp
-from udprelay.protocol.wire.from_relay import Bye, Pong
 from udprelay.protocol.wire.header import PREFIX, UP_PAYLOAD_OFFSET, Type
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.room import Group, Listener, Member, Room
 from udprelay.relay.session.sequences import OwnRoomSequences, PrivateStream, ReceiveWindow
 from udprelay.segments import Source
 
-_MAX_REPORTS = 64
-_NO_TOKEN = bytes(8)
 _ACK = struct.Struct(">6s8sIQIQ")
 _ACK_START = PREFIX + bytes((Type.ACK, 0))
 
@@ -106,23 +103,6 @@ class SessionMember(Member):
         window, private = self.window, self.private_window
         received = window.next, window.bitmap, private.next, private.bitmap
         return _ACK.pack(_ACK_START, self.id, *received) + self.own_room.drain()
-
-    def pong(self, newest: int, token: bytes = _NO_TOKEN) -> bytes:
-        """
-        Return PONG.
-
-        :param newest: the newest room sequence.
-        :param token: that of the question; the default is an unasked PONG.
-        """
-        return Pong(self.id, token, newest, self.private.newest).encode()
-
-    def add_report(self, token: bytes) -> None:
-        """Remember the token of a MISSED, so that a duplicate has no effect."""
-        self.reports = (*self.reports, token)[-_MAX_REPORTS:]
-
-    def bye(self, code: str, sentence: str, retry_after: float) -> bytes:
-        """Return BYE; ``retry_after`` is in seconds, 0 for never."""
-        return Bye(self.id, code, sentence, round(1000 * retry_after)).encode()
 
 
 def per_second(datagrams: float, size: float) -> TokenBucket:

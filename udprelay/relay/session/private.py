@@ -12,6 +12,7 @@ from udprelay.relay.session.room_log import log_of
 from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.state import RelayState
 
+_MAX_REPORTS = 64
 _MISSED_RATE = 10.0
 _MAX_TRANSIT = 1.0
 """Seconds: a datagram of a client shows that all sent to it so long before has arrived."""
@@ -28,10 +29,8 @@ class PrivateMessages:
         """Forward a PRIVATE; a reliable one in its sender's order."""
         ready = [message]
         if message.flags & RELIABLE:
-            window, size = session.private_window, len(message.payload)
-            ready = self._sessions.receive_reliable(
-                session, window, message.own, message, size, now
-            )
+            window = session.private_window
+            ready = self._sessions.receive_reliable(session, window, message.own, message, now)
         for one in ready:
             self.deliver(session, one, now)
 
@@ -73,17 +72,18 @@ class PrivateMessages:
 
     def report_missed(self, session: SessionMember, missed: Missed, now: float) -> None:
         """Notify a sender once of what ``session`` has not received, and answer the report."""
-        log, token = log_of(session), missed.token
-        sender = log.member(missed.number)
+        token = missed.token
+        sender = log_of(session).member(missed.number)
         if isinstance(sender, SessionMember) and token not in session.reports:
             sender.missed = sender.missed or per_second(_MISSED_RATE, 0.0)
-            if not sender.missed.try_consume(1, 0, now):
+            if not sender.missed.try_consume(0, now):
                 self._output.drop_from(session, DropReason.REPAIR_LIMIT, now)
                 return
             self._notify(sender, MissedNotice(session.number, missed.ranges), now)
         if token is not None:
-            session.add_report(token)
-            self._output.send_to(session, session.pong(log.newest, token))
+            # A duplicate of the report has no effect.
+            session.reports = (*session.reports, token)[-_MAX_REPORTS:]
+            self._sessions.send_pong(session, token)
 
     def report_undelivered(self, session: SessionMember, now: float) -> None:
         """Notify the senders of what a member about to be removed has probably not received."""

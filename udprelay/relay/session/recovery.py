@@ -8,11 +8,12 @@ from typing import TypeVar
 
 from attrs import evolve
 
+from udprelay.protocol.wire import cbor
 from udprelay.protocol.wire.from_client import Nack
 from udprelay.protocol.wire.from_relay import Gone, Members
 from udprelay.protocol.wire.header import MAX_CONTROL, TYPE_OFFSET, Type
 from udprelay.protocol.wire.joining import Welcome
-from udprelay.protocol.wire.members import MAX_MEMBERS, MemberRecord
+from udprelay.protocol.wire.members import MAX_MEMBERS, MemberRecord, write_record
 from udprelay.protocol.wire.ranges import MAX_RANGE_COUNT, MAX_RANGES, Ranges, Reason
 from udprelay.relay.drops import DropReason
 from udprelay.relay.output import Output
@@ -94,7 +95,7 @@ class Recovery:
     def send(self, session: SessionMember, datagram: bytes, now: float) -> bool:
         """Send an answer if the budget allows it; return whether."""
         session.repairs = session.repairs or per_second(0.0, self._rate)
-        if not session.repairs.try_consume(1, len(datagram), now):
+        if not session.repairs.try_consume(len(datagram), now):
             self._output.drop_from(session, DropReason.REPAIR_LIMIT, now)
             return False
         self._output.send_to(session, datagram)
@@ -174,17 +175,5 @@ def with_records(answer: Answer, records: Iterable[MemberRecord]) -> Answer:
 
 
 def encoded_size(record: MemberRecord) -> int:
-    """Return the bytes of a record in CBOR (RFC 8949, 3)."""
-    lengths = len(record.nick.encode()), len(record.identity), len(record.badge)
-    heads = map(_head, (record.number, record.own, *lengths))
-    # The list of six and the kind take one byte each.
-    return 2 + sum(heads) + sum(lengths)
-
-
-def _head(argument: int) -> int:
-    """Return the bytes of an item's head with this argument (RFC 8949, 3)."""
-    if argument < 24:
-        return 1
-    if argument < 0x100:
-        return 2
-    return 3 if argument < 0x10000 else 5
+    """Return the bytes of a record in CBOR."""
+    return len(cbor.encode(write_record(record)))

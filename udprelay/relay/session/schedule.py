@@ -40,6 +40,8 @@ class Schedule:
     :ivar acks: sessions whose ACK is sent with this batch.
     :ivar acks_from: when the delayed ACKs may be sent together with a batch.
     :ivar with_entries: rooms with entries that are not delivered yet and do not wait.
+    :ivar rooms: when to send HEARTBEAT.
+    :ivar sessions: when to send PONG after a session's last private datagram.
     """
 
     def __init__(self, output: Output) -> None:
@@ -51,21 +53,21 @@ class Schedule:
         self._entries_delivered = 0
         self._entries_from = 0.0
         self.acks: dict[SessionMember, None] = {}
-        self._rooms: HeartbeatSchedule[Room] = HeartbeatSchedule(ROOM_STEPS)
-        self._private: HeartbeatSchedule[SessionMember] = HeartbeatSchedule(SESSION_STEPS)
+        self.rooms: HeartbeatSchedule[Room] = HeartbeatSchedule(ROOM_STEPS)
+        self.sessions: HeartbeatSchedule[SessionMember] = HeartbeatSchedule(SESSION_STEPS)
 
     @property
     def deadline(self) -> float | None:
         """When something is due, or None."""
         acks = self.acks_from + _ACK_EARLY if self._delayed else None
         entries = self._entries_from if self._waiting else None
-        deadlines = (self._rooms.deadline, self._private.deadline, acks, entries)
+        deadlines = (self.rooms.deadline, self.sessions.deadline, acks, entries)
         return min((d for d in deadlines if d is not None), default=None)
 
     def sizes(self) -> dict[str, int]:
         """Return how many rooms and sessions wait for something, each with what is outdated."""
         acks = len(self.acks) + len(self._delayed)
-        return {"acks": acks, "rooms": len(self._rooms), "sessions": len(self._private)}
+        return {"acks": acks, "rooms": len(self.rooms), "sessions": len(self.sessions)}
 
     def room_sent(self, room: Room, runs: Sequence[Run], first: int, now: float) -> None:
         """
@@ -74,7 +76,7 @@ class Schedule:
         :param runs: the payloads in it.
         :param first: the room sequence of the first payload.
         """
-        if self._rooms.activity(room, now):
+        if self.rooms.activity(room, now):
             self._output.deadline_nearer = True
         for sender, segments, _ in runs:
             count = segments.count
@@ -89,7 +91,7 @@ class Schedule:
 
     def private_sent(self, session: SessionMember, now: float) -> None:
         """Note a new datagram in the private sequence of a session."""
-        if self._private.activity(session, now):
+        if self.sessions.activity(session, now):
             self._output.deadline_nearer = True
 
     def _delay_acks(self, now: float) -> None:
@@ -129,19 +131,3 @@ class Schedule:
             self.with_entries = {}
             self._output.deadline_nearer = True
         return []
-
-    def silent_sessions(self, now: float) -> list[SessionMember]:
-        """Return the sessions whose private sequence was silent for a step."""
-        return self._private.due(now)
-
-    def silent_rooms(self, now: float) -> list[Room]:
-        """Return the rooms that have been silent for a step."""
-        return self._rooms.due(now)
-
-    def forget_session(self, session: SessionMember) -> None:
-        """Send no more PONG to a session that ends."""
-        self._private.forget(session)
-
-    def forget_room(self, room: Room) -> None:
-        """Send no more HEARTBEAT to a room without a log."""
-        self._rooms.forget(room)

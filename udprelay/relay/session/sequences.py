@@ -17,17 +17,17 @@ class ReceiveWindow(Generic[T]):
     Accepts each own sequence once and returns the items in order.
 
     :param next: the first own sequence.
-    :param size: returns the bytes of an item.
+    :ivar size: returns the bytes of an item.
     :ivar next: the own sequence expected next; all before it have been received.
     :ivar buffered_bytes: bytes of the items that wait for an earlier one.
     """
 
-    __slots__ = ("_early", "_size", "buffered_bytes", "next")
+    __slots__ = ("_early", "buffered_bytes", "next", "size")
 
     def __init__(self, next: int, size: Callable[[T], int]) -> None:  # noqa: A002
         self.next = next
         self.buffered_bytes = 0
-        self._size = size
+        self.size = size
         # Without a dict of its own while nothing is early: most of 10,000 members are idle.
         self._early: dict[int, T] | None = None
 
@@ -55,7 +55,7 @@ class ReceiveWindow(Generic[T]):
                 self._early = {}
             if own not in self._early:
                 self._early[own] = item
-                self.buffered_bytes += self._size(item)
+                self.buffered_bytes += self.size(item)
         return []
 
     def receive_run(self, first: int, count: int) -> bool:
@@ -77,7 +77,7 @@ class ReceiveWindow(Generic[T]):
         """
         early = self._early or {}
         before = [early.pop(one) for one in sorted(early) if one < own]
-        self.buffered_bytes -= sum(map(self._size, before))
+        self.buffered_bytes -= sum(map(self.size, before))
         self.next = max(self.next, own)
         return before + self._in_order()
 
@@ -87,7 +87,7 @@ class ReceiveWindow(Generic[T]):
         while self.next in early:
             items.append(early.pop(self.next))
             self.next += 1
-        self.buffered_bytes -= sum(map(self._size, items))
+        self.buffered_bytes -= sum(map(self.size, items))
         self._early = early or None
         return items
 

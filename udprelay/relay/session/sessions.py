@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import TypeVar
 
+from udprelay.protocol.wire.from_relay import Bye, Pong
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason
@@ -22,13 +23,14 @@ T = TypeVar("T")
 _SWEEP_INTERVAL = 10.0
 _MAX_BUFFERED = 16 * 1024 * 1024
 _MAX_TAGS = 2048
-_RETRY_AFTER = 2.0
+_NO_TOKEN = bytes(8)
 _FAREWELLS = {
-    "left": ("You have left the room.", 0.0),
-    "idle": ("Your session has timed out.", _RETRY_AFTER),
-    "kicked": ("You have been kicked from the room.", 0.0),
-    "stopping": ("The relay is stopping.", _RETRY_AFTER),
+    "left": ("You have left the room.", 0),
+    "idle": ("Your session has timed out.", 2000),
+    "kicked": ("You have been kicked from the room.", 0),
+    "stopping": ("The relay is stopping.", 2000),
 }
+"""By reason: a sentence, and the milliseconds after which to come back; 0 is never."""
 
 
 class Sessions:
@@ -36,6 +38,7 @@ class Sessions:
     What session members have in common.
 
     :ivar schedule: when they are sent ACK, HEARTBEAT and PONG unasked.
+    :ivar buffered: bytes of all datagrams that wait for an earlier one.
     """
 
     def __init__(self, state: RelayState) -> None:
@@ -43,7 +46,7 @@ class Sessions:
         self._ids = 0
         self._roster = state.roster
         self._output = state.output
-        self._buffered = 0
+        self.buffered = 0
         self._stopping = False
         self._tags: dict[str, bytes] = {}
         self._sweep_deadline: float | None = None
@@ -56,7 +59,7 @@ class Sessions:
         census.add("queues.entries", lambda: len(self.schedule.with_entries))
         census.add("history.datagrams", lambda: sum(len(log.history) for log in self._logs()))
         census.add("history.bytes", lambda: sum(log.history.size for log in self._logs()))
-        census.add("early.bytes", lambda: self._buffered)
+        census.add("early.bytes", lambda: self.buffered)
 
     def _logs(self) -> list[RoomLog]:
         logs = (room.log for room in self._roster.rooms.values())
@@ -120,8 +123,8 @@ class Sessions:
     def end(self, session: SessionMember, reason: str, now: float) -> None:
         """Send BYE to a session, and remove it from its room."""
         self._send_bye(session, reason)
-        self._buffered -= session.buffered_bytes
-        self.schedule.forget_session(session)
+        self.buffered -= session.buffered_bytes
+        self.schedule.sessions.forget(session)
         self._roster.leave(session, reason, now)
 
     def farewell(self) -> None:
@@ -134,18 +137,23 @@ class Sessions:
                 self._send_bye(session, "stopping")
 
     def _send_bye(self, session: SessionMember, reason: str) -> None:
-        self._output.send_to(session, session.bye(reason, *_FAREWELLS[reason]))
+        sentence, retry_after = _FAREWELLS[reason]
+        bye = Bye(session.id, reason, sentence, retry_after).encode()
+        self._output.send_to(session, bye)
+
+    def send_pong(self, session: SessionMember, token: bytes = _NO_TOKEN) -> None:
+        """
+        Send PONG, which has the newest sequences.
+
+        :param token: that of the question; the default is an unasked PONG.
+        """
+        pong = Pong(session.id, token, log_of(session).newest, session.private.newest)
+        self._output.send_to(session, pong.encode())
 
     # Reliable datagrams, and memory for those that came out of order.
 
     def receive_reliable(
-        self,
-        session: SessionMember,
-        window: ReceiveWindow[T],
-        own: int,
-        item: T,
-        size: int,
-        now: float,
+        self, session: SessionMember, window: ReceiveWindow[T], own: int, item: T, now: float
     ) -> list[T]:
         """
         Accept an item of a session in the order of its own sequences.
@@ -155,31 +163,27 @@ class Sessions:
         """
         self.schedule.acks[session] = None
         buffered = window.buffered_bytes
-        if own != window.next and self._buffered + size > _MAX_BUFFERED:
+        if own != window.next and self.buffered + window.size(item) > _MAX_BUFFERED:
             self._output.drop_from(session, DropReason.EARLY_LIMIT, now)
             return []
         ready = window.receive(own, item)
         if window.buffered_bytes != buffered:
-            self._buffered += window.buffered_bytes - buffered
+            self.buffered += window.buffered_bytes - buffered
         elif not ready:
             self._output.drop_from(session, DropReason.REPEATED, now)
         return ready
-
-    def add_buffered(self, change: int) -> None:
-        """Add to, or subtract from, the bytes that are buffered."""
-        self._buffered += change
 
     # What is due.
 
     def expire(self, now: float) -> list[FanOut]:
         """Do what has come due; return the heartbeats of rooms."""
         self.schedule.send_acks(now)
-        for session in self.schedule.silent_sessions(now):
-            self._output.send_to(session, session.pong(log_of(session).newest))
+        for session in self.schedule.sessions.due(now):
+            self.send_pong(session)
         if self._sweep_deadline is not None and self._sweep_deadline <= now:
             self._sweep(now)
         heartbeats = []
-        for room in self.schedule.silent_rooms(now):
+        for room in self.schedule.rooms.due(now):
             if isinstance(room.log, RoomLog) and room.log.by_identity:
                 heartbeats.append(FanOut(room, room.log.heartbeat(now)))
                 heartbeats[-1].seal(None, now)
@@ -196,6 +200,6 @@ class Sessions:
             empty = log.empty_since
             if empty is not None and empty + room.rules.history_age <= now:
                 room.log = None
-                self.schedule.forget_room(room)
+                self.schedule.rooms.forget(room)
             else:
                 self._sweep_deadline = now + _SWEEP_INTERVAL
