@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Hashable
 from ipaddress import IPv4Address
+from itertools import takewhile
 
 from attrs import frozen
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay import challenge
+from udprelay.relay.bounded_dict import BoundedDict
 from udprelay.relay.budget import PrefixBudgets
 from udprelay.relay.census import Census
 from udprelay.relay.drops import DropReason
@@ -28,7 +30,7 @@ class Kicked:
 
     def __init__(self, kick_time: float) -> None:
         self._kick_time = kick_time
-        self._until: OrderedDict[tuple[str, Hashable], float] = OrderedDict()
+        self._until: BoundedDict[tuple[str, Hashable], float] = BoundedDict(_MAX_ENTRIES)
 
     def __len__(self) -> int:
         return len(self._until)
@@ -36,14 +38,12 @@ class Kicked:
     def add(self, room: str, key: Hashable, now: float) -> None:
         """Refuse an address or identity in ``room``; a full list drops the oldest."""
         self._until[room, key] = now + self._kick_time
-        self._until.move_to_end((room, key))
-        if len(self._until) > _MAX_ENTRIES:
-            self._until.popitem(last=False)
 
     def seconds_left(self, room: str, key: Hashable, now: float) -> float:
         """Return the seconds for which ``room`` refuses an address or identity, or 0."""
-        while self._until and next(iter(self._until.values())) <= now:
-            self._until.popitem(last=False)
+        # In the order of their times.
+        for past in list(takewhile(lambda one: self._until[one] <= now, self._until)):
+            del self._until[past]
         return max(0.0, self._until.get((room, key), now) - now)
 
 
@@ -147,7 +147,7 @@ class Admission:
     def _challenge(
         self, listener: Listener, address: Endpoint, payload: bytes, now: float
     ) -> Refused:
-        code = challenge.current_code(self._secret, listener.name, address, now)
+        code = challenge.code(self._secret, listener.name, address, now)
         reply = challenge.challenge(code, len(payload))
         if reply is None:
             return Refused(DropReason.CHALLENGE_TOO_SHORT)

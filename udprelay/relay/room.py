@@ -180,11 +180,6 @@ class Group:
         self.changed: set[int] = set()
         self.prepared: object = None
 
-    @property
-    def labelled(self) -> bool:
-        """Whether its members get the sender's name before each payload."""
-        return self.rendering is Rendering.LABELLED
-
     def add(self, member: Member) -> None:
         """Put ``member`` into a new last slot."""
         member.slot = len(self.members)
@@ -235,6 +230,14 @@ class Room:
     def deliveries(self) -> int:
         """Deliveries made to its members, those that have left included."""
         return sum(group.deliveries for group in self.groups.values())
+
+    def counts(self) -> dict[str, int]:
+        """Return the counters since it was opened."""
+        return {
+            "datagrams": self.datagrams,
+            "bytes": self.bytes,
+            "deliveries": self.deliveries,
+        }
 
     def __len__(self) -> int:
         return sum(len(group.members) for group in self.groups.values())

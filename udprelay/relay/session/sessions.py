@@ -8,6 +8,7 @@ from typing import TypeVar
 from udprelay.protocol.wire.from_relay import Bye, Pong
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
+from udprelay.relay.bounded_dict import BoundedDict
 from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.room import Listener, Room
@@ -48,7 +49,7 @@ class Sessions:
         self._output = state.output
         self.buffered = 0
         self._stopping = False
-        self._tags: dict[str, bytes] = {}
+        self._tags: BoundedDict[str, bytes] = BoundedDict(_MAX_TAGS)
         self._sweep_deadline: float | None = None
         self.schedule = Schedule(state.output)
         census = state.census
@@ -83,8 +84,6 @@ class Sessions:
         tag, before = self.new_id(), self._tags.pop(room.name, None)
         log = room.log = RoomLog(room, tag, before, self.schedule)
         self._tags[room.name] = tag
-        if len(self._tags) > _MAX_TAGS:
-            del self._tags[next(iter(self._tags))]
         if self._sweep_deadline is None:
             self._sweep_deadline = now + _SWEEP_INTERVAL
             self._output.deadline_nearer = True
