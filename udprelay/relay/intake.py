@@ -7,8 +7,6 @@ from itertools import groupby
 
 from udprelay.protocol.wire.header import HEADER_SIZE, RELIABLE, SIGNATURE
 from udprelay.protocol.wire.members import MemberKind
-from udprelay.relay.admission import Refused
-from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut, FanOutBatch
 from udprelay.relay.room import Listener, Member
 from udprelay.relay.session.intake import SessionIntake
@@ -116,16 +114,14 @@ class Intake:
         address = listener.transport.endpoint(source)
         decision = self._state.admission.decide(listener, address, payload, now)
         room_name = listener.rules.room
-        full = self._full(room_name)
-        if isinstance(decision, Refused):
-            if decision.reply is None:
-                full = None
-            elif full is None:
+        reason = decision.reason
+        if reason is None or decision.reply is not None:
+            # Nobody is challenged for a place that there is not.
+            reason = self._roster.full(room_name) or reason
+        if reason is not None:
+            if decision.reply is not None and reason is decision.reason:
                 self._output.reply(listener.transport, source, decision.reply)
-            self._output.reject(listener, room_name, address, full or decision.reason, now)
-            return None, False
-        if full is not None:
-            self._output.reject(listener, room_name, address, full, now)
+            self._output.reject(listener, room_name, address, reason, now)
             return None, False
         # A new member does not get earlier datagrams, those of the same batch included.
         room = self._roster.rooms.get(room_name)
@@ -137,14 +133,6 @@ class Intake:
         listener.members[source] = member
         self._state.expiry.watch(member)
         return member, decision.relay
-
-    def _full(self, room_name: str) -> DropReason | None:
-        room = self._roster.rooms.get(room_name)
-        if room is not None and len(room) >= room.rules.max_members:
-            return DropReason.ROOM_FULL
-        if self._roster.member_count >= self._state.rules.max_members:
-            return DropReason.RELAY_FULL
-        return None
 
 
 def _by_header(segments: Segments) -> Iterator[Segments]:

@@ -9,6 +9,7 @@ from udprelay.protocol.endpoint import Endpoint
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
 from udprelay.relay.census import Census
+from udprelay.relay.drops import DropReason
 from udprelay.relay.room import NOWHERE, Listener, Member, Room
 from udprelay.relay.rules import RelayRules
 from udprelay.relay.transport import Transport
@@ -62,6 +63,21 @@ class Roster:
     def deliveries(self) -> int:
         """Deliveries made in this run."""
         return self._closed["deliveries"] + sum(room.deliveries for room in self.rooms.values())
+
+    def full(self, room_name: str, replaced: Member | None = None) -> DropReason | None:
+        """
+        Return why a room cannot have another member, or None.
+
+        :param replaced: leaves for it.
+        """
+        room = self.rooms.get(room_name)
+        if room is not None:
+            others = len(room) - (replaced is not None and replaced.room is room)
+            if others >= room.rules.max_members:
+                return DropReason.ROOM_FULL
+        if self.member_count - (replaced is not None) >= self._rules.max_members:
+            return DropReason.RELAY_FULL
+        return None
 
     def open(self, room_name: str) -> Room:
         """Return a room; the caller must add a member to a new one at once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from heapq import heappop, heappush
+from math import inf
 from typing import Generic, TypeVar
 
 from attrs import define
@@ -46,9 +47,9 @@ class HeartbeatSchedule(Generic[T]):
         return len(self._heap)
 
     @property
-    def deadline(self) -> float | None:
-        """When :meth:`due` should be called next, or None; it may be too early."""
-        return self._heap[0][0] if self._heap else None
+    def deadline(self) -> float:
+        """When :meth:`due` should be called next, or infinity; it may be too early."""
+        return self._heap[0][0] if self._heap else inf
 
     def activity(self, item: T, now: float) -> bool:
         """Restart the steps of ``item``; return whether :attr:`deadline` may be nearer now."""
@@ -80,7 +81,7 @@ class HeartbeatSchedule(Generic[T]):
         """
         items, steps = [], self._steps
         for _ in range(limit):
-            if not self._heap or self._heap[0][0] > now:
+            if self.deadline > now:
                 break
             deadline, _, item = heappop(self._heap)
             silence = self._silences.get(item)
