@@ -89,23 +89,18 @@ class Intake:
         self, listener: Listener, source: Source, segments: Segments, now: float
     ) -> None:
         """Receive payloads, the first of which may make their source a member."""
-        member = listener.members.get(source)
-        for index, payload in enumerate(segments):
-            relayed = member is not None
-            if member is None:
-                member, relayed = self._admit(listener, source, payload, now)
-            if member is None:
-                continue
-            member.last_heard = now
-            rest = segments[index:] if index else segments
-            if not relayed:
-                if index + 1 == segments.count:
-                    return
-                rest = segments[index + 1 :]
+        member, first = listener.members.get(source), 0
+        while member is None and first < segments.count:
+            member, relay = self._admit(listener, source, segments[first], now)
+            first += not relay
+        if member is None:
+            return
+        member.last_heard = now
+        if first < segments.count:
+            rest = segments[first:] if first else segments
             accepted = self._accept(member, rest.count, len(rest.data), now, not rest.size)
             if rest.size and accepted:
                 self._fan_outs.add(member, rest[:accepted])
-            return
 
     def _admit(
         self, listener: Listener, source: Source, payload: bytes, now: float

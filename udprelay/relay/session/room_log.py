@@ -29,10 +29,6 @@ _UNSORTED = 4
 """Entries that are delivered in the order of their sequences if there are no more."""
 
 
-def _size_of(run: Run) -> int:
-    return run[1].size
-
-
 @frozen
 class DepartedSession:
     """
@@ -129,7 +125,7 @@ class RoomLog:
         framed, self._entries = self._entries, []
         if len(framed) > _UNSORTED:
             # Those of one size leave as one message.
-            framed.sort(key=_size_of, reverse=True)
+            framed.sort(key=lambda run: run[1].size, reverse=True)
         history, first = self.history, self.newest + 1
         for run in runs:
             flags = run[2]
