@@ -165,7 +165,7 @@ def _anything(step: Step) -> bytes:
 def _plain(step: Step) -> bytes:
     if step.a & 1:
         name, address = step.listener.name, step.listener.transport.endpoint(step.source)
-        return challenge.current_code(bytes(range(32)), name, address, step.world.now).encode()
+        return challenge.code(bytes(range(32)), name, address, step.world.now).encode()
     return bytes((step.b,)) * (step.c * 257 % 70_000)
 
 

@@ -16,13 +16,8 @@ from zope.interface import implementer
 from udprelay.config import LogFormat, LogRules
 from udprelay.protocol.text import printable
 from udprelay.relay.event_stream import EventStream
-from udprelay.relay.events import Diagnostic, Event, Level
+from udprelay.relay.events import Diagnostic, Event
 
-_LEVELS = {
-    Level.INFO: LogLevel.info,
-    Level.WARN: LogLevel.warn,
-    Level.ERROR: LogLevel.error,
-}
 Line = Callable[[Event, str, float], str]
 """Formats an event, given its level and time (seconds since 1970), as complete lines."""
 
@@ -42,7 +37,7 @@ class EventLog:
 
     def _write(self) -> None:
         for event in self._queue.drain():
-            level = _LEVELS[event.level]
+            level = LogLevel.levelWithName(event.level.value)
             self._log.emit(level, "{udprelay.id}: {udprelay.human()}", udprelay=event)
 
 

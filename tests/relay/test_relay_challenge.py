@@ -189,7 +189,7 @@ class TestValidity:
 
     def test_a_code_depends_on_the_secret_of_the_run(self) -> None:
         codes = {
-            challenge.current_code(secret, "main", read_endpoint(UNTRUSTED), 1000.0)
+            challenge.code(secret, "main", read_endpoint(UNTRUSTED), 1000.0)
             for secret in (SECRET, bytes(32), bytes(reversed(SECRET)))
         }
         assert len(codes) == 3
@@ -216,7 +216,7 @@ class TestReflection:
     @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
     def test_the_challenge_of_another_relay_is_not_answered(self, size: int) -> None:
         for number in range(50):
-            other = challenge.code(bytes(32), "main", read_endpoint(ANNA), number)
+            other = challenge.code(bytes(32), "main", read_endpoint(ANNA), 60.0 * number)
             relay = Relay()
             payload = challenge.challenge(other, size)
             assert payload is not None
@@ -257,7 +257,7 @@ class TestReflection:
 @given(st.binary(max_size=40))
 def test_only_a_code_is_accepted(payload: bytes) -> None:
     endpoint = read_endpoint(UNTRUSTED)
-    codes = [challenge.code(SECRET, "main", endpoint, bucket) for bucket in (15, 16)]
+    codes = [challenge.code(SECRET, "main", endpoint, then) for then in (940.0, 1000.0)]
     allowed = f"{string.ascii_letters}{string.digits}".encode()
     assume(bytes(b for b in payload if b in allowed).lower().decode() not in codes)
     assert not challenge.proves(SECRET, "main", endpoint, payload, 1000.0)

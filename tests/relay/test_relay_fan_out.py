@@ -59,7 +59,6 @@ def test_the_kind_of_a_member_decides_its_rendering() -> None:
         Rendering.FRAMED,
         Rendering.BARE,
     ]
-    assert [group.labelled for group in groups] == [True, False, False]
 
 
 def test_each_transport_and_rendering_has_its_own_group() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from relay_driver import Inboxes
 
 from udprelay.protocol.wire.members import MemberKind
-from udprelay.relay.room import Group, Member, Room
+from udprelay.relay.room import Group, Member, Rendering, Room
 from udprelay.relay.rules import Label, RoomRules
 
 TRANSPORT, OTHER = (Inboxes(name, defaultdict(list)) for name in ("one", "other"))
@@ -59,7 +59,7 @@ def test_members_that_see_labels_are_a_group_of_their_own() -> None:
         room.group(TRANSPORT, MemberKind.PLAIN),
         room.group(TRANSPORT, MemberKind.TARGET),
     )
-    assert (plain.labelled, target.labelled) == (True, False)
+    assert (plain.rendering, target.rendering) == (Rendering.LABELLED, Rendering.BARE)
 
 
 def test_a_member_without_a_name_is_a_guest_with_a_number() -> None:

@@ -11,7 +11,7 @@ from udprelay.relay.challenge import is_challenge
 from udprelay.relay.drops import DropReason
 from udprelay.relay.events import DatagramsDropped, Event, MemberJoined, RelayStopped
 from udprelay.relay.hub import Hub
-from udprelay.relay.room import Group, Listener, Member
+from udprelay.relay.room import Group, Listener, Member, Rendering
 
 # All other reasons are for received datagrams.
 OUTGOING = frozenset(
@@ -95,7 +95,7 @@ class Promises:
         self._deliveries += 1
         assert member.room is sender.room, f"{member.name} is not in {room}"
         assert member.slot >= 0, f"{member.name} has left {room}"
-        if group.labelled:
+        if group.rendering is Rendering.LABELLED:
             label = f"{sender.name}: ".encode()
             assert payload.startswith(label), f"{payload!r} has not the label {label!r}"
             payload = payload[len(label) :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -107,13 +108,8 @@ class _Target:
         return False
 
 
-class _DaemonThread(Thread):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs, daemon=True)
-
-
 class _DaemonThreadPool(ThreadPool):
-    threadFactory = _DaemonThread
+    threadFactory: Any = partial(Thread, daemon=True)
 
 
 def install_resolver(reactor: Any) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Hashable
 from ipaddress import IPv4Address
+from itertools import takewhile
 
 from attrs import frozen
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay import challenge
+from udprelay.relay.bounded_dict import BoundedDict
 from udprelay.relay.budget import PrefixBudgets
 from udprelay.relay.census import Census
 from udprelay.relay.drops import DropReason
@@ -28,7 +30,7 @@ class Kicked:
 
     def __init__(self, kick_time: float) -> None:
         self._kick_time = kick_time
-        self._until: OrderedDict[tuple[str, Hashable], float] = OrderedDict()
+        self._until: BoundedDict[tuple[str, Hashable], float] = BoundedDict(_MAX_ENTRIES)
 
     def __len__(self) -> int:
         return len(self._until)
@@ -36,14 +38,12 @@ class Kicked:
     def add(self, room: str, key: Hashable, now: float) -> None:
         """Refuse an address or identity in ``room``; a full list drops the oldest."""
         self._until[room, key] = now + self._kick_time
-        self._until.move_to_end((room, key))
-        if len(self._until) > _MAX_ENTRIES:
-            self._until.popitem(last=False)
 
     def seconds_left(self, room: str, key: Hashable, now: float) -> float:
         """Return the seconds for which ``room`` refuses an address or identity, or 0."""
-        while self._until and next(iter(self._until.values())) <= now:
-            self._until.popitem(last=False)
+        # In the order of their times.
+        for past in list(takewhile(lambda one: self._until[one] <= now, self._until)):
+            del self._until[past]
         return max(0.0, self._until.get((room, key), now) - now)
 
 
@@ -51,18 +51,18 @@ _BROADCAST = IPv4Address("255.255.255.255")
 
 
 @frozen
-class Admitted:
-    """The address may join; ``relay`` tells whether its datagram is a payload, not the code."""
+class Decision:
+    """
+    Whether an address may join.
 
-    relay: bool
+    :param reason: why not now; None if it may.
+    :param reply: what is sent to it instead.
+    :param relay: whether its datagram is a payload, not the code.
+    """
 
-
-@frozen
-class Refused:
-    """The address may not join now, and gets ``reply``, if there is one."""
-
-    reason: DropReason
+    reason: DropReason | None = None
     reply: bytes | None = None
+    relay: bool = False
 
 
 def is_invalid_source(address: Endpoint) -> bool:
@@ -103,21 +103,21 @@ class Admission:
 
     def decide(
         self, listener: Listener, address: Endpoint, payload: bytes, now: float
-    ) -> Admitted | Refused:
+    ) -> Decision:
         """Decide on one plain datagram from an address that is not a member."""
         reason = self._refusal(listener, address, now)
         if reason is not None:
-            return Refused(reason)
+            return Decision(reason)
         if challenge.is_challenge(payload):
             # From another relay, which must not become a member, or ours sent back whole.
-            return Refused(DropReason.CHALLENGE_ECHO)
+            return Decision(DropReason.CHALLENGE_ECHO)
         policy = listener.rules.plain
         if policy is PlainPolicy.ANY or listener.trusts(address.ip):
-            return Admitted(relay=True)
+            return Decision(relay=True)
         if policy is PlainPolicy.NETWORKS:
-            return Refused(DropReason.OUTSIDE_NETWORKS)
+            return Decision(DropReason.OUTSIDE_NETWORKS)
         if challenge.proves(self._secret, listener.name, address, payload, now):
-            return Admitted(relay=False)
+            return Decision()
         return self._challenge(listener, address, payload, now)
 
     def impossible(self, address: Endpoint) -> DropReason | None:
@@ -146,11 +146,11 @@ class Admission:
 
     def _challenge(
         self, listener: Listener, address: Endpoint, payload: bytes, now: float
-    ) -> Refused:
-        code = challenge.current_code(self._secret, listener.name, address, now)
+    ) -> Decision:
+        code = challenge.code(self._secret, listener.name, address, now)
         reply = challenge.challenge(code, len(payload))
         if reply is None:
-            return Refused(DropReason.CHALLENGE_TOO_SHORT)
+            return Decision(DropReason.CHALLENGE_TOO_SHORT)
         if not self._budgets.try_consume(address.ip, now):
-            return Refused(DropReason.CHALLENGE_LIMIT)
-        return Refused(DropReason.CHALLENGED, reply)
+            return Decision(DropReason.CHALLENGE_LIMIT)
+        return Decision(DropReason.CHALLENGED, reply)

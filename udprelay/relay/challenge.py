@@ -35,8 +35,9 @@ _CHALLENGE = re.compile(
 _MAX_CHALLENGE = len(_FORMS[0]) + 8
 
 
-def code(secret: bytes, listener: str, address: Endpoint, bucket: int) -> str:
-    """Return the code that proves ``address`` to ``listener`` during one time bucket."""
+def code(secret: bytes, listener: str, address: Endpoint, now: float) -> str:
+    """Return the code that proves ``address`` to ``listener``, to send now."""
+    bucket = int(now // BUCKET)
     message = f"{listener}\0{address}\0{bucket}".encode()
     number = int.from_bytes(hmac.digest(secret, message, "sha256")[:8], "big")
     characters = []
@@ -46,20 +47,14 @@ def code(secret: bytes, listener: str, address: Endpoint, bucket: int) -> str:
     return "".join(characters)
 
 
-def current_code(secret: bytes, listener: str, address: Endpoint, now: float) -> str:
-    """Return the code to send to ``address`` now."""
-    return code(secret, listener, address, int(now // BUCKET))
-
-
 def proves(secret: bytes, listener: str, address: Endpoint, payload: bytes, now: float) -> bool:
     """Return whether ``payload`` is a valid code for ``address``, as typed by a person."""
     if len(payload) > 16 or is_challenge(payload):
         return False
     typed = payload.strip().decode("ascii", "replace").translate(_MISREAD).lower().encode()
-    bucket = int(now // BUCKET)
     return any(
-        hmac.compare_digest(typed, code(secret, listener, address, b).encode())
-        for b in (bucket, bucket - 1)
+        hmac.compare_digest(typed, code(secret, listener, address, when).encode())
+        for when in (now, now - BUCKET)
     )
 
 

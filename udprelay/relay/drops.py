@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import Enum
+from math import inf
 
 from udprelay.relay.events import DatagramsDropped
 
@@ -108,9 +109,9 @@ class Drops:
         return {reason.value: count for reason, count in self._totals.items()}
 
     @property
-    def deadline(self) -> float | None:
-        """When :meth:`report` is due."""
-        return self._since + self._window if self._current else None
+    def deadline(self) -> float:
+        """When :meth:`report` is due, or infinity."""
+        return self._since + self._window if self._current else inf
 
     def count(
         self, listener: str, room: str, reason: DropReason, now: float, count: int = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from math import inf
 
 from udprelay.relay.room import Member
 
@@ -23,9 +24,9 @@ class Expiry:
         return len(self._heap)
 
     @property
-    def deadline(self) -> float | None:
-        """When :meth:`due` should be called next."""
-        return self._heap[0][0] if self._heap else None
+    def deadline(self) -> float:
+        """When :meth:`due` should be called next, or infinity."""
+        return self._heap[0][0] if self._heap else inf
 
     def watch(self, member: Member) -> None:
         """Start the timeout of a member."""
@@ -42,7 +43,7 @@ class Expiry:
         """
         silent = []
         for _ in range(limit):
-            if not self._heap or self._heap[0][0] > now:
+            if self.deadline > now:
                 break
             member = heappop(self._heap)[2]
             if member.slot < 0:

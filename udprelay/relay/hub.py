@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.protocol.wire.header import RELIABLE
@@ -104,8 +105,8 @@ class Hub:
     def next_deadline(self) -> float | None:
         """Return when :meth:`expire` should be called, or None."""
         self._output.deadline_nearer = False
-        deadlines = (self._expiry.deadline, self._drops.deadline, self._sessions.deadline)
-        return min((d for d in deadlines if d is not None), default=None)
+        due = min(self._expiry.deadline, self._drops.deadline, self._sessions.deadline)
+        return due if due < inf else None
 
     # Datagrams.
 
@@ -220,8 +221,7 @@ class Hub:
                 self._sessions.end(member, "idle", now)
             else:
                 self.roster.leave(member, "idle", now)
-        deadline = self._drops.deadline
-        if deadline is not None and deadline <= now:
+        if self._drops.deadline <= now:
             self._output.events += self._drops.report(now)
         due = self._sessions.schedule.due_entries(now)
         return [*self._sessions.expire(now), *self._fan_outs.finish(None, now, due)]

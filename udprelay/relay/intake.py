@@ -7,8 +7,6 @@ from itertools import groupby
 
 from udprelay.protocol.wire.header import HEADER_SIZE, RELIABLE, SIGNATURE
 from udprelay.protocol.wire.members import MemberKind
-from udprelay.relay.admission import Refused
-from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut, FanOutBatch
 from udprelay.relay.room import Listener, Member
 from udprelay.relay.session.intake import SessionIntake
@@ -91,23 +89,18 @@ class Intake:
         self, listener: Listener, source: Source, segments: Segments, now: float
     ) -> None:
         """Receive payloads, the first of which may make their source a member."""
-        member = listener.members.get(source)
-        for index, payload in enumerate(segments):
-            relayed = member is not None
-            if member is None:
-                member, relayed = self._admit(listener, source, payload, now)
-            if member is None:
-                continue
-            member.last_heard = now
-            rest = segments[index:] if index else segments
-            if not relayed:
-                if index + 1 == segments.count:
-                    return
-                rest = segments[index + 1 :]
+        member, first = listener.members.get(source), 0
+        while member is None and first < segments.count:
+            member, relay = self._admit(listener, source, segments[first], now)
+            first += not relay
+        if member is None:
+            return
+        member.last_heard = now
+        if first < segments.count:
+            rest = segments[first:] if first else segments
             accepted = self._accept(member, rest.count, len(rest.data), now, not rest.size)
             if rest.size and accepted:
                 self._fan_outs.add(member, rest[:accepted])
-            return
 
     def _admit(
         self, listener: Listener, source: Source, payload: bytes, now: float
@@ -116,16 +109,14 @@ class Intake:
         address = listener.transport.endpoint(source)
         decision = self._state.admission.decide(listener, address, payload, now)
         room_name = listener.rules.room
-        full = self._full(room_name)
-        if isinstance(decision, Refused):
-            if decision.reply is None:
-                full = None
-            elif full is None:
+        reason = decision.reason
+        if reason is None or decision.reply is not None:
+            # Nobody is challenged for a place that there is not.
+            reason = self._roster.full(room_name) or reason
+        if reason is not None:
+            if decision.reply is not None and reason is decision.reason:
                 self._output.reply(listener.transport, source, decision.reply)
-            self._output.reject(listener, room_name, address, full or decision.reason, now)
-            return None, False
-        if full is not None:
-            self._output.reject(listener, room_name, address, full, now)
+            self._output.reject(listener, room_name, address, reason, now)
             return None, False
         # A new member does not get earlier datagrams, those of the same batch included.
         room = self._roster.rooms.get(room_name)
@@ -137,14 +128,6 @@ class Intake:
         listener.members[source] = member
         self._state.expiry.watch(member)
         return member, decision.relay
-
-    def _full(self, room_name: str) -> DropReason | None:
-        room = self._roster.rooms.get(room_name)
-        if room is not None and len(room) >= room.rules.max_members:
-            return DropReason.ROOM_FULL
-        if self._roster.member_count >= self._state.rules.max_members:
-            return DropReason.RELAY_FULL
-        return None
 
 
 def _by_header(segments: Segments) -> Iterator[Segments]:

@@ -10,7 +10,7 @@ from attrs import frozen
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
 from udprelay.relay.driver import HubDriver
-from udprelay.relay.room import Member, Room
+from udprelay.relay.room import Member, Rendering, Room
 from udprelay.relay.session.control import MAX_PRIVATE_PAYLOAD
 from udprelay.relay.transport import Transport
 
@@ -115,7 +115,7 @@ class Operator:
         if member.kind is MemberKind.SESSION and len(text) > MAX_PRIVATE_PAYLOAD:
             limit = f"a session member gets at most {MAX_PRIVATE_PAYLOAD} bytes"
             raise OperatorError(f"not sent: {limit}")
-        if member.group.labelled:
+        if member.group.rendering is Rendering.LABELLED:
             text = f"{_MEMBER}: ".encode() + text
         with self._sender(room, "tell", member.name) as sender:
             self._hub.send_to(member, text, self._driver.now(), sender)

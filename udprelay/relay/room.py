@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from ipaddress import IPv4Address
 from typing import Any, Protocol
 
 from udprelay.protocol.endpoint import Endpoint, IPAddress
@@ -60,14 +59,10 @@ class Listener:
         self.targets: dict[Source, list[Member]] = {}
         self.datagrams = 0
         self.bytes = 0
-        self._networks = tuple(
-            (
-                isinstance(net.network_address, IPv4Address),
-                int(net.network_address),
-                int(net.netmask),
-            )
+        self._networks = [
+            (net.version, int(net.network_address), int(net.netmask))
             for net in listener_rules.plain_networks
-        )
+        ]
 
     def counts(self) -> dict[str, int]:
         """Return the counters since it was opened."""
@@ -75,8 +70,8 @@ class Listener:
 
     def trusts(self, ip: IPAddress) -> bool:
         """Return whether ``ip`` is in the listener's ``plain_networks``."""
-        ipv4, number = isinstance(ip, IPv4Address), int(ip)
-        return any(v4 is ipv4 and number & mask == net for v4, net, mask in self._networks)
+        version, number = ip.version, int(ip)
+        return any(v == version and number & mask == net for v, net, mask in self._networks)
 
 
 class Member:
@@ -180,11 +175,6 @@ class Group:
         self.changed: set[int] = set()
         self.prepared: object = None
 
-    @property
-    def labelled(self) -> bool:
-        """Whether its members get the sender's name before each payload."""
-        return self.rendering is Rendering.LABELLED
-
     def add(self, member: Member) -> None:
         """Put ``member`` into a new last slot."""
         member.slot = len(self.members)
@@ -235,6 +225,14 @@ class Room:
     def deliveries(self) -> int:
         """Deliveries made to its members, those that have left included."""
         return sum(group.deliveries for group in self.groups.values())
+
+    def counts(self) -> dict[str, int]:
+        """Return the counters since it was opened."""
+        return {
+            "datagrams": self.datagrams,
+            "bytes": self.bytes,
+            "deliveries": self.deliveries,
+        }
 
     def __len__(self) -> int:
         return sum(len(group.members) for group in self.groups.values())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
 from udprelay.relay.census import Census
+from udprelay.relay.drops import DropReason
 from udprelay.relay.room import NOWHERE, Listener, Member, Room
 from udprelay.relay.rules import RelayRules
 from udprelay.relay.transport import Transport
@@ -29,8 +31,7 @@ class Roster:
     ) -> None:
         self._rules = rules
         self._emit = emit
-        self._closed = Room("", rules.room_defaults)
-        self._deliveries = 0
+        self._closed: Counter[str] = Counter()
         self.rooms: dict[str, Room] = {}
         self.kinds = dict.fromkeys(MemberKind, 0)
         self._joins = 0
@@ -51,17 +52,32 @@ class Roster:
     @property
     def datagrams(self) -> int:
         """Datagrams that members have sent in this run."""
-        return self._closed.datagrams + sum(room.datagrams for room in self.rooms.values())
+        return self._closed["datagrams"] + sum(room.datagrams for room in self.rooms.values())
 
     @property
     def payload_bytes(self) -> int:
         """Bytes in their payloads."""
-        return self._closed.bytes + sum(room.bytes for room in self.rooms.values())
+        return self._closed["bytes"] + sum(room.bytes for room in self.rooms.values())
 
     @property
     def deliveries(self) -> int:
         """Deliveries made in this run."""
-        return self._deliveries + sum(room.deliveries for room in self.rooms.values())
+        return self._closed["deliveries"] + sum(room.deliveries for room in self.rooms.values())
+
+    def full(self, room_name: str, replaced: Member | None = None) -> DropReason | None:
+        """
+        Return why a room cannot have another member, or None.
+
+        :param replaced: leaves for it.
+        """
+        room = self.rooms.get(room_name)
+        if room is not None:
+            others = len(room) - (replaced is not None and replaced.room is room)
+            if others >= room.rules.max_members:
+                return DropReason.ROOM_FULL
+        if self.member_count - (replaced is not None) >= self._rules.max_members:
+            return DropReason.RELAY_FULL
+        return None
 
     def open(self, room_name: str) -> Room:
         """Return a room; the caller must add a member to a new one at once."""
@@ -136,18 +152,9 @@ class Roster:
     def close(self, room: Room, reason: str) -> None:
         """Remove a room; its counters stay in the totals."""
         del self.rooms[room.name]
-        self._closed.datagrams += room.datagrams
-        self._closed.bytes += room.bytes
-        self._deliveries += room.deliveries
-        self._emit(
-            events.RoomClosed(
-                room=room.name,
-                reason=reason,
-                datagrams=room.datagrams,
-                bytes=room.bytes,
-                deliveries=room.deliveries,
-            )
-        )
+        counts = room.counts()
+        self._closed.update(counts)
+        self._emit(events.RoomClosed(room=room.name, reason=reason, **counts))
 
     def plain_members_at(self, address: Endpoint) -> Iterator[Member]:
         """Yield the plain members at ``address``, of all listeners."""
@@ -159,12 +166,6 @@ class Roster:
     def statistics(self) -> list[events.RoomStatistics]:
         """Return the counters of every room."""
         return [
-            events.RoomStatistics(
-                room=room.name,
-                members=len(room),
-                datagrams=room.datagrams,
-                bytes=room.bytes,
-                deliveries=room.deliveries,
-            )
+            events.RoomStatistics(room=room.name, members=len(room), **room.counts())
             for room in self.rooms.values()
         ]

@@ -39,23 +39,18 @@ class Cookies:
 
     def make(self, listener: str, address: Endpoint, room: str, now: float) -> bytes:
         """Return the cookie, 20 bytes, for ``address`` and ``room`` at a listener."""
-        return self._cookie(int(now // BUCKET), listener, address, room)
+        mac = _mac(self._key, int(now // BUCKET), listener, address, room.encode())
+        return (_number(now) + mac)[:COOKIE]
 
     def valid(
         self, cookie: bytes, listener: str, address: Endpoint, room: str, now: float
     ) -> bool:
         """Return whether ``cookie`` was made for these in this time bucket or the previous one."""
-        bucket = int(now // BUCKET)
         return any(
-            hmac.compare_digest(cookie, self._cookie(one, listener, address, room))
-            for one in (bucket, bucket - 1)
-            if cookie[:4] == _number(one)
+            hmac.compare_digest(cookie, self.make(listener, address, room, when))
+            for when in (now, now - BUCKET)
+            if cookie[:4] == _number(when)
         )
-
-    def _cookie(self, bucket: int, listener: str, address: Endpoint, room: str) -> bytes:
-        number = _number(bucket)
-        mac = _mac(self._key, bucket, listener, address, room.encode())
-        return number + mac[: COOKIE - len(number)]
 
 
 def path_token(
@@ -81,8 +76,8 @@ def proves_path(
     )
 
 
-def _number(bucket: int) -> bytes:
-    return (bucket & 0xFFFFFFFF).to_bytes(4, "big")
+def _number(now: float) -> bytes:
+    return (int(now // BUCKET) & 0xFFFFFFFF).to_bytes(4, "big")
 
 
 def _mac(key: bytes, bucket: int, listener: str, address: Endpoint, holder: bytes) -> bytes:

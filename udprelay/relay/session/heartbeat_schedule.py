@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from heapq import heappop, heappush
+from math import inf
 from typing import Generic, TypeVar
 
 from attrs import define
@@ -46,9 +47,9 @@ class HeartbeatSchedule(Generic[T]):
         return len(self._heap)
 
     @property
-    def deadline(self) -> float | None:
-        """When :meth:`due` should be called next, or None; it may be too early."""
-        return self._heap[0][0] if self._heap else None
+    def deadline(self) -> float:
+        """When :meth:`due` should be called next, or infinity; it may be too early."""
+        return self._heap[0][0] if self._heap else inf
 
     def activity(self, item: T, now: float) -> bool:
         """Restart the steps of ``item``; return whether :attr:`deadline` may be nearer now."""
@@ -78,29 +79,25 @@ class HeartbeatSchedule(Generic[T]):
         At most ``limit`` entries are looked at, so that many deadlines at once delay nothing
         else; the others stay due.
         """
-        items = []
+        items, steps = [], self._steps
         for _ in range(limit):
-            if not self._heap or self._heap[0][0] > now:
+            if self.deadline > now:
                 break
             deadline, _, item = heappop(self._heap)
             silence = self._silences.get(item)
             if silence is None or silence.deadline != deadline:
                 continue
-            if self._advance(silence, now):
+            before = silence.step
+            while silence.step < len(steps) and silence.since + steps[silence.step] <= now:
+                silence.step += 1
+            if silence.step > before:
                 items.append(item)
-            if silence.step < len(self._steps):
-                silence.deadline = silence.since + self._steps[silence.step]
+            if silence.step < len(steps):
+                silence.deadline = silence.since + steps[silence.step]
                 self._push(silence, item)
             else:
                 del self._silences[item]
         return items
-
-    def _advance(self, silence: _Silence, now: float) -> bool:
-        """Count the steps that have passed; return whether there are any."""
-        before = silence.step
-        while silence.step < len(self._steps) and silence.since + self._steps[silence.step] <= now:
-            silence.step += 1
-        return silence.step > before
 
     def _push(self, silence: _Silence, item: T) -> None:
         self._serial += 1

@@ -103,12 +103,10 @@ class SessionIntake:
         """Queue datagrams; those of a session as far as the gate accepts them."""
         accepted = count = segments.count
         if session is not None:
-            size = len(segments.data)
-            if segments.data[TYPE_OFFSET] == Type.PRIVATE_UP:
+            size, control = len(segments.data), segments.data[TYPE_OFFSET] != Type.PRIVATE_UP
+            if not control:
                 size = max(0, size - count * _PRIVATE_OVERHEAD)
-                accepted = self._accept(session, count, size, now)
-            else:
-                accepted = self._accept(session, count, size, now, control=True)
+            accepted = self._accept(session, count, size, now, control)
         queue = self.control_queue
         fitting = max(0, min(accepted, _MAX_QUEUED - len(queue)))
         queue += [(listener, source, datagram) for datagram in islice(segments, fitting)]

@@ -99,7 +99,7 @@ class Joining:
         """Add a new member."""
         room = self._roster.open(join.room)
         log = self._sessions.open_log(room, now)
-        before = log.departed.pop(identity) or _NEW
+        before = log.departed.pop(identity, _NEW)
         listener = origin.listener
         session = SessionMember(
             room,

@@ -17,6 +17,10 @@ from udprelay.relay.session.unverified import Origin
 from udprelay.relay.state import RelayState
 
 _RETRY_AFTER_LIMIT = 10.0
+_FULL = {
+    DropReason.ROOM_FULL: "The room is full.",
+    DropReason.RELAY_FULL: "The relay is full.",
+}
 _MAX_REFUSED = 48
 """Bytes of REFUSED without a sentence."""
 
@@ -107,16 +111,9 @@ class Refusals:
         return Refusal(DropReason.NICK_TAKEN, "This nick is in use.", timeout)
 
     def _full_refusal(self, origin: Origin, join: Join) -> Refusal | None:
-        room = self._roster.rooms.get(join.room)
         plain = origin.listener.members.get(origin.source)
-        members = self._roster.member_count - (plain is not None)
-        if room is not None:
-            others = len(room) - (plain is not None and plain.room is room)
-            if others >= room.rules.max_members:
-                return Refusal(DropReason.ROOM_FULL, "The room is full.", _RETRY_AFTER_LIMIT)
-        if members >= self._state.rules.max_members:
-            return Refusal(DropReason.RELAY_FULL, "The relay is full.", _RETRY_AFTER_LIMIT)
-        return None
+        reason = self._roster.full(join.room, plain)
+        return Refusal(reason, _FULL[reason], _RETRY_AFTER_LIMIT) if reason else None
 
 
 def nick_is_free(room: Room | None, wanted: str, member: Member | None) -> bool:

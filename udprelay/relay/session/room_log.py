@@ -14,6 +14,7 @@ from udprelay.protocol.wire.from_relay import Heartbeat
 from udprelay.protocol.wire.header import RELIABLE, Type, header
 from udprelay.protocol.wire.members import KINDS_ON_WIRE, MemberRecord
 from udprelay.protocol.wire.sequenced import Entry
+from udprelay.relay.bounded_dict import BoundedDict
 from udprelay.relay.room import NOBODY, Member, Room
 from udprelay.relay.session.framing import frame
 from udprelay.relay.session.history import History
@@ -26,10 +27,6 @@ MAX_REMEMBERED = 1024
 
 _UNSORTED = 4
 """Entries that are delivered in the order of their sequences if there are no more."""
-
-
-def _size_of(run: Run) -> int:
-    return run[1].size
 
 
 @frozen
@@ -45,30 +42,6 @@ class DepartedSession:
     reliable: int
     private: int
     first: int
-
-
-class Departed:
-    """The last :data:`MAX_REMEMBERED` identities that have left a room."""
-
-    __slots__ = ("_sessions",)
-
-    def __init__(self) -> None:
-        self._sessions: dict[bytes, DepartedSession] = {}
-
-    def __len__(self) -> int:
-        return len(self._sessions)
-
-    def add(self, identity: bytes, session: DepartedSession) -> None:
-        """Remember an identity that leaves; forget the one that left first, if they are many."""
-        # Remove it first: a dict keeps the order of the first insertion.
-        self._sessions.pop(identity, None)
-        self._sessions[identity] = session
-        if len(self._sessions) > MAX_REMEMBERED:
-            del self._sessions[next(iter(self._sessions))]
-
-    def pop(self, identity: bytes) -> DepartedSession | None:
-        """Return what is known of an identity that comes back, and forget it."""
-        return self._sessions.pop(identity, None)
 
 
 class NickTable:
@@ -113,7 +86,7 @@ class RoomLog:
     :ivar history: its newest sequence is that of the room.
     :ivar nicks: the members by nick.
     :ivar by_identity: the session members.
-    :ivar departed: the session members that have left recently.
+    :ivar departed: the session members that have left last, by identity.
     :ivar empty_since: when the last session member left; None while there is one.
     """
 
@@ -126,7 +99,7 @@ class RoomLog:
         self.history = History(rules.history, rules.history_size, rules.history_age)
         self.nicks = NickTable()
         self.by_identity: dict[bytes, SessionMember] = {}
-        self.departed = Departed()
+        self.departed: BoundedDict[bytes, DepartedSession] = BoundedDict(MAX_REMEMBERED)
         self.empty_since: float | None = None
         self._room = room
         self._schedule = schedule
@@ -152,7 +125,7 @@ class RoomLog:
         framed, self._entries = self._entries, []
         if len(framed) > _UNSORTED:
             # Those of one size leave as one message.
-            framed.sort(key=_size_of, reverse=True)
+            framed.sort(key=lambda run: run[1].size, reverse=True)
         history, first = self.history, self.newest + 1
         for run in runs:
             flags = run[2]
@@ -197,8 +170,9 @@ class RoomLog:
         if isinstance(member, SessionMember):
             self.nicks.release(member.number)
             del self.by_identity[member.identity]
-            left = DepartedSession(member.window.next, member.private_window.next, member.first)
-            self.departed.add(member.identity, left)
+            self.departed[member.identity] = DepartedSession(
+                member.window.next, member.private_window.next, member.first
+            )
             if not self.by_identity:
                 self.empty_since = now
 

@@ -38,7 +38,7 @@ class Schedule:
     When to send ACK, HEARTBEAT, unasked PONG, and entries that have no DATA to go with.
 
     :ivar acks: sessions whose ACK is sent with this batch.
-    :ivar acks_from: when the delayed ACKs may be sent together with a batch.
+    :ivar acks_from: when the delayed ACKs may be sent together with a batch; infinity without any.
     :ivar with_entries: rooms with entries that are not delivered yet and do not wait.
     :ivar rooms: when to send HEARTBEAT.
     :ivar sessions: when to send PONG after a session's last private datagram.
@@ -57,12 +57,11 @@ class Schedule:
         self.sessions: HeartbeatSchedule[SessionMember] = HeartbeatSchedule(SESSION_STEPS)
 
     @property
-    def deadline(self) -> float | None:
-        """When something is due, or None."""
-        acks = self.acks_from + _ACK_EARLY if self._delayed else None
-        entries = self._entries_from if self._waiting else None
-        deadlines = (self.rooms.deadline, self.sessions.deadline, acks, entries)
-        return min((d for d in deadlines if d is not None), default=None)
+    def deadline(self) -> float:
+        """When something is due, or infinity."""
+        entries = self._entries_from if self._waiting else inf
+        acks = self.acks_from + _ACK_EARLY
+        return min(self.rooms.deadline, self.sessions.deadline, acks, entries)
 
     def sizes(self) -> dict[str, int]:
         """Return how many rooms and sessions wait for something, each with what is outdated."""

@@ -104,7 +104,6 @@ class OwnRoomSequences:
 
     A member that has lost the ACK can ask for the reported ones: at least the last 256 ranges
     are remembered. All ranges are stored in the form of ACK, which is sent often.
-
     """
 
     __slots__ = ("_end", "_last", "_reported", "_unreported")

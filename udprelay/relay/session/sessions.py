@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hmac
+from math import inf
 from typing import TypeVar
 
 from udprelay.protocol.wire.from_relay import Bye, Pong
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
+from udprelay.relay.bounded_dict import BoundedDict
 from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.room import Listener, Room
@@ -48,8 +50,8 @@ class Sessions:
         self._output = state.output
         self.buffered = 0
         self._stopping = False
-        self._tags: dict[str, bytes] = {}
-        self._sweep_deadline: float | None = None
+        self._tags: BoundedDict[str, bytes] = BoundedDict(_MAX_TAGS)
+        self._sweep_deadline = inf
         self.schedule = Schedule(state.output)
         census = state.census
         census.add("tables.tags", self._tags.__len__)
@@ -66,10 +68,9 @@ class Sessions:
         return [log for log in logs if isinstance(log, RoomLog)]
 
     @property
-    def deadline(self) -> float | None:
-        """When :meth:`expire` should be called next, or None."""
-        deadlines = (self.schedule.deadline, self._sweep_deadline)
-        return min((d for d in deadlines if d is not None), default=None)
+    def deadline(self) -> float:
+        """When :meth:`expire` should be called next, or infinity."""
+        return min(self.schedule.deadline, self._sweep_deadline)
 
     def new_id(self) -> bytes:
         """Return 8 bytes that are unique in this run and unpredictable."""
@@ -83,9 +84,7 @@ class Sessions:
         tag, before = self.new_id(), self._tags.pop(room.name, None)
         log = room.log = RoomLog(room, tag, before, self.schedule)
         self._tags[room.name] = tag
-        if len(self._tags) > _MAX_TAGS:
-            del self._tags[next(iter(self._tags))]
-        if self._sweep_deadline is None:
+        if self._sweep_deadline == inf:
             self._sweep_deadline = now + _SWEEP_INTERVAL
             self._output.deadline_nearer = True
         return log
@@ -180,7 +179,7 @@ class Sessions:
         self.schedule.send_acks(now)
         for session in self.schedule.sessions.due(now):
             self.send_pong(session)
-        if self._sweep_deadline is not None and self._sweep_deadline <= now:
+        if self._sweep_deadline <= now:
             self._sweep(now)
         heartbeats = []
         for room in self.schedule.rooms.due(now):
@@ -191,7 +190,7 @@ class Sessions:
 
     def _sweep(self, now: float) -> None:
         """Remove old datagrams, and logs without session members."""
-        self._sweep_deadline = None
+        self._sweep_deadline = inf
         for room in self._roster.rooms.values():
             log = room.log
             if not isinstance(log, RoomLog):

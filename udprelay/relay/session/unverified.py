@@ -34,12 +34,11 @@ class UnverifiedSources:
         rate, burst = state.rules.limits.session_rate, state.rules.limits.session_burst
         self._admission = state.admission
         self._output = state.output
-        self._others = PrefixBudgets(state.secret, rate, burst)
-        self._budgets: dict[int, PrefixBudgets] = {
+        self._budgets: dict[int | None, PrefixBudgets] = {
             kind: PrefixBudgets(state.secret, rate, burst)
-            for kind in (Type.CHALLENGE, Type.REFUSED)
+            for kind in (Type.CHALLENGE, Type.REFUSED, None)
         }
-        budgets = (self._others, *self._budgets.values())
+        budgets = self._budgets.values()
         state.census.add("tables.budgets.answers", lambda: sum(map(len, budgets)))
 
     def origin(self, listener: Listener, source: Source, size: int, now: float) -> Origin | None:
@@ -53,7 +52,7 @@ class UnverifiedSources:
 
     def answer(self, origin: Origin, answer: bytes, now: float) -> bool:
         """Answer a datagram if size and budget allow it; return whether."""
-        budgets = self._budgets.get(answer[TYPE_OFFSET], self._others)
+        budgets = self._budgets.get(answer[TYPE_OFFSET], self._budgets[None])
         if len(answer) > origin.size or not budgets.try_consume(origin.address.ip, now):
             return False
         self._output.reply(origin.listener.transport, origin.source, answer)
