@@ -73,8 +73,10 @@ class SessionIntake:
         header = bytes(data[:HEADER_SIZE])
         session: SessionMember | None = listener.sessions.get(header[ID])
         own = _own_sequences(segments, header)
-        if not own and count > 1:
-            return False
+        if count > 1:
+            too_long = segments.size > _MAX_RELIABLE and header[FLAGS_OFFSET] & RELIABLE
+            if too_long or not own:
+                return False
         if session is None or not own or header[_VERSION_TO_FLAGS] not in _DATA:
             self._receive_control(listener, session, source, segments, now)
             return True
