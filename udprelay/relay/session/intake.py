@@ -75,7 +75,9 @@ class SessionIntake:
         own = _own_sequences(segments, header)
         if count > 1:
             too_long = segments.size > _MAX_RELIABLE and header[FLAGS_OFFSET] & RELIABLE
-            if too_long or not own:
+            # Nobody knows how many bytes the first of a run have if not all have as many.
+            limited = session is not None and session.allowance is not None
+            if too_long or not own or (limited and len(data) % segments.size):
                 return False
         if session is None or not own or header[_VERSION_TO_FLAGS] not in _DATA:
             self._receive_control(listener, session, source, segments, now)
