@@ -81,6 +81,16 @@ def test_data_of_sessions_is_asked_for_without_what_surrounds_it() -> None:
     assert len(bert.drain(Data)) == 2
 
 
+def test_a_session_that_may_not_send_does_not_time_out() -> None:
+    relay = SessionRelay()
+    anna, _ = joined(relay, "anna", "bert")
+    with_rules(relay, Mute(0))
+    for _ in range(3):
+        relay.wait(30.0)
+        anna.send_data(b"x")
+    assert [member.name for member in relay.room().members()] == ["anna"]
+
+
 def test_private_messages_are_payloads() -> None:
     relay = SessionRelay()
     anna, bert = joined(relay, "anna", "bert")

@@ -82,12 +82,12 @@ class SessionIntake:
         if session is None or not own or header[_VERSION_TO_FLAGS] not in _DATA:
             self._receive_control(listener, session, source, segments, now)
             return True
+        session.last_heard = now
         accepted = self._accept(session, count, len(data) - count * UP_PAYLOAD_OFFSET, now)
         if accepted < count:
             if not accepted:
                 return True
             segments, own = segments[:accepted], own[:accepted]
-        session.last_heard = now
         if session.source != source and segments.size >= MIN_PATH_DATAGRAM:
             self.moved[session] = listener, source
         if header[FLAGS_OFFSET] & RELIABLE:
