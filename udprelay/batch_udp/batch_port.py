@@ -259,10 +259,9 @@ class BatchPort(DatagramPort):
             code, tries = ffi.errno, tries + 1
             if code in WOULD_BLOCK:
                 # All members share the buffer: waiting for it would delay every delivery.
-                lost = sum(len(message.payloads_for(slot)) for slot in range(start, end))
-                failed += [code] * lost
+                failed += [code] * message.number_for(start, end)
                 return
-            if tries > 1 and code in _NO_SEGMENTS and len(message.payloads_for(start)) > 1:
+            if tries > 1 and code in _NO_SEGMENTS and message.number_for(start, start + 1) > 1:
                 # The first error may have been an ICMP error for an earlier datagram.
                 self._refuse_segments(message, destinations, start, code)
                 self._send_one_by_one(message, start, failed)
@@ -272,7 +271,7 @@ class BatchPort(DatagramPort):
                     self._collect_errors()
                 continue
             else:
-                failed += [code] * len(message.payloads_for(start))
+                failed += [code] * message.number_for(start, start + 1)
             start, tries = start + 1, 0
 
     def _refuse_segments(
