@@ -64,19 +64,27 @@ class Reader:
         return payloads, *self.buffers.runs(count)
 
     def aggregate(
-        self, size: int, lengths: list[int], others: int
+        self, size: int, lengths: list[int], others: list[int], spoiled: bool = False
     ) -> tuple[list[tuple[int, bytes]], list[SourceRun], int]:
-        """Send one message that the kernel need not slice, then other datagrams."""
+        """
+        Send one message that the kernel need not slice, then other datagrams.
+
+        :param others: their sizes.
+        :param spoiled: whether the control message does not say how the first one is divided.
+        """
         mmsg.aggregate(self._reader)
         payloads = [(0, os.urandom(length)) for length in lengths]
         control = [(mmsg.SOL_UDP, mmsg.UDP_SEGMENT, size.to_bytes(2, "little"))]
         self._senders[0].sendmsg([payload for _, payload in payloads], control)
-        payloads += [(1, os.urandom(100)) for _ in range(others)]
+        payloads += [(1, os.urandom(length)) for length in others]
         for _, payload in payloads[len(lengths) :]:
             self._senders[1].send(payload)
         fd, headers = self._reader.fileno(), self.buffers.headers
-        count = self._calls.recvmmsg(fd, headers, 1 + others, 0, ffi.NULL)
-        assert count == 1 + others, "the kernel has sliced the message"
+        count = self._calls.recvmmsg(fd, headers, 1 + len(others), 0, ffi.NULL)
+        assert count == 1 + len(others), "the kernel has sliced the message"
+        if spoiled:
+            first = headers[0].msg_hdr
+            ffi.memmove(first.msg_control, bytes(first.msg_controllen), first.msg_controllen)
         return payloads, *self.buffers.runs(count)
 
     def datagrams_of(self, runs: list[SourceRun]) -> list[tuple[int, bytes]]:
@@ -117,19 +125,30 @@ AGGREGATES = {
 
 
 @pytest.mark.parametrize("kind", AGGREGATES)
-@pytest.mark.parametrize("before", [[], [(0, 100)] * 16])
+@pytest.mark.parametrize("before", [[], [(0, 100)], [(0, 100)] * 16])
 def test_an_aggregate_is_one_run(reader: Reader, kind: str, before: Sent) -> None:
     size, lengths = AGGREGATES[kind]
     if before:
         reader.exchange(before)
-    for others in (0, 2):
+    for others in ([], [100, 100]):
         payloads, runs, unusable = reader.aggregate(size, lengths, others)
         assert (reader.datagrams_of(runs), unusable) == (payloads, 0)
         assert (runs[0][1].size, runs[0][1].count) == (size, len(lengths))
 
 
+@pytest.mark.parametrize("others", [[], [100, 100]])
+def test_an_aggregate_without_its_size_is_left_out(reader: Reader, others: list[int]) -> None:
+    payloads, runs, unusable = reader.aggregate(100, [100] * 3, others, spoiled=True)
+    assert (reader.datagrams_of(runs), unusable) == (payloads[3:], 1)
+
+
+def test_a_datagram_that_is_too_long_is_left_out_beside_an_aggregate(reader: Reader) -> None:
+    payloads, runs, unusable = reader.aggregate(100, [100] * 3, [TOO_LONG, 100])
+    assert (reader.datagrams_of(runs), unusable) == ([*payloads[:3], payloads[4]], 1)
+
+
 def test_fewer_messages_are_read_at_once_while_they_are_aggregates(reader: Reader) -> None:
-    reader.aggregate(100, [100] * 32, 0)
+    reader.aggregate(100, [100] * 32, [])
     assert reader.buffers.limit == 2 * MAX_BATCH // 32
     reader.exchange([(0, 100)] * 2)
     assert reader.buffers.limit == MAX_BATCH

@@ -87,6 +87,39 @@ def test_a_pending_icmp_error_costs_nothing(
         assert network.room.failed == []
 
 
+def test_a_member_that_refused_segments_and_has_moved_costs_no_other_member_its_segments() -> None:
+    with Network() as network:
+        members = list(network.room.group.members)
+        network.calls.at[network.source_of(1)] = errno.EINVAL
+        network.calls.segments_only = True
+        network.deliver(EQUAL)
+        network.room.group.remove(members[1])
+        # Its slot in another group is that of somebody else in this one.
+        members[1].slot = 2
+        before = network.calls.sends
+        network.deliver(EQUAL)
+        assert network.calls.sends == before + 1
+
+
+@pytest.mark.parametrize("port_class", PORTS)
+@pytest.mark.parametrize("refuses", [False, True])
+@pytest.mark.parametrize("size", [65_508, 65_600])
+def test_a_payload_that_no_datagram_holds_costs_the_others_nothing(
+    port_class: type[DatagramPort], refuses: bool, size: int
+) -> None:
+    with Network(port_class) as network:
+        if refuses:
+            network.calls.at[network.source_of(3)] = errno.EINVAL
+            network.calls.segments_only = True
+            network.deliver(EQUAL)
+        for sent in ([(0, b"x" * size)], [(0, b"one"), (0, b"x" * size), (1, b"two")]):
+            network.deliver(sent)
+        sent = [*(EQUAL * refuses), (0, b"one"), (1, b"two")]
+        wanted = without_own(sent, 4)
+        assert network.members.receive(wanted) == wanted
+        assert network.room.failed == [errno.EMSGSIZE] * 6
+
+
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOBUFS], ids=errno.errorcode.get)
 def test_a_full_send_buffer_drops_the_rest_of_a_message(code: int) -> None:
     with Network() as network:

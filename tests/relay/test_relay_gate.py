@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from relay_driver import ANNA, BERT, Relay
 from relay_session import SessionRelay, joined, session_rules
 
-from udprelay.protocol.wire.from_client import Ping
-from udprelay.protocol.wire.sequenced import Data
+from udprelay.protocol.wire.from_client import Ping, PrivateUp
+from udprelay.protocol.wire.sequenced import Data, Private
 from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Member
 
@@ -80,6 +81,16 @@ def test_data_of_sessions_is_asked_for_without_what_surrounds_it() -> None:
     assert len(bert.drain(Data)) == 2
 
 
+def test_a_session_that_may_not_send_does_not_time_out() -> None:
+    relay = SessionRelay()
+    anna, _ = joined(relay, "anna", "bert")
+    with_rules(relay, Mute(0))
+    for _ in range(3):
+        relay.wait(30.0)
+        anna.send_data(b"x")
+    assert [member.name for member in relay.room().members()] == ["anna"]
+
+
 def test_private_messages_are_payloads() -> None:
     relay = SessionRelay()
     anna, bert = joined(relay, "anna", "bert")
@@ -117,3 +128,23 @@ def test_an_allowance_is_consumed_by_a_run_as_by_its_datagrams() -> None:
     relay.receive_batch(*[(anna.source, anna.data(b"x", 0)) for _ in range(15)])
     assert len(bert.drain(Data)) == 5
     assert relay.dropped() == {"member-limit": 15}
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_a_short_datagram_behind_a_long_one_makes_it_no_cheaper(private: bool) -> None:
+    relay = SessionRelay(session_rules(room={"member_bandwidth": 1000}))
+    anna, bert = joined(relay, "anna", "bert")
+    passed = 0
+    for own in range(1, 201, 2):
+        payloads = [(own, b"x" * 1000), (own + 1, b"y")]
+        datagrams = [anna.data(payload, 0, own) for own, payload in payloads]
+        if private:
+            datagrams = [
+                PrivateUp(anna.id, 0, own, bert.identity, payload).encode()
+                for own, payload in payloads
+            ]
+        relay.receive_batch(*[(anna.source, datagram) for datagram in datagrams])
+        passed += sum(len(got.payload) for got in bert.drain() if isinstance(got, (Data, Private)))
+        relay.wait(0.1)
+    # A full bucket, and 10 s.
+    assert passed <= 11_000

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from relay_driver import ANNA, BERT, CARL, Inboxes, Relay, open_to_all
+from relay_session import SessionRelay, joined
 
+from udprelay.protocol.wire.from_client import Leave, Ping
+from udprelay.protocol.wire.from_relay import Bye, Pong
 from udprelay.protocol.wire.members import MemberKind
+from udprelay.protocol.wire.sequenced import Entry
 from udprelay.relay.driver import HubDriver
 from udprelay.relay.drops import DropReason
 from udprelay.relay.events import MemberJoined
@@ -22,6 +27,9 @@ class Broken(Inboxes):
     def deliver(self, runs: Sequence[Run], group: Group, count: int) -> list[DropReason]:
         raise RuntimeError("a fault of a transport")
 
+    def reply(self, datagrams: Sequence[tuple[Any, bytes]]) -> list[DropReason]:
+        raise RuntimeError("a fault of a transport")
+
 
 def test_a_fault_of_one_transport_costs_no_other_its_deliveries() -> None:
     relay = Relay()
@@ -32,6 +40,23 @@ def test_a_fault_of_one_transport_costs_no_other_its_deliveries() -> None:
         relay.driver.receive(relay.listeners["main"], batch, relay.now)
     assert relay.inboxes[BERT] == [b"hello", b"a new member"]
     assert [event.address for event in relay.events(MemberJoined)] == [CARL]
+
+
+def test_a_fault_with_replies_costs_nobody_else_replies_or_entries() -> None:
+    relay = SessionRelay()
+    anna, bert = joined(relay, "anna", "bert")
+    broken = Broken("p", relay.inboxes)
+    local = relay.hub.add_local("lobby", "page", MemberKind.CONSOLE, broken, relay.now)
+    relay.settle()
+    anna.drain()
+    bert.drain()
+    relay.hub.send_to(local, b"fails", relay.now)
+    ping, leave = Ping(anna.id, bytes(8), 0).encode(), Leave(bert.id).encode()
+    batch = runs_by_source([(anna.source, ping), (bert.source, leave)])
+    with pytest.raises(RuntimeError, match="a fault"):
+        relay.driver.receive(relay.listeners["main"], batch, relay.now)
+    assert [type(datagram) for datagram in anna.drain()] == [Pong, Entry]
+    assert [type(datagram) for datagram in bert.drain()] == [Bye]
 
 
 def test_a_delivery_that_fails_in_the_middle_of_a_fan_out_is_counted() -> None:

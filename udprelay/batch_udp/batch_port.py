@@ -232,10 +232,9 @@ class BatchPort(DatagramPort):
             code, tries = ffi.errno, tries + 1
             if code in WOULD_BLOCK:
                 # All members share the buffer: waiting for it would delay every delivery.
-                lost = sum(len(message.payloads_for(slot)) for slot in range(start, end))
-                message.failed += [code] * lost
+                message.failed += [code] * message.number_for(start, end)
                 return
-            if tries > 1 and code in _NO_SEGMENTS and len(message.payloads_for(start)) > 1:
+            if tries > 1 and code in _NO_SEGMENTS and message.number_for(start, start + 1) > 1:
                 # The first error may have been an ICMP error for an earlier datagram.
                 self._refuse_segments(message, start, code)
                 self._send_one_by_one(message, start)
@@ -245,7 +244,7 @@ class BatchPort(DatagramPort):
                     self._collect_errors()
                 continue
             else:
-                message.failed += [code] * len(message.payloads_for(start))
+                message.failed += [code] * message.number_for(start, start + 1)
             start, tries = start + 1, 0
 
     def _refuse_segments(self, message: GroupMessage, slot: int, code: int) -> None:

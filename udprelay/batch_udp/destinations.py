@@ -68,7 +68,7 @@ class Destinations:
             if slot < len(members):
                 view[slot * size : (slot + 1) * size] = members[slot].source
         group.changed.clear()
-        self.unsegmented = {member for member in self.unsegmented if member.slot >= 0}
+        self.unsegmented = {member for member in self.unsegmented if member.group is group}
 
     def set_control_length(self, length: int) -> None:
         """Attach ``length`` bytes of the shared control message to every header."""

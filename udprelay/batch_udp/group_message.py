@@ -55,6 +55,15 @@ class GroupMessage:
         self.number = number
         self.deliveries = count * number - own
 
+    def number_for(self, start: int, end: int) -> int:
+        """Return how many datagrams the members in the slots of a range get."""
+        own = [
+            segments.count
+            for sender, segments, _ in self.runs
+            if sender.group is self.group and start <= sender.slot < end
+        ]
+        return self.number * (end - start) - sum(own)
+
     def payloads_for(self, slot: int) -> list[bytes]:
         """Return the payloads for the member in ``slot``."""
         member = self.group.members[slot]

@@ -64,9 +64,11 @@ class HubDriver:
         now = self.now()
         fan_outs = self.hub.control(now)
         try:
-            # Replies first: a new member needs its WELCOME before the fan-outs.
-            self.send_replies()
-            self._deliver(fan_outs, now)
+            try:
+                # Replies first: a new member needs its WELCOME before the fan-outs.
+                self.send_replies()
+            finally:
+                self._deliver(fan_outs, now)
         finally:
             for event in self.hub.drain_events():
                 self.publish(event)
@@ -77,9 +79,17 @@ class HubDriver:
         replies: dict[Transport, list[tuple[Source, bytes]]] = {}
         for transport, source, payload in self.hub.drain_replies():
             replies.setdefault(transport, []).append((source, payload))
+        error = None
         for transport, datagrams in replies.items():
-            for reason in transport.reply(datagrams):
+            try:
+                failed = transport.reply(datagrams)
+            except Exception as raised:
+                error = raised
+                continue
+            for reason in failed:
                 self.hub.unanswered(transport, reason, self.now())
+        if error is not None:
+            raise error
 
     def _deliver(self, fan_outs: Iterable[FanOut], now: float) -> None:
         error = None

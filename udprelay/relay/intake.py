@@ -60,10 +60,9 @@ class Intake:
                 room = member.room
                 add = fan_outs.open(room).runs.append
             add((member, segments, RELIABLE))
-        schedule = self._schedule
+        sealed, schedule = fan_outs.finish(listener, now), self._schedule
         if not schedule.acks and now < schedule.acks_from and not schedule.with_entries:
-            return fan_outs.finish(listener, now)
-        sealed = fan_outs.finish(listener, now)
+            return sealed
         schedule.send_acks(now)
         return sealed + fan_outs.finish(None, now, schedule.due_entries(now))
 

@@ -93,6 +93,14 @@ class TestReliable:
         assert [len(d.payload) for d in bert.drain()] == [1200]
         assert relay.dropped() == {"malformed": 1}
 
+    def test_one_of_more_than_1200_bytes_costs_no_shorter_one_after_it(self) -> None:
+        relay = SessionRelay()
+        anna, bert = joined(relay, "anna", "bert")
+        long, short = anna.data(b"x" * 1201, own=1), anna.data(b"short", own=1)
+        relay.receive_batch((anna.source, long), (anna.source, short))
+        assert [d.payload for d in bert.drain(Data)] == [b"short"]
+        assert relay.dropped() == {"malformed": 1}
+
     @pytest.mark.parametrize("freed_by", ["delivery", "leave", "join"])
     def test_the_bytes_of_early_datagrams_are_bounded_for_all_members(self, freed_by: str) -> None:
         relay = SessionRelay(session_rules(Limits(session_burst=1000)))

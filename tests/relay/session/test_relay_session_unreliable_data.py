@@ -10,6 +10,7 @@ from udprelay.protocol.wire.from_relay import Ack
 from udprelay.protocol.wire.header import RELIABLE, SEALED
 from udprelay.protocol.wire.sequenced import Data
 from udprelay.relay.session.schedule import ACK_AT_ONCE
+from udprelay.segments import runs_by_source
 
 
 class TestUnreliable:
@@ -65,6 +66,16 @@ class TestUnreliable:
         assert anna.drain(Ack) == [Ack(anna.id, 1, 0, 1, 0, expected)]
         relay.wait(0.05)
         assert anna.drain(Ack) == []
+
+    def test_the_last_of_64_ranges_sends_the_ack_with_its_own_batch(self) -> None:
+        relay = SessionRelay()
+        anna, bert = joined(relay, "anna", "bert")
+        for number in (1, 63):
+            batch = [(c.source, c.data(b"x", 0)) for _ in range(number) for c in (anna, bert)]
+            runs = runs_by_source(batch)
+            relay.driver.receive(relay.listeners["main"], runs, relay.now)
+        (ack,) = anna.drain(Ack)
+        assert len(ack.ranges) == 64
 
     def test_64_ranges_in_many_batches_are_acknowledged_at_once(self) -> None:
         relay = SessionRelay()

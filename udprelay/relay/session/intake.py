@@ -73,17 +73,21 @@ class SessionIntake:
         header = bytes(data[:HEADER_SIZE])
         session: SessionMember | None = listener.sessions.get(header[ID])
         own = _own_sequences(segments, header)
-        if not own and count > 1:
-            return False
+        if count > 1:
+            too_long = segments.size > _MAX_RELIABLE and header[FLAGS_OFFSET] & RELIABLE
+            # Nobody knows how many bytes the first of a run have if not all have as many.
+            limited = session is not None and session.allowance is not None
+            if too_long or not own or (limited and len(data) % segments.size):
+                return False
         if session is None or not own or header[_VERSION_TO_FLAGS] not in _DATA:
             self._receive_control(listener, session, source, segments, now)
             return True
+        session.last_heard = now
         accepted = self._accept(session, count, len(data) - count * UP_PAYLOAD_OFFSET, now)
         if accepted < count:
             if not accepted:
                 return True
             segments, own = segments[:accepted], own[:accepted]
-        session.last_heard = now
         if session.source != source and segments.size >= MIN_PATH_DATAGRAM:
             self.moved[session] = listener, source
         if header[FLAGS_OFFSET] & RELIABLE:
