@@ -159,10 +159,8 @@ class FanOutBatch:
         if too_long:
             name = listener.name if listener is not None else ""
             self._output.drop(name, fan_out.room.name, DropReason.TOO_LONG, now, too_long)
-        if self._log_payloads:
-            self._emit_payloads(fan_out)
-
-    def _emit_payloads(self, fan_out: FanOut) -> None:
+        if not self._log_payloads:
+            return
         for sender, segments, _ in fan_out.rendered(Rendering.BARE):
             for payload in segments:
                 self._output.emit(
