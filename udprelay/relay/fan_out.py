@@ -143,7 +143,7 @@ class FanOutBatch:
         :param with_entries: rooms that have something for their session members alone.
         """
         for room in with_entries:
-            if room.log is not None and room.log.has_entries:
+            if room.log is not None and room.log.entries:
                 self.open(room)
         opened, fan_outs = self._opened, self._fan_outs
         self._opened, self._fan_outs = {}, []
