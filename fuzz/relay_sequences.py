@@ -94,7 +94,7 @@ class RoomSequences:
             since = self._not_repeated_since.get(log.tag, now)
             if log.by_identity and not is_late:
                 assert now <= since + ROOM_STEPS[-1], "a silent room has had no HEARTBEAT"
-            if log.has_entries:
+            if log.entries:
                 since = self._waiting_since.setdefault(log.tag, now)
                 assert deadline is not None, "entries wait without a deadline"
                 assert deadline <= since + ENTRIES_DELAY, "entries wait for too long"

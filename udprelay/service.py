@@ -120,7 +120,10 @@ class RelayService(Service):
             self._event_log.start()
         if self._foreground:
             print(f"udprelay: {failed.human()}", file=sys.__stderr__, flush=True)
-            _remove(self._pid_file)
+            # twistd removes the file only if the reactor has run.
+            if self._pid_file:
+                with suppress(OSError):
+                    os.unlink(self._pid_file)
 
     def _start_console(self, relay: Relay) -> None:
         # A JSON log needs standard output for itself.
@@ -157,10 +160,3 @@ def _set_blocking(modes: Mapping[int, bool]) -> None:
         # The console closes its descriptor if the terminal is closed.
         with suppress(OSError):
             os.set_blocking(descriptor, blocking)
-
-
-def _remove(path: str | None) -> None:
-    # twistd removes the file only if the reactor has run.
-    if path:
-        with suppress(OSError):
-            os.unlink(path)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import compress, pairwise
 from operator import ne
-from typing import Any
 
 from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.interfaces import MAX_BATCH, MAX_PAYLOAD
@@ -55,29 +54,25 @@ class ReadBuffers:
 
     def __init__(self, name_size: int) -> None:
         self._name_size = name_size
-        self._names = Memory(name_size * MAX_BATCH)
-        self._first_name = self._names.view[:name_size]
         self._segments_memory = ffi.new("char[]", _MAX_STRIDE * MAX_BATCH)
         self._segments = ffi.buffer(self._segments_memory)
         self._slot_memory = ffi.new("char[]", _SLOT * MAX_BATCH)
         self._slots = ffi.buffer(self._slot_memory)
         self._control = Memory(_CONTROL * MAX_BATCH)
         self._iov = Memory(32 * MAX_BATCH)
-        self._headers = Memory(8 * mmsg.WORDS * MAX_BATCH)
+        self._headers = headers = mmsg.Headers(MAX_BATCH, name_size, pieces=2)
         first = int(ffi.cast("uintptr_t", self._slot_memory))
-        words, halves = self._headers.words, self._headers.halves
-        for i in range(MAX_BATCH):
-            self._iov.words[4 * i + 2] = first + _SLOT * i
-            words[mmsg.WORDS * i + mmsg.NAME] = self._names.address + name_size * i
-            words[mmsg.WORDS * i + mmsg.IOV] = self._iov.address + 32 * i
-            words[mmsg.WORDS * i + mmsg.IOV_LENGTH] = 2
-            words[mmsg.WORDS * i + mmsg.CONTROL] = self._control.address + _CONTROL * i
-            words[mmsg.WORDS * i + mmsg.CONTROL_LENGTH] = _CONTROL
-            halves[mmsg.HALVES * i + mmsg.NAME_LENGTH] = name_size
-        self._lengths = halves[mmsg.LENGTH :: mmsg.HALVES]
-        self._control_lengths = words[mmsg.CONTROL_LENGTH :: mmsg.WORDS]
+        batch = range(MAX_BATCH)
+        self._iov.words[2::4] = memoryview(array("Q", [first + _SLOT * i for i in batch]))
+        headers.fill(mmsg.IOV, [self._iov.address + 32 * i for i in batch])
+        headers.fill(mmsg.CONTROL, [self._control.address + _CONTROL * i for i in batch])
+        headers.fill(mmsg.CONTROL_LENGTH, [_CONTROL] * MAX_BATCH)
+        self._names = headers.names.view
+        self._first_name = self._names[:name_size]
+        self._lengths = headers.halves[mmsg.LENGTH :: mmsg.HALVES]
+        self._control_lengths = headers.words[mmsg.CONTROL_LENGTH :: mmsg.WORDS]
         self._full_control = memoryview(array("Q", [_CONTROL]) * MAX_BATCH)
-        self.headers: Any = self._headers.headers()
+        self.headers = headers.array
         self.limit = MAX_BATCH
         self._set_stride(0)
 
@@ -99,7 +94,7 @@ class ReadBuffers:
         lengths, aggregated = self._lengths[:count].tolist(), controls[:count].tolist()
         # The kernel writes the length of what it has to say into the field for the space.
         controls[:count] = self._full_control[:count]
-        names = self._names.view[: self._name_size * count].tobytes()
+        names = self._names[: self._name_size * count].tobytes()
         if any(aggregated):
             return self._aggregate_runs(names, lengths, aggregated)
         self.limit = MAX_BATCH
@@ -181,18 +176,13 @@ class UnicastBuffers:
 
     def __init__(self, name_size: int) -> None:
         self._name_size = name_size
-        self._names = Memory(name_size * MAX_UNICAST)
         self._payloads = Memory(_UNICAST_SLOT * MAX_UNICAST)
         self._iov = Memory(16 * MAX_UNICAST)
-        self._memory = Memory(8 * mmsg.WORDS * MAX_UNICAST)
-        words, halves = self._memory.words, self._memory.halves
+        self._memory = mmsg.Headers(MAX_UNICAST, name_size)
         for i in range(MAX_UNICAST):
             self._iov.words[2 * i] = self._payloads.address + _UNICAST_SLOT * i
-            words[mmsg.WORDS * i + mmsg.NAME] = self._names.address + name_size * i
-            words[mmsg.WORDS * i + mmsg.IOV] = self._iov.address + 16 * i
-            words[mmsg.WORDS * i + mmsg.IOV_LENGTH] = 1
-            halves[mmsg.HALVES * i + mmsg.NAME_LENGTH] = name_size
-        self.headers: Any = self._memory.headers()
+        self._memory.fill(mmsg.IOV, [self._iov.address + 16 * i for i in range(MAX_UNICAST)])
+        self.headers = self._memory.array
 
     def fill(self, datagrams: Sequence[tuple[bytes, bytes]], start: int) -> int:
         """
@@ -201,7 +191,8 @@ class UnicastBuffers:
         :param datagrams: raw socket addresses and payloads.
         :return: the number of headers; the first datagram that is too long ends them.
         """
-        names, payloads, lengths = self._names.view, self._payloads.view, self._iov.words
+        names, payloads = self._memory.names.view, self._payloads.view
+        lengths = self._iov.words
         size, count = self._name_size, 0
         for name, payload in datagrams[start : start + MAX_UNICAST]:
             length = len(payload)

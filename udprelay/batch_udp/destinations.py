@@ -5,17 +5,7 @@ from __future__ import annotations
 from array import array
 
 from udprelay.batch_udp.interfaces import Recipient, RecipientGroup
-from udprelay.batch_udp.mmsg import (
-    CONTROL,
-    CONTROL_LENGTH,
-    HALVES,
-    IOV,
-    IOV_LENGTH,
-    NAME,
-    NAME_LENGTH,
-    WORDS,
-    Memory,
-)
+from udprelay.batch_udp.mmsg import CONTROL, CONTROL_LENGTH, IOV, IOV_LENGTH, NAME, WORDS, Headers
 
 
 class Destinations:
@@ -41,20 +31,12 @@ class Destinations:
         self._allocate(8)
 
     def _allocate(self, capacity: int) -> None:
-        size = self._name_size
         self._capacity = capacity
-        self._names = Memory(size * capacity)
-        self._memory = Memory(8 * WORDS * capacity)
-        self.headers = self._memory.headers()
-        first = self._names.address
-        names = array("Q", range(first, first + size * capacity, size))
-        words = self._memory.words
-        self.name_pointers = words[NAME::WORDS]
-        self.name_pointers[:] = memoryview(names)
-        words[IOV::WORDS] = memoryview(array("Q", [self._iov]) * capacity)
-        words[IOV_LENGTH::WORDS] = memoryview(array("Q", [1]) * capacity)
-        words[CONTROL::WORDS] = memoryview(array("Q", [self._control]) * capacity)
-        self._memory.halves[NAME_LENGTH::HALVES] = memoryview(array("I", [size]) * capacity)
+        self._memory = Headers(capacity, self._name_size)
+        self._memory.fill(IOV, [self._iov] * capacity)
+        self._memory.fill(CONTROL, [self._control] * capacity)
+        self.headers = self._memory.array
+        self.name_pointers = self._memory.words[NAME::WORDS]
         self.control_length = 0
 
     def update(self, group: RecipientGroup) -> None:
@@ -63,7 +45,7 @@ class Destinations:
         if len(members) > self._capacity:
             self._allocate(max(len(members), 2 * self._capacity))
             group.changed.update(range(len(members)))
-        view = self._names.view
+        view = self._memory.names.view
         for slot in group.changed:
             if slot < len(members):
                 view[slot * size : (slot + 1) * size] = members[slot].source

@@ -13,6 +13,8 @@ import os
 import socket
 import struct
 import sys
+from array import array
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from typing import Any, Protocol, cast
@@ -148,6 +150,26 @@ class Memory:
         self.words = self.view.cast("Q")
         self.halves = self.view.cast("I")
 
-    def headers(self) -> Any:
-        """Return a C pointer to the memory as ``struct mmsghdr``."""
-        return ffi.cast("struct mmsghdr *", self._memory)
+
+class Headers(Memory):
+    """
+    One ``struct mmsghdr`` for each of ``count`` messages, each with a socket address of its own.
+
+    :param name_size: bytes of a socket address.
+    :param pieces: entries of each message's ``struct iovec``.
+    :ivar names: the addresses.
+    :ivar array: a C pointer to the headers.
+    """
+
+    def __init__(self, count: int, name_size: int, pieces: int = 1) -> None:
+        super().__init__(8 * WORDS * count)
+        self.array: Any = ffi.cast("struct mmsghdr *", self._memory)
+        self.names = Memory(name_size * count)
+        first = self.names.address
+        self.fill(NAME, range(first, first + name_size * count, name_size))
+        self.fill(IOV_LENGTH, [pieces] * count)
+        self.halves[NAME_LENGTH::HALVES] = memoryview(array("I", [name_size]) * count)
+
+    def fill(self, field: int, values: Iterable[int]) -> None:
+        """Write one field of all headers."""
+        self.words[field::WORDS] = memoryview(array("Q", values))

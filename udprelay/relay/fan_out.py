@@ -143,7 +143,7 @@ class FanOutBatch:
         :param with_entries: rooms that have something for their session members alone.
         """
         for room in with_entries:
-            if room.log is not None and room.log.has_entries:
+            if room.log is not None and room.log.entries:
                 self.open(room)
         opened, fan_outs = self._opened, self._fan_outs
         self._opened, self._fan_outs = {}, []
@@ -159,10 +159,8 @@ class FanOutBatch:
         if too_long:
             name = listener.name if listener is not None else ""
             self._output.drop(name, fan_out.room.name, DropReason.TOO_LONG, now, too_long)
-        if self._log_payloads:
-            self._emit_payloads(fan_out)
-
-    def _emit_payloads(self, fan_out: FanOut) -> None:
+        if not self._log_payloads:
+            return
         for sender, segments, _ in fan_out.rendered(Rendering.BARE):
             for payload in segments:
                 self._output.emit(

@@ -147,6 +147,15 @@ class Member:
         """The address for logs and the console; never shown to other members."""
         return str(self.endpoint or "")
 
+    def event_fields(self) -> dict[str, str]:
+        """Return what events tell of the member."""
+        return {
+            "room": self.room.name,
+            "member": self.name,
+            "address": self.address,
+            "listener": "" if self.listener is None else self.listener.name,
+        }
+
     def unregister(self) -> None:
         """Remove the member from its listener's table."""
         if self.kind is MemberKind.PLAIN and self.listener is not None:
@@ -192,11 +201,13 @@ class Group:
 
 
 class MembershipLog(Protocol):
-    """What a room needs for its session members."""
+    """
+    What a room needs for its session members.
 
-    @property
-    def has_entries(self) -> bool:
-        """Whether there are entries that are not delivered yet."""
+    :ivar entries: that are not delivered yet.
+    """
+
+    entries: list[Run]
 
     def frame(self, runs: Sequence[Run], now: float) -> Sequence[Run]:
         """Return entries that are not delivered yet, and runs, as session members get them."""

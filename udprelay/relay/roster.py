@@ -105,25 +105,17 @@ class Roster:
 
     def add(self, member: Member, now: float) -> None:
         """Add a new member to its room."""
-        room, listener = member.room, member.listener
+        room = member.room
         member.group.add(member)
         self.kinds[member.kind] += 1
         self._joins += 1
         if room.log is not None:
             room.log.add_join(member, now)
-        self._emit(
-            events.MemberJoined(
-                room=room.name,
-                member=member.name,
-                kind=member.kind.value,
-                address=member.address,
-                listener=listener.name if listener is not None else "",
-            )
-        )
+        self._emit(events.MemberJoined(kind=member.kind.value, **member.event_fields()))
 
     def leave(self, member: Member, reason: str, now: float) -> None:
         """Remove a member from its room; an empty room is closed."""
-        room, listener = member.room, member.listener
+        room = member.room
         member.group.remove(member)
         member.group = NOWHERE
         self.kinds[member.kind] -= 1
@@ -131,15 +123,7 @@ class Roster:
         member.unregister()
         if room.log is not None:
             room.log.add_leave(member, reason, now)
-        self._emit(
-            events.MemberLeft(
-                room=room.name,
-                member=member.name,
-                address=member.address,
-                listener=listener.name if listener is not None else "",
-                reason=reason,
-            )
-        )
+        self._emit(events.MemberLeft(reason=reason, **member.event_fields()))
         if not len(room):
             self.close(room, "empty")
 

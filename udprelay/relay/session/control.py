@@ -70,9 +70,9 @@ class ControlReader:
         self._answers: dict[type, Callable[[SessionMember, Any, float], None]] = {
             PrivateUp: self._private_message,
             Nack: self._recovery.answer_nack,
-            Ping: self._ping,
-            Leave: self._leave,
-            RosterRequest: self._roster,
+            Ping: lambda session, ping, now: sessions.send_pong(session, ping.token),
+            Leave: lambda session, _, now: sessions.end(session, "left", now),
+            RosterRequest: self._recovery.answer_roster,
             NickRequest: self._nick,
             Missed: private.report_missed,
         }
@@ -150,15 +150,6 @@ class ControlReader:
         self._drop(origin.listener, reason, now)
 
     # From members.
-
-    def _ping(self, session: SessionMember, ping: Ping, now: float) -> None:
-        self._sessions.send_pong(session, ping.token)
-
-    def _leave(self, session: SessionMember, leave: Leave, now: float) -> None:
-        self._sessions.end(session, "left", now)
-
-    def _roster(self, session: SessionMember, request: RosterRequest, now: float) -> None:
-        self._recovery.answer_roster(session, request.number, now)
 
     def _private_message(self, session: SessionMember, message: PrivateUp, now: float) -> None:
         if message.flags & RELIABLE and len(message.payload) > MAX_PRIVATE_PAYLOAD:

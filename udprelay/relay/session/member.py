@@ -73,7 +73,9 @@ class SessionMember(Member):
         self.badge = badge
         self.first = 1
         self.window: ReceiveWindow[bytes] = ReceiveWindow(reliable, len)
-        self.private_window: ReceiveWindow[PrivateUp] = ReceiveWindow(private, _size)
+        self.private_window: ReceiveWindow[PrivateUp] = ReceiveWindow(
+            private, lambda message: len(message.payload)
+        )
         self.private = PrivateStream()
         self.own_room = OwnRoomSequences()
         if rules.member_rate or rules.member_bandwidth:
@@ -108,7 +110,3 @@ class SessionMember(Member):
 def per_second(datagrams: float, size: float) -> TokenBucket:
     """Return a bucket that holds what is allowed for one second; 0 is no limit."""
     return TokenBucket((datagrams, size), (datagrams, size))
-
-
-def _size(private: PrivateUp) -> int:
-    return len(private.payload)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from attrs import evolve
 
 from udprelay.protocol.wire import cbor
-from udprelay.protocol.wire.from_client import Nack
+from udprelay.protocol.wire.from_client import Nack, RosterRequest
 from udprelay.protocol.wire.from_relay import Gone, Members
 from udprelay.protocol.wire.header import MAX_CONTROL, TYPE_OFFSET, Type
 from udprelay.protocol.wire.joining import Welcome
@@ -56,11 +56,11 @@ class Recovery:
         if gone:
             self._send_gone(session, nack, gone, now)
 
-    def answer_roster(self, session: SessionMember, number: int, now: float) -> None:
+    def answer_roster(self, session: SessionMember, request: RosterRequest, now: float) -> None:
         """Send the members from a number on."""
         log = log_of(session)
-        answer = Members(session.id, number, log.newest, ())
-        self.send(session, with_records(answer, log.records(number)).encode(), now)
+        answer = Members(session.id, request.number, log.newest, ())
+        self.send(session, with_records(answer, log.records(request.number)).encode(), now)
 
     def _parts(self, session: SessionMember, nack: Nack, now: float) -> Iterator[_Part]:
         if nack.stream == ROOM_STREAM:

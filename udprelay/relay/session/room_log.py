@@ -84,6 +84,7 @@ class RoomLog:
     :param tag: 8 bytes that only members know.
     :param tag_before: the previous tag of the room, if it is known.
     :ivar history: its newest sequence is that of the room.
+    :ivar entries: that are not delivered yet.
     :ivar nicks: the members by nick.
     :ivar by_identity: the session members.
     :ivar departed: the session members that have left last, by identity.
@@ -104,7 +105,7 @@ class RoomLog:
         self._room = room
         self._schedule = schedule
         self._headers = [header(Type.DATA, tag, flags) for flags in range(32)]
-        self._entries: list[Run] = []
+        self.entries: list[Run] = []
         visible = [member for member in room.members() if member.kind in KINDS_ON_WIRE]
         self._members = {member.number: member for member in visible}
         self._numbers = sorted(self._members)
@@ -122,7 +123,7 @@ class RoomLog:
 
         :return: entries that are not delivered yet, and the datagrams for session members.
         """
-        framed, self._entries = self._entries, []
+        framed, self.entries = self.entries, []
         if len(framed) > _UNSORTED:
             # Those of one size leave as one message.
             framed.sort(key=lambda run: run[1].size, reverse=True)
@@ -186,13 +187,8 @@ class RoomLog:
         segments = Segments(entry, len(entry))
         self.history.extend(segments, now)
         # A member does not get the entry of its own join.
-        self._entries.append((sender, segments, 0))
+        self.entries.append((sender, segments, 0))
         self._schedule.with_entries[self._room] = None
-
-    @property
-    def has_entries(self) -> bool:
-        """Whether there are entries that are not delivered yet."""
-        return bool(self._entries)
 
     # Roster.
 

@@ -109,15 +109,7 @@ class Sessions:
             session.listener, session.source = listener, source
             session.group = session.room.group(listener.transport, MemberKind.SESSION)
             session.group.add(session)
-        self._output.emit(
-            events.MemberMoved(
-                room=session.room.name,
-                member=session.name,
-                before=before,
-                address=session.address,
-                listener=listener.name,
-            )
-        )
+        self._output.emit(events.MemberMoved(before=before, **session.event_fields()))
 
     def end(self, session: SessionMember, reason: str, now: float) -> None:
         """Send BYE to a session, and remove it from its room."""
