@@ -17,6 +17,7 @@ TRAFFIC = {
     "one": [(0, b"one")],
     "equal": [(0, b"aaa"), (0, b"bbb"), (0, b"ccc")],
     "senders": [(0, b"aaa"), (1, b"bbb"), (2, b"ccc"), (0, b"ddd"), (3, b"e")],
+    "short ends": [(0, b"aaa"), (0, b"b"), (1, b"ccc"), (1, b"dd"), (2, b"eee")],
     "mixed": [
         *[(0, b"a"), (1, b"bbbb"), (0, b"cc"), (2, b"dd")],
         *[(3, b"eeeeeeee"), (1, b"f" * 60_000)],

@@ -145,6 +145,11 @@ class TestSay:
         (data,) = anna.drain(Data)
         assert (data.number, data.payload) == (2, b"hello")
 
+    def test_needs_a_text(self, desk: Desk) -> None:
+        with pytest.raises(OperatorError, match=r"^no text to send$"):
+            desk.operator.say("attic", b"")
+        assert desk.acted() == []
+
     def test_not_to_a_room_that_is_not_open(self) -> None:
         desk = Desk()
         with pytest.raises(NotFoundError):

@@ -104,14 +104,14 @@ class Operator:
 
     def say(self, room: str, text: bytes) -> None:
         """Send a text to a room; a front end that is not its member joins for that moment."""
+        _check(text)
         with self._sender(room, "say", "") as sender:
             self._driver.send(sender, text)
 
     def tell(self, room: str, who: str | int, text: bytes) -> None:
         """Send a text to one member; a front end that is not in its room joins likewise."""
         member = self._find(room, who)
-        if not text:
-            raise OperatorError("no text to send")
+        _check(text)
         if member.kind is MemberKind.SESSION and len(text) > MAX_PRIVATE_PAYLOAD:
             limit = f"a session member gets at most {MAX_PRIVATE_PAYLOAD} bytes"
             raise OperatorError(f"not sent: {limit}")
@@ -177,3 +177,8 @@ class Operator:
             address=member.address,
             silent=self._driver.now() - member.last_heard if times_out else None,
         )
+
+
+def _check(text: bytes) -> None:
+    if not text:
+        raise OperatorError("no text to send")
