@@ -193,7 +193,7 @@ class BatchPort(DatagramPort):
         """Point the header of each sender at the pieces between its own payloads."""
         size, total = message.size, self._iov.words[1]
         base, words = self._payload.address, self._iov.words
-        piece, patched = 1, []
+        patch, piece, patched = message.destinations.patch, 1, []
         for sender, spans in message.own_spans.items():
             first, begin, rest = piece, 0, 0
             for start, end in (*spans, (total, total)):
@@ -203,8 +203,7 @@ class BatchPort(DatagramPort):
                     rest += start - begin
                 begin = end
             control = mmsg.SEGMENT_CONTROL if rest > size else 0
-            iov = self._iov.address + 16 * first
-            message.destinations.patch(sender.slot, iov, piece - first, control)
+            patch(sender.slot, self._iov.address + 16 * first, piece - first, control)
             patched.append(sender.slot)
         return patched
 
