@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from relay_session import Client, InboxesWithReplies, SessionRelay, joined, session_rules
 
-from udprelay.protocol.wire.entries import LeaveEntry
+from udprelay.protocol.wire.entries import JoinEntry, LeaveEntry
 from udprelay.protocol.wire.from_client import Leave
+from udprelay.protocol.wire.joining import Welcome
 from udprelay.protocol.wire.sequenced import Data, Entry
 from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Group
@@ -58,6 +59,16 @@ def test_those_of_one_turn_are_one_fan_out() -> None:
     relay.receive_batch(*leave(*others))
     assert relay.fan_outs() == [3]
     assert [type(entry.body) for entry in anna.drain(Entry)] == [LeaveEntry] * 3
+
+
+def test_nobody_gets_the_one_of_its_own_join() -> None:
+    relay = SessionRelay()
+    (anna,) = joined(relay, "anna")
+    bert = Client(relay, "10.0.0.77:1", "bert")
+    bert.send(bert.join_datagram().encode())
+    relay.wait(ENTRIES_DELAY)
+    assert [type(datagram) for datagram in bert.drain()] == [Welcome]
+    assert [type(entry.body) for entry in anna.drain(Entry)] == [JoinEntry]
 
 
 def test_a_single_one_goes_out_at_once() -> None:

@@ -111,6 +111,13 @@ class TestUnreliable:
         relay.wait(0.05)
         assert anna.drain() == []
 
+    def test_runs_have_consecutive_room_sequences(self) -> None:
+        relay = SessionRelay()
+        anna, bert = joined(relay, "anna", "bert")
+        for flags in (0, SEALED, 0):
+            relay.receive_batch(*[(anna.source, anna.data(b"x", flags)) for _ in range(3)])
+        assert [data.sequence for data in bert.drain(Data)] == list(range(3, 12))
+
 
 class TestRuns:
     """A run of unreliable data is checked as a whole, with the same result as one by one."""
