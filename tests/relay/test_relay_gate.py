@@ -130,6 +130,16 @@ def test_an_allowance_is_consumed_by_a_run_as_by_its_datagrams() -> None:
     assert relay.dropped() == {"member-limit": 15}
 
 
+def test_control_datagrams_use_up_no_allowance() -> None:
+    relay = SessionRelay(session_rules(room={"member_rate": 1.0}))
+    anna, bert = joined(relay, "anna", "bert")
+    for _ in range(5):
+        anna.send(Ping(anna.id, bytes(8), 0).encode())
+    anna.send_data(b"x")
+    assert [data.payload for data in bert.drain(Data)] == [b"x"]
+    assert relay.dropped() == {}
+
+
 @pytest.mark.parametrize("private", [False, True])
 def test_a_short_datagram_behind_a_long_one_makes_it_no_cheaper(private: bool) -> None:
     relay = SessionRelay(session_rules(room={"member_bandwidth": 1000}))
