@@ -147,13 +147,6 @@ def test_a_datagram_that_is_too_long_is_left_out_beside_an_aggregate(reader: Rea
     assert (reader.datagrams_of(runs), unusable) == ([*payloads[:3], payloads[4]], 1)
 
 
-def test_fewer_messages_are_read_at_once_while_they_are_aggregates(reader: Reader) -> None:
-    reader.aggregate(100, [100] * 32, [])
-    assert reader.buffers.limit == 2 * MAX_BATCH // 32
-    reader.exchange([(0, 100)] * 2)
-    assert reader.buffers.limit == MAX_BATCH
-
-
 @pytest.mark.parametrize(
     "control",
     [

@@ -9,6 +9,7 @@ import pytest
 from relay_driver import ANNA, BERT, CARL, Inboxes, Relay, open_to_all
 from relay_session import SessionRelay, joined
 
+from udprelay.protocol.endpoint import Endpoint
 from udprelay.protocol.wire.from_client import Leave, Ping
 from udprelay.protocol.wire.from_relay import Bye, Pong
 from udprelay.protocol.wire.members import MemberKind
@@ -97,3 +98,20 @@ def test_64_senders_in_as_many_rooms_with_as_many_sizes_make_one_batch() -> None
         relay.receive_batch(*batch, listener=name)
         for source, own in batch:
             assert relay.inboxes[source] == [payload for _, payload in batch if payload != own]
+
+
+def test_a_batch_that_fails_leaves_nothing_for_the_next_one() -> None:
+    relay = Relay()
+    relay.join(ANNA, BERT)
+
+    def fails(source: str) -> Endpoint:
+        raise RuntimeError("a fault of a transport")
+
+    transport = relay.transports["main"]
+    transport.endpoint = fails  # type: ignore[method-assign]
+    batch = runs_by_source([(ANNA, b"lost"), (CARL, b"a stranger")])
+    with pytest.raises(RuntimeError, match="a fault"):
+        relay.driver.receive(relay.listeners["main"], batch, relay.now)
+    del transport.endpoint
+    relay.receive(ANNA, b"next")
+    assert relay.inboxes[BERT] == [b"next"]

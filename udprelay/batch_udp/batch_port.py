@@ -13,6 +13,7 @@ import errno
 import socket
 import struct
 from collections.abc import Sequence
+from typing import Any, cast
 
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.protocol import AbstractDatagramProtocol
@@ -22,7 +23,9 @@ from udprelay.batch_udp.buffers import read_buffers, send_buffers
 from udprelay.batch_udp.destinations import Destinations
 from udprelay.batch_udp.group_message import GroupMessage, messages
 from udprelay.batch_udp.interfaces import (
+    MAX_BATCH,
     MAX_PAYLOAD,
+    MAX_TURN,
     BatchProtocol,
     RecipientGroup,
     SocketAddress,
@@ -65,6 +68,7 @@ class BatchPort(DatagramPort):
         self._unicast = shared.unicast
         self._descriptor = -1
         self._max_segments = 1
+        self._pending: list[SourceRun] = []
 
     def createInternetSocket(self) -> socket.socket:
         """Make the socket, and find out whether the kernel can slice messages."""
@@ -75,16 +79,39 @@ class BatchPort(DatagramPort):
         return opened
 
     def _read(self) -> tuple[list[SourceRun], int, int]:
+        if self._pending:
+            return self._next_runs(0)
         buffers, count = self._read_buffers, -1
         for _ in range(MAX_TRIES):
             count = self._calls.recvmmsg(
-                self._descriptor, buffers.headers, buffers.limit, mmsg.MSG_DONTWAIT, ffi.NULL
+                self._descriptor, buffers.headers, MAX_BATCH, mmsg.MSG_DONTWAIT, ffi.NULL
             )
             if count >= 0 or ffi.errno in WOULD_BLOCK:
                 break
             # The kernel reports a pending ICMP error instead of reading.
             self._collect_errors()
-        return (*buffers.runs(count), count) if count > 0 else ([], 0, 0)
+        if count <= 0:
+            return [], 0, 0
+        runs, unusable = buffers.runs(count)
+        if not buffers.aggregated:
+            return runs, unusable, count
+        self._pending = runs
+        return self._next_runs(unusable)
+
+    def _next_runs(self, unusable: int) -> tuple[list[SourceRun], int, int]:
+        """Return aggregates for one turn; the others of their batch have turns of their own."""
+        pending, taken, datagrams = self._pending, 0, 0
+        while taken < len(pending) and datagrams < MAX_TURN:
+            datagrams += pending[taken][1].count
+            taken += 1
+        self._pending = pending[taken:]
+        if self._pending:
+            cast(Any, self.reactor).callLater(0, self._read_pending)
+        return pending[:taken], unusable, min(MAX_BATCH, taken + unusable)
+
+    def _read_pending(self) -> None:
+        if self._pending and self.connected and not self._stopping:
+            self.doRead()
 
     # Sending.
 

@@ -49,7 +49,7 @@ class ReadBuffers:
 
     :param name_size: bytes of a socket address of this family.
     :ivar headers: the array.
-    :ivar limit: messages to read at once.
+    :ivar aggregated: whether a message of the last batch may have been several datagrams.
     """
 
     def __init__(self, name_size: int) -> None:
@@ -73,7 +73,7 @@ class ReadBuffers:
         self._control_lengths = headers.words[mmsg.CONTROL_LENGTH :: mmsg.WORDS]
         self._full_control = memoryview(array("Q", [_CONTROL]) * MAX_BATCH)
         self.headers = headers.array
-        self.limit = MAX_BATCH
+        self.aggregated = False
         self._set_stride(0)
 
     def _set_stride(self, stride: int) -> None:
@@ -88,16 +88,16 @@ class ReadBuffers:
         """Return the runs in the first ``count`` messages, and how many messages are unusable."""
         controls = self._control_lengths
         if count == 1 and not controls[0] and (length := self._lengths[0]) <= MAX_PAYLOAD:
-            controls[0], self.limit = _CONTROL, MAX_BATCH
+            controls[0], self.aggregated = _CONTROL, False
             data = self._data(0, length) if self._stride else self._slots[:length]
             return [(self._first_name.tobytes(), Segments(data, length))], 0
         lengths, aggregated = self._lengths[:count].tolist(), controls[:count].tolist()
         # The kernel writes the length of what it has to say into the field for the space.
         controls[:count] = self._full_control[:count]
         names = self._names[: self._name_size * count].tobytes()
-        if any(aggregated):
+        self.aggregated = any(aggregated)
+        if self.aggregated:
             return self._aggregate_runs(names, lengths, aggregated)
-        self.limit = MAX_BATCH
         if self._stride and lengths.count(self._stride) == count:
             return self._uniform_runs(names, count), 0
         sources = self._sources(names, count)
@@ -160,9 +160,6 @@ class ReadBuffers:
                 runs.append((source, Segments(self._data(i, length), size)))
         if self._stride:
             self._set_stride(0)
-        datagrams = sum([segments.count for _, segments in runs])
-        # A turn of the reactor has at most about twice as many datagrams as without aggregates.
-        self.limit = max(1, 2 * MAX_BATCH * len(lengths) // max(1, datagrams))
         return runs, len(lengths) - len(runs)
 
 

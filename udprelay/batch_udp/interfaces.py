@@ -10,8 +10,11 @@ from twisted.internet.protocol import DatagramProtocol
 
 from udprelay.segments import Source, SourceRun
 
+# A flood must not delay timers and other sockets.
 MAX_BATCH = 64
-"""Messages read in one turn of the reactor: a flood must not delay timers and other sockets."""
+"""Messages read at once."""
+MAX_TURN = 256
+"""Datagrams after which aggregates that were read together have to wait for the next turn."""
 
 MAX_PAYLOAD = 65_507
 """Bytes in the largest payload of a UDP datagram over IPv4 (RFC 768, RFC 791)."""

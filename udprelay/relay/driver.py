@@ -62,13 +62,16 @@ class HubDriver:
     def settle(self) -> None:
         """Let the hub read its queue, send and publish its output, say when it is due."""
         now = self.now()
-        fan_outs = self.hub.control(now)
         try:
-            try:
-                # Replies first: a new member needs its WELCOME before the fan-outs.
-                self.send_replies()
-            finally:
-                self._deliver(fan_outs, now)
+            while True:
+                fan_outs = self.hub.control(now)
+                try:
+                    # Replies first: a new member needs its WELCOME before the fan-outs.
+                    self.send_replies()
+                finally:
+                    self._deliver(fan_outs, now)
+                if not self.hub.has_control:
+                    break
         finally:
             for event in self.hub.drain_events():
                 self.publish(event)

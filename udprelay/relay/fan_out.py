@@ -115,6 +115,15 @@ class FanOutBatch:
         self._opened: dict[Room, FanOut] = {}
         self._fan_outs: list[FanOut] = []
 
+    @property
+    def opened(self) -> bool:
+        """Whether anything is to be delivered with this batch."""
+        return bool(self._fan_outs)
+
+    def begin(self) -> None:
+        """Drop what a batch that has failed has left."""
+        self._opened, self._fan_outs = {}, []
+
     def open(self, room: Room) -> FanOut:
         """Return the fan-out of this batch for a room."""
         fan_out = self._opened.get(room)

@@ -102,6 +102,11 @@ class Hub:
             or self._sessions.schedule.with_entries
         )
 
+    @property
+    def has_control(self) -> bool:
+        """Whether control datagrams are queued."""
+        return bool(self._session_intake.control_queue)
+
     def next_deadline(self) -> float | None:
         """Return when :meth:`expire` should be called, or None."""
         self._output.deadline_nearer = False
@@ -123,7 +128,7 @@ class Hub:
 
     def control(self, now: float) -> list[FanOut]:
         """
-        Read the queued control datagrams.
+        Read queued control datagrams, all of them unless :attr:`has_control` is true afterwards.
 
         :return: what to deliver, in order, before the hub is called again: their entries, and
             DATA that has waited for them.
@@ -133,7 +138,8 @@ class Hub:
             session, (listener, source) = intake.moved.popitem()
             if session.slot >= 0:
                 reader.challenge_path(session, listener, source, now)
-        while intake.control_queue:
+        # DATA that is released is delivered before what comes after it is read.
+        while intake.control_queue and not fan_outs.opened:
             reader.read(*intake.control_queue.popleft(), now)
         schedule = self._sessions.schedule
         schedule.send_acks(now)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from relay_session import Client, InboxesWithReplies, SessionRelay, joined, session_rules
 
+from udprelay.protocol.wire import decode_from_relay
 from udprelay.protocol.wire.entries import JoinEntry, LeaveEntry
 from udprelay.protocol.wire.from_client import Leave
 from udprelay.protocol.wire.joining import Welcome
@@ -109,3 +110,15 @@ def test_many_of_one_size_stand_together() -> None:
     relay.receive_batch(*leave(*others))
     sizes = [len(datagram) for datagram in anna.drain_raw()]
     assert sizes == sorted(sizes, reverse=True)
+
+
+def test_data_that_a_resumption_releases_comes_before_the_leave_that_follows() -> None:
+    relay, (anna, bert) = with_members("anna", "bert")
+    anna.send_data(b"early", own=2)
+    join = anna.join_datagram(own=(2, 1)).encode()
+    relay.receive_batch((anna.source, join), *leave(anna))
+    datagrams = bert.drain_raw()
+    (data,) = [one for one in map(decode_from_relay, datagrams) if isinstance(one, Data)]
+    (left,) = [one for one in map(decode_from_relay, datagrams) if isinstance(one, Entry)]
+    assert (data.payload, type(left.body)) == (b"early", LeaveEntry)
+    assert data.sequence < left.sequence
