@@ -134,10 +134,17 @@ class BatchPort(DatagramPort):
             self._send_run(runs, destinations, group, count, failed)
             return failed
         for part in messages(runs, limit):
-            if len(part) > 1 or unsegmented:
-                self._send(GroupMessage(part, group, count, destinations, failed))
-            else:
+            too_long = part[0][1].size > MAX_PAYLOAD
+            if len(part) == 1 and not unsegmented and not too_long:
                 self._send_run(part, destinations, group, count, failed)
+                continue
+            message = GroupMessage(part, group, count, destinations, failed)
+            if too_long:
+                # Framed, the largest payloads do not fit.
+                failed += [errno.EMSGSIZE] * message.deliveries
+                self._count(group, message.deliveries, 1)
+            else:
+                self._send(message)
         return failed
 
     def _load(
@@ -168,10 +175,6 @@ class BatchPort(DatagramPort):
     ) -> None:
         """Send the one run in ``runs``, the most frequent kind of message, with one call."""
         sender, segments, _ = runs[0]
-        if len(segments.data) > MAX_PAYLOAD:
-            # Framed, the largest payloads do not fit.
-            self._drop_too_long(GroupMessage(runs, group, count, destinations, failed))
-            return
         self._load(segments.data, segments.count, segments.size, destinations)
         names, slot, others, own = destinations.name_pointers, sender.slot, count, 0
         if sender.group is group:
@@ -194,15 +197,8 @@ class BatchPort(DatagramPort):
                 sent, others = slot + 1, count
             self._send_range(message, sent, others)
 
-    def _drop_too_long(self, message: GroupMessage) -> None:
-        message.failed += [errno.EMSGSIZE] * message.deliveries
-        self._count(message.group, message.deliveries, 1)
-
     def _send(self, message: GroupMessage) -> None:
         """Send runs of any senders as one message to each member, without its own."""
-        if message.size > MAX_PAYLOAD:
-            self._drop_too_long(message)
-            return
         destinations = message.destinations
         self._load(message.data, message.number, message.size, destinations)
         self._count(message.group, message.deliveries, message.number)

@@ -59,7 +59,6 @@ def segment_size(size: int) -> bytes:
     return _SEGMENT_SIZE.pack(18, SOL_UDP, UDP_SEGMENT, size)
 
 
-_HEADER = struct.Struct("=Qii")
 _AGGREGATED = struct.Struct("=Qiii")
 
 
@@ -70,13 +69,11 @@ def aggregated_size(control: memoryview) -> int:
     :param control: the message's control messages (``UDP_GRO``, ``udp(7)``).
     :return: 0 if they do not have it whole: the datagrams cannot be told apart.
     """
-    at = 0
-    while at + _AGGREGATED.size <= len(control):
-        length, level, kind, size = _AGGREGATED.unpack_from(control, at)
-        if (level, kind) == (SOL_UDP, UDP_GRO):
-            return max(0, size) if length >= _AGGREGATED.size else 0
-        at += max(_HEADER.size, length + 7 & ~7)
-    return 0
+    if len(control) < _AGGREGATED.size:
+        return 0
+    length, level, kind, size = _AGGREGATED.unpack_from(control)
+    whole = length >= _AGGREGATED.size and (level, kind) == (SOL_UDP, UDP_GRO)
+    return max(0, size) if whole else 0
 
 
 class SystemCalls(Protocol):

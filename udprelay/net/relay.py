@@ -98,7 +98,7 @@ class Relay:
     def _open(self, name: str, rules: ListenerRules) -> None:
         transport = UdpTransport(name, self.driver, self._check_deadline)
         try:
-            port = self._bind(name, transport, rules)
+            port = transport.port = self._bind(name, transport, rules)
         except CannotListenError as error:
             cause = error.socketError
             raise CannotOpenError(

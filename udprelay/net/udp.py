@@ -29,19 +29,16 @@ _DROP_REASONS = {
 }
 
 
-def _drop_reason(code: int) -> DropReason:
-    return _DROP_REASONS.get(code, DropReason.SEND_FAILED)
-
-
 class UdpTransport(BatchProtocol):
     """
     Connects one UDP port with the hub.
 
     :param check_deadline: runs a deadline that is overdue at a time.
-    :ivar listener: the hub's part; set before the port reads.
+    :ivar port: the bound port, and ``listener``, the hub's part: set before the port reads.
     """
 
     noisy = False
+    port: DatagramPort
     listener: Listener
 
     def __init__(
@@ -54,11 +51,6 @@ class UdpTransport(BatchProtocol):
         self._receive_drops = 0
         self._kernel_drops_due = 0.0
 
-    def makeConnection(self, transport: Any) -> None:
-        """Begin to use a bound port."""
-        self.port: DatagramPort = transport
-        super().makeConnection(transport)
-
     # Called by the port.
 
     def batch_received(self, batch: list[SourceRun], too_long: int) -> None:
@@ -66,8 +58,7 @@ class UdpTransport(BatchProtocol):
         driver, listener = self._driver, self.listener
         now = driver.now()
         if too_long:
-            room = listener.rules.room
-            driver.hub.drop(self.name, room, DropReason.TOO_LONG, now, too_long)
+            driver.hub.drop(self.name, listener.rules.room, DropReason.TOO_LONG, now, too_long)
         if now >= self._kernel_drops_due:
             self._count_receive_drops(now)
             self._check_deadline(now)
@@ -96,12 +87,12 @@ class UdpTransport(BatchProtocol):
     def deliver(self, runs: Sequence[Run], group: Group, count: int) -> Sequence[DropReason]:
         """Send runs to each of a group's first ``count`` members, but no member its own."""
         failed = self.port.deliver(runs, group, count) if self._open else ()
-        return [_drop_reason(code) for code in failed] if failed else ()
+        return [_DROP_REASONS.get(code, DropReason.SEND_FAILED) for code in failed]
 
     def reply(self, datagrams: Sequence[tuple[Source, bytes]]) -> Sequence[DropReason]:
         """Send datagrams, each to one source."""
         failed = self.port.send_each(datagrams) if self._open else ()
-        return [_drop_reason(code) for code in failed]
+        return [_DROP_REASONS.get(code, DropReason.SEND_FAILED) for code in failed]
 
     def endpoint(self, source: Source) -> Endpoint:
         """Return the endpoint of a source."""

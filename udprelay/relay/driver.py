@@ -36,11 +36,10 @@ class HubDriver:
 
     def receive(self, listener: Listener, batch: Sequence[SourceRun], now: float) -> None:
         """Relay what a listener has read."""
-        hub = self.hub
         try:
-            self._deliver(hub.receive(listener, batch, now), now)
+            self._deliver(self.hub.receive(listener, batch, now), now)
         finally:
-            if hub.unsettled:
+            if self.hub.unsettled:
                 self.settle()
 
     def send(self, member: Member, payload: bytes) -> None:
@@ -70,7 +69,7 @@ class HubDriver:
                     self.send_replies()
                 finally:
                     self._deliver(fan_outs, now)
-                if not self.hub.has_control:
+                if not fan_outs:
                     break
         finally:
             for event in self.hub.drain_events():

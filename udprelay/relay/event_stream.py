@@ -74,10 +74,6 @@ class EventStream:
         self.queues = (*self.queues, queue)
         return queue
 
-    def close(self, closed: EventQueue) -> None:
-        """Remove a consumer."""
-        self.queues = tuple(queue for queue in self.queues if queue is not closed)
-
     def waiting(self) -> dict[str, int]:
         """Return by consumer how many events it has not read yet."""
         return {queue.name: len(queue) for queue in self.queues}

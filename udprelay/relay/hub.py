@@ -102,11 +102,6 @@ class Hub:
             or self._sessions.schedule.with_entries
         )
 
-    @property
-    def has_control(self) -> bool:
-        """Whether control datagrams are queued."""
-        return bool(self._session_intake.control_queue)
-
     def next_deadline(self) -> float | None:
         """Return when :meth:`expire` should be called, or None."""
         self._output.deadline_nearer = False
@@ -128,7 +123,7 @@ class Hub:
 
     def control(self, now: float) -> list[FanOut]:
         """
-        Read queued control datagrams, all of them unless :attr:`has_control` is true afterwards.
+        Read queued control datagrams, until there is something to deliver.
 
         :return: what to deliver, in order, before the hub is called again: their entries, and
             DATA that has waited for them.

@@ -118,15 +118,12 @@ class Schedule:
     def due_entries(self, now: float) -> list[Room]:
         """Return the rooms whose entries are to be delivered now; the others are due later."""
         if now >= self._entries_from:
-            self._entries_from = now + ENTRIES_DELAY
-            self._entries_delivered = 0
+            self._entries_from, self._entries_delivered = now + ENTRIES_DELAY, 0
             self.with_entries, self._waiting = {**self._waiting, **self.with_entries}, {}
-        if self.with_entries and self._entries_delivered < _ENTRIES_AT_ONCE:
-            self._entries_delivered += 1
-            due, self.with_entries = list(self.with_entries), {}
-            return due
-        if self.with_entries:
-            self._waiting |= self.with_entries
-            self.with_entries = {}
+        rooms, self.with_entries = self.with_entries, {}
+        if rooms and self._entries_delivered >= _ENTRIES_AT_ONCE:
+            self._waiting |= rooms
             self._output.deadline_nearer = True
-        return []
+            return []
+        self._entries_delivered += bool(rooms)
+        return list(rooms)
