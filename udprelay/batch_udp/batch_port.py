@@ -142,28 +142,25 @@ class BatchPort(DatagramPort):
             if too_long:
                 # Framed, the largest payloads do not fit.
                 failed += [errno.EMSGSIZE] * message.deliveries
-                self._count(group, message.deliveries, 1)
+                group.deliveries += message.deliveries
+                self.deliveries += message.deliveries
             else:
                 self._send(message)
         return failed
 
     def _load(
-        self, data: bytes | bytearray, number: int, size: int, destinations: Destinations
+        self, data: bytes | bytearray, number: int, size: int, to: Destinations, deliveries: int
     ) -> None:
         """Put a message of ``number`` datagrams where all headers point at."""
+        self.deliveries += deliveries
         self._payload.view[: len(data)] = data
         self._iov.words[1] = len(data)
         if number > 1:
+            self.segmented += deliveries
             self._control.view[:] = mmsg.segment_size(size)
-            destinations.set_control_length(mmsg.SEGMENT_CONTROL)
-        elif destinations.control_length:
-            destinations.set_control_length(0)
-
-    def _count(self, group: RecipientGroup, deliveries: int, number: int) -> None:
-        """Count deliveries, in messages of ``number`` datagrams."""
-        group.deliveries += deliveries
-        self.deliveries += deliveries
-        self.segmented += (number > 1) * deliveries
+            to.set_control_length(mmsg.SEGMENT_CONTROL)
+        elif to.control_length:
+            to.set_control_length(0)
 
     def _send_run(
         self,
@@ -175,20 +172,20 @@ class BatchPort(DatagramPort):
     ) -> None:
         """Send the one run in ``runs``, the most frequent kind of message, with one call."""
         sender, segments, _ = runs[0]
-        self._load(segments.data, segments.count, segments.size, destinations)
         names, slot, others, own = destinations.name_pointers, sender.slot, count, 0
         if sender.group is group:
             # The last member takes the place of the sender: the recipients are one range.
             others -= 1
             own = names[slot]
             names[slot] = names[others]
-        sent = 0
+        number, sent = segments.count, 0
+        group.deliveries += others * number
+        self._load(segments.data, number, segments.size, destinations, others * number)
         if others:
             headers, flags = destinations.headers, mmsg.MSG_DONTWAIT
             sent = self._calls.sendmmsg(self._descriptor, headers, others, flags)
         if own:
             names[slot] = own
-        self._count(group, others * segments.count, segments.count)
         if sent < others:
             self._has_unread_errors = True
             message, sent = GroupMessage(runs, group, count, destinations, failed), max(sent, 0)
@@ -200,8 +197,8 @@ class BatchPort(DatagramPort):
     def _send(self, message: GroupMessage) -> None:
         """Send runs of any senders as one message to each member, without its own."""
         destinations = message.destinations
-        self._load(message.data, message.number, message.size, destinations)
-        self._count(message.group, message.deliveries, message.number)
+        message.group.deliveries += message.deliveries
+        self._load(message.data, message.number, message.size, destinations, message.deliveries)
         patched, begin = self._patch_senders(message), 0
         for slot in patched:
             if not destinations.has_pieces(slot):

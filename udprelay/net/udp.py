@@ -87,7 +87,9 @@ class UdpTransport(BatchProtocol):
     def deliver(self, runs: Sequence[Run], group: Group, count: int) -> Sequence[DropReason]:
         """Send runs to each of a group's first ``count`` members, but no member its own."""
         failed = self.port.deliver(runs, group, count) if self._open else ()
-        return [_DROP_REASONS.get(code, DropReason.SEND_FAILED) for code in failed]
+        return (
+            [_DROP_REASONS.get(code, DropReason.SEND_FAILED) for code in failed] if failed else ()
+        )
 
     def reply(self, datagrams: Sequence[tuple[Source, bytes]]) -> Sequence[DropReason]:
         """Send datagrams, each to one source."""

@@ -45,19 +45,20 @@ class FanOut:
         :return: how many payloads are too long with a label.
         """
         room, count, size = self.room, 0, 0
-        for sender, segments, _ in self.runs:
-            number = segments.count
-            count += number
-            size += len(segments.data) - number * sender.overhead
+        for _, segments, _ in self.runs:
+            count += segments.count
+            size += len(segments.data)
+        if room.log is None:
+            self._bare = self.runs
+        else:
+            size -= sum([segments.count * sender.overhead for sender, segments, _ in self.runs])
+            if self.framed is None:
+                self.framed = room.log.frame(self.runs, now)
         room.datagrams += count
         room.bytes += size
         if listener is not None:
             listener.datagrams += count
             listener.bytes += size
-        if room.log is None:
-            self._bare = self.runs
-        elif self.framed is None:
-            self.framed = room.log.frame(self.runs, now)
         self.groups = [(g, len(g.members)) for g in room.groups.values() if g.members]
         if room.rules.label is not Label.NICK:
             return 0
