@@ -101,7 +101,7 @@ class ReadBuffers:
         if self._stride and lengths.count(self._stride) == count:
             return self._uniform_runs(names, count), 0
         sources = self._sources(names, count)
-        datagrams = [self._data(i, length) for i, length in enumerate(lengths)]
+        datagrams = [*map(self._data, range(count), lengths)]
         if count >= _MIN_SAMPLE:
             self._predict_stride(lengths)
         pairs = zip(sources, datagrams, strict=True)

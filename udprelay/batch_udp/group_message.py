@@ -108,7 +108,7 @@ def _divide(runs: Sequence[Run], max_segments: int) -> Iterator[Sequence[Run]]:
                 message, size = [], segments.size
                 space = max(1, min(max_segments, MAX_PAYLOAD // size)) if size else 1
             number = min(space, count - begin)
-            part = segments[begin : begin + number]
+            part = segments if number == count else segments[begin : begin + number]
             message.append((sender, part, flags))
             begin += number
             space = space - number if len(part.data) == number * size else 0
