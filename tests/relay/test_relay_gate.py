@@ -119,6 +119,14 @@ def test_every_rule_is_asked_for_what_the_one_before_accepts() -> None:
     assert relay.dropped() == {"kicked": 3}
 
 
+def test_no_rule_is_asked_for_nothing() -> None:
+    relay = Relay()
+    relay.join(ANNA)
+    _, second = with_rules(relay, Mute(0), Mute(1))
+    relay.receive(ANNA, b"12345")
+    assert second.asked == []
+
+
 def test_an_allowance_is_consumed_by_a_run_as_by_its_datagrams() -> None:
     relay = SessionRelay(session_rules(room={"member_rate": 10.0}))
     anna, bert = joined(relay, "anna", "bert")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from udprelay.protocol.endpoint import Endpoint, IPAddress
 from udprelay.protocol.token_bucket import TokenBucket
@@ -267,17 +267,7 @@ class Room:
         return group
 
 
-class _Nothing:
-    name = ""
-
-    def deliver(self, runs: Sequence[Run], group: Group, count: int) -> tuple[()]:
-        return ()
-
-    def reply(self, datagrams: Sequence[tuple[Source, bytes]]) -> tuple[()]:
-        return ()
-
-
-NOWHERE = Group(_Nothing(), Rendering.BARE)
+NOWHERE = Group(cast(Any, None), Rendering.BARE)
 """The group of members that have left."""
 
 NOBODY = Member(Room("", RoomRules()), NOWHERE, MemberKind.SESSION, "nobody", None, None, 0.0)

@@ -122,7 +122,8 @@ class Arrivals:
             case Pong():
                 self._dispatcher.losses.reports.acknowledge(arrival.token)
                 self._note_newest(arrival.newest, arrival.newest_private, now)
-            case Members():
+            case _:
+                # MEMBERS, the only other one.
                 self._dispatch(self.room.note_newest(arrival.newest, now, confirmed=True), now)
                 self._dispatcher.receive_page(arrival, now)
         self._dispatch(items, now)
