@@ -89,6 +89,10 @@ class SilentTransport:
         """Return the endpoint of a source, as the port does."""
         return endpoint(source[0], source[1])
 
+    def source_of(self, host: str, port: int) -> None:
+        """Return None: it reaches no address that it has not heard."""
+        return
+
     def own_endpoints(self) -> tuple[()]:
         """Return no endpoint."""
         return ()

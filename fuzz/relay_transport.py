@@ -66,6 +66,10 @@ class FuzzTransport:
         """Return the endpoint of a source."""
         return read_endpoint(source)
 
+    def source_of(self, host: str, port: int) -> None:
+        """Return None: it reaches no address that it has not heard."""
+        return
+
     def own_endpoints(self) -> tuple[()]:
         """Return no endpoint: nothing is sent to the relay's own."""
         return ()

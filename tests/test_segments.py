@@ -27,8 +27,8 @@ def segments(datagrams: list[bytes]) -> Segments:
 def test_segments_are_a_sequence_of_the_datagrams(datagrams: list[bytes]) -> None:
     buffer = segments(datagrams)
     assert list(buffer) == datagrams
-    assert (len(buffer), buffer.count) == (len(datagrams), len(datagrams))
-    assert [buffer[index] for index in range(-len(buffer), len(buffer))] == 2 * datagrams
+    assert buffer.count == len(datagrams)
+    assert [buffer[index] for index in range(-buffer.count, buffer.count)] == 2 * datagrams
 
 
 def test_an_empty_datagram_is_one_segment() -> None:

@@ -33,9 +33,6 @@ class Segments:
         self.size = size
         self.count = -(-len(data) // size) if size else 1
 
-    def __len__(self) -> int:
-        return self.count
-
     def __iter__(self) -> Iterator[bytes]:
         data, size = bytes(self.data), self.size
         # An empty datagram is one datagram.

@@ -83,7 +83,7 @@ class Room(BatchProtocol):
     def batch_received(self, batch: list[SourceRun], too_long: int) -> None:
         self.batches.append(batch)
         self.too_long += too_long
-        self.received += too_long + sum(len(datagrams) for _, datagrams in batch)
+        self.received += too_long + sum(datagrams.count for _, datagrams in batch)
         datagrams: list[tuple[Member, bytes]] = []
         for source, segments in batch:
             if source not in self.by_source:

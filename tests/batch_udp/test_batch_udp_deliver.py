@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from itertools import count, pairwise
+from typing import Any
 
 import pytest
 from batch_udp_network import PORTS, Network
@@ -10,6 +13,7 @@ from batch_udp_sockets import without_own
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.port import DatagramPort
 
 INTERFACES = ["::", "0.0.0.0", "::1", "127.0.0.1"]
@@ -238,3 +242,29 @@ def test_runs_of_one_source_are_not_split(port_class: type[DatagramPort]) -> Non
         network.send(*[(n // 3 % 4, b"%02d" % n) for n in range(30)])
         for batch in network.room.batches:
             assert all(one != other for (one, _), (other, _) in pairwise(batch))
+
+
+class OldSocket(socket.socket):
+    """A socket of a kernel that knows neither ``UDP_SEGMENT`` nor ``UDP_GRO``."""
+
+    def getsockopt(self, level: int, *arguments: Any) -> Any:
+        if level == mmsg.SOL_UDP:
+            raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+        return super().getsockopt(level, *arguments)
+
+    def setsockopt(self, level: int, *arguments: Any) -> None:
+        if level == mmsg.SOL_UDP:
+            raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+        super().setsockopt(level, *arguments)
+
+
+def test_a_kernel_without_segments_and_aggregates_gets_each_datagram_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "socket", OldSocket)
+    with Network() as network:
+        sent = [(n % 2, bytes([n]) * 50) for n in range(20)]
+        network.send(*sent)
+        wanted = without_own(sent, 4)
+        assert network.members.receive(wanted) == wanted
+        assert (network.port.segmented, network.room.failed) == (0, [])

@@ -69,7 +69,7 @@ def test_batches_are_counted_by_their_sizes(port_class: type[DatagramPort]) -> N
         for member in [0] * (MAX_BATCH + 5):
             network.members.send(member, b"")
         network.read_until(network.room.received + MAX_BATCH + 5)
-        sizes = [sum(len(datagrams) for _, datagrams in batch) for batch in network.room.batches]
+        sizes = [sum(datagrams.count for _, datagrams in batch) for batch in network.room.batches]
         assert sizes[-2:] == [MAX_BATCH, 5]
         assert network.port.batch_sizes()[str(MAX_BATCH)] == 1
 
@@ -169,7 +169,7 @@ class BusyRoom(Room):
         self.arrive: Callable[[int], None] = lambda count: None
 
     def batch_received(self, batch: list[SourceRun], too_long: int) -> None:
-        self.arrive(sum(len(datagrams) for _, datagrams in batch))
+        self.arrive(sum(datagrams.count for _, datagrams in batch))
         super().batch_received(batch, too_long)
 
 
@@ -199,7 +199,7 @@ def test_icmp_errors_under_load_cost_no_datagram(port_class: type[DatagramPort])
         arrive(40)
         network.read_until(end)
         # The port has never found its receive buffer empty.
-        assert all(sum(len(run) for _, run in batch) == 40 for batch in room.batches)
+        assert all(sum(run.count for _, run in batch) == 40 for batch in room.batches)
         assert Members.receive_from(network.members.sockets[1], payloads) == payloads
         assert room.failed == []
         # The kernel makes one error of a message, however many datagrams it carries.
@@ -225,7 +225,7 @@ class Flooded(BatchProtocol):
         self._expected = expected
 
     def batch_received(self, batch: list[SourceRun], too_long: int) -> None:
-        number = too_long + sum(len(datagrams) for _, datagrams in batch)
+        number = too_long + sum(datagrams.count for _, datagrams in batch)
         self.turns.append(number)
         self._expected -= number
         if not self._expected:
@@ -283,7 +283,7 @@ def test_aggregates_beyond_a_turn_have_turns_of_their_own() -> None:
         network.port.doRead()
         assert network.room.received == before + MAX_TURN
         network.clock.advance(0)
-        sizes = [sum(len(run) for _, run in batch) for batch in network.room.batches]
+        sizes = [sum(run.count for _, run in batch) for batch in network.room.batches]
         assert sizes[-3:] == [MAX_TURN] * 3
         assert network.members.receive([[], sent]) == [[], sent]
 

@@ -72,7 +72,7 @@ class Reader:
         :param others: their sizes.
         :param spoiled: whether the control message does not say how the first one is divided.
         """
-        mmsg.aggregate(self._reader)
+        mmsg.request_aggregates(self._reader)
         payloads = [(0, os.urandom(length)) for length in lengths]
         control = [(mmsg.SOL_UDP, mmsg.UDP_SEGMENT, size.to_bytes(2, "little"))]
         self._senders[0].sendmsg([payload for _, payload in payloads], control)

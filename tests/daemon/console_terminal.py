@@ -52,6 +52,9 @@ class Port:
     def endpoint(self, source: tuple[str, int]) -> Endpoint:
         return endpoint(*source)
 
+    def source_of(self, host: str, port: int) -> None:
+        return None
+
     def own_endpoints(self) -> tuple[()]:
         return ()
 

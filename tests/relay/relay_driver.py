@@ -100,6 +100,9 @@ class Inboxes:
     def endpoint(self, source: str) -> Endpoint:
         return read_endpoint(source)
 
+    def source_of(self, host: str, port: int) -> None:
+        return None
+
     def own_endpoints(self) -> tuple[()]:
         return ()
 

@@ -6,19 +6,29 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from relay_driver import ANNA, BERT, CARL, Inboxes, Relay, open_to_all
-from relay_session import SessionRelay, joined
+from relay_driver import (
+    ANNA,
+    BERT,
+    CARL,
+    UNTRUSTED,
+    Inboxes,
+    Relay,
+    open_to_all,
+    plain_only,
+    read_endpoint,
+)
+from relay_session import Client, SessionRelay, joined
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.protocol.wire.from_client import Leave, Ping
 from udprelay.protocol.wire.from_relay import Bye, Pong
 from udprelay.protocol.wire.members import MemberKind
-from udprelay.protocol.wire.sequenced import Entry
+from udprelay.protocol.wire.sequenced import Data, Entry
 from udprelay.relay.driver import HubDriver
 from udprelay.relay.drops import DropReason
 from udprelay.relay.events import MemberJoined
 from udprelay.relay.room import Group
-from udprelay.relay.rules import RoomRules
+from udprelay.relay.rules import PlainPolicy, RoomRules
 from udprelay.segments import Run, runs_by_source
 
 
@@ -88,30 +98,39 @@ def test_the_owner_is_told_when_something_is_due() -> None:
     assert due[-1] == relay.hub.next_deadline() == relay.now + 300
 
 
-def test_64_senders_in_as_many_rooms_with_as_many_sizes_make_one_batch() -> None:
-    names = [f"room-{number}" for number in range(4)]
-    relay = Relay(open_to_all(**{name: RoomRules() for name in names}))
-    for number, name in enumerate(names):
-        relay.join(*(f"10.0.{number}.{n}:1" for n in range(1, 17)), listener=name)
-    for number, name in enumerate(names):
-        batch = [(f"10.0.{number}.{n}:1", bytes([n]) * n) for n in range(1, 17)]
-        relay.receive_batch(*batch, listener=name)
-        for source, own in batch:
-            assert relay.inboxes[source] == [payload for _, payload in batch if payload != own]
+def test_64_senders_in_32_rooms_with_as_many_sizes_are_one_batch() -> None:
+    relay = SessionRelay()
+    clients = [
+        Client(relay, f"10.0.2.{n}:1", f"nick-{n}", room=f"room-{n % 32}") for n in range(64)
+    ]
+    for client in clients:
+        client.join()
+    relay.wait(1)
+    for client in clients:
+        client.drain()
+    payloads = [bytes([n]) * (n + 1) for n in range(64)]
+    relay.receive_batch(
+        *[(one.source, one.data(sent, 0)) for one, sent in zip(clients, payloads, strict=True)]
+    )
+    got = [[data.payload for data in client.drain(Data)] for client in clients]
+    assert got == [[payloads[(n + 32) % 64]] for n in range(64)]
 
 
-def test_a_batch_that_fails_leaves_nothing_for_the_next_one() -> None:
-    relay = Relay()
+def test_a_batch_that_fails_still_delivers_what_came_before() -> None:
+    relay = Relay(plain_only(PlainPolicy.ANY))
     relay.join(ANNA, BERT)
-
-    def fails(source: str) -> Endpoint:
-        raise RuntimeError("a fault of a transport")
-
     transport = relay.transports["main"]
-    transport.endpoint = fails  # type: ignore[method-assign]
-    batch = runs_by_source([(ANNA, b"lost"), (CARL, b"a stranger")])
+
+    def fails_once(source: str) -> Endpoint:
+        if source == UNTRUSTED:
+            raise RuntimeError("a fault of a transport")
+        return read_endpoint(source)
+
+    transport.endpoint = fails_once  # type: ignore[method-assign]
+    sent = [(ANNA, b"one"), (CARL, b"joins, which seals"), (ANNA, b"two"), (UNTRUSTED, b"x")]
     with pytest.raises(RuntimeError, match="a fault"):
-        relay.driver.receive(relay.listeners["main"], batch, relay.now)
-    del transport.endpoint
+        relay.driver.receive(relay.listeners["main"], runs_by_source(sent), relay.now)
+    assert relay.inboxes[BERT] == [b"one", b"joins, which seals", b"two"]
+    relay.hub.kick(relay.member(BERT), relay.now)
     relay.receive(ANNA, b"next")
-    assert relay.inboxes[BERT] == [b"next"]
+    assert relay.inboxes[CARL] == [b"two", b"next"]

@@ -6,7 +6,7 @@ from math import inf
 
 from session_client_arrivals import message
 
-from udprelay.session_client.dispatcher import MAX_BYTES, ROSTER_TIMEOUT, UnknownSenders
+from udprelay.session_client.dispatcher import MAX_WAITING_BYTES, ROSTER_TIMEOUT, UnknownSenders
 
 
 def test_messages_are_kept_in_order_by_sender() -> None:
@@ -35,7 +35,7 @@ def test_a_sender_is_due_after_the_timeout() -> None:
 
 def test_above_the_limit_the_oldest_sender_is_due() -> None:
     senders = UnknownSenders()
-    payload = bytes(MAX_BYTES // 2)
+    payload = bytes(MAX_WAITING_BYTES // 2)
     senders.add(message(1, 7, 1, payload), 0.0)
     assert senders.due(0.0) == []
     senders.add(message(2, 8, 1, payload), 0.0)
@@ -46,7 +46,7 @@ def test_above_the_limit_the_oldest_sender_is_due() -> None:
 
 def test_all_messages_can_be_dropped() -> None:
     senders = UnknownSenders()
-    senders.add(message(1, 7, 1, bytes(MAX_BYTES)), 0.0)
+    senders.add(message(1, 7, 1, bytes(MAX_WAITING_BYTES)), 0.0)
     senders.clear()
     assert senders.numbers == []
     senders.add(message(1, 7, 1), 0.0)

@@ -97,6 +97,10 @@ class VirtualTransport(ConsoleTransport):
         """Return the endpoint of a source."""
         return endpoint_of(source)
 
+    def source_of(self, host: str, port: int) -> None:
+        """Return None: it reaches no address that it has not heard."""
+        return
+
     def own_endpoints(self) -> tuple[Endpoint]:
         """Return the endpoint of its own address."""
         return (endpoint_of(self._own),)

@@ -69,17 +69,22 @@ class BatchPort(DatagramPort):
         self._descriptor = -1
         self._max_segments = 1
         self._pending: list[SourceRun] = []
+        self._pending_due = False
 
     def createInternetSocket(self) -> socket.socket:
-        """Make the socket, and find out whether the kernel can slice messages."""
+        """Make the socket; find out whether the kernel can slice messages, and ask it to merge."""
         opened = super().createInternetSocket()
         self._max_segments = mmsg.MAX_SEGMENTS if mmsg.has_segments(opened) else 1
-        mmsg.aggregate(opened)
+        mmsg.request_aggregates(opened)
         self._descriptor = opened.fileno()
         return opened
 
     def _read(self) -> tuple[list[SourceRun], int, int]:
         if self._pending:
+            # They have turns of their own, which the reactor's others do not lengthen.
+            if not self._pending_due:
+                return [], 0, 0
+            self._pending_due = False
             return self._next_runs(0)
         buffers, count = self._read_buffers, -1
         for _ in range(MAX_TRIES):
@@ -107,10 +112,11 @@ class BatchPort(DatagramPort):
         self._pending = pending[taken:]
         if self._pending:
             cast(Any, self.reactor).callLater(0, self._read_pending)
-        return pending[:taken], unusable, min(MAX_BATCH, taken + unusable)
+        return pending[:taken], unusable, taken + unusable
 
     def _read_pending(self) -> None:
-        if self._pending and self.connected and not self._stopping:
+        if self.connected and not self._stopping:
+            self._pending_due = True
             self.doRead()
 
     # Sending.
@@ -130,7 +136,6 @@ class BatchPort(DatagramPort):
         limit = self._max_segments if 4 * len(unsegmented) <= count else 1
         fits = first.count <= limit and len(first.data) <= MAX_PAYLOAD
         if len(runs) == 1 and fits and not unsegmented:
-            # The most frequent case.
             self._send_run(runs, destinations, group, count, failed)
             return failed
         for part in messages(runs, limit):

@@ -88,7 +88,7 @@ def messages(runs: Sequence[Run], max_segments: int) -> Iterable[Sequence[Run]]:
             return _divide(runs, max_segments)
         number += segments.count
         total += len(segments.data)
-    # The most frequent case: full datagrams of one size, and few enough.
+    # Full datagrams of one size, and few enough: no need to look at each.
     if number <= max_segments and 0 < total == number * size <= MAX_PAYLOAD:
         return (runs,)
     return _divide(runs, max_segments)

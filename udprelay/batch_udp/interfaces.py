@@ -32,8 +32,8 @@ class BatchProtocol(DatagramProtocol, ABC):
         Receive the datagrams of one turn of the reactor.
 
         :param batch: in order of arrival.
-        :param too_long: number of datagrams of the batch that were dropped because they had more
-            than :data:`MAX_PAYLOAD` bytes.
+        :param too_long: number of messages that were dropped because they had more than
+            :data:`MAX_PAYLOAD` bytes, or their datagrams cannot be told apart.
         """
 
     def errors_received(self, errors: list[tuple[Source, int]]) -> None:

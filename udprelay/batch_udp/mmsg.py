@@ -116,7 +116,7 @@ def load() -> SystemCalls:
     return cast(SystemCalls, library)
 
 
-def aggregate(opened: socket.socket) -> None:
+def request_aggregates(opened: socket.socket) -> None:
     """Let the kernel put datagrams of one source together, where it can (Linux 5.0)."""
     with suppress(OSError):
         opened.setsockopt(SOL_UDP, UDP_GRO, 1)

@@ -29,8 +29,8 @@ PROGRAM_TIMEOUT = 30.0
 _READ_SIZE = 65_536
 # Holds what a busy room sends at once; the kernel gives as much as net.core.rmem_max allows.
 _BUFFER_SIZE = 1 << 20
+# Datagrams read in one turn of the reactor: a flood must not delay keepalives.
 _MAX_BATCH = 64
-"""Datagrams read in one turn of the reactor."""
 # Each failed attempt consumes one error about an earlier datagram. More than one is rare.
 _MAX_ATTEMPTS = 3
 
@@ -39,9 +39,8 @@ _log = Logger()
 
 def socket_address(host: str, port: int) -> SocketAddress:
     """:param host: an IP address; that of a link-local one has its scope."""
-    return socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0][
-        4
-    ]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
+    return found[0][4]
 
 
 @implementer(IReadDescriptor)

@@ -109,7 +109,7 @@ class _Reader:
     def flags(
         self, kind: str, flags: Mapping[str, str | None], *options: str, prefix: str = ""
     ) -> dict[str, Any]:
-        """Return the valid values of flags by their options, which they have as their names."""
+        """Return the valid values of flags by option; a flag is named ``prefix`` + option."""
         found = {}
         for option in options:
             flag = prefix + option

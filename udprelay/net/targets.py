@@ -28,10 +28,9 @@ class Targets:
 
     def start(self) -> None:
         """Look up every target; each joins its room when it is found."""
-        rules = self._relay.hub.rules
-        rooms = {listener.room for listener in rules.listeners.values()} | set(rules.rooms)
-        for room in sorted(rooms):
-            for host, port in rules.room(room).targets:
+        hub = self._relay.hub
+        for room in sorted(hub.named_rooms):
+            for host, port in hub.rules.room(room).targets:
                 target = _Target(self._relay, room, host, port)
                 self._targets.append(target)
                 target.look_up()
@@ -92,7 +91,7 @@ class _Target:
         for transport in sorted(
             relay.listeners.values(), key=lambda t: t.listener.rules.room != self.room
         ):
-            source = transport.port.source_of(str(address.ip), address.port)
+            source = transport.source_of(str(address.ip), address.port)
             if source is None:
                 continue
             if self.member is not None:

@@ -100,6 +100,10 @@ class UdpTransport(BatchProtocol):
         """Return the endpoint of a source."""
         return endpoint_of(self.port.socket_address(source))
 
+    def source_of(self, host: str, port: int) -> Source | None:
+        """Return the source that reaches an address; None if the socket cannot send there."""
+        return self.port.source_of(host, port)
+
     def own_endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoint that the port is bound to."""
         return (endpoint_of(self.port.socket.getsockname()),)

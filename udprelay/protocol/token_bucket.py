@@ -102,7 +102,7 @@ class TokenBucket:
 
     @property
     def state(self) -> tuple[float, float]:
-        """The datagrams left, and the time of the last refill."""
+        """The datagrams left and the time of the last refill: all, where bytes are not limited."""
         return self._datagrams, self._updated
 
     @state.setter

@@ -86,7 +86,7 @@ class HubDriver:
             try:
                 failed = transport.reply(datagrams)
             except Exception as raised:
-                error = raised
+                error = error or raised
                 continue
             for reason in failed:
                 self.hub.unanswered(transport, reason, self.now())
@@ -102,7 +102,7 @@ class HubDriver:
                     failed = group.transport.deliver(runs, group, count) if runs else ()
                 except Exception as raised:
                     # The fault of a transport costs no other one its deliveries.
-                    error = raised
+                    error = error or raised
                     continue
                 for reason in failed:
                     self.hub.undelivered(fan_out.room, group, reason, now)

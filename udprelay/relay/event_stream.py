@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from udprelay.relay.events import DatagramRelayed, Event, EventsLost
+from udprelay.relay.events import DatagramRelayed, Event, EventsLost, RelayStatistics
 
 EVENT_SIZE = 512
-"""Bytes that an event without a payload has at most, in memory."""
+"""Bytes that an event without a payload or a table has at most, in memory."""
+_COUNT_SIZE = 160
 DEFAULT_LIMIT = 4096 * EVENT_SIZE
 """Bytes in a queue."""
 
@@ -50,6 +51,8 @@ class EventQueue:
 
 
 def _size(event: Event) -> int:
+    if isinstance(event, RelayStatistics):
+        return EVENT_SIZE + _COUNT_SIZE * len(event.counts)
     # A character has up to 4 bytes.
     return EVENT_SIZE + 4 * len(event.payload if isinstance(event, DatagramRelayed) else "")
 

@@ -143,7 +143,7 @@ class ListenerStatistics(Event):
     The counters of a listener since it was opened, every ``[log] statistics``.
 
     ``datagrams`` and ``bytes`` came in from members, ``deliveries`` went out, ``segmented`` of
-    them as parts of larger messages. ``batches`` counts by size how many datagrams were read at
+    them as parts of larger messages. ``batches`` counts by size how many messages were read at
     once. ``receive_drops`` did not fit into the kernel's receive buffer.
     """
 

@@ -108,35 +108,31 @@ class FanOutBatch:
     Collects what a batch has for each room in one fan-out, and seals them at its end.
 
     :param log_payloads: whether each payload has an event.
-    :ivar opened: the fan-outs that are not sealed yet.
+    :ivar collected: the fan-outs of this batch, sealed or not.
     """
 
     def __init__(self, output: Output, log_payloads: bool) -> None:
         self._output = output
         self._log_payloads = log_payloads
-        self.opened: dict[Room, FanOut] = {}
-        self._fan_outs: list[FanOut] = []
-
-    def begin(self) -> None:
-        """Drop what a batch that has failed has left."""
-        self.opened, self._fan_outs = {}, []
+        self._opened: dict[Room, FanOut] = {}
+        self.collected: list[FanOut] = []
 
     def open(self, room: Room) -> FanOut:
         """Return the fan-out of this batch for a room."""
-        fan_out = self.opened.get(room)
+        fan_out = self._opened.get(room)
         if fan_out is None:
-            fan_out = self.opened[room] = FanOut(room)
-            self._fan_outs.append(fan_out)
+            fan_out = self._opened[room] = FanOut(room)
+            self.collected.append(fan_out)
         return fan_out
 
     def add(self, sender: Member, segments: Segments, flags: int = RELIABLE) -> None:
         """Add what a member has sent, as it was received."""
-        fan_out = self.opened.get(sender.room) or self.open(sender.room)
+        fan_out = self._opened.get(sender.room) or self.open(sender.room)
         fan_out.runs.append((sender, segments, flags))
 
     def seal_room(self, room: Room, listener: Listener, now: float) -> None:
         """Seal the fan-out of a room, if there is one: a member is about to join."""
-        fan_out = self.opened.pop(room, None)
+        fan_out = self._opened.pop(room, None)
         if fan_out is not None:
             self._report(fan_out, listener, fan_out.seal(listener, now), now)
 
@@ -151,8 +147,8 @@ class FanOutBatch:
         for room in with_entries:
             if room.log is not None and room.log.entries:
                 self.open(room)
-        opened, fan_outs = self.opened, self._fan_outs
-        self.opened, self._fan_outs = {}, []
+        opened, fan_outs = self._opened, self.collected
+        self._opened, self.collected = {}, []
         for fan_out in opened.values():
             too_long = fan_out.seal(listener, now)
             if too_long or self._log_payloads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from udprelay.relay.drops import DropReason
@@ -30,9 +31,9 @@ class Gate:
         ``member_bandwidth``).
     """
 
-    def __init__(self, output: Output, *rules: Rule) -> None:
+    def __init__(self, output: Output) -> None:
         self._output = output
-        self.rules = rules
+        self.rules: Sequence[Rule] = ()
 
     def accept(
         self, member: Member, count: int, size: int, now: float, control: bool = False

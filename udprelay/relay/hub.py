@@ -100,6 +100,7 @@ class Hub:
             or intake.control_queue
             or intake.moved
             or self._sessions.schedule.with_entries
+            or self._fan_outs.collected
         )
 
     def next_deadline(self) -> float | None:
@@ -133,8 +134,9 @@ class Hub:
             session, (listener, source) = intake.moved.popitem()
             if session.slot >= 0:
                 reader.challenge_path(session, listener, source, now)
-        # DATA that is released is delivered before what comes after it is read.
-        while intake.control_queue and not fan_outs.opened:
+        # DATA that is released, and what a batch that failed has left, is delivered before
+        # anything that may remove members is read.
+        while intake.control_queue and not fan_outs.collected:
             reader.read(*intake.control_queue.popleft(), now)
         schedule = self._sessions.schedule
         schedule.send_acks(now)

@@ -40,8 +40,6 @@ class Intake:
     def receive(self, listener: Listener, batch: Sequence[SourceRun], now: float) -> list[FanOut]:
         """Receive datagrams, in order; return their fan-outs."""
         fan_outs, accept = self._fan_outs, self._accept
-        if fan_outs.opened:
-            fan_outs.begin()
         members, first_byte = listener.members, listener.first_byte
         room = None
         for source, segments in batch:

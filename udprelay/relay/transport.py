@@ -38,6 +38,9 @@ class ListenerTransport(Transport, Protocol):
     def endpoint(self, source: Source) -> Endpoint:
         """Return the endpoint of a peer."""
 
+    def source_of(self, host: str, port: int) -> Source | None:
+        """Return the source that reaches an address; None if this transport cannot."""
+
     def own_endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoints at which it hears."""
 

@@ -181,4 +181,4 @@ class Arrivals:
             for ranges in incoming.nacks:
                 self.requests.append(Nack(self._session_id, incoming.stream, ranges))
             incoming.nacks.clear()
-        self.requests += self._dispatcher.requests(self._session_id, now)
+        self.requests += self._dispatcher.next_requests(self._session_id, now)

@@ -28,8 +28,8 @@ OUTAGE_TIME = 15.0
 """Seconds without a datagram of the relay, PONG included, that show an outage, or a suspend."""
 ROSTER_TIMEOUT = 10.0
 """Seconds that messages wait for the roster to name their sender."""
-MAX_BYTES = 2**20
-"""Bytes of all these messages."""
+MAX_WAITING_BYTES = 2**20
+"""Bytes of all messages that wait so."""
 # Counted for each datagram besides its payload.
 _DATAGRAM_OVERHEAD = 256
 
@@ -82,7 +82,7 @@ class UnknownSenders:
     def due(self, now: float) -> list[int]:
         """Return the senders whose timeout has passed, or that exceed the limit in bytes."""
         due = []
-        excess = self._size - MAX_BYTES
+        excess = self._size - MAX_WAITING_BYTES
         for number, waiting in self._waiting.items():
             if waiting.until > now and excess <= 0:
                 break
@@ -180,7 +180,7 @@ class Dispatcher:
         if not self.roster.updating:
             self.losses.close()
 
-    def requests(self, session_id: bytes, now: float) -> Iterable[RosterRequest | Missed]:
+    def next_requests(self, session_id: bytes, now: float) -> Iterable[RosterRequest | Missed]:
         """Yield what to send to the relay now."""
         number = self.roster.next_request(now)
         if number is not None:
@@ -190,7 +190,7 @@ class Dispatcher:
             yield Missed(session_id, *report)
 
     def deadline(self, in_session: bool) -> float:
-        """Return when to call :meth:`expire`, and :meth:`requests` if in a session."""
+        """Return when to call :meth:`expire`, and :meth:`next_requests` if in a session."""
         deadlines = [self._suspicions.deadline, self.roster.deadline, self.losses.deadline]
         if self._unknown_senders.deadline <= self._last_contact + MAX_ANSWER_TIME:
             deadlines.append(self._unknown_senders.deadline)

@@ -19,7 +19,7 @@ class Liveness:
     """
     Decides when PINGs are sent and when contact is lost.
 
-    :param round_trip: gets samples from the PONGs.
+    :ivar round_trip: gets samples from the PONGs.
     :ivar last_heard: when the last datagram came from the relay.
     :ivar pings: the tokens of the PINGs to send; the owner removes them.
     :ivar deadline: when to call :meth:`expire`.

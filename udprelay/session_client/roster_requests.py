@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import inf
 
 RETRY_INTERVALS = (0.25, 0.5, 1.0)
-"""Seconds to retransmissions, and 1 s then: who leaves before the answer stays unknown."""
+"""Seconds between transmissions; the last repeats. Who leaves meanwhile stays unknown."""
 ROUND_INTERVAL = 2.0
 """Seconds between two rounds for all members, at least."""
 _MAX_WANTED = 64

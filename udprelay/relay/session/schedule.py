@@ -65,8 +65,9 @@ class Schedule:
 
     def sizes(self) -> dict[str, int]:
         """Return how many rooms and sessions wait for something, each with what is outdated."""
-        acks = len(self.acks) + len(self._delayed)
-        return {"acks": acks, "rooms": len(self.rooms), "sessions": len(self.sessions)}
+        acks, entries = len(self.acks) + len(self._delayed), len(self._waiting)
+        heartbeats = {"rooms": len(self.rooms), "sessions": len(self.sessions)}
+        return {"acks": acks, "entries": entries, **heartbeats}
 
     def room_sent(self, room: Room, runs: Sequence[Run], first: int, now: float) -> None:
         """
