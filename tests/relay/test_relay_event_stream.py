@@ -99,6 +99,14 @@ def test_payloads_count_towards_the_limit(stream: EventStream) -> None:
     assert len(queue) == 7
 
 
+def test_counters_count_towards_the_limit(stream: EventStream) -> None:
+    queue = stream.open("page", limit=100 * EVENT_SIZE)
+    statistics = events.RelayStatistics(counts={f"counter.{n}": n for n in range(100)})
+    for _ in range(100):
+        stream.publish(statistics)
+    assert len(queue) == 3
+
+
 def test_an_event_larger_than_the_queue_is_lost(stream: EventStream) -> None:
     queue = stream.open("small", limit=1000)
     stream.publish(relayed("x" * 1000))
