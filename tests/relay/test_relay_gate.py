@@ -9,6 +9,8 @@ from relay_driver import ANNA, BERT, Relay
 from relay_session import SessionRelay, joined, session_rules
 
 from udprelay.protocol.wire.from_client import Ping, PrivateUp
+from udprelay.protocol.wire.from_relay import Pong
+from udprelay.protocol.wire.header import HEADER_SIZE, UP_PAYLOAD_OFFSET
 from udprelay.protocol.wire.sequenced import Data, Private
 from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Member
@@ -98,6 +100,71 @@ def test_private_messages_are_payloads() -> None:
     anna.send_private(bert, b"psst")
     assert rule.asked == [("anna", 1, 4, False)]
     assert bert.drain() == []
+
+
+def test_a_run_is_paid_for_before_its_sequences_are_read() -> None:
+    relay = SessionRelay()
+    anna, bert = joined(relay, "anna", "bert")
+    (rule,) = with_rules(relay, Mute(2))
+    valid = anna.data(b"12345", 0)
+    invalid = valid[:HEADER_SIZE] + bytes(4) + b"12345"
+    relay.receive_batch((anna.source, valid), (anna.source, invalid))
+    relay.receive_batch(*[(anna.source, invalid) for _ in range(3)])
+    assert rule.asked == [("anna", 2, 10, False), ("anna", 3, 15, False)]
+    assert relay.dropped() == {"kicked": 3, "malformed": 1}
+    assert len(bert.drain(Data)) == 1
+
+
+def test_control_datagrams_amid_data_are_paid_for_with_it() -> None:
+    relay = SessionRelay()
+    anna, bert = joined(relay, "anna", "bert")
+    (rule,) = with_rules(relay, Mute(100))
+    ping = Ping(anna.id, bytes(8), 0).encode()
+    size = len(ping) - UP_PAYLOAD_OFFSET
+    datagrams = [anna.data(b"x" * size, 0, own=1), ping, anna.data(b"x" * size, 0, own=2)]
+    relay.receive_batch(*[(anna.source, datagram) for datagram in datagrams])
+    assert rule.asked == [("anna", 3, 3 * size, False)]
+    assert [data.own for data in bert.drain(Data)] == [1, 2]
+    assert len(anna.drain(Pong)) == 1
+
+
+def test_data_behind_a_control_datagram_is_paid_for_as_data() -> None:
+    relay = SessionRelay()
+    anna, bert = joined(relay, "anna", "bert")
+    (rule,) = with_rules(relay, Mute(1))
+    ping = Ping(anna.id, bytes(8), 0).encode()
+    size = len(ping) - UP_PAYLOAD_OFFSET
+    data = [anna.data(b"x" * size, 0, own) for own in (1, 2)]
+    relay.receive_batch(*[(anna.source, datagram) for datagram in [ping, *data, ping]])
+    asked = [("anna", 4, 4 * len(ping), True), ("anna", 2, 2 * size, False)]
+    assert rule.asked == asked
+    assert [data.own for data in bert.drain(Data)] == [1]
+    assert len(anna.drain(Pong)) == 2
+
+
+def test_sessions_at_one_address_pay_each_for_itself() -> None:
+    relay = SessionRelay()
+    anna, bert = joined(relay, "anna", "bert")
+    (rule,) = with_rules(relay, Mute(100))
+    datagrams = [sender.data(b"12345", 0) for sender in (anna, bert, anna)]
+    relay.receive_batch(*[(anna.source, datagram) for datagram in datagrams])
+    # The first datagram is charged for those that turn out to be another's.
+    assert rule.asked == [("anna", 3, 15, False), ("bert", 1, 5, False)]
+
+
+def test_a_plain_member_pays_before_its_run_is_searched_for_session_datagrams() -> None:
+    relay = SessionRelay()
+    (anna,) = joined(relay, "anna")
+    relay.join(BERT)
+    (rule,) = with_rules(relay, Mute(3))
+    framed = anna.data(b"12345", 0)
+    plain = bytes(len(framed))
+    relay.receive_batch(*[(BERT, datagram) for datagram in [plain, framed, plain, plain]])
+    asked = [("guest-2", 4, 4 * len(framed), False), ("anna", 1, 5, False)]
+    assert rule.asked == asked
+    assert [data.payload for data in anna.drain(Data)] == [plain, plain]
+    relay.receive_batch(*[(BERT, datagram) for datagram in [plain, framed]])
+    assert anna.drain(Data) == []
 
 
 def test_control_datagrams_of_sessions_are_asked_for() -> None:

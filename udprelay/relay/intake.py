@@ -9,7 +9,7 @@ from udprelay.protocol.wire.header import HEADER_SIZE, RELIABLE, SIGNATURE
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.fan_out import FanOut, FanOutBatch
 from udprelay.relay.room import Listener, Member
-from udprelay.relay.session.intake import SessionIntake
+from udprelay.relay.session.intake import NOTHING, Charge, Payment, SessionIntake
 from udprelay.relay.session.schedule import Schedule
 from udprelay.relay.state import RelayState
 from udprelay.segments import Segments, Source, SourceRun, runs_by_source
@@ -70,22 +70,37 @@ class Intake:
         self, listener: Listener, source: Source, segments: Segments, now: float
     ) -> None:
         """Receive datagrams of one source that is no member, or of which some may be framed."""
-        session_intake = self._session_intake
+        session_intake, paid = self._session_intake, NOTHING
         if listener.first_byte < 0:
             self._receive_plain(listener, source, segments, now)
-        elif not segments.data.startswith(SIGNATURE) or not session_intake.receive(
-            listener, source, segments, now
-        ):
-            for run in _by_header(segments):
-                if not run.data.startswith(SIGNATURE):
-                    self._receive_plain(listener, source, run, now)
-                elif not session_intake.receive(listener, source, run, now):
-                    for datagram in run:
-                        one = Segments(datagram, len(datagram))
-                        session_intake.receive(listener, source, one, now)
+            return
+        if segments.data.startswith(SIGNATURE):
+            rest, paid = session_intake.receive(listener, source, segments, now)
+            if rest is None:
+                return
+            segments = rest
+        elif (member := listener.members.get(source)) is not None:
+            member.last_heard = now
+            accepted = self._accept(member, segments.count, len(segments.data), now)
+            if not accepted:
+                return
+            segments, paid = segments[:accepted], (member, Charge.PAYLOAD)
+        for run in _by_header(segments):
+            if not run.data.startswith(SIGNATURE):
+                self._receive_plain(listener, source, run, now, paid)
+                continue
+            part, charged = session_intake.receive(listener, source, run, now, paid)
+            for datagram in part or ():
+                one = Segments(datagram, len(datagram))
+                session_intake.receive(listener, source, one, now, charged)
 
     def _receive_plain(
-        self, listener: Listener, source: Source, segments: Segments, now: float
+        self,
+        listener: Listener,
+        source: Source,
+        segments: Segments,
+        now: float,
+        paid: Payment = NOTHING,
     ) -> None:
         """Receive payloads, the first of which may make their source a member."""
         member, first = listener.members.get(source), 0
@@ -97,7 +112,9 @@ class Intake:
         member.last_heard = now
         if first < segments.count:
             rest = segments[first:] if first else segments
-            accepted = self._accept(member, rest.count, len(rest.data), now, not rest.size)
+            accepted = rest.count
+            if paid[0] is not member:
+                accepted = self._accept(member, accepted, len(rest.data), now, not rest.size)
             if rest.size and accepted:
                 self._fan_outs.add(member, rest[:accepted])
 

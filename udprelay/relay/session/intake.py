@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from enum import IntEnum
 from itertools import islice
+from typing import TypeAlias
 
 from udprelay.protocol.wire.header import (
     FLAGS_OFFSET,
@@ -20,7 +22,7 @@ from udprelay.protocol.wire.header import (
 )
 from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOutBatch
-from udprelay.relay.room import Listener
+from udprelay.relay.room import Listener, Member
 from udprelay.relay.session.control import MIN_PATH_DATAGRAM
 from udprelay.relay.session.joining import MAX_RELIABLE_PAYLOAD
 from udprelay.relay.session.member import SessionMember
@@ -32,12 +34,32 @@ _VERSION_TO_FLAGS = slice(3, 6)
 _DATA = frozenset(
     bytes((VERSION, Type.DATA_UP, flags)) for flags in (0, SEALED, *range(RELIABLE, 32, 2))
 )
-_PRIVATE_OVERHEAD = UP_PAYLOAD_OFFSET + 16
-"""Bytes before the payload of PRIVATE: header, own sequence, identity of the receiver."""
+_OVERHEADS: dict[int, int] = {
+    Type.DATA_UP: UP_PAYLOAD_OFFSET,
+    Type.PRIVATE_UP: UP_PAYLOAD_OFFSET + 16,
+}
+"""
+Bytes before a payload, by the type of what has one: header, own sequence and, in PRIVATE, the
+identity of the receiver.
+"""
 
 _MAX_RELIABLE = UP_PAYLOAD_OFFSET + MAX_RELIABLE_PAYLOAD
 _MAX_QUEUED = 1024
 _HEADER_AND_OWN = f"{HEADER_SIZE}sI"
+
+
+class Charge(IntEnum):
+    """What the gate is asked for; a payload includes a control datagram."""
+
+    NOTHING = 0
+    CONTROL = 1
+    PAYLOAD = 2
+
+
+Payment: TypeAlias = tuple[Member | None, Charge]
+"""Who has been charged for datagrams, and for what."""
+
+NOTHING: Payment = (None, Charge.NOTHING)
 
 
 class SessionIntake:
@@ -62,60 +84,82 @@ class SessionIntake:
         state.census.add("queues.control", self.control_queue.__len__)
         state.census.add("queues.moved", self.moved.__len__)
 
-    def receive(self, listener: Listener, source: Source, segments: Segments, now: float) -> bool:
+    def receive(
+        self,
+        listener: Listener,
+        source: Source,
+        segments: Segments,
+        now: float,
+        paid: Payment = NOTHING,
+    ) -> tuple[Segments | None, Payment]:
         """
         Receive datagrams of one source, the first of which has the signature.
 
-        :return: whether they are control datagrams with one header, or DATA with one header that
-            can all be relayed; if not, nothing has been done. A single one always is received.
+        Before the others are looked at, the gate is asked for all as for the first.
+
+        :param paid: for whom and what the gate has been asked already.
+        :return: the accepted datagrams if several are to be received one by one, as they have
+            different headers or are not all DATA that can be relayed, and what is paid now.
         """
-        data, count = segments.data, segments.count
-        header = bytes(data[:HEADER_SIZE])
+        header = bytes(segments.data[:HEADER_SIZE])
         session: SessionMember | None = listener.sessions.get(header[ID])
-        own = _own_sequences(segments, header)
-        if count > 1:
-            too_long = segments.size > _MAX_RELIABLE and header[FLAGS_OFFSET] & RELIABLE
-            # Nobody knows how many bytes the first of a run have if not all have as many.
-            limited = session is not None and session.allowance is not None
-            if too_long or not own or (limited and len(data) % segments.size):
-                return False
-        if session is None or not own or header[_VERSION_TO_FLAGS] not in _DATA:
-            self._receive_control(listener, session, source, segments, now)
-            return True
-        session.last_heard = now
-        accepted = self._accept(session, count, len(data) - count * UP_PAYLOAD_OFFSET, now)
-        if accepted < count:
+        is_data = header[_VERSION_TO_FLAGS] in _DATA
+        if session is not None:
+            accepted, paid = self._pay(session, header, segments, now, paid)
             if not accepted:
-                return True
-            segments, own = segments[:accepted], own[:accepted]
+                if is_data:
+                    session.last_heard = now
+                return None, paid
+            if accepted < segments.count:
+                segments = segments[:accepted]
+        own = _own_sequences(segments, header)
+        if segments.count > 1 and (
+            not own or (segments.size > _MAX_RELIABLE and header[FLAGS_OFFSET] & RELIABLE)
+        ):
+            return segments, paid
+        if session is None or not own or not is_data:
+            self._receive_control(listener, source, segments, now)
+            return None, paid
+        session.last_heard = now
         if session.source != source and segments.size >= MIN_PATH_DATAGRAM:
             self.moved[session] = listener, source
         if header[FLAGS_OFFSET] & RELIABLE:
             self._receive_reliable(session, segments, own, now)
         else:
             self._fan_outs.add(session, segments, header[FLAGS_OFFSET])
-        return True
+        return None, paid
+
+    def _pay(
+        self, session: SessionMember, header: bytes, segments: Segments, now: float, paid: Payment
+    ) -> tuple[int, Payment]:
+        """Ask the gate unless that has been paid; return how many datagrams it accepts."""
+        count, size, total = segments.count, segments.size, len(segments.data)
+        overhead = _OVERHEADS.get(header[TYPE_OFFSET])
+        charge = Charge.CONTROL if overhead is None else Charge.PAYLOAD
+        if paid[0] is session and charge <= paid[1]:
+            return count, paid
+        paid = session, charge
+        if overhead is None:
+            return self._accept(session, count, total, now, True), paid
+        last = total % size
+        if not last or session.allowance is None:
+            return self._accept(session, count, max(0, total - count * overhead), now), paid
+        # An allowance is asked for datagrams of one size.
+        before = (count - 1) * max(0, size - overhead)
+        accepted = self._accept(session, count - 1, before, now)
+        if accepted == count - 1:
+            accepted += self._accept(session, 1, max(0, last - overhead), now)
+        return accepted, paid
 
     def _receive_control(
-        self,
-        listener: Listener,
-        session: SessionMember | None,
-        source: Source,
-        segments: Segments,
-        now: float,
+        self, listener: Listener, source: Source, segments: Segments, now: float
     ) -> None:
-        """Queue datagrams; those of a session as far as the gate accepts them."""
-        accepted = count = segments.count
-        if session is not None:
-            size, control = len(segments.data), segments.data[TYPE_OFFSET] != Type.PRIVATE_UP
-            if not control:
-                size = max(0, size - count * _PRIVATE_OVERHEAD)
-            accepted = self._accept(session, count, size, now, control)
-        queue = self.control_queue
-        fitting = max(0, min(accepted, _MAX_QUEUED - len(queue)))
+        """Queue datagrams."""
+        queue, count = self.control_queue, segments.count
+        fitting = max(0, min(count, _MAX_QUEUED - len(queue)))
         queue += [(listener, source, datagram) for datagram in islice(segments, fitting)]
-        if fitting < accepted:
-            lost, room = accepted - fitting, listener.rules.room
+        if fitting < count:
+            lost, room = count - fitting, listener.rules.room
             self._output.drop(listener.name, room, DropReason.CONTROL_LIMIT, now, lost)
 
     def _receive_reliable(
