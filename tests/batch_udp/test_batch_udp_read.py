@@ -282,7 +282,9 @@ def test_aggregates_beyond_a_turn_have_turns_of_their_own() -> None:
             sent += datagrams
         network.port.doRead()
         assert network.room.received == before + MAX_TURN
+        assert network.port.waiting == 12 - MAX_TURN // 64
         network.clock.advance(0)
+        assert network.port.waiting == 0
         sizes = [sum(run.count for _, run in batch) for batch in network.room.batches]
         assert sizes[-3:] == [MAX_TURN] * 3
         assert network.members.receive([[], sent]) == [[], sent]

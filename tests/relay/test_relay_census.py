@@ -75,7 +75,20 @@ def test_datagrams_bytes_and_deliveries_are_counted_in_all_and_by_listener() -> 
         "deliveries": 2,
         "listeners.main.datagrams": 1,
         "listeners.main.bytes": 5,
+        "rooms.lobby.datagrams": 1,
+        "rooms.lobby.bytes": 5,
+        "rooms.lobby.deliveries": 2,
     }
+
+
+def test_a_closed_room_has_no_members_and_no_counts() -> None:
+    relay = Relay()
+    relay.join(ANNA, BERT)
+    relay.receive(ANNA, b"hello")
+    assert relay.hub.census.read()["rooms.lobby.members"] == 2
+    relay.wait(400)
+    counts = relay.hub.census.read()
+    assert {n for name, n in counts.items() if name.startswith("rooms.lobby.")} == {0}
 
 
 def test_drops_are_counted_by_reason() -> None:
@@ -103,6 +116,7 @@ def test_what_is_kept_of_datagrams() -> None:
     assert (changed["history.datagrams"], changed["tables.schedule.acks"]) == (1, 1)
     assert changed["history.bytes"] > 5
     assert changes(relay, lambda: anna.send_data(b"early", own=9))["early.bytes"] > 0
+    assert changes(relay, lambda: anna.send_private(anna, b"psst"))["private.datagrams"] == 1
 
 
 def test_queues_are_empty_when_the_hub_is_settled() -> None:

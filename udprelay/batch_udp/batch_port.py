@@ -79,6 +79,11 @@ class BatchPort(DatagramPort):
         self._descriptor = opened.fileno()
         return opened
 
+    @property
+    def waiting(self) -> int:
+        """Number of aggregates that have been read, but not been handed over."""
+        return len(self._pending)
+
     def _read(self) -> tuple[list[SourceRun], int, int]:
         if self._pending:
             # They have turns of their own, which the reactor's others do not lengthen.

@@ -147,6 +147,11 @@ class DatagramPort(udp.Port):
                 fields[str(first) if first == last else f"{first}-{last}"] = count
         return fields
 
+    @property
+    def waiting(self) -> int:
+        """Number of aggregates that have been read, but not been handed over."""
+        return 0
+
     def _read(self) -> tuple[list[SourceRun], int, int]:
         """Return a batch, the number of datagrams that were too long, and the number of all."""
         datagrams: list[tuple[Source, bytes]] = []

@@ -116,6 +116,7 @@ class Relay:
         self.hub.census.add(f"listeners.{name}.deliveries", lambda: port.deliveries)
         self.hub.census.add(f"listeners.{name}.segmented", lambda: port.segmented)
         self.hub.census.add(f"listeners.{name}.batches", port.batch_sizes)
+        self.hub.census.add(f"listeners.{name}.waiting", lambda: port.waiting)
         receive_buffer, send_buffer = granted_buffers(port.socket)
         self.publish(
             events.ListenerOpened(

@@ -147,6 +147,11 @@ class Roster:
                 if member.kind is MemberKind.PLAIN and member.endpoint == address:
                     yield member
 
+    def counts(self, room_name: str) -> dict[str, int]:
+        """Return the members and counters of a room; 0 while it is closed."""
+        room = self.rooms.get(room_name) or Room(room_name, self._rules.room_defaults)
+        return {"members": len(room), **room.counts()}
+
     def statistics(self) -> list[events.RoomStatistics]:
         """Return the counters of every room."""
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay.admission import Admission
@@ -35,6 +36,8 @@ class RelayState:
         self.output = Output(rules.limits.drop_window, self.named_rooms, self.census)
         self.gate = Gate(self.output)
         self.roster = Roster(rules, self.output.emit, self.census)
+        for name in self.named_rooms:
+            self.census.add(f"rooms.{name}", partial(self.roster.counts, name))
         self.admission = Admission(rules.limits, secret, is_own, self.census)
         self.expiry = Expiry()
         self.census.add("tables.expiry", self.expiry.__len__)

@@ -197,6 +197,9 @@ class PrivateStream:
         self._sent: list[tuple[bytes, float, Sender | None]] = []
         self.newest = 0
 
+    def __len__(self) -> int:
+        return len(self._sent)
+
     @property
     def first(self) -> int:
         """The lowest sequence that is stored; ``newest + 1`` if none is."""

@@ -61,11 +61,15 @@ class Sessions:
         census.add("queues.entries", lambda: len(self.schedule.with_entries))
         census.add("history.datagrams", lambda: sum(len(log.history) for log in self._logs()))
         census.add("history.bytes", lambda: sum(log.history.size for log in self._logs()))
+        census.add("private.datagrams", self._private_datagrams)
         census.add("early.bytes", lambda: self.buffered)
 
     def _logs(self) -> list[RoomLog]:
         logs = (room.log for room in self._roster.rooms.values())
         return [log for log in logs if isinstance(log, RoomLog)]
+
+    def _private_datagrams(self) -> int:
+        return sum(len(s.private) for log in self._logs() for s in log.by_identity.values())
 
     @property
     def deadline(self) -> float:
