@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.protocol.text import printable, printable_payload, without_line_break
+from udprelay.protocol.text import (
+    is_one_line,
+    printable,
+    printable_payload,
+    with_label,
+    without_line_break,
+)
+
+# What some program takes for the end of a line, or for a way back to its beginning.
+LINE_BREAKS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+LIMIT = 1000
 
 
 @pytest.mark.parametrize(
@@ -93,3 +103,71 @@ def test_every_payload_becomes_one_line(payload: bytes) -> None:
 def test_at_most_one_line_break_is_removed(payload: bytes) -> None:
     rest = without_line_break(payload)
     assert payload in (rest, rest + b"\n", rest + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("payload", "labelled"),
+    [
+        (b"hi", b"ada: hi"),
+        (b"hi\n", b"ada: hi\n"),
+        (b"hi\r\n", b"ada: hi\r\n"),
+        (b"\n", b"ada: \n"),
+        (b"", b"ada: "),
+        (b"hi\nbob: I resign\n", b"ada: hi\nada: bob: I resign\n"),
+        (b"hi\r\nbob: no\r\n", b"ada: hi\r\nada: bob: no\r\n"),
+        (b"\nbob: no", b"ada: \nada: bob: no"),
+        (b"hi\n\n", b"ada: hi\nada: \n"),
+        (b"hi\rbob: no", rb"ada: hi\rbob: no"),
+        (b"hi\r", rb"ada: hi\r"),
+        (b"hi\n\rbob: no", b"ada: hi\nada: \\rbob: no"),
+        (b"a\x1b[2Kb\tc\x00", rb"ada: a\x1b[2Kb\tc\x00"),
+        ("a\u2028b\x85c\u202ed\x9b".encode(), rb"ada: a\u2028b\x85c\u202ed\x9b"),
+        (b"caf\xe9\x85bob: no\x9b1m", rb"ada: caf\xe9\x85bob: no\x9b1m"),
+        ("Grüße 👩‍👧\n".encode(), "ada: Grüße 👩‍👧\n".encode()),
+    ],
+)
+def test_each_line_has_the_label(payload: bytes, labelled: bytes) -> None:
+    assert with_label(payload, b"ada: ", LIMIT) == labelled
+
+
+@given(st.lists(st.one_of(st.sampled_from(["bob: no", *LINE_BREAKS]), st.text(max_size=3))))
+def test_no_text_makes_a_line_without_the_label(parts: list[str]) -> None:
+    labelled = with_label("".join(parts).encode(errors="surrogatepass"), b"ada: ", LIMIT)
+    assert labelled is not None
+    lines = labelled.decode().splitlines()
+    assert all(line.startswith("ada: ") for line in lines)
+    assert all(line.isprintable() or printable(line) == line for line in lines)
+
+
+@given(st.binary())
+def test_no_bytes_make_a_line_without_the_label(payload: bytes) -> None:
+    labelled = with_label(payload, b"ada: ", LIMIT)
+    assert labelled is not None
+    assert all(line.startswith("ada: ") for line in labelled.decode().splitlines())
+
+
+@pytest.mark.parametrize("payload", [b"x" * 6, b"\n" * 6, b"\x00" * 2])
+def test_a_payload_can_be_too_long_with_its_label(payload: bytes) -> None:
+    whole = with_label(payload, b"ada: ", LIMIT)
+    assert whole is not None
+    assert with_label(payload, b"ada: ", len(whole)) == whole
+    assert with_label(payload, b"ada: ", len(whole) - 1) is None
+
+
+@given(
+    st.integers(1, 4),
+    st.lists(st.sampled_from([b"a", b"~", b"\n", b"\r", b"\x7f", b"\xc3", b" "]), min_size=1),
+)
+def test_datagrams_of_one_line_need_the_label_at_their_beginning_only(
+    size: int, parts: list[bytes]
+) -> None:
+    data = b"".join(parts)
+    payloads = [data[start : start + size] for start in range(0, len(data), size)]
+    whole = is_one_line(data, size)
+    if whole:
+        assert all(with_label(one, b"ada: ", LIMIT) == b"ada: " + one for one in payloads)
+    assert (
+        whole == all(one.removesuffix(b"\n").decode("latin-1").isprintable() for one in payloads)
+        or not data.isascii()
+    )
+    assert is_one_line(bytearray(data), size) == whole

@@ -6,6 +6,7 @@ import pytest
 from relay_driver import ANNA, BERT, CARL, LABELLED, Relay, open_to_all
 from relay_session import SessionRelay, joined
 
+from udprelay.protocol.endpoint import MAX_PAYLOAD
 from udprelay.protocol.wire.from_relay import Bye
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.protocol.wire.sequenced import Data, Private
@@ -169,7 +170,13 @@ class TestTell:
         desk = Desk(Relay(LABELLED))
         desk.relay.join(ANNA)
         desk.operator.tell("lobby", 1, b"psst")
-        assert desk.relay.replies() == [(ANNA, b"console: psst")]
+        desk.operator.tell("lobby", 1, b"a\nb\x1b")
+        assert desk.relay.replies() == [
+            (ANNA, b"console: psst"),
+            (ANNA, b"console: a\nconsole: b\\x1b"),
+        ]
+        with pytest.raises(OperatorError, match="more than 65507 bytes with its label"):
+            desk.operator.tell("lobby", 1, b"x" * MAX_PAYLOAD)
 
     def test_is_private_to_a_session_member(self) -> None:
         relay = SessionRelay()

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from udprelay.protocol.endpoint import MAX_PAYLOAD
+from udprelay.protocol.text import with_label
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.challenge import is_challenge
 from udprelay.relay.drops import DropReason
@@ -37,6 +39,7 @@ class Promises:
         self._hub = hub
         self._listeners = listeners
         self._sent: dict[str, dict[bytes, list[Any]]] = {}
+        self._texts: dict[bytes | None, bytes] = {}
         self._delivered: set[bytes] = set()
         self._serial = 0
         self._last_sent: dict[bytes, int] = {}
@@ -56,6 +59,7 @@ class Promises:
     def arrived(self, listener: Listener | None, room: str, source: Any, payload: bytes) -> None:
         """Note a datagram that the hub is about to receive."""
         self._sent.setdefault(room, {}).setdefault(payload, []).append(source)
+        self._texts[with_label(payload, b"", 4 * MAX_PAYLOAD)] = payload
         self._serial += 1
         self._last_sent[payload] = self._serial
         if listener is not None and source not in listener.members:
@@ -97,8 +101,9 @@ class Promises:
         assert member.slot >= 0, f"{member.name} has left {room}"
         if group.rendering is Rendering.LABELLED:
             label = f"{sender.name}: ".encode()
-            assert payload.startswith(label), f"{payload!r} has not the label {label!r}"
-            payload = payload[len(label) :]
+            lines = payload.removesuffix(b"\n").split(b"\n")
+            assert all(line.startswith(label) for line in lines), f"{payload!r} without {label!r}"
+            payload = self._texts[payload.replace(b"\n" + label, b"\n").removeprefix(label)]
         self._delivered.add(payload)
         sources = self._sent[room].get(payload)
         assert sources is not None, f"{payload!r} was not sent to {room}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from functools import lru_cache
+from itertools import zip_longest
 
 from attrs import frozen
 
@@ -11,7 +14,12 @@ _JOINERS = "\u200c\u200d"
 # Control, format (bidirectional overrides among them), surrogate, line and paragraph separators.
 _UNSAFE_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
+_LINE_BREAK = re.compile(rb"(\r?\n)")
+_CONTROLS = bytes((*range(ord("\n")), *range(ord("\n") + 1, 0x20), 0x7F))
+"""The control characters of ASCII but ``\\n``."""
 
+
+@lru_cache(maxsize=4096)
 def _escape(character: str) -> str:
     if unicodedata.category(character) not in _UNSAFE_CATEGORIES or character in _JOINERS:
         return character
@@ -25,7 +33,8 @@ def printable(text: str) -> str:
     >>> printable("bell \\x07")
     'bell \\\\x07'
     """
-    if text.isascii() and text.isprintable():
+    # Stricter than the categories: most texts in any language need no second look.
+    if text.isprintable():
         return text
     return "".join(map(_escape, text))
 
@@ -45,6 +54,40 @@ def without_line_break(payload: bytes) -> bytes:
     if payload.endswith(b"\r\n"):
         return payload[:-2]
     return payload.removesuffix(b"\n")
+
+
+def is_one_line(data: bytes | bytearray, size: int) -> bool:
+    """
+    Return whether each datagram is printable ASCII, and at most its last byte is ``\\n``.
+
+    :param data: datagrams of ``size`` bytes, of which the last may be shorter.
+    """
+    if not data.isascii() or len(data.translate(None, _CONTROLS)) < len(data):
+        return False
+    ends = data[size - 1 :: size] + (data[-1:] if len(data) % size else b"")
+    return data.count(b"\n") == ends.count(b"\n")
+
+
+def with_label(payload: bytes, label: bytes, limit: int) -> bytes | None:
+    """
+    Return a payload with ``label`` before each of its lines, for people.
+
+    Lines end with ``\\n`` or ``\\r\\n``. Everything else that could begin a line or control
+    a terminal is escaped, as :func:`printable_payload` does.
+
+    :return: None if that has more than ``limit`` bytes.
+    """
+    if len(payload) + payload.count(b"\n") * len(label) > limit:
+        return None
+    parts = _LINE_BREAK.split(payload)
+    texts, breaks = parts[::2], parts[1::2]
+    if breaks and not texts[-1]:
+        del texts[-1]
+    labelled = b"".join(
+        label + printable(text.decode("utf-8", "backslashreplace")).encode() + line_break
+        for text, line_break in zip_longest(texts, breaks, fillvalue=b"")
+    )
+    return labelled if len(labelled) <= limit else None
 
 
 @frozen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from udprelay.protocol.endpoint import MAX_PAYLOAD
-from udprelay.protocol.text import printable_payload
+from udprelay.protocol.text import is_one_line, printable_payload, with_label
 from udprelay.protocol.wire.header import RELIABLE, RESUBMITTED
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason
@@ -91,15 +91,18 @@ def _bare(runs: Sequence[Run]) -> list[Run]:
 
 
 def _labelled(runs: Sequence[Run]) -> list[Run]:
-    """Return payloads behind the names of their senders, without those that become too long."""
+    """Return texts behind the names of their senders, without those that become too long."""
     labelled: list[Run] = []
     for sender, segments, flags in runs:
         label = f"{sender.name}: ".encode()
-        parts = [segments]
-        if segments.size + len(label) > MAX_PAYLOAD:
-            fitting = [one for one in segments if len(one) + len(label) <= MAX_PAYLOAD]
-            parts = [Segments(one, len(one)) for one in fitting]
-        labelled += [(sender, part.with_prefix(label, 0), flags) for part in parts]
+        fits = segments.size + len(label) <= MAX_PAYLOAD
+        if fits and is_one_line(segments.data, segments.size):
+            labelled.append((sender, segments.with_prefix(label, 0), flags))
+            continue
+        for payload in segments:
+            text = with_label(payload, label, MAX_PAYLOAD)
+            if text is not None:
+                labelled.append((sender, Segments(text, len(text)), flags))
     return labelled
 
 

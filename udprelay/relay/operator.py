@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from attrs import frozen
 
+from udprelay.protocol.endpoint import MAX_PAYLOAD
+from udprelay.protocol.text import with_label
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
 from udprelay.relay.driver import HubDriver
@@ -116,7 +118,10 @@ class Operator:
             limit = f"a session member gets at most {MAX_PRIVATE_PAYLOAD} bytes"
             raise OperatorError(f"not sent: {limit}")
         if member.group.rendering is Rendering.LABELLED:
-            text = f"{_MEMBER}: ".encode() + text
+            labelled = with_label(text, f"{_MEMBER}: ".encode(), MAX_PAYLOAD)
+            if labelled is None:
+                raise OperatorError(f"not sent: more than {MAX_PAYLOAD} bytes with its label")
+            text = labelled
         with self._sender(room, "tell", member.name) as sender:
             self._hub.send_to(member, text, self._driver.now(), sender)
             self._driver.settle()
