@@ -48,6 +48,18 @@ def test_on_every_interface_no_other_address_is_own(interface: str, host: str) -
     assert endpoint(host, 6000) not in own((interface, 6000))
 
 
+@pytest.mark.parametrize(
+    ("interface", "unspecified"), [("127.0.0.1", "0.0.0.0"), ("::1", "::"), ("::", "0.0.0.0")]
+)
+def test_an_unspecified_address_is_the_loopback_address(interface: str, unspecified: str) -> None:
+    # The kernel sends there what is for an unspecified address.
+    assert endpoint(unspecified, 6000) in own((interface, 6000))
+    assert endpoint(f"::ffff:{unspecified}" if "." in unspecified else unspecified, 6000) in own(
+        (interface, 6000)
+    )
+    assert endpoint(unspecified, 6000) not in own(("127.0.0.2", 6000))
+
+
 def test_several_listeners_on_one_port() -> None:
     addresses = own(("127.0.0.1", 6000), ("::1", 6000), ("127.0.0.2", 7000))
     assert endpoint("127.0.0.1", 6000) in addresses

@@ -10,8 +10,9 @@ import pytest_twisted
 from net_peers import MakePeer, OpenRelay, RunningRelay, link_local, loopback
 from net_reactors import ClockReactor
 
+from free_port import free_port
 from udprelay.net.targets import Targets
-from udprelay.protocol.endpoint import parse_host_port
+from udprelay.protocol.endpoint import endpoint, host_port, parse_host_port
 from udprelay.relay import events
 from udprelay.relay.rules import Label, RelayRules, RoomRules
 
@@ -22,7 +23,11 @@ class RelayWith(Protocol):
     """What the fixture ``relay_with`` returns."""
 
     def __call__(
-        self, *targets: tuple[str, int], interface: str = "::", label: Label = Label.NONE
+        self,
+        *targets: tuple[str, int],
+        interface: str = "::",
+        label: Label = Label.NONE,
+        port: int = 0,
     ) -> RunningRelay: ...
 
 
@@ -37,10 +42,13 @@ async def relay_with(open_relay: OpenRelay, clock: ClockReactor) -> AsyncIterato
     started: list[Targets] = []
 
     def start(
-        *targets: tuple[str, int], interface: str = "::", label: Label = Label.NONE
+        *targets: tuple[str, int],
+        interface: str = "::",
+        label: Label = Label.NONE,
+        port: int = 0,
     ) -> RunningRelay:
         rules = RelayRules(
-            listeners={"main": loopback(interface)},
+            listeners={"main": loopback(interface, port=port)},
             rooms={"lobby": RoomRules(targets=targets, target_refresh=REFRESH, label=label)},
         )
         relay = open_relay(rules, using=clock)
@@ -126,6 +134,40 @@ async def test_a_name_without_an_address_is_looked_up_again(
     clock.nameResolver.pop().answer("127.0.0.1")
     make_peer().send(b"at last", relay)
     assert await target.receive() == [b"at last"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.3.4.5", "::1", "0.0.0.0", "::"])
+@pytest_twisted.ensureDeferred
+async def test_the_relay_itself_is_no_target(
+    relay_with: RelayWith, clock: ClockReactor, address: str
+) -> None:
+    port = free_port()
+    relay = relay_with(("relay.example", port), port=port)
+    clock.nameResolver.pop().answer(address)
+    refused = events.TargetRefused(
+        room="lobby", target=f"relay.example:{port}", address=host_port(address, port)
+    )
+    assert target_events(relay) == [refused]
+    assert relay.of(events.MemberJoined) == []
+    # Its name may come to be another machine's.
+    clock.advance(REFRESH)
+    clock.nameResolver.pop().answer(address, "192.0.2.7")
+    assert [event.id for event in target_events(relay)[1:]] == ["target.resolved"]
+    assert relay.of(events.MemberJoined)[0].address == f"192.0.2.7:{port}"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_target_whose_address_becomes_the_relays_own_leaves(
+    relay_with: RelayWith, clock: ClockReactor
+) -> None:
+    relay = relay_with(("relay.example", 2055))
+    clock.nameResolver.pop().answer("192.0.2.7")
+    relay.relay.own_addresses.add(endpoint("192.0.2.7", 2055))
+    clock.advance(REFRESH)
+    clock.nameResolver.pop().answer("192.0.2.7")
+    assert [event.id for event in target_events(relay)] == ["target.resolved", "target.refused"]
+    (left,) = relay.of(events.MemberLeft)
+    assert (left.address, left.reason) == ("192.0.2.7:2055", "replaced")
 
 
 @pytest_twisted.ensureDeferred

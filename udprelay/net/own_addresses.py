@@ -7,6 +7,9 @@ from ipaddress import ip_address
 
 from udprelay.protocol.endpoint import Endpoint, IPAddress
 
+_LOOPBACK = {4: ip_address("127.0.0.1"), 6: ip_address("::1")}
+"""Where Linux sends what is for an unspecified address, by IP version."""
+
 
 class OwnAddresses:
     """The bound addresses of all listeners; an unspecified one stands for every local address."""
@@ -22,9 +25,10 @@ class OwnAddresses:
         bound = self._bound.get(address.port)
         if bound is None:
             return False
-        if address.ip in bound:
+        ip = _LOOPBACK[address.ip.version] if address.ip.is_unspecified else address.ip
+        if ip in bound:
             return True
-        return any(ip.is_unspecified for ip in bound) and is_local(address.ip)
+        return any(ip.is_unspecified for ip in bound) and is_local(ip)
 
 
 def is_local(ip: IPAddress) -> bool:

@@ -51,6 +51,7 @@ class Relay:
     :param statistics: seconds between two reports of all counters; 0 is never.
     :param clock: returns the hub's time in seconds. Not the reactor's clock, which is the time of
         day and may jump.
+    :ivar own_addresses: the endpoints of its own listeners.
     """
 
     _log = Logger()
@@ -68,7 +69,7 @@ class Relay:
         self.reactor = reactor
         self.publish = publish
         self.listeners: dict[str, UdpTransport] = {}
-        self._own = OwnAddresses()
+        self.own_addresses = OwnAddresses()
         self._timer: IDelayedCall | None = None
         self._timer_due = 0.0
         self._statistics_period = statistics
@@ -76,7 +77,7 @@ class Relay:
         self._statistics.clock = reactor
         self._retry_at = 0.0
         self._closed = False
-        self.hub = Hub(rules, secret, self._own.__contains__, clock())
+        self.hub = Hub(rules, secret, self.own_addresses.__contains__, clock())
         self.driver = HubDriver(self.hub, clock, publish, self._set_timer)
 
     def open(self) -> None:
@@ -112,7 +113,7 @@ class Relay:
         (own,) = transport.own_endpoints()
         transport.listener = self.hub.open_listener(name, transport)
         self.listeners[name] = transport
-        self._own.add(own)
+        self.own_addresses.add(own)
         self.hub.census.add(f"listeners.{name}.deliveries", lambda: port.deliveries)
         self.hub.census.add(f"listeners.{name}.segmented", lambda: port.segmented)
         self.hub.census.add(f"listeners.{name}.batches", port.batch_sizes)

@@ -77,11 +77,23 @@ class _Target:
             self._log.failure("target {name} failed", name=self.name)
 
     def _update(self, addresses: list[Endpoint]) -> None:
-        if self.member is not None and self.member.address in map(str, addresses):
+        relay, member = self.relay, self.member
+        # An address that was another machine's may have become one of this one.
+        if member is not None and member.endpoint in relay.own_addresses:
+            relay.hub.remove_target(member, relay.now())
+            member = self.member = None
+            relay.driver.settle()
+        others = [address for address in addresses if address not in relay.own_addresses]
+        if member is not None and member.endpoint in others:
             return
-        for address in addresses:
+        for address in others:
             if self._join(address):
                 return
+        if addresses and not others:
+            relay.publish(
+                events.TargetRefused(room=self.room, target=self.name, address=str(addresses[0]))
+            )
+            return
         why = "no listener can send to its addresses" if addresses else "the name has no address"
         self.relay.publish(events.TargetUnresolved(room=self.room, target=self.name, error=why))
 

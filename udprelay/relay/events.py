@@ -353,6 +353,21 @@ class TargetUnresolved(Event):
 
 
 @frozen
+class TargetRefused(Event):
+    """A target is one of the relay's own listeners: it would get its own datagrams for ever."""
+
+    id = "target.refused"
+    level = Level.WARN
+    text = (
+        "target {target} of {room} is this relay itself ({address}), and gets nothing: "
+        "remove it from the targets of the room"
+    )
+    room: str
+    target: str
+    address: str
+
+
+@frozen
 class TargetUnreachable(Event):
     """An ICMP error was received from a target; emitted once in each ``target_refresh``."""
 
