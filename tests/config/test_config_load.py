@@ -298,3 +298,23 @@ def test_the_console_is_in_the_room_of_main_or_of_the_first_listener() -> None:
     lan, main = ListenerRules(room="kitchen"), ListenerRules(room="cellar")
     assert console_room(RelayRules(listeners={"lan": lan, "main": main})) == "cellar"
     assert console_room(RelayRules(listeners={"lan": lan})) == "kitchen"
+
+
+class TestLists:
+    def test_items_are_separated_by_commas_spaces_and_line_breaks(
+        self, loaded: Callable[..., Config]
+    ) -> None:
+        text = (
+            "[room:a]\ntargets = 192.0.2.7:1, b.example:2\n  # one more\n\n  [2001:db8::7]:3 c:4\n"
+        )
+        assert loaded(text).rules.room("a").targets == (
+            ("192.0.2.7", 1),
+            ("b.example", 2),
+            ("2001:db8::7", 3),
+            ("c", 4),
+        )
+
+    def test_may_be_empty(self, loaded: Callable[..., Config]) -> None:
+        rules = loaded("[listener:main]\nplain_networks =\n[room:lobby]\ntargets =\n").rules
+        assert rules.listeners["main"].plain_networks == ()
+        assert rules.room("lobby").targets == ()

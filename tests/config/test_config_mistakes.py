@@ -180,15 +180,24 @@ class TestHistoryOnJoin:
         [
             (
                 "[room:a]\nhistory_on_join = 1025",
-                "relay.ini:2: [room:a] history_on_join = 1025: is more than history = 1024",
+                (
+                    "relay.ini:2: [room:a] history_on_join = 1025: "
+                    "history_on_join (1025) is more than history (1024)"
+                ),
             ),
             (
                 "[room:*]\nhistory = 10\nhistory_on_join = 11\n[room:a]\nlabel = nick",
-                "relay.ini:3: [room:*] history_on_join = 11: is more than history = 10",
+                (
+                    "relay.ini:3: [room:*] history_on_join = 11: "
+                    "history_on_join (11) is more than history (10)"
+                ),
             ),
             (
                 "[room:*]\nhistory_on_join = 11\n[room:a]\nhistory = 10",
-                "relay.ini:4: [room:a] history_on_join = 11: is more than history = 10",
+                (
+                    "relay.ini:4: [room:a] history = 10: "
+                    "history_on_join (11) is more than history (10)"
+                ),
             ),
         ],
     )
@@ -254,4 +263,16 @@ class TestOverlap:
             "[listener:a] and [listener:b]",
             "[listener:a] and [listener:c]",
             "[listener:b] and [listener:c]",
+        ]
+
+
+class TestLists:
+    def test_every_invalid_item_is_reported_with_its_line(
+        self, mistakes: Callable[..., list[str]]
+    ) -> None:
+        text = "[room:a]\ntargets = a:1, b,\n  # comment\n\n  c:0\n  d:4 e:x\n"
+        assert mistakes(text) == [
+            "relay.ini:2: [room:a] targets = b: 'b' has no port",
+            "relay.ini:5: [room:a] targets = c:0: '0' is not a port (1 to 65535)",
+            "relay.ini:6: [room:a] targets = e:x: 'x' is not a port (1 to 65535)",
         ]

@@ -75,20 +75,9 @@ colour = values.one_of(Colour)
         (values.room_name, "a-b_c.9", "a-b_c.9"),
         (values.room_name, "Küche", "Küche"),
         (values.room_name, "x" * 64, "x" * 64),
-        (values.networks, "", ()),
-        (values.networks, "10.0.0.0/8", (ip_network("10.0.0.0/8"),)),
-        (values.networks, "10.0.0.1", (ip_network("10.0.0.1/32"),)),
-        (
-            values.networks,
-            "10.0.0.0/8, fd00::/8\n192.0.2.0/24",
-            (ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("192.0.2.0/24")),
-        ),
-        (values.host_ports, "", ()),
-        (
-            values.host_ports,
-            "192.0.2.7:2055, collector.example:1 [2001:db8::7]:2055",
-            (("192.0.2.7", 2055), ("collector.example", 1), ("2001:db8::7", 2055)),
-        ),
+        (values.network, "10.0.0.0/8", ip_network("10.0.0.0/8")),
+        (values.network, "10.0.0.1", ip_network("10.0.0.1/32")),
+        (values.network, "fd00::/8", ip_network("fd00::/8")),
         (values.access_key, "", None),
         (
             values.access_key,
@@ -165,15 +154,12 @@ def test_invalid_value_is_refused_with_what_is_valid(
 @pytest.mark.parametrize(
     ("read", "text", "words"),
     [
-        (values.networks, "10.0.0.0/8, 10.0.0.1/8", ["'10.0.0.1/8'", "host bits", "10.0.0.0/8"]),
-        (values.networks, "everywhere", ["'everywhere'", "not a network"]),
-        (values.networks, "10.0.0.0/33", ["'10.0.0.0/33'"]),
-        (values.host_ports, "a:1, b", ["'b' has no port"]),
-        (values.host_ports, "a:1, b:x", ["'x' is not a port"]),
-        (values.host_ports, "a:1, b:2, a:1", ["duplicate target"]),
+        (values.network, "10.0.0.1/8", ["'10.0.0.1/8'", "host bits", "10.0.0.0/8"]),
+        (values.network, "everywhere", ["'everywhere'", "not a network"]),
+        (values.network, "10.0.0.0/33", ["'10.0.0.0/33'"]),
     ],
 )
-def test_invalid_item_of_a_list_is_named(
+def test_invalid_network_is_named_with_the_reason(
     read: Callable[[str], object], text: str, words: list[str]
 ) -> None:
     with pytest.raises(ValueError, match=r".") as error:
@@ -213,8 +199,7 @@ READERS = [
     colour,
     values.interface,
     values.room_name,
-    values.networks,
-    values.host_ports,
+    values.network,
     values.access_key,
 ]
 

@@ -18,12 +18,14 @@ class Config:
 
     :param console: whether its terminal is a member of the room of the listener ``main``.
     :param exposed: the file, if it has access keys and every user of the machine can read it.
+    :param warnings: what may not work, for people.
     """
 
     rules: RelayRules = field(factory=RelayRules)
     log: LogRules = field(factory=LogRules)
     console: bool = False
     exposed: str = ""
+    warnings: tuple[str, ...] = field(default=(), eq=False)
 
     def summary(self) -> str:
         """Return the configuration as lines for people."""
@@ -48,8 +50,8 @@ class Config:
         lines.append(f"log: {self.log.format.value}, {self.log.file or 'standard output'}")
         if self.console:
             lines.append(f"console: room {console_room(self.rules)}")
-        if self.exposed:
-            lines.append(f"warning: {ConfigExposed(file=self.exposed).human()}")
+        exposed = (ConfigExposed(file=self.exposed).human(),) if self.exposed else ()
+        lines += [f"warning: {text}" for text in (*exposed, *self.warnings)]
         return "\n".join(lines)
 
 

@@ -3,88 +3,67 @@
 from __future__ import annotations
 
 import re
-from configparser import ConfigParser, ParsingError
 
-from attrs import frozen
+from attrs import define, field
 
 from udprelay.config.problems import Problem, quotable
 
-_SECTION = re.compile(r"\[(?P<name>.+)\]")
-_OPTION = re.compile(r"(?P<name>[^=:\s][^=:]*?)\s*[=:]")
+_HEADING = re.compile(r"\[([^\[\]]+)\]")
+_OPTION = re.compile(r"(?P<name>[^\[=:\s][^=:]*?)\s*[=:]")
 _COMMENT = re.compile(r"(?:^|\s)[#;]")
 
 
-@frozen
+@define
 class Entry:
-    """The value of an option and its line."""
+    """
+    The value of an option and its line.
+
+    :ivar value: has a line break for each in the file, so that parts of it have lines, too.
+    """
 
     line: int
     value: str
 
 
-@frozen
+@define
 class Section:
     """The options of a section and the line of its heading."""
 
     line: int
-    options: dict[str, Entry]
+    options: dict[str, Entry] = field(factory=dict)
 
 
 def read(text: str, file: str) -> tuple[dict[str, Section], list[Problem]]:
     """Return the sections of an INI text and the mistakes in its syntax."""
-    lines, problems = text.split("\n"), []
-    sections: dict[str, int] = {}
-    options: dict[tuple[str, str], int] = {}
-    section, in_option, indent = None, False, 0
-    for number, line in enumerate(lines, 1):
-        uncommented = _COMMENT.split(line, maxsplit=1)[0]
-        content = uncommented.strip()
+    sections: dict[str, Section] = {}
+    problems: list[Problem] = []
+    name, entry, indent = "", None, 0
+    for number, line in enumerate(text.split("\n"), 1):
+        content = _COMMENT.split(line, maxsplit=1)[0].strip()
         if not content:
             continue
-        lines[number - 1] = uncommented
-        if in_option and _indent(line) > indent:
+        before, indent = indent, len(line) - len(line.lstrip())
+        if entry is not None and indent > before:
+            entry.value += "\n" * (number - entry.line - entry.value.count("\n")) + content
+            indent = before
             continue
-        indent = _indent(line)
-        if heading := _SECTION.match(content):
-            section, in_option = heading["name"], False
-            if section in sections:
-                why = f"duplicate section (first on line {sections[section]})"
-                problems.append(Problem(file, number, f"[{section}]", why))
-            sections.setdefault(section, number)
-        elif section is None:
+        entry = None
+        if heading := _HEADING.fullmatch(content):
+            name = heading[1]
+            if name in sections:
+                why = f"duplicate section (first on line {sections[name].line})"
+                problems.append(Problem(file, number, f"[{name}]", why))
+            sections.setdefault(name, Section(number))
+        elif not sections:
             why = "no [section] before this line"
             problems.append(Problem(file, number, repr(quotable(line)), why))
-            lines[number - 1] = ""
         elif option := _OPTION.match(content):
-            name, in_option = option["name"].lower(), True
-            if (section, name) in options:
-                why = f"duplicate option (first on line {options[section, name]})"
-                problems.append(Problem(file, number, f"[{section}] {name}", why))
-            options[section, name] = number
-    parser = ConfigParser(interpolation=None, strict=False, default_section="")
-    problems += _parse(parser, lines, file)
-    return {
-        name: Section(
-            sections.get(name, 0),
-            {
-                option: Entry(options.get((name, option), 0), value)
-                for option, value in parser.items(name)
-                if option
-            },
-        )
-        for name in parser.sections()
-    }, problems
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
-
-
-def _parse(parser: ConfigParser, lines: list[str], file: str) -> list[Problem]:
-    try:
-        parser.read_string("\n".join(lines), file)
-    except ParsingError as error:
-        why = "neither a [section] nor 'option = value'"
-        wrong = {n: quotable(lines[n - 1].strip()) for n, _ in error.errors}
-        return [Problem(file, n, repr(line), why) for n, line in wrong.items()]
-    return []
+            options, key = sections[name].options, option["name"].lower()
+            if key in options:
+                why = f"duplicate option (first on line {options[key].line})"
+                problems.append(Problem(file, number, f"[{name}] {key}", why))
+            entry = options[key] = Entry(number, content[option.end() :].strip())
+        else:
+            why = "neither a [section] nor 'option = value'"
+            problems.append(Problem(file, number, repr(quotable(content)), why))
+    return sections, problems

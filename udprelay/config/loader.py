@@ -6,9 +6,8 @@ Flags override the file, the file overrides the defaults. All mistakes are repor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from itertools import combinations
 from pathlib import Path
 from stat import S_IROTH
 from typing import Any
@@ -16,11 +15,21 @@ from typing import Any
 from attrs import evolve
 
 from udprelay.config import values
+from udprelay.config.checks import check
 from udprelay.config.config import Config
 from udprelay.config.ini import Entry, Section, read
 from udprelay.config.options import SECTIONS, LogRules, kind_of
 from udprelay.config.problems import ConfigError, Problem, is_secret, quotable
+from udprelay.config.report import ALL_ROOMS, At, Item, Report
 from udprelay.relay.rules import Limits, ListenerRules, RelayRules, RoomRules
+
+_FLAGS = {
+    "interface": ("listener:main", "interface"),
+    "port": ("listener:main", "port"),
+    "room": ("listener:main", "room"),
+    "log-format": ("log", "format"),
+}
+"""The options that flags set."""
 
 
 def load(path: str | None, flags: Mapping[str, str | None], console: bool = False) -> Config:
@@ -32,33 +41,30 @@ def load(path: str | None, flags: Mapping[str, str | None], console: bool = Fals
     :raises ConfigError: if there are mistakes.
     """
     sections, problems = _read_file(path) if path is not None else ({}, [])
-    file = path or ""
-    reader = _Reader(file, sections, problems)
-    reader.check_names()
-    listeners = reader.named("listener:NAME")
-    rooms = reader.named("room:NAME")
+    report = Report(path or "", sections, problems)
+    found = {name: _read_section(name, section, report) for name, section in sections.items()}
+    for flag, at in _FLAGS.items():
+        text = flags.get(flag)
+        if text is not None:
+            _read_value(at, Entry(0, text), report, found.setdefault(at[0], {}), flag)
+    rooms = dict(_named("room:", found))
     defaults = RoomRules(**rooms.pop("*", {}))
+    log = LogRules(**found.get("log", {}))
     rules = RelayRules(
-        **reader.options("udprelay"),
-        listeners={name: ListenerRules(**options) for name, options in listeners.items()}
+        **found.get("udprelay", {}),
+        listeners={name: ListenerRules(**options) for name, options in _named("listener:", found)}
         or {"main": ListenerRules()},
         room_defaults=defaults,
         rooms={name: evolve(defaults, **options) for name, options in rooms.items()},
-        limits=Limits(**reader.options("limits")),
+        limits=Limits(**found.get("limits", {})),
+        log_payloads=log.payloads,
     )
-    reader.check_references(rules)
-    reader.check_history(rules)
-    if given := reader.flags("listener:NAME", flags, "interface", "port", "room"):
-        main = evolve(rules.listeners.get("main", ListenerRules()), **given)
-        rules = evolve(rules, listeners={**rules.listeners, "main": main})
-    reader.check_overlaps(rules.listeners)
-    log_flags = reader.flags("log", flags, "format", prefix="log-")
-    log = LogRules(**reader.options("log") | log_flags)
-    if problems:
-        raise ConfigError(problems)
-    has_keys = any(room.access_key for room in (rules.room_defaults, *rules.rooms.values()))
-    exposed = file if has_keys and Path(file).stat().st_mode & S_IROTH else ""
-    return Config(evolve(rules, log_payloads=log.payloads), log, console, exposed)
+    check(rules, log, console, report)
+    if report.problems:
+        raise ConfigError(report.problems)
+    has_keys = any(room.access_key for room in (defaults, *rules.rooms.values()))
+    exposed = path if path and has_keys and Path(path).stat().st_mode & S_IROTH else ""
+    return Config(rules, log, console, exposed, tuple(map(str, report.warnings)))
 
 
 def _read_file(path: str) -> tuple[dict[str, Section], list[Problem]]:
@@ -71,125 +77,65 @@ def _read_file(path: str) -> tuple[dict[str, Section], list[Problem]]:
     return read(text, path)
 
 
-class _Reader:
-    """
-    Reads values and adds all mistakes to ``problems``.
+def _named(kind: str, found: Mapping[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return the options of all sections of a kind, with their names."""
+    return (
+        (section.removeprefix(kind), options)
+        for section, options in found.items()
+        if section.startswith(kind)
+    )
 
-    A default replaces an invalid value.
-    """
 
-    def __init__(
-        self, file: str, sections: Mapping[str, Section], problems: list[Problem]
-    ) -> None:
-        self._file = file
-        self._sections = sections
-        self._problems = problems
-        # Sections with invalid values.
-        self._invalid: set[str] = set()
-
-    def options(self, section: str) -> dict[str, Any]:
-        """Return the valid values of a section's known options."""
-        readers, found = SECTIONS[kind_of(section)], {}
-        for option, entry in self._entries(section).items():
-            if option in readers:
-                try:
-                    found[option] = readers[option](entry.value)
-                except ValueError as error:
-                    self._invalid.add(section)
-                    # Messages about a secret do not quote it; those about others may contain one.
-                    why = str(error) if is_secret(option) else quotable(str(error))
-                    self._wrong_value(section, option, entry, why)
-        return found
-
-    def named(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Return the options of all sections of a kind, by their names."""
-        found = [section for section in self._sections if kind_of(section) == kind]
-        return {section.partition(":")[2]: self.options(section) for section in found}
-
-    def flags(
-        self, kind: str, flags: Mapping[str, str | None], *options: str, prefix: str = ""
-    ) -> dict[str, Any]:
-        """Return the valid values of flags by option; a flag is named ``prefix`` + option."""
-        found = {}
-        for option in options:
-            flag = prefix + option
-            value = flags.get(flag)
-            if value is None:
-                continue
-            try:
-                found[option] = SECTIONS[kind][option](value)
-            except ValueError as error:
-                self._invalid.add("listener:main")
-                self._problems.append(Problem("", 0, f"--{flag} {value}", str(error)))
-        return found
-
-    def check_names(self) -> None:
-        """Report unknown sections and options, and invalid names."""
-        for name, section in self._sections.items():
-            kind = kind_of(name)
-            if kind not in SECTIONS:
-                self._wrong(section.line, f"[{name}]", _unknown("section", name, SECTIONS))
-                continue
-            if kind != name and name != "room:*":
-                self._check_name(name, section)
-            for option, entry in section.options.items():
-                if option not in SECTIONS[kind]:
-                    why = _unknown("option", option, SECTIONS[kind])
-                    self._wrong_value(name, option, entry, why)
-
-    def check_references(self, rules: RelayRules) -> None:
-        """Report rooms of listeners that have no section."""
-        known = {*rules.rooms, ListenerRules().room}
-        for name, section in self._sections.items():
-            if kind_of(name) != "listener:NAME" or "room" not in section.options:
-                continue
-            room = rules.listeners[name.partition(":")[2]].room
-            if room not in known:
-                near = get_close_matches(room, sorted(known), 1)
-                why = f"section [room:{room}] is missing"
-                why += f"; did you mean {near[0]}?" if near else ""
-                self._wrong(section.options["room"].line, f"[{name}] room = {room}", why)
-
-    def check_history(self, rules: RelayRules) -> None:
-        """Report rooms that give new members more of the history than there is."""
-        rooms = {f"room:{name}": room for name, room in rules.rooms.items()}
-        for name, room in {"room:*": rules.room_defaults, **rooms}.items():
-            options = self._entries(name)
-            # A value from [room:*] is reported there.
-            entry = options.get("history_on_join") or options.get("history")
-            if entry is None or self._invalid & {name, "room:*"}:
-                continue
-            if room.history_on_join > room.history:
-                what = f"[{name}] history_on_join = {room.history_on_join}"
-                self._wrong(entry.line, what, f"is more than history = {room.history}")
-
-    def check_overlaps(self, listeners: Mapping[str, ListenerRules]) -> None:
-        """Report each pair of listeners that cannot both be bound."""
-        for (a, first), (b, second) in combinations(listeners.items(), 2):
-            # The default that replaces an invalid value is not reported as an overlap.
-            if self._invalid & {f"listener:{a}", f"listener:{b}"} or not _overlap(first, second):
-                continue
-            section = self._sections.get(f"listener:{b}")
-            interfaces = " and ".join(sorted({first.interface, second.interface}))
-            why = f"both bind port {first.port} of {interfaces}"
-            line = 0 if section is None else section.line
-            self._wrong(line, f"[listener:{a}] and [listener:{b}]", why)
-
-    def _entries(self, section: str) -> Mapping[str, Entry]:
-        return self._sections[section].options if section in self._sections else {}
-
-    def _check_name(self, section_name: str, section: Section) -> None:
+def _read_section(name: str, section: Section, report: Report) -> dict[str, Any]:
+    """Return the valid values of a section; report the others, and unknown names."""
+    options = SECTIONS.get(kind_of(name))
+    if options is None:
+        report.add(section.line, f"[{name}]", _unknown("section", name, SECTIONS))
+        return {}
+    if kind_of(name) != name and name != ALL_ROOMS:
         try:
-            values.room_name(section_name.partition(":")[2])
+            values.room_name(name.partition(":")[2])
         except ValueError as error:
-            self._wrong(section.line, f"[{section_name}]", f"the name {error}")
+            report.add(section.line, f"[{name}]", f"the name {error}")
+    found: dict[str, Any] = {}
+    for option, entry in section.options.items():
+        if option in options:
+            _read_value((name, option), entry, report, found)
+        else:
+            value = "" if is_secret(option) else f" = {quotable(entry.value)}"
+            why = _unknown("option", option, options)
+            report.add(entry.line, f"[{name}] {option}{value}", why)
+    return found
 
-    def _wrong_value(self, section: str, option: str, entry: Entry, why: str) -> None:
-        value = "" if is_secret(option) else f" = {quotable(entry.value)}"
-        self._wrong(entry.line, f"[{section}] {option}{value}", why)
 
-    def _wrong(self, line: int, what: str, why: str) -> None:
-        self._problems.append(Problem(self._file, line, what, why))
+def _read_value(
+    at: At, entry: Entry, report: Report, found: dict[str, Any], flag: str = ""
+) -> None:
+    """Add the value of an option to ``found``; report it, or each wrong item of it."""
+    option = SECTIONS[kind_of(at[0])][at[1]]
+    read_text, is_list = values.reader(option), option.form in values.LISTS
+    whole = Item(None, entry.value, entry.line, flag)
+    items, valid = [], True
+    for item in _items(entry) if is_list else [whole]:
+        try:
+            items.append(evolve(item, value=read_text(item.text)))
+        except ValueError as error:
+            valid = False
+            # The words of a line with a secret must not be quoted one by one.
+            secret = quotable(entry.value) != entry.value
+            report.invalid(at, whole if secret else item, str(error))
+            if secret:
+                break
+    if valid:
+        report.given[at] = items or [whole]
+        read_values = [item.value for item in items]
+        found[at[1]] = tuple(read_values) if is_list else read_values[0]
+
+
+def _items(entry: Entry) -> Iterator[Item]:
+    for number, line in enumerate(entry.value.split("\n"), entry.line):
+        for text in line.replace(",", " ").split():
+            yield Item(None, text, number)
 
 
 def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
@@ -197,13 +143,3 @@ def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
     return f"unknown {what}" + (
         f"; did you mean {near[0]}?" if near else f"; valid are {', '.join(known)}"
     )
-
-
-def _overlap(first: ListenerRules, second: ListenerRules) -> bool:
-    """Return whether two listeners have a common address and port; ``::`` includes IPv4."""
-    interfaces = {first.interface, second.interface}
-    if not first.port or first.port != second.port:
-        return False
-    if len(interfaces) == 1 or "::" in interfaces:
-        return True
-    return "0.0.0.0" in interfaces and not any(":" in interface for interface in interfaces)

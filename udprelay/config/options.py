@@ -1,15 +1,14 @@
-"""All options of the configuration file, by section, and how their values are read."""
+"""All options of the configuration file, by section."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
-from typing import Any
 
 from attrs import frozen
 
-from udprelay.config import values
-from udprelay.relay.rules import Label, PlainPolicy, Protocol
+from udprelay.relay.option import Form, Option, option, options_of
+from udprelay.relay.rules import DAY, Limits, ListenerRules, RelayRules, RoomRules
 
 
 class LogFormat(str, Enum):
@@ -21,82 +20,49 @@ class LogFormat(str, Enum):
 
 @frozen
 class LogRules:
-    """
-    The options of the log.
+    """The options of the log."""
 
-    :param file: a path; empty is standard output.
-    :param rotate_size: bytes after which the file is rotated; 0 is never.
-    :param rotate_keep: number of rotated files.
-    :param statistics: seconds between two events with the counters of each listener and room;
-        0 is never.
-    """
+    format: LogFormat = option(
+        LogFormat.TEXT,
+        Form.CHOICE,
+        "text for people, json for programs: one object per line.",
+    )
+    payloads: bool = option(
+        False,
+        Form.YES_OR_NO,
+        "yes logs every datagram with its payload, for debugging. It is slow and reveals the"
+        " messages of members.",
+    )
+    file: str = option(
+        "",
+        Form.PATH,
+        "Empty is standard output. A file is created with mode 0640 and rotated; the process must"
+        " have write access to its directory.",
+    )
+    rotate_size: int = option(
+        10 * 1024**2,
+        Form.SIZE,
+        "At this size the file is renamed to FILE.1 and a new one is begun; 0 is never.",
+        0,
+        1024**4,
+    )
+    rotate_keep: int = option(5, Form.COUNT, "Number of old files.", 1, 1000)
+    statistics: float = option(
+        0.0,
+        Form.DURATION,
+        "Time between two logs of the counters of each listener and room, and of all counts of the"
+        " relay; 0 is never. Those of listeners and rooms are always logged at the end.",
+        0,
+        30 * DAY,
+    )
 
-    format: LogFormat = LogFormat.TEXT
-    payloads: bool = False
-    file: str = ""
-    rotate_size: int = 10 * 1024 * 1024
-    rotate_keep: int = 5
-    statistics: float = 0.0
 
-
-Readers = Mapping[str, Callable[[str], Any]]
-
-_DAY = 86_400.0
-# A smaller history has no space for a datagram of the maximum size.
-_MIN_HISTORY_SIZE = 65_536
-
-SECTIONS: Mapping[str, Readers] = {
-    "udprelay": {
-        "max_members": values.whole_number(1, 10_000_000),
-        "max_rooms": values.whole_number(1, 10_000_000),
-        "open_rooms": values.boolean,
-    },
-    "listener:NAME": {
-        "interface": values.interface,
-        "port": values.whole_number(0, 65_535),
-        "room": values.room_name,
-        "protocol": values.one_of(Protocol),
-        "plain": values.one_of(PlainPolicy),
-        "plain_networks": values.networks,
-        "batch": values.boolean,
-        "receive_buffer": values.size(0, 1024**3),
-        "send_buffer": values.size(0, 1024**3),
-    },
-    "room:NAME": {
-        "max_members": values.whole_number(1, 10_000_000),
-        "idle_timeout": values.duration(1, 30 * _DAY),
-        "label": values.one_of(Label),
-        "targets": values.host_ports,
-        "target_refresh": values.duration(1, 30 * _DAY),
-        "access_key": values.access_key,
-        "plain_with_key": values.boolean,
-        "history": values.whole_number(1, 1_000_000),
-        "history_size": values.size(_MIN_HISTORY_SIZE, 1024**3),
-        "history_age": values.duration(1, _DAY),
-        "history_on_join": values.whole_number(0, 1_000_000),
-        "session_timeout": values.duration(1, _DAY),
-        "member_rate": values.number(0, 10_000_000),
-        "member_bandwidth": values.size(0, 1024**4),
-    },
-    "limits": {
-        "challenge_rate": values.number(0, 10_000),
-        "challenge_burst": values.whole_number(1, 10_000),
-        "kick_time": values.duration(0, 30 * _DAY),
-        "drop_window": values.duration(0.1, _DAY),
-        "session_rate": values.number(0, 1_000_000),
-        "session_burst": values.whole_number(1, 1_000_000),
-        "proof_rate": values.number(0, 10_000),
-        "proof_burst": values.whole_number(1, 10_000),
-        "repair_rate": values.size(1024, 1024**3),
-    },
-    "log": {
-        "format": values.one_of(LogFormat),
-        "payloads": values.boolean,
-        "file": str,
-        "rotate_size": values.size(0, 1024**4),
-        "rotate_keep": values.whole_number(1, 1000),
-        "statistics": values.duration(0, 30 * _DAY),
-    },
+SECTIONS: Mapping[str, Mapping[str, Option]] = {
+    "udprelay": options_of(RelayRules),
+    "listener:NAME": options_of(ListenerRules),
+    "room:NAME": options_of(RoomRules),
+    "limits": options_of(Limits),
+    "log": options_of(LogRules),
 }
 """The options of each kind of section."""
 

@@ -1,15 +1,20 @@
-"""Readers of option values. Each raises ValueError with a message that says what is valid."""
+"""
+Readers of option values.
+
+Each raises ValueError with a message that says what is valid.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from ipaddress import ip_address, ip_network
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from udprelay.protocol.access_key import AccessKey
 from udprelay.protocol.endpoint import IPNetwork, parse_host_port
+from udprelay.relay.option import Form, Option
 
 E = TypeVar("E", bound=Enum)
 
@@ -127,25 +132,14 @@ def room_name(text: str) -> str:
     return text
 
 
-def networks(text: str) -> tuple[IPNetwork, ...]:
-    """Read a list of networks in CIDR notation, separated by commas or white space."""
-    found = []
-    for item in _items(text):
-        try:
-            found.append(ip_network(item))
-        except ValueError as error:
-            raise ValueError(
-                f"{item!r} is not a network ({error}); write networks as 10.0.0.0/8, fd00::/8"
-            ) from None
-    return tuple(found)
-
-
-def host_ports(text: str) -> tuple[tuple[str, int], ...]:
-    """Read a list of ``host:port``, separated by commas or white space."""
-    found = tuple(parse_host_port(item) for item in _items(text))
-    if len(set(found)) < len(found):
-        raise ValueError("duplicate target")
-    return found
+def network(text: str) -> IPNetwork:
+    """Read a network in CIDR notation."""
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r} is not a network ({error}); write networks as 10.0.0.0/8, fd00::/8"
+        ) from None
 
 
 def access_key(text: str) -> AccessKey | None:
@@ -153,5 +147,34 @@ def access_key(text: str) -> AccessKey | None:
     return AccessKey.parse(text) if text else None
 
 
-def _items(text: str) -> list[str]:
-    return text.replace(",", " ").split()
+LISTS: Mapping[Form, Callable[[str], Any]] = {
+    Form.NETWORKS: network,
+    Form.TARGETS: parse_host_port,
+}
+"""Readers of the items of lists, which are separated by commas or white space."""
+
+_WITHOUT_BOUNDS: Mapping[Form, Callable[[str], Any]] = {
+    Form.YES_OR_NO: boolean,
+    Form.INTERFACE: interface,
+    Form.ROOM: room_name,
+    Form.ACCESS_KEY: access_key,
+    Form.PATH: str,
+    **LISTS,
+}
+
+
+def reader(option: Option) -> Callable[[str], Any]:
+    """Return the reader of an option's values, or of the items of its list."""
+    minimum, maximum = option.minimum, option.maximum
+    match option.form:
+        case Form.CHOICE:
+            return one_of(type(option.default))
+        case Form.COUNT:
+            return whole_number(int(minimum), int(maximum))
+        case Form.NUMBER:
+            return number(minimum, maximum)
+        case Form.DURATION:
+            return duration(minimum, maximum)
+        case Form.SIZE:
+            return size(int(minimum), int(maximum))
+    return _WITHOUT_BOUNDS[option.form]

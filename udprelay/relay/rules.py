@@ -1,4 +1,9 @@
-"""The configuration of the relay as frozen values."""
+"""
+The configuration of the relay as frozen values, and the only declaration of each option.
+
+``config`` reads the options of the file by these declarations. ``etc/udprelay.ini`` is made of
+them, and ``tests/docs`` compares the two.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,16 @@ from attrs import field, frozen
 
 from udprelay.protocol.access_key import AccessKey
 from udprelay.protocol.endpoint import IPNetwork
+from udprelay.relay.option import Form, option
+
+DAY = 86_400.0
+"""Seconds."""
+_MAX_MEMBERS = 10_000_000
+_KIB = 1024
+_MIB = 1024**2
+_GIB = 1024**3
+# A smaller history has no space for a datagram of the maximum size.
+_MIN_HISTORY_SIZE = 65_536
 
 
 class Protocol(str, Enum):
@@ -59,103 +74,247 @@ PRIVATE_NETWORKS: tuple[IPNetwork, ...] = tuple(
 
 @frozen
 class RoomRules:
-    """
-    The options of one room.
+    """The options of one room."""
 
-    :param idle_timeout: seconds of silence after which a plain member is removed.
-    :param targets: host names or addresses, each with a port, that get a copy of every payload.
-    :param target_refresh: seconds between two look-ups of the targets' names.
-    :param access_key: None admits session members without a passphrase.
-    :param plain_with_key: whether a room with an access key admits plain members.
-    :param history: datagrams kept for recovery.
-    :param history_size: bytes kept for recovery, headers included.
-    :param history_age: seconds for which datagrams are kept.
-    :param history_on_join: datagrams of the history that a new session member gets.
-    :param session_timeout: seconds of silence after which a session ends.
-    :param member_rate: datagrams that a session member may send per second; 0 is no limit.
-    :param member_bandwidth: bytes that a session member may send per second; 0 is no limit.
-    """
-
-    max_members: int = 1000
-    idle_timeout: float = 300.0
-    label: Label = Label.NONE
-    targets: tuple[tuple[str, int], ...] = ()
-    target_refresh: float = 300.0
-    access_key: AccessKey | None = None
-    plain_with_key: bool = False
-    history: int = 1024
-    history_size: int = 1024 * 1024
-    history_age: float = 120.0
-    history_on_join: int = 0
-    session_timeout: float = 45.0
-    member_rate: float = 0.0
-    member_bandwidth: int = 0
+    max_members: int = option(
+        1000, Form.COUNT, "Members of one room, targets and the console included.", 1, _MAX_MEMBERS
+    )
+    idle_timeout: float = option(
+        300.0,
+        Form.DURATION,
+        "A plain member that has sent nothing for this time is removed. Lower it if addresses"
+        " change often, raise it for members that mostly receive.",
+        1,
+        30 * DAY,
+    )
+    label: Label = option(
+        Label.NONE,
+        Form.CHOICE,
+        "nick puts the sender's name before each line for plain members (guest-7: hello), and"
+        " escapes control characters. It helps people, but not programs, as it changes the payload."
+        " none leaves payloads as they are.",
+    )
+    targets: tuple[tuple[str, int], ...] = option(
+        (),
+        Form.TARGETS,
+        "Addresses that get a copy of every message and send none, as host:port with commas. The"
+        " relay itself can't be one of them, by any of its names and addresses.",
+    )
+    target_refresh: float = option(
+        300.0, Form.DURATION, "Time between two look-ups of the names of targets.", 1, 30 * DAY
+    )
+    access_key: AccessKey | None = option(
+        None,
+        Form.ACCESS_KEY,
+        "udprelay-client --access-key prints it for a passphrase. Only session members that know"
+        " the passphrase are admitted, and the relay cannot read their messages. Empty admits all"
+        " clients. A client with this line can join, but not read messages: protect the file"
+        " (mode 0640).",
+    )
+    plain_with_key: bool = option(
+        False,
+        Form.YES_OR_NO,
+        "yes admits plain members to a room with an access key, for programs without passphrase."
+        " They cannot read sealed messages, and members with a passphrase do not show theirs.",
+    )
+    history: int = option(
+        1024,
+        Form.COUNT,
+        "Datagrams in the history, for session members that have missed some or reconnect. Raise"
+        " it, and the next two, if members report losses after short breaks. Lower it if memory is"
+        " scarce, or if messages should not be stored for long.",
+        1,
+        1_000_000,
+    )
+    history_size: int = option(
+        _MIB, Form.SIZE, "Bytes in the history, headers included.", _MIN_HISTORY_SIZE, _GIB
+    )
+    history_age: float = option(
+        120.0, Form.DURATION, "Time for which datagrams stay in the history.", 1, DAY
+    )
+    history_on_join: int = option(
+        0,
+        Form.COUNT,
+        "Datagrams of the history that a new session member gets, such as the last messages of a"
+        " chat. At most history.",
+        0,
+        1_000_000,
+    )
+    session_timeout: float = option(
+        45.0,
+        Form.DURATION,
+        "A session ends after this time without a datagram from its client, which sends four times"
+        " as often, and at least every 10 s. Raise it if short network failures should not end"
+        " sessions.",
+        1,
+        DAY,
+    )
+    member_rate: float = option(
+        0.0,
+        Form.NUMBER,
+        "Datagrams that one session member may send per second; 0 is no limit. Set it, or the"
+        " next, if members must not crowd out others; clients know and respect them.",
+        0,
+        10_000_000,
+    )
+    member_bandwidth: int = option(
+        0,
+        Form.SIZE,
+        "Bytes that one session member may send per second; 0 is no limit.",
+        0,
+        1024**4,
+    )
 
 
 @frozen
 class ListenerRules:
-    """
-    The options of one listener.
+    """The options of one listener."""
 
-    :param batch: whether to move many datagrams in one system call, where possible.
-    :param receive_buffer: bytes to ask the kernel for; 0 is its own default.
-    :param send_buffer: bytes to ask the kernel for; 0 is its own default.
-    """
-
-    interface: str = "::"
-    port: int = 6000
-    room: str = "lobby"
-    protocol: Protocol = Protocol.AUTO
-    plain: PlainPolicy = PlainPolicy.CHALLENGE
-    plain_networks: tuple[IPNetwork, ...] = PRIVATE_NETWORKS
-    batch: bool = True
-    receive_buffer: int = 4 * 1024 * 1024
-    send_buffer: int = 1024 * 1024
+    interface: str = option(
+        "::",
+        Form.INTERFACE,
+        "The address to bind. :: is all of them, IPv4 and IPv6; 0.0.0.0 all of IPv4. Set one"
+        " address to serve one network only, or if the machine has several (see the deployment"
+        " page of the documentation).",
+    )
+    port: int = option(
+        6000,
+        Form.COUNT,
+        "0 is any free port, which the event listener.opened reports.",
+        0,
+        65_535,
+    )
+    room: str = option(
+        "lobby",
+        Form.ROOM,
+        "The room of this listener's plain members (session members choose theirs). Every room but"
+        " lobby needs a section [room:NAME], so that misspelt names are found.",
+    )
+    protocol: Protocol = option(
+        Protocol.AUTO,
+        Form.CHOICE,
+        "The members of this listener:\n"
+        "  auto     both kinds; session datagrams are recognised by their first bytes\n"
+        "  plain    plain members only; datagrams of session clients are relayed as payloads\n"
+        "  session  session members only; plain ones are refused, whatever the next option says",
+    )
+    plain: PlainPolicy = option(
+        PlainPolicy.CHALLENGE,
+        Form.CHOICE,
+        "Which addresses may become plain members: those in plain_networks at once, and\n"
+        "  challenge  others when they send back a code (the default)\n"
+        "  networks   no others; they get no answer\n"
+        "  any        all others: a forged address can join, and gets all traffic of the room\n"
+        "  off        none, not even those in plain_networks",
+    )
+    plain_networks: tuple[IPNetwork, ...] = option(
+        PRIVATE_NETWORKS,
+        Form.NETWORKS,
+        "Networks that need no code: by default loopback, private and link-local ones.",
+    )
+    batch: bool = option(
+        True,
+        Form.YES_OR_NO,
+        "yes moves up to 64 datagrams in one system call, if Linux allows it; the event"
+        " listener.opened reports it. Set no only to find out whether this causes a problem.",
+    )
+    receive_buffer: int = option(
+        4 * _MIB,
+        Form.SIZE,
+        "The kernel's buffer for received datagrams while the relay is busy. They are lost when it"
+        " is full (reason receive-buffer). 0 is the kernel's own default. Without CAP_NET_ADMIN"
+        " the kernel grants at most net.core.rmem_max; listener.opened reports the real size.",
+        0,
+        _GIB,
+    )
+    send_buffer: int = option(
+        _MIB,
+        Form.SIZE,
+        "The same for sent datagrams, such as a burst to many members (reason send-buffer;"
+        " net.core.wmem_max).",
+        0,
+        _GIB,
+    )
 
 
 @frozen
 class Limits:
-    """
-    Limits on the work that unverified sources can cause.
+    """Limits on the work that unverified sources can cause."""
 
-    :param challenge_rate: challenges sent to one source prefix, per second, once the burst is
-        used up.
-    :param challenge_burst: challenges sent to one source prefix at once.
-    :param kick_time: seconds for which a kicked address or identity is refused.
-    :param drop_window: seconds over which drops are added up to one event.
-    :param session_rate: answers of the session protocol to unverified sources in one prefix, per
-        second, once the burst is used up.
-    :param session_burst: such answers to one source prefix at once.
-    :param proof_rate: wrong proofs of a passphrase that one source prefix may send, per second,
-        once the burst is used up.
-    :param proof_burst: wrong proofs from one source prefix at once.
-    :param repair_rate: bytes retransmitted to one session member per second, and at once.
-    """
-
-    challenge_rate: float = 1.0
-    challenge_burst: int = 10
-    kick_time: float = 300.0
-    drop_window: float = 10.0
-    session_rate: float = 100.0
-    session_burst: int = 200
-    proof_rate: float = 1.0
-    proof_burst: int = 10
-    repair_rate: int = 256 * 1024
+    challenge_rate: float = option(
+        1.0,
+        Form.NUMBER,
+        "Codes (plain = challenge) sent to one IPv4 address or IPv6 /56 network per second. Raise"
+        " it, and the next, if many members share an address (a carrier's NAT).",
+        0,
+        10_000,
+    )
+    challenge_burst: int = option(10, Form.COUNT, "Such codes sent at once.", 1, 10_000)
+    kick_time: float = option(
+        300.0, Form.DURATION, "Time for which a kicked member is refused.", 0, 30 * DAY
+    )
+    drop_window: float = option(
+        10.0,
+        Form.DURATION,
+        "Time over which drops are summed before datagrams.dropped reports them.",
+        0.1,
+        DAY,
+    )
+    session_rate: float = option(
+        100.0,
+        Form.NUMBER,
+        "Answers per second to session clients that are not yet members, to one IPv4 address or"
+        " IPv6 /56 network. Raise it, and the next, if many session members share an address and"
+        " reconnect slowly after a restart of the relay.",
+        0,
+        1_000_000,
+    )
+    session_burst: int = option(200, Form.COUNT, "Such answers sent at once.", 1, 1_000_000)
+    proof_rate: float = option(
+        1.0,
+        Form.NUMBER,
+        "Wrong passphrases per second from one such address or network. Beyond that there is no"
+        " answer, which slows guessing down. Raise it, and the next, if people who share an"
+        " address often mistype.",
+        0,
+        10_000,
+    )
+    proof_burst: int = option(10, Form.COUNT, "Such passphrases at once.", 1, 10_000)
+    repair_rate: int = option(
+        256 * _KIB,
+        Form.SIZE,
+        "Bytes retransmitted to one session member per second. Raise it for fast rooms on bad"
+        " networks; lower it if retransmissions crowd out new messages.",
+        _KIB,
+        _GIB,
+    )
 
 
 @frozen
 class RelayRules:
-    """
-    The configuration of a hub.
+    """The configuration of a hub."""
 
-    :param max_rooms: rooms at once; beyond that, only rooms with a section or a listener can be
-        opened.
-    :param open_rooms: whether session clients may open rooms without a section or a listener.
-    """
-
-    max_members: int = 10_000
-    max_rooms: int = 1000
-    open_rooms: bool = True
+    max_members: int = option(
+        10_000,
+        Form.COUNT,
+        "Members of all rooms in total, targets and the console included. It bounds memory.",
+        1,
+        _MAX_MEMBERS,
+    )
+    max_rooms: int = option(
+        1000,
+        Form.COUNT,
+        "Session clients cannot open more rooms than this. With history_size it bounds the memory"
+        " of histories.",
+        1,
+        _MAX_MEMBERS,
+    )
+    open_rooms: bool = option(
+        True,
+        Form.YES_OR_NO,
+        "yes lets session clients open any room by joining it. With no they can only join rooms"
+        " that have a section or a listener.",
+    )
     listeners: Mapping[str, ListenerRules] = field(factory=lambda: {"main": ListenerRules()})
     rooms: Mapping[str, RoomRules] = field(factory=dict)
     room_defaults: RoomRules = RoomRules()
