@@ -11,6 +11,8 @@ import pytest
 from twisted.internet import reactor
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 
+from udprelay.clock import clock_of
+
 # Python ignores these itself, and subprocess restores them in its children.
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -46,14 +48,16 @@ def nothing_left_behind(logged_errors: list[str]) -> Iterator[None]:
             errors.append(failure.getTraceback() if failure else str(event.get("log_format")))
 
     readers = set(reactor.getReaders())
-    calls = set(reactor.getDelayedCalls())
+    clocks = (reactor, clock_of(reactor))
+    calls = {call for clock in clocks for call in clock.getDelayedCalls()}
     observer = cast(ILogObserver, note)
     globalLogPublisher.addObserver(observer)
     yield
     # An unhandled Deferred says so when it is collected.
     gc.collect()
     globalLogPublisher.removeObserver(observer)
-    left = [call for call in reactor.getDelayedCalls() if call not in calls]
+    now_pending = [call for clock in clocks for call in clock.getDelayedCalls()]
+    left = [call for call in now_pending if call not in calls]
     for call in left:
         call.cancel()
     open_readers = [r for r in reactor.getReaders() if r not in readers and _is_ours(r)]
@@ -66,5 +70,10 @@ def nothing_left_behind(logged_errors: list[str]) -> Iterator[None]:
 
 
 def _is_ours(reader: object) -> bool:
-    """Return whether a reader is not one that the reactor opens for itself at its first run."""
-    return type(reader).__name__ not in ("_UnixWaker", "_SIGCHLDWaker", "_Waker", "_FDWaker")
+    """
+    Return whether a reader is not one that the reactor opens for itself at its first run.
+
+    Nor an alarm: it is open as long as a call of its clock is pending, or in progress.
+    """
+    wakers = ("_UnixWaker", "_SIGCHLDWaker", "_Waker", "_FDWaker", "DescriptorAlarm")
+    return type(reader).__name__ not in wakers

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import deferLater
 
+from manual_clock import ManualClock
 from name_resolver import NameResolver
 from udprelay.client.channel import Channel, IncomingMessage
 from udprelay.client.client import Client
@@ -52,7 +53,8 @@ class NamedReactor:
         self.socket: Any = None
 
     def addReader(self, reader: Any) -> None:
-        self.socket = reader
+        if isinstance(reader, DatagramSocket):
+            self.socket = reader
         reactor.addReader(reader)
 
     def mute(self) -> MutedSocket:
@@ -60,14 +62,17 @@ class NamedReactor:
         return MutedSocket(self.socket)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__provides__":
+            # The interfaces of this object, not the reactor's.
+            raise AttributeError(name)
         return getattr(reactor, name)
 
 
-class ClockReactor(Clock, NamedReactor):
+class ClockReactor(ManualClock, NamedReactor):
     """The same with a clock for a test."""
 
     def __init__(self, names: NameResolver | None = None) -> None:
-        Clock.__init__(self)
+        ManualClock.__init__(self)
         NamedReactor.__init__(self, names)
 
 

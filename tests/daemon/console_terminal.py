@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
+from manual_clock import ManualClock
 from udprelay.console import Console
 from udprelay.net.relay import Relay
 from udprelay.protocol import keys
@@ -75,11 +75,9 @@ class Terminal:
     """A console in a relay without sockets, with a terminal."""
 
     def __init__(self, rules: RelayRules) -> None:
-        self.clock, self.port = Clock(), Port()
+        self.clock, self.port = ManualClock(), Port()
         self.events: list[events.Event] = []
-        self.relay = Relay(
-            rules, self.clock, bytes(32), self.events.append, clock=self.clock.seconds
-        )
+        self.relay = Relay(rules, self.clock, bytes(32), self.events.append)
         self.listeners = {
             name: self.relay.hub.open_listener(name, self.port) for name in rules.listeners
         }

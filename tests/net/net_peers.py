@@ -129,7 +129,7 @@ class RunningRelay:
         self.failed: list[str] = []
         self.stream = EventStream(self.failed.append)
         self._queue = self.stream.open("test", self._read)
-        self.relay = Relay(rules, using, SECRET, self.stream.publish, clock=using.seconds)
+        self.relay = Relay(rules, using, SECRET, self.stream.publish)
 
     def _read(self) -> None:
         self.events += self._queue.drain()

@@ -13,8 +13,9 @@ from twisted.internet.interfaces import (
     IHostResolution,
     IResolutionReceiver,
 )
-from twisted.internet.task import Clock
 from zope.interface import implementer
+
+from manual_clock import ManualClock
 
 
 @implementer(IHostResolution)
@@ -64,7 +65,7 @@ class Resolver:
         return resolution
 
 
-class ClockReactor(Clock):
+class ClockReactor(ManualClock):
     """
     The real reactor for sockets, with a manual clock and a manual resolver.
 
@@ -81,4 +82,7 @@ class ClockReactor(Clock):
         return super().callLater(*arguments, **options)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__provides__":
+            # The interfaces of this object, not the reactor's.
+            raise AttributeError(name)
         return getattr(reactor, name)

@@ -13,9 +13,8 @@ import errno
 import socket
 import struct
 from collections.abc import Sequence
-from typing import Any, cast
 
-from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from twisted.internet.protocol import AbstractDatagramProtocol
 
 from udprelay.batch_udp import mmsg
@@ -57,8 +56,9 @@ class BatchPort(DatagramPort):
         reactor: IReactorFDSet,
         buffers: tuple[int, int] = (0, 0),
         calls: SystemCalls | None = None,
+        clock: IReactorTime | None = None,
     ) -> None:
-        super().__init__(port, protocol, interface, reactor, buffers)
+        super().__init__(port, protocol, interface, reactor, buffers, clock)
         self._calls = calls or mmsg.load()
         ipv6 = self.addressFamily == socket.AF_INET6
         self._name_size = size = _IPV6.size if ipv6 else _IPV4.size
@@ -116,7 +116,7 @@ class BatchPort(DatagramPort):
             taken += 1
         self._pending = pending[taken:]
         if self._pending:
-            cast(Any, self.reactor).callLater(0, self._read_pending)
+            self._clock.callLater(0, self._read_pending)
         return pending[:taken], unusable, taken + unusable
 
     def _read_pending(self) -> None:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import udp
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.interfaces import IReactorFDSet, IReactorTime
 from twisted.internet.protocol import AbstractDatagramProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -46,6 +46,7 @@ class DatagramPort(udp.Port):
         :class:`~udprelay.batch_udp.interfaces.BatchProtocol`.
     :param interface: a numeric address; ``::`` is every address, IPv4 included.
     :param buffers: bytes of the receive and send buffers to ask for; 0 keeps the system's.
+    :param clock: makes its delayed calls; ``None``: the reactor, whose time of day may jump.
     :ivar batched: whether many datagrams move in one system call.
     :ivar deliveries: number of datagrams sent by :meth:`deliver`, those that fail included.
     :ivar segmented: number of deliveries that left as parts of larger messages.
@@ -64,10 +65,12 @@ class DatagramPort(udp.Port):
         interface: str,
         reactor: IReactorFDSet,
         buffers: tuple[int, int] = (0, 0),
+        clock: IReactorTime | None = None,
     ) -> None:
         # One byte more than the maximum tells what is too long.
         super().__init__(port, protocol, interface, MAX_PAYLOAD + 1, reactor)
         self._buffers = buffers
+        self._clock = clock or cast(IReactorTime, reactor)
         self.deliveries = 0
         self.segmented = 0
         self._batches = [0] * MAX_BATCH.bit_length()

@@ -26,6 +26,7 @@ from udprelay.client.sockets import (
     format_address,
     socket_address,
 )
+from udprelay.clock import clock_of
 from udprelay.look_up import look_up_name
 from udprelay.protocol.endpoint import host_port
 from udprelay.session_client.known_member import KnownMember
@@ -59,6 +60,7 @@ class Bridge:
     ) -> None:
         self.resolving = False
         self._reactor = reactor
+        self._clock = clock_of(reactor)
         self._format = form
         self._address = address
         self._program = program
@@ -96,10 +98,10 @@ class Bridge:
             )
 
         self._socket = open_socket(local[1], self._send)
-        self._counters = BridgeCounters(self._reactor, client.notice)
+        self._counters = BridgeCounters(self._clock, client.notice)
         if self._per_member:
             self._members = MemberSockets(
-                self._reactor, self._socket, open_socket, self._send_to_member, client.notice
+                self._clock, self._socket, open_socket, self._send_to_member, client.notice
             )
         address = str(self._socket)
         to = None if program is None else format_address(program)
@@ -168,7 +170,7 @@ class Bridge:
             return
         # After a restart of the relay, the member may be back under another number, and no
         # event says so.
-        now = self._reactor.seconds()
+        now = self._clock.seconds()
         if now >= self._next_update:
             self._next_update = now + _ROSTER_INTERVAL
             self._update_sockets()

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from udprelay.client.member import Member, UnreachableError
 from udprelay.client.options import DEFAULT_PORT, DEFAULT_ROOM
+from udprelay.clock import clock_of
 from udprelay.protocol.endpoint import host_port
 from udprelay.session_client.events import (
     Closed,
@@ -89,5 +90,7 @@ def join(
     joined = member.join()
     if patience is not None:
         unanswered = f"no answer from {host_port(host, port)} within {patience:g} s"
-        joined.addTimeout(patience, reactor, lambda *_: Failure(UnreachableError(unanswered)))
+        joined.addTimeout(
+            patience, clock_of(reactor), lambda *_: Failure(UnreachableError(unanswered))
+        )
     return joined

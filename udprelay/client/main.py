@@ -38,6 +38,7 @@ from udprelay.client.passphrase import Passphrase
 from udprelay.client.pipe import Pipe
 from udprelay.client.plain import PlainChannel
 from udprelay.client.room_channel import RoomChannel
+from udprelay.clock import clock_of
 from udprelay.protocol.endpoint import MAX_PAYLOAD
 from udprelay.protocol.nick import NickError, is_reserved, normalise
 from udprelay.session_client.pieces import MAX_MESSAGE
@@ -123,7 +124,7 @@ class _Run:
         # A person sees the retries and can stop them; a bridge runs unattended.
         join_timeout = None if terminal or self._bridge else joining.JOIN_TIMEOUT
         channel = partial(_channel, self._reactor, options, found, join_timeout)
-        self._client = Client(options, self._reactor, front, channel)
+        self._client = Client(options, clock_of(reactor), front, channel)
         if found is not None and found.warning is not None:
             self._client.notice(found.warning)
         self._client.finished.addCallback(self._end)
@@ -163,7 +164,7 @@ class _Run:
 
     def _leave(self, status: int) -> None:
         self._client.leave(status)
-        self._reactor.callLater(SHUTDOWN_TIMEOUT, self._end, status)
+        clock_of(self._reactor).callLater(SHUTDOWN_TIMEOUT, self._end, status)
 
     def _end(self, status: int) -> None:
         if self._status is not None:

@@ -22,6 +22,7 @@ from udprelay.client.channel import (
 )
 from udprelay.client.notices import Level, Notice, peer_unreachable, reason_of
 from udprelay.client.sockets import SEND_BUFFER_FULL, PeerSocket
+from udprelay.clock import clock_of
 from udprelay.look_up import look_up_name
 from udprelay.protocol.endpoint import MAX_PAYLOAD, host_port
 
@@ -56,6 +57,7 @@ class PlainChannel:
         self.resolving = False
         self.peer = host_port(host, port)
         self._reactor = reactor
+        self._clock = clock_of(reactor)
         self._host = host
         self._port = port
         self._observer = observer
@@ -105,7 +107,7 @@ class PlainChannel:
         opened = Notice.of("link.opened", peer=self.peer, local=self._socket.local)
         self._observer.notice(opened)
         if self._interval is not None:
-            self._keepalive.clock = self._reactor
+            self._keepalive.clock = self._clock
             self._keepalive.start(self._interval)
         self._observer.opened()
 
@@ -121,7 +123,7 @@ class PlainChannel:
             raise too_long(len(payload), MAX_PAYLOAD)
         self._queue.append(payload)
         if self._next_batch is None:
-            self._next_batch = self._reactor.callLater(0, self._send_batch)
+            self._next_batch = self._clock.callLater(0, self._send_batch)
 
     def send_now(self, payload: bytes, number: int | None = None) -> str | None:
         if not payload:
@@ -135,12 +137,12 @@ class PlainChannel:
         count = size = 0
         while self._queue and count < MAX_BATCH and size < MAX_BATCH_BYTES:
             if not self._transmit(self._queue[0]):
-                self._next_batch = self._reactor.callLater(RETRY_DELAY, self._send_batch)
+                self._next_batch = self._clock.callLater(RETRY_DELAY, self._send_batch)
                 return
             count += 1
             size += len(self._queue.popleft())
         if self._queue:
-            self._next_batch = self._reactor.callLater(BATCH_INTERVAL, self._send_batch)
+            self._next_batch = self._clock.callLater(BATCH_INTERVAL, self._send_batch)
         else:
             self._observer.progressed()
 

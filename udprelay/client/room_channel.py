@@ -23,6 +23,7 @@ from udprelay.client.channel import (
 from udprelay.client.member import Member
 from udprelay.client.notices import Notice, messages
 from udprelay.client.room_reporter import RoomReporter
+from udprelay.clock import clock_of
 from udprelay.protocol.endpoint import host_port
 from udprelay.session_client import events
 from udprelay.session_client.events import Event
@@ -82,7 +83,7 @@ class RoomChannel:
         self._leaving: list[Member] = []
         self._all: list[Member] = []
         self._joined: Deferred[Member] | None = None
-        self._reporter = RoomReporter(reactor, observer)
+        self._reporter = RoomReporter(clock_of(reactor), observer)
         self._paused = False
         self._closing = False
 
@@ -148,7 +149,7 @@ class RoomChannel:
         self._reporter.connecting(host_port(self._host, self._port), room)
         joined = self._joined = member.join()
         if self._join_timeout is not None and self._member is None:
-            joined.addTimeout(self._join_timeout, self._reactor)
+            joined.addTimeout(self._join_timeout, clock_of(self._reactor))
         joined.addCallbacks(self._switched, self._not_joined, errbackArgs=(member,))
 
     def send(self, message: OutgoingMessage) -> None:

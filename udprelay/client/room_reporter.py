@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from attrs import evolve
 from twisted.internet import defer
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from udprelay.client.channel import (
@@ -52,9 +51,9 @@ class RoomReporter:
     :ivar failed: a message was not delivered.
     """
 
-    def __init__(self, reactor: Any, observer: ChannelObserver) -> None:
+    def __init__(self, clock: IReactorTime, observer: ChannelObserver) -> None:
         self.failed = False
-        self._reactor = reactor
+        self._clock = clock
         self._observer = observer
         self._unanswered = 0
         self._progress: IDelayedCall | None = None
@@ -155,7 +154,7 @@ class RoomReporter:
 
     def _report_later(self, notice: Notice) -> None:
         self.cancel_progress()
-        self._progress = self._reactor.callLater(PROGRESS_DELAY, self._observer.notice, notice)
+        self._progress = self._clock.callLater(PROGRESS_DELAY, self._observer.notice, notice)
 
 
 def notice_of(event: Event, member: Member) -> Notice | None:

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from udprelay.client.sockets import PeerSocket
+from udprelay.clock import clock_of
 from udprelay.look_up import look_up_name
 from udprelay.protocol.endpoint import host_port
 
@@ -158,7 +159,7 @@ class Route:
     def _report_later(self, error: OSError) -> None:
         # In a later turn: the receiver may close the socket, which is inside a call.
         if self._report is None and not self._closed:
-            self._report = self._reactor.callLater(0, self._report_now, error)
+            self._report = clock_of(self._reactor).callLater(0, self._report_now, error)
 
     def _report_now(self, error: OSError) -> None:
         self._report = None

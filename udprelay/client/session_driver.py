@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
@@ -12,6 +11,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from udprelay.client.route import Route
+from udprelay.clock import clock_of
 from udprelay.protocol.keys import RoomKeys, derive, prepare_passphrase
 from udprelay.session_client.client import SessionClient
 from udprelay.session_client.events import Closed, Event, KeysNeeded, Refused
@@ -36,8 +36,6 @@ class SessionDriver:
     """
 
     _log = Logger()
-    # Not the reactor's time, which may be the time of day.
-    now = staticmethod(monotonic)
 
     def __init__(
         self,
@@ -48,6 +46,8 @@ class SessionDriver:
         passphrase: str | None,
         observe: Callable[[Event], None],
     ) -> None:
+        self._clock = clock_of(reactor)
+        self.now = self._clock.seconds
         self.route = Route(reactor, host, port, self._received, self._troubled)
         self.session = SessionClient(settings, secrets.token_bytes, self.now())
         self.ended = False
@@ -184,4 +184,4 @@ class SessionDriver:
                 return
             self._timer.cancel()
         self._timer_due = due
-        self._timer = self._reactor.callLater(max(0.0, due - self.now()), self._expired)
+        self._timer = self._clock.callLater(max(0.0, due - self.now()), self._expired)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -17,6 +16,7 @@ from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.batch_port import BatchPort
 from udprelay.batch_udp.linux_socket import granted_buffers
 from udprelay.batch_udp.port import DatagramPort
+from udprelay.clock import clock_of
 from udprelay.net.own_addresses import OwnAddresses
 from udprelay.net.udp import UdpTransport
 from udprelay.relay import events
@@ -49,8 +49,8 @@ class Relay:
     :param secret: 32 random bytes.
     :param publish: is called with every event.
     :param statistics: seconds between two reports of all counters; 0 is never.
-    :param clock: returns the hub's time in seconds. Not the reactor's clock, which is the time of
-        day and may jump.
+    :ivar clock: the clock of all its timers.
+    :ivar now: returns the hub's time in seconds.
     :ivar own_addresses: the endpoints of its own listeners.
     """
 
@@ -63,10 +63,10 @@ class Relay:
         secret: bytes,
         publish: Callable[[events.Event], None],
         statistics: float = 0.0,
-        clock: Callable[[], float] = monotonic,
     ) -> None:
-        self.now = clock
         self.reactor = reactor
+        self.clock = clock_of(reactor)
+        self.now = self.clock.seconds
         self.publish = publish
         self.listeners: dict[str, UdpTransport] = {}
         self.own_addresses = OwnAddresses()
@@ -74,11 +74,11 @@ class Relay:
         self._timer_due = 0.0
         self._statistics_period = statistics
         self._statistics = LoopingCall(self._publish_statistics)
-        self._statistics.clock = reactor
+        self._statistics.clock = self.clock
         self._retry_at = 0.0
         self._closed = False
-        self.hub = Hub(rules, secret, self.own_addresses.__contains__, clock())
-        self.driver = HubDriver(self.hub, clock, publish, self._set_timer)
+        self.hub = Hub(rules, secret, self.own_addresses.__contains__, self.now())
+        self.driver = HubDriver(self.hub, self.now, publish, self._set_timer)
 
     def open(self) -> None:
         """
@@ -97,7 +97,7 @@ class Relay:
         self.driver.settle()
 
     def _open(self, name: str, rules: ListenerRules) -> None:
-        transport = UdpTransport(name, self.driver, self._check_deadline)
+        transport = UdpTransport(name, self.driver)
         try:
             port = transport.port = self._bind(name, transport, rules)
         except CannotListenError as error:
@@ -135,13 +135,18 @@ class Relay:
     def _bind(self, name: str, transport: UdpTransport, rules: ListenerRules) -> DatagramPort:
         port_class = self._port_class(name, rules)
         buffers = rules.receive_buffer, rules.send_buffer
-        port = port_class(rules.port, transport, rules.interface, self.reactor, buffers)
+
+        def port_at(interface: str) -> DatagramPort:
+            where = rules.port, transport, interface, self.reactor
+            return port_class(*where, buffers, clock=self.clock)
+
+        port = port_at(rules.interface)
         try:
             port.startListening()
         except CannotListenError as error:
             if rules.interface != "::" or error.socketError.errno not in _NO_IPV6:
                 raise
-            port = port_class(rules.port, transport, "0.0.0.0", self.reactor, buffers)
+            port = port_at("0.0.0.0")
             port.startListening()
         return port
 
@@ -162,16 +167,10 @@ class Relay:
         delay = max(0.0, deadline - self.now())
         timer = self._timer
         if timer is None or not timer.active():
-            self._timer = self.reactor.callLater(delay, self._deadline_reached)
+            self._timer = self.clock.callLater(delay, self._deadline_reached)
         elif deadline != self._timer_due:
             timer.reset(delay)
         self._timer_due = deadline
-
-    def _check_deadline(self, now: float) -> None:
-        """Run a deadline that is overdue because the reactor's clock was set back."""
-        if self._timer is not None and self._timer.active() and self._timer_due < now:
-            self._timer.cancel()
-            self._deadline_reached()
 
     def _deadline_reached(self) -> None:
         now = self.now()

@@ -60,7 +60,7 @@ class _Target:
     def look_up(self) -> None:
         # Before the look-up, which may never end: Twisted's resolver loses unexpected errors.
         refresh = self.relay.hub.rules.room(self.room).target_refresh
-        self.timer = self.relay.reactor.callLater(refresh, self.look_up)
+        self.timer = self.relay.clock.callLater(refresh, self.look_up)
         look_up(self.relay.reactor.nameResolver, self.host).addCallback(self.looked_up)
 
     def stop(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from udprelay.batch_udp.interfaces import BatchProtocol, SocketAddress
@@ -33,7 +33,6 @@ class UdpTransport(BatchProtocol):
     """
     Connects one UDP port with the hub.
 
-    :param check_deadline: runs a deadline that is overdue at a time.
     :ivar port: the bound port, and ``listener``, the hub's part: set before the port reads.
     """
 
@@ -41,13 +40,10 @@ class UdpTransport(BatchProtocol):
     port: DatagramPort
     listener: Listener
 
-    def __init__(
-        self, name: str, driver: HubDriver, check_deadline: Callable[[float], None]
-    ) -> None:
+    def __init__(self, name: str, driver: HubDriver) -> None:
         self.name = name
         self._open = True
         self._driver = driver
-        self._check_deadline = check_deadline
         self._receive_drops = 0
         self._kernel_drops_due = 0.0
 
@@ -61,7 +57,6 @@ class UdpTransport(BatchProtocol):
             driver.hub.drop(self.name, listener.rules.room, DropReason.TOO_LONG, now, too_long)
         if now >= self._kernel_drops_due:
             self._count_receive_drops(now)
-            self._check_deadline(now)
         driver.receive(listener, batch, now)
 
     def errors_received(self, errors: list[tuple[Source, int]]) -> None:
