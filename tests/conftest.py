@@ -4,7 +4,7 @@ import sys
 from hypothesis import HealthCheck, settings
 
 from left_behind import handle_ignored_signals, logged_errors, nothing_left_behind
-from time_of_day import set_time_of_day
+from time_of_day import jump, set_time_of_day
 
 # No test depends on the speed of the machine.
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -14,4 +14,4 @@ handle_ignored_signals()
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-__all__ = ["logged_errors", "nothing_left_behind", "set_time_of_day"]
+__all__ = ["jump", "logged_errors", "nothing_left_behind", "set_time_of_day"]

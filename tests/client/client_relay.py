@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -28,9 +29,9 @@ T = TypeVar("T")
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until a condition holds; fail after :data:`TIMEOUT`."""
-    deadline = reactor.seconds() + TIMEOUT
+    deadline = monotonic() + TIMEOUT
     while not condition():
-        assert reactor.seconds() < deadline, "timed out"
+        assert monotonic() < deadline, "timed out"
         await deferLater(reactor, 0.001)
 
 

@@ -31,10 +31,12 @@ async def open_relay(batch: bool) -> AsyncIterator[OpenRelay]:
     """Return a factory of running relays; all are closed at the end."""
     opened: list[RunningRelay] = []
 
-    def open_(rules: RelayRules | None = None, using: Any = reactor) -> RunningRelay:
+    def open_(
+        rules: RelayRules | None = None, using: Any = reactor, statistics: float = 0.0
+    ) -> RunningRelay:
         rules = rules or one_listener()
         listeners = {n: evolve(one, batch=batch) for n, one in rules.listeners.items()}
-        running = RunningRelay(evolve(rules, listeners=listeners), using)
+        running = RunningRelay(evolve(rules, listeners=listeners), using, statistics)
         opened.append(running)
         return running.open()
 

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.task import Clock, deferLater
 from zope.interface import implementer
 
+from udprelay.clock import clock_of
 from udprelay.net.relay import Relay
 from udprelay.relay import events
 from udprelay.relay.event_stream import EventStream
@@ -45,7 +46,7 @@ class Waiting:
         fired: Deferred[None] = Deferred()
         self._waiters.append((condition, fired))
         try:
-            await fired.addTimeout(TIMEOUT, reactor)
+            await fired.addTimeout(TIMEOUT, clock_of(reactor))
         except Exception:
             raise AssertionError(f"timed out; the state is {what()}") from None
         # Not inside the call that has made the condition true.
@@ -123,13 +124,13 @@ class RunningRelay:
     :ivar failed: the consumers of events that have raised an exception, once for each.
     """
 
-    def __init__(self, rules: RelayRules, using: Any = reactor) -> None:
+    def __init__(self, rules: RelayRules, using: Any = reactor, statistics: float = 0.0) -> None:
         self.events: list[events.Event] = []
         self._waiting = Waiting()
         self.failed: list[str] = []
         self.stream = EventStream(self.failed.append)
         self._queue = self.stream.open("test", self._read)
-        self.relay = Relay(rules, using, SECRET, self.stream.publish)
+        self.relay = Relay(rules, using, SECRET, self.stream.publish, statistics)
 
     def _read(self) -> None:
         self.events += self._queue.drain()
@@ -174,7 +175,9 @@ class MakePeer(Protocol):
 class OpenRelay(Protocol):
     """What the fixture ``open_relay`` returns."""
 
-    def __call__(self, rules: RelayRules | None = None, using: Any = reactor) -> RunningRelay: ...
+    def __call__(
+        self, rules: RelayRules | None = None, using: Any = reactor, statistics: float = 0.0
+    ) -> RunningRelay: ...
 
 
 def loopback(interface: str = "::", **options: Any) -> ListenerRules:

@@ -65,6 +65,16 @@ class Resolver:
         return resolution
 
 
+class NamedReactor:
+    """The real reactor, with a resolver for a test."""
+
+    def __init__(self, names: IHostnameResolver) -> None:
+        self.nameResolver = names
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(reactor, name)
+
+
 class ClockReactor(ManualClock):
     """
     The real reactor for sockets, with a manual clock and a manual resolver.
