@@ -29,6 +29,7 @@ PLACEHOLDERS = {
     r"^members\..*": "members.KIND",
     r"^(leaves|dropped)\..*": r"\1.REASON",
     r"^listeners\.main\.": "listeners.NAME.",
+    r"^rooms\.lobby\.": "rooms.NAME.",
     r"batches\..*": "batches.RANGE",
     r"^(events\.\w+)\..*": r"\1.CONSUMER",
 }
