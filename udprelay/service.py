@@ -71,6 +71,8 @@ class RelayService(Service):
         self._publish(events.RelayStarted(version=__version__, reactor=qual(reactor.__class__)))
         if self._config.exposed:
             self._publish(events.ConfigExposed(file=self._config.exposed))
+        for problem in self._config.warnings:
+            self._publish(events.ConfigWarning(problem=problem))
         relay = Relay(
             self._config.rules,
             reactor,

@@ -13,6 +13,7 @@ from twisted.python import usage
 from udprelay import __version__
 from udprelay.config import Config, ConfigError, load
 from udprelay.logs import observer
+from udprelay.machine import look_up_names
 from udprelay.service import RelayService
 
 
@@ -62,7 +63,9 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Read the configuration; an invalid one ends the process with status 1."""
         try:
-            self.config = load(self["config"], self, bool(self["console"]))
+            # Names are looked up for --check alone: a start does not wait for a name server.
+            look_up = {"look_up": look_up_names} if self["check"] else {}
+            self.config = load(self["config"], self, bool(self["console"]), **look_up)
         except ConfigError as error:
             _exit("\n".join(f"udprelay: {problem}" for problem in error.problems))
         if self["check"]:

@@ -98,7 +98,9 @@ class TestPrecedence:
     def test_an_empty_file_changes_no_default(self, loaded: Callable[..., Config]) -> None:
         assert loaded("") == load(None, FLAGS) == Config()
 
-    def test_the_file_overrides_every_default(self, loaded: Callable[..., Config]) -> None:
+    def test_the_file_overrides_every_default(
+        self, loaded: Callable[..., Config], tmp_path: Path
+    ) -> None:
         text = (
             """
             [udprelay]
@@ -106,7 +108,7 @@ class TestPrecedence:
             max_rooms = 6
             open_rooms = no
             [listener:main]
-            interface = 127.0.0.1
+            interface = 0.0.0.0
             port = 7000
             room = kitchen
             protocol = plain
@@ -116,7 +118,7 @@ class TestPrecedence:
             max_members = 4
             idle_timeout = 1m
             label = nick
-            targets = 192.0.2.7:2055, [2001:db8::7]:2055
+            targets = 192.0.2.7:2055, collector.example:2055
             target_refresh = 1h
             access_key = 000102030405060708090A0b0c0d0e0f:%s
             plain_with_key = yes
@@ -140,11 +142,11 @@ class TestPrecedence:
             [log]
             format = json
             payloads = yes
-            file = /var/log/udprelay.log
+            file = %s
             rotate_size = 1 MiB
             rotate_keep = 2
             """.replace("            ", "")
-            % ("ef" * 32)
+            % ("ef" * 32, tmp_path / "udprelay.log")
         )
         config = loaded(text)
         assert evolve(config, exposed="") == Config(
@@ -154,7 +156,7 @@ class TestPrecedence:
                 open_rooms=False,
                 listeners={
                     "main": ListenerRules(
-                        interface="127.0.0.1",
+                        interface="0.0.0.0",
                         port=7000,
                         room="kitchen",
                         protocol=Protocol.PLAIN,
@@ -167,7 +169,7 @@ class TestPrecedence:
                         max_members=4,
                         idle_timeout=60.0,
                         label=Label.NICK,
-                        targets=(("192.0.2.7", 2055), ("2001:db8::7", 2055)),
+                        targets=(("192.0.2.7", 2055), ("collector.example", 2055)),
                         target_refresh=3600.0,
                         access_key=AccessKey(bytes(range(16)), b"\xef" * 32),
                         plain_with_key=True,
@@ -196,7 +198,7 @@ class TestPrecedence:
             log=LogRules(
                 format=LogFormat.JSON,
                 payloads=True,
-                file="/var/log/udprelay.log",
+                file=str(tmp_path / "udprelay.log"),
                 rotate_size=1024**2,
                 rotate_keep=2,
             ),

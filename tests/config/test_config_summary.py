@@ -20,11 +20,11 @@ class TestSummary:
     def test_of_a_configuration(self, loaded: Callable[..., Config]) -> None:
         text = """\
 [listener:lan]
-interface = 192.0.2.1
+port = 7000
 room = kitchen
 plain = any
 [room:kitchen]
-targets = 192.0.2.7:2055, [2001:db8::7]:1
+targets = 127.0.0.1:2055, [::1]:1
 [room:attic]
 idle_timeout = 90
 [log]
@@ -32,11 +32,11 @@ format = json
 file = relay.log
 """
         assert loaded(text, True).summary().splitlines() == [
-            "listener lan: 192.0.2.1:6000, room kitchen, protocol auto, plain any",
+            "listener lan: [::]:7000, room kitchen, protocol auto, plain any",
             "room attic: at most 1000 members, idle after 90s (no listener)",
             (
-                "room kitchen: at most 1000 members, idle after 5m, target 192.0.2.7:2055, "
-                "target [2001:db8::7]:1"
+                "room kitchen: at most 1000 members, idle after 5m, target 127.0.0.1:2055, "
+                "target [::1]:1"
             ),
             "log: json, relay.log",
             "console: room kitchen",

@@ -117,7 +117,22 @@ class TestMistakes:
     ) -> None:
         file, log = tmp_path / "relay.ini", tmp_path / "missing" / "relay.log"
         file.write_text(f"[log]\nfile = {log}\n")
+        for flags in ("--config", str(file)), ("--config", str(file), "--check"):
+            status, _, err = ended(capfd, *flags)
+            assert status == 1
+            assert err == (
+                f"udprelay: {file}:2: [log] file = {log}: "
+                f"cannot be opened: there is no directory {log.parent}\n"
+            )
+
+    def test_a_log_that_has_become_impossible_is_a_mistake(
+        self, capfd: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        file, log = tmp_path / "relay.ini", tmp_path / "logs" / "relay.log"
+        log.parent.mkdir()
+        file.write_text(f"[log]\nfile = {log}\n")
         options = parsed("--config", str(file))
+        log.parent.rmdir()
         with pytest.raises(SystemExit) as end:
             makeService(options)
         assert end.value.code == 1

@@ -7,7 +7,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from udprelay.net.own_addresses import OwnAddresses, is_local
+from udprelay.machine import is_local
+from udprelay.net.own_addresses import OwnAddresses
 from udprelay.protocol.endpoint import Endpoint, endpoint
 
 

@@ -218,8 +218,9 @@ def test_unreadable_configuration(start: Start, unprivileged: tuple[str, ...]) -
 def test_log_file_that_cannot_be_opened(start: Start) -> None:
     config = start.config("[log]\nfile = nowhere/udprelay.log\n")
     process = start.twistd("-n", "udprelay", *config, "--port", "0")
-    error = "[log] file = nowhere/udprelay.log: cannot be opened: No such file or directory"
-    assert_refused(process, error)
+    place, file = start.place / "udprelay.ini", "nowhere/udprelay.log"
+    why = f"cannot be opened: there is no directory {start.place / 'nowhere'}"
+    assert_refused(process, f"{place}:2: [log] file = {file}: {why}")
 
 
 # Datagrams

@@ -1,42 +1,87 @@
-"""Options that are valid each, but not together."""
+"""Options that are valid each, but do not work together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from ipaddress import ip_address
 from itertools import combinations
 
-from udprelay.config.options import LogRules
 from udprelay.config.report import ALL_ROOMS, Report
-from udprelay.relay.rules import ListenerRules, RelayRules
+from udprelay.relay.rules import ListenerRules, PlainPolicy, Protocol, RelayRules, RoomRules
+
+_DEFAULT = ListenerRules()
 
 
-def check(rules: RelayRules, log: LogRules, console: bool, report: Report) -> None:
-    """Report all that cannot work."""
-    _check_references(rules, report)
-    _check_history(rules, report)
-    _check_overlaps(rules.listeners, report)
+def check(rules: RelayRules, console_room: str, report: Report) -> None:
+    """
+    Report what cannot work, and what has no effect.
 
-
-def _check_references(rules: RelayRules, report: Report) -> None:
-    """Report rooms of listeners that have no section; a flag may name any room."""
-    known = {*rules.rooms, ListenerRules().room}
+    :param console_room: empty if there is no console.
+    """
     for name, listener in rules.listeners.items():
-        at = (f"listener:{name}", "room")
-        if listener.room in known or any(item.flag for item in report.given.get(at, ())):
-            continue
-        near = get_close_matches(listener.room, sorted(known), 1)
-        why = f"section [room:{listener.room}] is missing"
+        _check_reference(rules, name, listener.room, report)
+        _check_plain(name, listener, report)
+        _check_key(rules, name, listener, report)
+    _check_overlaps(rules.listeners, report)
+    sections = {f"room:{name}": room for name, room in rules.rooms.items()}
+    for section, room in {ALL_ROOMS: rules.room_defaults, **sections}.items():
+        _check_room(section, room, rules, report)
+    _check_places(rules, console_room, report)
+    _check_reach(rules, console_room, report)
+
+
+def _check_reference(rules: RelayRules, name: str, room: str, report: Report) -> None:
+    """Report a room that has no section; a flag may name any room."""
+    known, at = {*rules.rooms, _DEFAULT.room}, (f"listener:{name}", "room")
+    if room not in known and not report.by_flag(at):
+        near = get_close_matches(room, sorted(known), 1)
+        why = f"section [room:{room}] is missing"
         report.error(why + (f"; did you mean {near[0]}?" if near else ""), at)
 
 
-def _check_history(rules: RelayRules, report: Report) -> None:
-    """Report rooms that give new members more of the history than there is."""
-    rooms = {f"room:{name}": room for name, room in rules.rooms.items()}
-    for section, room in {ALL_ROOMS: rules.room_defaults, **rooms}.items():
-        if room.history_on_join > room.history:
-            why = f"history_on_join ({room.history_on_join}) is more than history ({room.history})"
-            report.error(why, (section, "history_on_join"), (section, "history"))
+def _check_plain(name: str, rules: ListenerRules, report: Report) -> None:
+    """Report a policy that admits nobody, and options without effect."""
+    section = f"listener:{name}"
+    protocol, plain, networks = (
+        (section, "protocol"),
+        (section, "plain"),
+        (section, "plain_networks"),
+    )
+    if rules.protocol is Protocol.SESSION:
+        if rules.plain is not _DEFAULT.plain:
+            report.warn("has no effect with protocol = session", plain, protocol)
+        return
+    used = rules.plain in (PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS)
+    if not used and rules.plain_networks != _DEFAULT.plain_networks:
+        report.warn(f"has no effect with plain = {rules.plain.value}", networks, plain)
+    reached = any(has_family(rules.interface, network.version) for network in rules.plain_networks)
+    if rules.plain is PlainPolicy.NETWORKS and not reached:
+        why = f"has no network whose addresses reach {rules.interface}"
+        find = report.error if rules.protocol is Protocol.PLAIN else report.warn
+        of = [networks, plain, protocol]
+        find(f"{why}, so plain = networks admits nobody", networks, plain, of=of)
+    elif rules.plain is PlainPolicy.OFF and rules.protocol is Protocol.PLAIN:
+        report.error("admits nobody with protocol = plain", plain, protocol)
+
+
+def has_family(interface: str, version: int) -> bool:
+    """Return whether a listener on ``interface`` has datagrams of an IP version."""
+    return interface == "::" or version == ip_address(interface).version
+
+
+def _check_key(rules: RelayRules, name: str, listener: ListenerRules, report: Report) -> None:
+    """Report a listener for plain members alone, into a room that admits none."""
+    room, section, own = rules.room(listener.room), f"room:{listener.room}", f"listener:{name}"
+    if listener.protocol is Protocol.PLAIN and room.access_key and not room.plain_with_key:
+        why = "room {} has an access_key, and plain members need plain_with_key = yes"
+        depends = (
+            (own, "protocol"),
+            (own, "room"),
+            (section, "access_key"),
+            (section, "plain_with_key"),
+        )
+        report.error(why.format(listener.room), (own, "protocol"), of=depends)
 
 
 def _check_overlaps(listeners: Mapping[str, ListenerRules], report: Report) -> None:
@@ -59,3 +104,64 @@ def _overlap(first: ListenerRules, second: ListenerRules) -> bool:
     if len(interfaces) == 1 or "::" in interfaces:
         return True
     return "0.0.0.0" in interfaces and not any(":" in interface for interface in interfaces)
+
+
+def _check_room(section: str, room: RoomRules, rules: RelayRules, report: Report) -> None:
+    history, joining = (section, "history"), (section, "history_on_join")
+    members = (section, "max_members")
+    if room.history_on_join > room.history:
+        why = f"history_on_join ({room.history_on_join}) is more than history ({room.history})"
+        report.error(why, joining, history)
+    if 0 < room.member_rate < 1:
+        # Clients are told a whole number.
+        why = "must be at least 1 datagram per second; 0 is no limit"
+        report.error(why, (section, "member_rate"))
+    if room.max_members == 1:
+        report.warn("nobody receives anything in a room of one", members)
+    if room.max_members > rules.max_members and room.max_members != RoomRules().max_members:
+        why = f"[udprelay] max_members allows {rules.max_members} in all rooms together"
+        report.warn(why, members, of=[members, ("udprelay", "max_members")])
+    with_key, key = (section, "plain_with_key"), (section, "access_key")
+    concerned = [room, *rules.rooms.values()] if section == ALL_ROOMS else [room]
+    if (
+        room.plain_with_key
+        and report.is_set(with_key)
+        and not any(one.access_key for one in concerned)
+    ):
+        report.warn("has no effect without access_key", with_key, key)
+
+
+def _check_places(rules: RelayRules, console_room: str, report: Report) -> None:
+    """Report rooms that targets and the console fill alone."""
+    taken = {name: len(rules.room(name).targets) for name in named_rooms(rules)}
+    if console_room:
+        taken[console_room] += 1
+    for name, count in taken.items():
+        places = rules.room(name).max_members
+        if count >= places:
+            why = f"targets and the console take all {places} places of room {name}"
+            members = (f"room:{name}", "max_members")
+            report.error(why, members, (f"room:{name}", "targets"), of=[members])
+    if sum(taken.values()) >= rules.max_members and any(taken.values()):
+        why = f"targets and the console take all {rules.max_members} places of the relay"
+        report.error(why, ("udprelay", "max_members"))
+
+
+def _check_reach(rules: RelayRules, console_room: str, report: Report) -> None:
+    """Report rooms that neither plain nor session members can join."""
+    listeners = rules.listeners
+    if any(one.protocol is not Protocol.PLAIN for one in listeners.values()):
+        return
+    joined = {console_room, *(one.room for one in listeners.values())}
+    for name in rules.rooms:
+        if name not in joined:
+            why = "nobody can join: every listener has protocol = plain and another room"
+            of = [
+                (f"listener:{one}", option) for one in listeners for option in ("protocol", "room")
+            ]
+            report.error(why, (f"room:{name}", ""), of=of)
+
+
+def named_rooms(rules: RelayRules) -> list[str]:
+    """Return the rooms with a section or a listener, which have targets."""
+    return sorted({*rules.rooms, *(one.room for one in rules.listeners.values())})

@@ -6,7 +6,7 @@ Flags override the file, the file overrides the defaults. All mistakes are repor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from stat import S_IROTH
@@ -16,8 +16,9 @@ from attrs import evolve
 
 from udprelay.config import values
 from udprelay.config.checks import check
-from udprelay.config.config import Config
+from udprelay.config.config import Config, console_room
 from udprelay.config.ini import Entry, Section, read
+from udprelay.config.machine_checks import Names, check_machine, target_names
 from udprelay.config.options import SECTIONS, LogRules, kind_of
 from udprelay.config.problems import ConfigError, Problem, is_secret, quotable
 from udprelay.config.report import ALL_ROOMS, At, Item, Report
@@ -32,12 +33,24 @@ _FLAGS = {
 """The options that flags set."""
 
 
-def load(path: str | None, flags: Mapping[str, str | None], console: bool = False) -> Config:
+LOOK_UP_TIMEOUT = 3.0
+"""Seconds to wait for the names of targets."""
+
+
+def load(
+    path: str | None,
+    flags: Mapping[str, str | None],
+    console: bool = False,
+    look_up: Callable[[Iterable[str], float], Names] = lambda names, timeout: {},
+) -> Config:
     """
     Return the configuration of a file and of flags, which override it.
 
+    All that can never work is a mistake; what may work later is a warning.
+
     :param path: of the INI file, if there is one.
     :param flags: ``port``, ``interface``, ``room``, ``log-format``; None if not given.
+    :param look_up: returns the addresses of host names, after a number of seconds at most.
     :raises ConfigError: if there are mistakes.
     """
     sections, problems = _read_file(path) if path is not None else ({}, [])
@@ -59,19 +72,21 @@ def load(path: str | None, flags: Mapping[str, str | None], console: bool = Fals
         limits=Limits(**found.get("limits", {})),
         log_payloads=log.payloads,
     )
-    check(rules, log, console, report)
+    check(rules, console_room(rules) if console else "", report)
+    check_machine(rules, log, look_up(target_names(rules), LOOK_UP_TIMEOUT), report)
     if report.problems:
         raise ConfigError(report.problems)
     has_keys = any(room.access_key for room in (defaults, *rules.rooms.values()))
     exposed = path if path and has_keys and Path(path).stat().st_mode & S_IROTH else ""
-    return Config(rules, log, console, exposed, tuple(map(str, report.warnings)))
+    warnings = tuple(str(one) for one in sorted(report.warnings, key=lambda one: one.line))
+    return Config(rules, log, console, exposed, warnings)
 
 
 def _read_file(path: str) -> tuple[dict[str, Section], list[Problem]]:
     try:
         text = Path(path).read_text("utf-8-sig")
     except OSError as error:
-        return {}, [Problem(path, 0, "", f"cannot be read: {error.strerror}")]
+        return {}, [Problem(path or "--config", 0, "", f"cannot be read: {error.strerror}")]
     except UnicodeDecodeError as error:
         return {}, [Problem(path, 0, "", f"is not UTF-8 text (byte {error.start})")]
     return read(text, path)
@@ -115,21 +130,19 @@ def _read_value(
     option = SECTIONS[kind_of(at[0])][at[1]]
     read_text, is_list = values.reader(option), option.form in values.LISTS
     whole = Item(None, entry.value, entry.line, flag)
-    items, valid = [], True
+    items = []
     for item in _items(entry) if is_list else [whole]:
         try:
             items.append(evolve(item, value=read_text(item.text)))
         except ValueError as error:
-            valid = False
             # The words of a line with a secret must not be quoted one by one.
             secret = quotable(entry.value) != entry.value
             report.invalid(at, whole if secret else item, str(error))
             if secret:
                 break
-    if valid:
+    if is_list or items:
         report.given[at] = items or [whole]
-        read_values = [item.value for item in items]
-        found[at[1]] = tuple(read_values) if is_list else read_values[0]
+        found[at[1]] = tuple(item.value for item in items) if is_list else items[0].value
 
 
 def _items(entry: Entry) -> Iterator[Item]:

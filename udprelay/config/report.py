@@ -63,26 +63,45 @@ class Report:
         """Return whether all of these options have a valid value, or none."""
         return not self._invalid & {each for at in options for each in (at, _inherited(at))}
 
-    def error(self, why: str, *options: At, item: object = None) -> None:
+    def is_set(self, at: At) -> bool:
+        """Return whether an option is set for this section itself."""
+        return at in self.given
+
+    def by_flag(self, at: At) -> bool:
+        """Return whether a flag sets an option."""
+        return any(item.flag for item in self.given.get(at, ()))
+
+    def error(
+        self, why: str, *options: At, of: Sequence[At] | None = None, item: object = None
+    ) -> None:
         """
-        Add that options cannot work together, if each of them is valid.
+        Add that options cannot work together, unless one of them is invalid itself.
 
         :param options: the first that is set, if need be for all rooms, is the place.
-        :param item: the value in its list that is the cause.
+        :param of: what it depends on; by default ``options``.
+        :param item: the value in a list that is the cause; the others do not matter.
         """
-        self._add(self.problems, why, options, item)
+        self._add(self.problems, why, options, of, item)
 
-    def warn(self, why: str, *options: At, item: object = None) -> None:
-        """Add that options may not work; otherwise like :meth:`error`."""
-        self._add(self.warnings, why, options, item)
+    def warn(
+        self, why: str, *options: At, of: Sequence[At] | None = None, item: object = None
+    ) -> None:
+        """Add that options may not work, or have no effect; otherwise like :meth:`error`."""
+        self._add(self.warnings, why, options, of, item)
 
-    def _add(self, problems: list[Problem], why: str, options: Sequence[At], item: object) -> None:
-        if not self.valid(*options):
-            return
+    def _add(
+        self,
+        found: list[Problem],
+        why: str,
+        options: Sequence[At],
+        of: Sequence[At] | None,
+        item: object,
+    ) -> None:
+        depends = options if of is None and item is None else of or ()
         problem = self._place(options, item, why)
         # Rooms share what is wrong with the defaults of all rooms.
-        if problem not in problems:
-            problems.append(problem)
+        if self.valid(*depends) and problem not in found:
+            found.append(problem)
 
     def _place(self, options: Sequence[At], value: object, why: str) -> Problem:
         for at in (*options, *map(_inherited, options)):

@@ -9,11 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TypeVar
 
 from udprelay.protocol.access_key import AccessKey
-from udprelay.protocol.endpoint import IPNetwork, parse_host_port
+from udprelay.protocol.endpoint import (
+    IPAddress,
+    IPNetwork,
+    canonical,
+    host_port,
+    parse_host_port,
+)
 from udprelay.relay.option import Form, Option
 
 E = TypeVar("E", bound=Enum)
@@ -27,6 +33,8 @@ _BYTES |= {"k": 1024, "m": 1024**2, "g": 1024**3, "kb": 1000, "mb": 1000**2, "gb
 _SIZE = re.compile(rf"{_NUMBER}\s*([a-z]*)", re.ASCII)
 _BOOLEANS = dict.fromkeys(("yes", "true", "on", "1"), True)
 _BOOLEANS |= dict.fromkeys(("no", "false", "off", "0"), False)
+_LIMITED_BROADCAST = IPv4Address("255.255.255.255")
+_IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
 _ROOM_NAME = re.compile(r"[\w.\-]{1,64}")
 
 
@@ -120,9 +128,18 @@ def interface(text: str) -> str:
     """Read the numeric address of an interface; ``::`` is all of them, IPv4 and IPv6."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
-        return str(ip_address(bare))
+        ip = ip_address(bare)
     except ValueError:
         raise ValueError("must be an IP address, such as ::, 0.0.0.0 or 192.0.2.1") from None
+    if canonical(ip) is not ip:
+        raise ValueError(f"is an IPv4 address in IPv6 notation; write {canonical(ip)}")
+    if ip.is_multicast or ip == _LIMITED_BROADCAST:
+        raise ValueError("must be an address of this machine, not of a group of machines")
+    if isinstance(ip, IPv6Address) and ip.is_link_local != (ip.scope_id is not None):
+        if ip.scope_id is None:
+            raise ValueError(f"needs the name of its network interface, as in {ip}%eth0")
+        raise ValueError("must have no %: only link-local addresses belong to one interface")
+    return str(ip)
 
 
 def room_name(text: str) -> str:
@@ -135,11 +152,41 @@ def room_name(text: str) -> str:
 def network(text: str) -> IPNetwork:
     """Read a network in CIDR notation."""
     try:
-        return ip_network(text)
+        found = ip_network(text)
     except ValueError as error:
         raise ValueError(
             f"{text!r} is not a network ({error}); write networks as 10.0.0.0/8, fd00::/8"
         ) from None
+    if isinstance(found, IPv6Network) and found.subnet_of(_IPV4_MAPPED):
+        prefix = found.prefixlen - _IPV4_MAPPED.prefixlen
+        raise ValueError(
+            f"{text!r} has IPv4 addresses in IPv6 notation and matches none; "
+            f"write {canonical(found.network_address)}/{prefix}"
+        )
+    return found
+
+
+def target(text: str) -> tuple[str, int]:
+    """Read the ``HOST:PORT`` of a target."""
+    host, port = parse_host_port(text)
+    ip = numeric(host)
+    if ip is not None and ip.is_unspecified:
+        loopback = "127.0.0.1" if ip.version == 4 else "::1"
+        raise ValueError(
+            f"{host!r} is not an address to send to; write {host_port(loopback, port)} "
+            "for a program on this machine"
+        )
+    if ip == _LIMITED_BROADCAST:
+        raise ValueError(f"{host!r} is a broadcast address; write the address of one machine")
+    return host, port
+
+
+def numeric(host: str) -> IPAddress | None:
+    """Return the address that ``host`` is, in its own notation; None if it is a name."""
+    try:
+        return canonical(ip_address(host))
+    except ValueError:
+        return None
 
 
 def access_key(text: str) -> AccessKey | None:
@@ -149,7 +196,7 @@ def access_key(text: str) -> AccessKey | None:
 
 LISTS: Mapping[Form, Callable[[str], Any]] = {
     Form.NETWORKS: network,
-    Form.TARGETS: parse_host_port,
+    Form.TARGETS: target,
 }
 """Readers of the items of lists, which are separated by commas or white space."""
 

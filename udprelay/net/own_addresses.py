@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from ipaddress import ip_address
 
+from udprelay.machine import is_local
 from udprelay.protocol.endpoint import Endpoint, IPAddress
 
 _LOOPBACK = {4: ip_address("127.0.0.1"), 6: ip_address("::1")}
@@ -29,23 +29,3 @@ class OwnAddresses:
         if ip in bound:
             return True
         return any(ip.is_unspecified for ip in bound) and is_local(ip)
-
-
-def is_local(ip: IPAddress) -> bool:
-    """
-    Return whether ``ip`` is an address of this machine.
-
-    The kernel sends to a local address from that same address. Connecting a UDP socket makes it
-    choose the source address and sends nothing (``udp(7)``).
-    """
-    if ip.is_loopback:
-        return True
-    host, _, scope = str(ip).partition("%")
-    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
-    address = (host, 9) if ip.version == 4 else (host, 9, 0, int(scope or 0))
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(address)
-        except OSError:
-            return False
-        return ip_address(probe.getsockname()[0]) == ip_address(host)

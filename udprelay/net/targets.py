@@ -79,7 +79,7 @@ class _Target:
     def _update(self, addresses: list[Endpoint]) -> None:
         relay, member = self.relay, self.member
         # An address that was another machine's may have become one of this one.
-        if member is not None and member.endpoint in relay.own_addresses:
+        if member and member.endpoint and member.endpoint in relay.own_addresses:
             relay.hub.remove_target(member, relay.now())
             member = self.member = None
             relay.driver.settle()

@@ -83,6 +83,16 @@ class ConfigExposed(Event):
 
 
 @frozen
+class ConfigWarning(Event):
+    """The configuration has something that may not work, or has no effect."""
+
+    id = "config.warning"
+    level = Level.WARN
+    text = "{problem}"
+    problem: str
+
+
+@frozen
 class ListenerOpened(Event):
     """
     A listener is bound and reading; ``interface`` and ``port`` are the real ones.

@@ -91,8 +91,8 @@ class RoomRules:
         Label.NONE,
         Form.CHOICE,
         "nick puts the sender's name before each line for plain members (guest-7: hello), and"
-        " escapes control characters. It helps people, but not programs, as it changes the payload."
-        " none leaves payloads as they are.",
+        " escapes control characters. It helps people, but not programs, as it changes the"
+        " payload. none leaves payloads as they are.",
     )
     targets: tuple[tuple[str, int], ...] = option(
         (),

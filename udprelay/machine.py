@@ -1,0 +1,126 @@
+"""
+What this machine has: addresses, routes and rights.
+
+The kernel is asked without sending anything: connecting a UDP socket makes it choose a route and
+a source address (``udp(7)``).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+
+from udprelay.protocol.endpoint import IPAddress
+
+CAP_NET_BIND_SERVICE = 10
+CAP_NET_ADMIN = 12
+
+_LOOK_UPS = 16
+"""Names that are looked up at the same time."""
+
+
+def source_for(ip: IPAddress, broadcast: bool = False) -> IPAddress:
+    """
+    Return the address, without scope, from which the kernel sends to ``ip``.
+
+    :param broadcast: whether ``ip`` may be a broadcast address.
+    :raises OSError: if it does not send there.
+    """
+    host, _, scope = str(ip).partition("%")
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    address = (host, 9) if ip.version == 4 else (host, 9, 0, _scope_id(scope))
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, broadcast)
+        probe.connect(address)
+        return _without_scope(probe.getsockname()[0])
+
+
+def _scope_id(scope: str) -> int:
+    return int(scope or 0) if scope.isdecimal() or not scope else socket.if_nametoindex(scope)
+
+
+def _without_scope(host: str) -> IPAddress:
+    return ip_address(host.partition("%")[0])
+
+
+def is_local(ip: IPAddress) -> bool:
+    """Return whether ``ip`` is an address of this machine, which sends to it from the same one."""
+    if ip.is_loopback:
+        return True
+    try:
+        return source_for(ip) == _without_scope(str(ip))
+    except OSError:
+        return False
+
+
+def is_broadcast(ip: IPAddress) -> bool:
+    """Return whether ``ip`` is the broadcast address of a network of this machine, or of all."""
+    try:
+        source_for(ip)
+    except PermissionError:
+        # Routes that prohibit a destination have the same error, with SO_BROADCAST too.
+        with suppress(OSError):
+            source_for(ip, broadcast=True)
+            return True
+    except OSError:
+        pass
+    return False
+
+
+def look_up_names(names: Iterable[str], timeout: float) -> dict[str, list[str] | None]:
+    """
+    Look up host names at once; wait, but not longer than a time.
+
+    :return: the addresses of each name, none if it is unknown; None if there is no answer yet.
+    """
+    found: dict[str, list[str] | None] = dict.fromkeys(names)
+    waiting: SimpleQueue[str] = SimpleQueue()
+    for name in found:
+        waiting.put(name)
+
+    def work() -> None:
+        with suppress(Empty):
+            while True:
+                name = waiting.get_nowait()
+                try:
+                    answers = socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+                    found[name] = [str(answer[4][0]) for answer in answers]
+                except (OSError, UnicodeError):
+                    found[name] = []
+
+    # Daemon threads: the C library's look-up cannot be cancelled and may take 30 seconds.
+    threads = [Thread(target=work, daemon=True) for _ in range(min(_LOOK_UPS, len(found)))]
+    for thread in threads:
+        thread.start()
+    until = monotonic() + timeout
+    for thread in threads:
+        thread.join(max(0.0, until - monotonic()))
+    return dict(found)
+
+
+def has_capability(number: int) -> bool:
+    """Return whether this process has a capability (``capabilities(7)``), if that is known."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("CapEff:"):
+                return bool(int(line.split()[1], 16) >> number & 1)
+    return True
+
+
+def sysctl(name: str, default: int) -> int:
+    """Return a setting of the kernel, such as ``net.core.rmem_max``; ``default`` if unknown."""
+    with suppress(OSError, ValueError):
+        return int(Path("/proc/sys", name.replace(".", "/")).read_text())
+    return default
+
+
+def memory() -> int:
+    """Return the bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
