@@ -93,6 +93,10 @@ class SilentTransport:
         """Return None: it reaches no address that it has not heard."""
         return
 
+    def peer_of(self, source: Source) -> Source:
+        """Return the source: there is one local address."""
+        return source
+
     def own_endpoints(self) -> tuple[()]:
         """Return no endpoint."""
         return ()

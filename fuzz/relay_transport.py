@@ -70,6 +70,10 @@ class FuzzTransport:
         """Return None: it reaches no address that it has not heard."""
         return
 
+    def peer_of(self, source: str) -> str:
+        """Return the source: there is one local address."""
+        return source
+
     def own_endpoints(self) -> tuple[()]:
         """Return no endpoint: nothing is sent to the relay's own."""
         return ()

@@ -21,6 +21,9 @@ from udprelay.segments import Source, SourceRun, runs_by_source
 
 PORTS = [BatchPort, DatagramPort]
 
+SEGMENTS = mmsg.segment_size(0)[8:16]
+"""The level and type of the control message that asks for segments."""
+
 
 @pytest.fixture(autouse=True)
 def one_processor() -> Iterator[None]:
@@ -109,7 +112,7 @@ class Faults:
     """
     The system calls, with errors at chosen destinations.
 
-    :ivar at: the errno for messages to a raw socket address.
+    :ivar at: the errno for messages to a peer.
     :ivar times: how often each error occurs.
     :ivar segments_only: whether only messages of many datagrams fail.
     :ivar sends: number of calls that send.
@@ -132,7 +135,8 @@ class Faults:
             name = bytes(ffi.buffer(header.msg_name, header.msg_namelen))
             if name not in self.at or not self.times:
                 continue
-            if self.segments_only and not header.msg_controllen:
+            control = bytes(ffi.buffer(header.msg_control, header.msg_controllen))
+            if self.segments_only and SEGMENTS not in control:
                 continue
             if index:
                 return self._real.sendmmsg(fd, headers, index, flags)
@@ -159,10 +163,19 @@ class FaultySocket:
         return getattr(self._real, name)
 
     def sendto(self, payload: bytes, address: SocketAddress) -> int:
+        self._fail(address)
+        return self._real.sendto(payload, address)
+
+    def sendmsg(
+        self, payloads: list[bytes], control: list[Any], flags: int, address: SocketAddress
+    ) -> int:
+        self._fail(address)
+        return self._real.sendmsg(payloads, control, flags, address)
+
+    def _fail(self, address: SocketAddress) -> None:
         if address == self._address and self.times:
             self.times -= 1
             raise OSError(self._code, os.strerror(self._code))
-        return self._real.sendto(payload, address)
 
 
 @define
@@ -219,9 +232,13 @@ class Network:
         """Return the address of a member as the port has it."""
         return self.room.group.members[member].source
 
+    def peer_of(self, member: int) -> Source:
+        """Return the address of a member without the local address that it has asked."""
+        return self.port.peer_of(self.source_of(member))
+
     def fail(self, member: int, code: int, times: int = 10**9) -> None:
         """Let every way to send to a member fail with an errno."""
-        self.calls.at[self.source_of(member)] = code
+        self.calls.at[self.peer_of(member)] = code
         self.calls.times = times
         address = self.port.socket_address(self.source_of(member))
         broken = FaultySocket(self.port.socket, address, code, times)

@@ -140,7 +140,7 @@ def test_an_icmp_error_neither_closes_the_port_nor_costs_a_datagram(
         wanted = [[b"bbb"] * 30, [b"aaa"] * 30, [b"aaa", b"bbb"] * 30]
         assert network.members.receive(wanted) == wanted
         assert network.room.failed == []
-        closed = network.source_of(2)
+        closed = network.peer_of(2)
         read_until(network.port.socket, network.port.doRead, lambda: bool(network.room.errors))
         assert set(network.room.errors) == {(closed, errno.ECONNREFUSED)}
 

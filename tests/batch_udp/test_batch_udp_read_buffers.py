@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.buffers import ReadBuffers
 from udprelay.batch_udp.interfaces import MAX_BATCH, MAX_PAYLOAD
+from udprelay.batch_udp.layout import layout_of
 from udprelay.batch_udp.mmsg import ffi
 from udprelay.segments import SourceRun
 
-NAME_SIZE = 28
+LAYOUT = layout_of(socket.AF_INET6, False)
 TOO_LONG = MAX_PAYLOAD + 1
 
 Sent = list[tuple[int, int]]
@@ -39,7 +40,7 @@ class Reader:
     """Three senders, and the buffers for their datagrams."""
 
     def __init__(self, stack: ExitStack) -> None:
-        self.buffers = ReadBuffers(NAME_SIZE)
+        self.buffers = ReadBuffers(LAYOUT)
         self._calls = mmsg.load()
         self._reader, *self._senders = [
             stack.enter_context(closing(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)))
@@ -150,17 +151,16 @@ def test_a_datagram_that_is_too_long_is_left_out_beside_an_aggregate(reader: Rea
 @pytest.mark.parametrize(
     "control",
     [
-        b"",
+        b"\0" * 7,
         b"\0" * 16,
-        mmsg.segment_size(100),
         (20).to_bytes(8, "little") + bytes((17, 0, 0, 0, 104, 0, 0, 0)),
         (18).to_bytes(8, "little") + bytes((17, 0, 0, 0, 104, 0, 0, 0, 100, 0, 0, 0)),
         (2**63).to_bytes(8, "little") + bytes(16),
     ],
-    ids=["none", "zeros", "another", "cut", "short", "long"],
+    ids=["no header", "zeros", "cut", "short", "long"],
 )
 def test_a_control_message_that_is_not_whole_has_no_size(control: bytes) -> None:
-    assert mmsg.aggregated_size(memoryview(control)) == 0
+    assert LAYOUT.read(control) == (b"", 0)
 
 
 @pytest.mark.parametrize("before", [[], [(0, 100)] * 16])

@@ -22,7 +22,7 @@ def test_payloads_of_a_refused_message_are_sent_one_by_one(
     code: int, victim: int, traffic: str
 ) -> None:
     with Network() as network:
-        network.calls.at[network.source_of(victim)] = code
+        network.calls.at[network.peer_of(victim)] = code
         network.calls.segments_only = True
         for _ in range(3):
             network.send(*TRAFFIC[traffic])
@@ -40,7 +40,7 @@ def test_payloads_of_a_refused_message_are_sent_one_by_one(
 def test_segments_arrive_at_a_member_that_refuses_them(code: int, victim: int) -> None:
     sent = [(n // 2 % 3, bytes([n]) * 50) for n in range(30)]
     with Network() as network:
-        network.calls.at[network.source_of(victim)] = code
+        network.calls.at[network.peer_of(victim)] = code
         network.calls.segments_only = True
         network.deliver(sent)
         wanted = without_own(sent, 4)
@@ -90,7 +90,7 @@ def test_a_pending_icmp_error_costs_nothing(
 def test_a_member_that_refused_segments_and_has_moved_costs_no_other_member_its_segments() -> None:
     with Network() as network:
         members = list(network.room.group.members)
-        network.calls.at[network.source_of(1)] = errno.EINVAL
+        network.calls.at[network.peer_of(1)] = errno.EINVAL
         network.calls.segments_only = True
         network.deliver(EQUAL)
         network.room.group.remove(members[1])
@@ -109,7 +109,7 @@ def test_a_payload_that_no_datagram_holds_costs_the_others_nothing(
 ) -> None:
     with Network(port_class) as network:
         if refuses:
-            network.calls.at[network.source_of(3)] = errno.EINVAL
+            network.calls.at[network.peer_of(3)] = errno.EINVAL
             network.calls.segments_only = True
             network.deliver(EQUAL)
         for sent in ([(0, b"x" * size)], [(0, b"one"), (0, b"x" * size), (1, b"two")]):

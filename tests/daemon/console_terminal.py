@@ -55,6 +55,9 @@ class Port:
     def source_of(self, host: str, port: int) -> None:
         return None
 
+    def peer_of(self, source: tuple[str, int]) -> tuple[str, int]:
+        return source
+
     def own_endpoints(self) -> tuple[()]:
         return ()
 

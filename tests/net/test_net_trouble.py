@@ -47,7 +47,9 @@ one_call_a_datagram = pytest.mark.parametrize("batch", [False], ids=["stock"], i
 def break_sending(relay: RunningRelay, to: Peer, code: int) -> None:
     """Let the relay fail to send to a peer, with an errno."""
     port = relay.relay.listeners["main"].port
-    broken = FaultySocket(port.socket, port.source_of(to.host, to.port), code)
+    source = port.source_of(to.host, to.port)
+    assert source is not None
+    broken = FaultySocket(port.socket, port.socket_address(source), code)
     port.socket = cast(socket.socket, broken)
 
 

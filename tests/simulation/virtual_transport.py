@@ -101,6 +101,10 @@ class VirtualTransport(ConsoleTransport):
         """Return None: it reaches no address that it has not heard."""
         return
 
+    def peer_of(self, source: Address) -> Address:
+        """Return the source: each host has one address."""
+        return source
+
     def own_endpoints(self) -> tuple[Endpoint]:
         """Return the endpoint of its own address."""
         return (endpoint_of(self._own),)

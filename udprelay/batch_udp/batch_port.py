@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
 from collections.abc import Sequence
 
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime
@@ -30,17 +29,15 @@ from udprelay.batch_udp.interfaces import (
     SocketAddress,
 )
 from udprelay.batch_udp.mmsg import SystemCalls, ffi
-from udprelay.batch_udp.port import MAX_TRIES, WOULD_BLOCK, DatagramPort
+from udprelay.batch_udp.port import LOCAL_GONE, MAX_TRIES, WOULD_BLOCK, DatagramPort
 from udprelay.segments import Run, Source, SourceRun
 
-_IPV4 = struct.Struct("=H2s4s8x")
-_IPV6 = struct.Struct("=H2sI16sI")
 _NO_SEGMENTS = frozenset((errno.EINVAL, errno.EMSGSIZE, errno.EIO))
 
 
 class BatchPort(DatagramPort):
     """
-    A bound UDP socket whose sources are raw socket addresses (``ip(7)``, ``ipv6(7)``).
+    A bound UDP socket whose sources are bytes (:class:`~udprelay.batch_udp.layout.Layout`).
 
     :param calls: the system calls; None loads those of the C library.
     :raises UnavailableError: if the system calls cannot be used here.
@@ -60,11 +57,9 @@ class BatchPort(DatagramPort):
     ) -> None:
         super().__init__(port, protocol, interface, reactor, buffers, clock)
         self._calls = calls or mmsg.load()
-        ipv6 = self.addressFamily == socket.AF_INET6
-        self._name_size = size = _IPV6.size if ipv6 else _IPV4.size
-        self._read_buffers = read_buffers(size)
-        shared = send_buffers(size)
-        self._payload, self._iov, self._control = shared.payload, shared.iov, shared.control
+        self._read_buffers = read_buffers(self._layout)
+        shared = send_buffers(self._layout)
+        self._payload, self._iov = shared.payload, shared.iov
         self._unicast = shared.unicast
         self._descriptor = -1
         self._max_segments = 1
@@ -130,9 +125,9 @@ class BatchPort(DatagramPort):
         """Send as :meth:`DatagramPort.deliver` does, with few system calls."""
         destinations = group.prepared
         if not isinstance(destinations, Destinations):
-            destinations = group.prepared = Destinations(
-                self._name_size, self._iov.address, self._control.address
-            )
+            destinations = group.prepared = Destinations(self._layout, self._iov.address)
+        if destinations.checked:
+            destinations.restore_locals()
         if group.changed:
             destinations.update(group)
         failed: list[int] = []
@@ -167,10 +162,9 @@ class BatchPort(DatagramPort):
         self._iov.words[1] = len(data)
         if number > 1:
             self.segmented += deliveries
-            self._control.view[:] = mmsg.segment_size(size)
-            to.set_control_length(mmsg.SEGMENT_CONTROL)
-        elif to.control_length:
-            to.set_control_length(0)
+            to.request_segments(size)
+        elif to.control_length != to.plain:
+            to.set_control_length(to.plain)
 
     def _send_run(
         self,
@@ -183,11 +177,15 @@ class BatchPort(DatagramPort):
         """Send the one run in ``runs``, the most frequent kind of message, with one call."""
         sender, segments, _ = runs[0]
         names, slot, others, own = destinations.name_pointers, sender.slot, count, 0
+        controls, control = destinations.control_pointers, 0
         if sender.group is group:
             # The last member takes the place of the sender: the recipients are one range.
             others -= 1
             own = names[slot]
             names[slot] = names[others]
+            if destinations.several_locals:
+                control = controls[slot]
+                controls[slot] = controls[others]
         number, sent = segments.count, 0
         group.deliveries += others * number
         self._load(segments.data, number, segments.size, destinations, others * number)
@@ -196,6 +194,8 @@ class BatchPort(DatagramPort):
             sent = self._calls.sendmmsg(self._descriptor, headers, others, flags)
         if own:
             names[slot] = own
+            if control:
+                controls[slot] = control
         if sent < others:
             self._has_unread_errors = True
             message, sent = GroupMessage(runs, group, count, destinations, failed), max(sent, 0)
@@ -223,7 +223,7 @@ class BatchPort(DatagramPort):
         """Point the header of each sender at the pieces between its own payloads."""
         size, total = message.size, self._iov.words[1]
         base, words = self._payload.address, self._iov.words
-        patch, piece, patched = message.destinations.patch, 1, []
+        destinations, piece, patched = message.destinations, 1, []
         for sender, spans in message.own_spans.items():
             first, begin, rest = piece, 0, 0
             for start, end in (*spans, (total, total)):
@@ -232,8 +232,9 @@ class BatchPort(DatagramPort):
                     piece += 1
                     rest += start - begin
                 begin = end
-            control = mmsg.SEGMENT_CONTROL if rest > size else 0
-            patch(sender.slot, self._iov.address + 16 * first, piece - first, control)
+            control = destinations.segmented if rest > size else destinations.plain
+            iov = self._iov.address + 16 * first
+            destinations.patch(sender.slot, iov, piece - first, control)
             patched.append(sender.slot)
         return patched
 
@@ -263,8 +264,10 @@ class BatchPort(DatagramPort):
                 # All members share the buffer: waiting for it would delay every delivery.
                 message.failed += [code] * message.number_for(start, end)
                 return
+            # The first error may have been an ICMP error for an earlier datagram.
+            if tries > 1 and code in LOCAL_GONE and message.destinations.forget_local(start):
+                continue
             if tries > 1 and code in _NO_SEGMENTS and message.number_for(start, start + 1) > 1:
-                # The first error may have been an ICMP error for an earlier datagram.
                 self._refuse_segments(message, start, code)
                 self._send_one_by_one(message, start)
             elif tries < MAX_TRIES:
@@ -315,16 +318,14 @@ class BatchPort(DatagramPort):
 
     def socket_address(self, source: bytes) -> SocketAddress:
         """Return the address of a source in the form of the ``socket`` module."""
-        if self.addressFamily == socket.AF_INET:
-            _, port, ip = _IPV4.unpack(source)
-            return socket.inet_ntop(socket.AF_INET, ip), int.from_bytes(port, "big")
-        _, port, flow, ip, scope = _IPV6.unpack(source)
-        host = socket.inet_ntop(socket.AF_INET6, ip)
-        return host, int.from_bytes(port, "big"), flow, scope
+        return self._layout.socket_address(source)
+
+    def peer_of(self, source: bytes) -> bytes:
+        """Return the source of the same peer, whichever local address it has asked."""
+        return source[: self._layout.name_size]
+
+    def _local_of(self, source: bytes) -> bytes:
+        return self._layout.local_of(source)
 
     def _source(self, address: SocketAddress) -> bytes:
-        port = address[1].to_bytes(2, "big")
-        if self.addressFamily == socket.AF_INET:
-            return _IPV4.pack(socket.AF_INET, port, socket.inet_aton(address[0]))
-        ip = socket.inet_pton(socket.AF_INET6, address[0])
-        return _IPV6.pack(socket.AF_INET6, port, address[2], ip, address[3])
+        return self._layout.name(address)

@@ -15,6 +15,7 @@ from operator import ne
 
 from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.interfaces import MAX_BATCH, MAX_PAYLOAD
+from udprelay.batch_udp.layout import Layout
 from udprelay.batch_udp.mmsg import Memory, ffi
 from udprelay.segments import Segments, SourceRun, runs_by_source
 
@@ -22,8 +23,8 @@ _SLOT = 65_536
 
 _MAX_STRIDE = 2048
 
-_CONTROL = 64
-"""Bytes for the control messages of one message: more than the kernel sends."""
+_AGGREGATE_SPACE = 24
+"""Bytes that the control message with the size of an aggregate takes (``UDP_GRO``)."""
 
 _MIN_SAMPLE = 16
 """Datagrams in a batch that predicts the sizes of the next ones."""
@@ -40,38 +41,41 @@ class ReadBuffers:
     One ``struct mmsghdr`` for each message of a batch, for ``recvmmsg`` to fill in.
 
     A message is one datagram, or several of one source that the kernel has put together
-    (``UDP_GRO``, ``udp(7)``); a control message then has their size.
+    (``UDP_GRO``, ``udp(7)``); a control message then has their size. It comes before the one with
+    the local address. Space for both follows the socket address. So without an aggregate, the
+    beginning of an entry is a source, and sources of a batch are compared as one buffer.
 
     Each header points at two pieces of memory. The first has ``stride`` bytes and follows that of
     the previous message; the second, a slot of its own, receives the rest of a longer one.
     So a batch whose datagrams all have ``stride`` bytes is read as one buffer. The stride is the
     most frequent size of the last large batch, or 0.
 
-    :param name_size: bytes of a socket address of this family.
     :ivar headers: the array.
     :ivar aggregated: whether a message of the last batch may have been several datagrams.
     """
 
-    def __init__(self, name_size: int) -> None:
-        self._name_size = name_size
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._segments_memory = ffi.new("char[]", _MAX_STRIDE * MAX_BATCH)
         self._segments = ffi.buffer(self._segments_memory)
         self._slot_memory = ffi.new("char[]", _SLOT * MAX_BATCH)
         self._slots = ffi.buffer(self._slot_memory)
-        self._control = Memory(_CONTROL * MAX_BATCH)
         self._iov = Memory(32 * MAX_BATCH)
-        self._headers = headers = mmsg.Headers(MAX_BATCH, name_size, pieces=2)
+        self._space = layout.control_space + _AGGREGATE_SPACE
+        self._entry_size = size = layout.control_at + self._space
+        self._headers = headers = mmsg.Headers(MAX_BATCH, layout.name_size, 2, size)
         first = int(ffi.cast("uintptr_t", self._slot_memory))
         batch = range(MAX_BATCH)
         self._iov.words[2::4] = memoryview(array("Q", [first + _SLOT * i for i in batch]))
         headers.fill(mmsg.IOV, [self._iov.address + 32 * i for i in batch])
-        headers.fill(mmsg.CONTROL, [self._control.address + _CONTROL * i for i in batch])
-        headers.fill(mmsg.CONTROL_LENGTH, [_CONTROL] * MAX_BATCH)
-        self._names = headers.names.view
-        self._first_name = self._names[:name_size]
+        control = headers.names.address + layout.control_at
+        headers.fill(mmsg.CONTROL, [control + size * i for i in batch])
+        headers.fill(mmsg.CONTROL_LENGTH, [self._space] * MAX_BATCH)
+        self._entries = headers.names.view
+        self._first_source = self._entries[: layout.source_size]
         self._lengths = headers.halves[mmsg.LENGTH :: mmsg.HALVES]
         self._control_lengths = headers.words[mmsg.CONTROL_LENGTH :: mmsg.WORDS]
-        self._full_control = memoryview(array("Q", [_CONTROL]) * MAX_BATCH)
+        self._full_control = memoryview(array("Q", [self._space]) * MAX_BATCH)
         self.headers = headers.array
         self.aggregated = False
         self._set_stride(0)
@@ -86,21 +90,21 @@ class ReadBuffers:
 
     def runs(self, count: int) -> tuple[list[SourceRun], int]:
         """Return the runs in the first ``count`` messages, and how many messages are unusable."""
-        controls = self._control_lengths
-        if count == 1 and not controls[0] and (length := self._lengths[0]) <= MAX_PAYLOAD:
-            controls[0], self.aggregated = _CONTROL, False
+        controls, usual = self._control_lengths, self._layout.control_space
+        if count == 1 and controls[0] == usual and (length := self._lengths[0]) <= MAX_PAYLOAD:
+            controls[0], self.aggregated = self._space, False
             data = self._data(0, length) if self._stride else self._slots[:length]
-            return [(self._first_name.tobytes(), Segments(data, length))], 0
-        lengths, aggregated = self._lengths[:count].tolist(), controls[:count].tolist()
+            return [(self._first_source.tobytes(), Segments(data, length))], 0
+        lengths, told = self._lengths[:count].tolist(), controls[:count].tolist()
         # The kernel writes the length of what it has to say into the field for the space.
         controls[:count] = self._full_control[:count]
-        names = self._names[: self._name_size * count].tobytes()
-        self.aggregated = any(aggregated)
+        entries = self._entries[: self._entry_size * count].tobytes()
+        self.aggregated = told.count(usual) != count
         if self.aggregated:
-            return self._aggregate_runs(names, lengths, aggregated)
+            return self._aggregate_runs(entries, lengths, told)
         if self._stride and lengths.count(self._stride) == count:
-            return self._uniform_runs(names, count), 0
-        sources = self._sources(names, count)
+            return self._uniform_runs(entries, count), 0
+        sources = self._sources(entries, count)
         datagrams = [*map(self._data, range(count), lengths)]
         if count >= _MIN_SAMPLE:
             self._predict_stride(lengths)
@@ -126,17 +130,16 @@ class ReadBuffers:
         rest: bytes = self._slots[slot : slot + length - stride]
         return beginning + rest if stride else rest
 
-    def _sources(self, names: bytes, count: int) -> list[bytes]:
-        size = self._name_size
-        return [names[at : at + size] for at in range(0, size * count, size)]
+    def _sources(self, entries: bytes, count: int) -> list[bytes]:
+        size, source = self._entry_size, self._layout.source_size
+        return [entries[at : at + source] for at in range(0, size * count, size)]
 
-    def _uniform_runs(self, names: bytes, count: int) -> list[SourceRun]:
+    def _uniform_runs(self, entries: bytes, count: int) -> list[SourceRun]:
         """Return the runs of datagrams that all have the size of the stride."""
         size, data = self._stride, self._segments[: self._stride * count]
-        first = names[: self._name_size]
-        if names == first * count:
-            return [(first, Segments(data, size))]
-        sources = self._sources(names, count)
+        if entries == entries[: self._entry_size] * count:
+            return [(self._first_source.tobytes(), Segments(data, size))]
+        sources = self._sources(entries, count)
         starts = [0, *compress(range(1, count), map(ne, sources, sources[1:])), count]
         return [
             (sources[start], Segments(data[start * size : end * size], size))
@@ -144,20 +147,24 @@ class ReadBuffers:
         ]
 
     def _aggregate_runs(
-        self, names: bytes, lengths: Sequence[int], aggregated: Sequence[int]
+        self, entries: bytes, lengths: Sequence[int], told: Sequence[int]
     ) -> tuple[list[SourceRun], int]:
         """
         Return the runs of messages, each of one or more datagrams.
 
-        :param aggregated: bytes of the control message of each.
+        :param told: bytes of the control messages of each.
         """
-        runs = []
-        for i, source in enumerate(self._sources(names, len(lengths))):
-            length, size = lengths[i], lengths[i]
-            if aggregated[i]:
-                size = mmsg.aggregated_size(self._control.view[_CONTROL * i :][: aggregated[i]])
+        layout, at, runs = self._layout, 0, []
+        for i, (length, control_length) in enumerate(zip(lengths, told, strict=True)):
+            control = at + layout.control_at
+            local, size = layout.read(entries[control : control + control_length])
+            size = length if size is None else size
             if length <= MAX_PAYLOAD and (size or not length):
+                source = layout.source(entries[at : at + layout.name_size], local)
                 runs.append((source, Segments(self._data(i, length), size)))
+            at += self._entry_size
+        # What is left of longer control messages would differ from one entry to another.
+        self._entries[: len(entries)] = bytes(len(entries))
         if self._stride:
             self._set_stride(0)
         return runs, len(lengths) - len(runs)
@@ -167,35 +174,49 @@ class UnicastBuffers:
     """
     One ``struct mmsghdr`` for each of up to :data:`MAX_UNICAST` datagrams, and their payloads.
 
-    :param name_size: bytes of a socket address of this family.
     :ivar headers: the array, for ``sendmmsg``.
     """
 
-    def __init__(self, name_size: int) -> None:
-        self._name_size = name_size
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._payloads = Memory(_UNICAST_SLOT * MAX_UNICAST)
         self._iov = Memory(16 * MAX_UNICAST)
-        self._memory = mmsg.Headers(MAX_UNICAST, name_size)
-        for i in range(MAX_UNICAST):
+        self._memory = memory = mmsg.Headers(MAX_UNICAST, layout.name_size)
+        indexes = range(MAX_UNICAST)
+        for i in indexes:
             self._iov.words[2 * i] = self._payloads.address + _UNICAST_SLOT * i
-        self._memory.fill(mmsg.IOV, [self._iov.address + 16 * i for i in range(MAX_UNICAST)])
-        self.headers = self._memory.array
+        memory.fill(mmsg.IOV, [self._iov.address + 16 * i for i in indexes])
+        self._control = Memory(len(layout.control) * MAX_UNICAST)
+        self._control.view[:] = layout.control * MAX_UNICAST
+        memory.fill(
+            mmsg.CONTROL, [self._control.address + len(layout.control) * i for i in indexes]
+        )
+        memory.fill(mmsg.CONTROL_LENGTH, [layout.control_length] * MAX_UNICAST)
+        self.headers = memory.array
 
     def fill(self, datagrams: Sequence[tuple[bytes, bytes]], start: int) -> int:
         """
         Write headers for datagrams from index ``start`` on.
 
-        :param datagrams: raw socket addresses and payloads.
+        :param datagrams: sources and payloads.
         :return: the number of headers; the first datagram that is too long ends them.
         """
-        names, payloads = self._memory.names.view, self._payloads.view
-        lengths = self._iov.words
-        size, count = self._name_size, 0
-        for name, payload in datagrams[start : start + MAX_UNICAST]:
+        names, payloads, controls = (
+            self._memory.names.view,
+            self._payloads.view,
+            self._control.view,
+        )
+        lengths, layout = self._iov.words, self._layout
+        size, space, count = layout.name_size, len(layout.control), 0
+        begin, end = layout.local.start, layout.local.stop
+        for source, payload in datagrams[start : start + MAX_UNICAST]:
             length = len(payload)
             if length > _UNICAST_SLOT:
                 break
-            names[count * size : (count + 1) * size] = name
+            names[count * size : (count + 1) * size] = source[:size]
+            if end:
+                local = layout.local_or_any(source)
+                controls[count * space + begin : count * space + end] = local
             payloads[count * _UNICAST_SLOT : count * _UNICAST_SLOT + length] = payload
             lengths[2 * count + 1] = length
             count += 1
@@ -208,20 +229,18 @@ class SendBuffers:
 
     :ivar payload: sent to many recipients.
     :ivar iov: the first entry is shared by all members; the others are pieces for senders.
-    :ivar control: the request for segments.
     :ivar unicast: for datagrams to single addresses.
     """
 
-    def __init__(self, name_size: int) -> None:
+    def __init__(self, layout: Layout) -> None:
         self.payload = Memory(_SLOT)
         self.iov = Memory(16 * (1 + 2 * mmsg.MAX_SEGMENTS))
         self.iov.words[0] = self.payload.address
-        self.control = Memory(mmsg.SEGMENT_CONTROL)
-        self.unicast = UnicastBuffers(name_size)
+        self.unicast = UnicastBuffers(layout)
 
 
 read_buffers = cache(ReadBuffers)
-"""Return the buffers for socket addresses of that size."""
+"""Return the buffers for sockets of a layout."""
 
 send_buffers = cache(SendBuffers)
-"""Return the buffers for socket addresses of that size."""
+"""Return the buffers for sockets of a layout."""

@@ -86,3 +86,22 @@ def kernel_drops(opened: socket.socket) -> int:
     except OSError:
         return 0
     return int.from_bytes(info[4 * _MEMINFO_DROPS : 4 * _MEMINFO_DROPS + 4], sys.byteorder)
+
+
+def is_local(host: str, scope: int = 0) -> bool:
+    """
+    Return whether a numeric address is one of this machine to send from.
+
+    The kernel sends to a local address from that same address. Connecting a UDP socket makes it
+    choose the source address and sends nothing (``udp(7)``).
+    """
+    ipv6 = ":" in host
+    if host.startswith("127."):
+        return True
+    with socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((host, 9, 0, scope) if ipv6 else (host, 9))
+        except OSError:
+            return False
+        chosen: str = probe.getsockname()[0]
+    return chosen.partition("%")[0] == host

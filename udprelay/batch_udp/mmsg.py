@@ -51,29 +51,11 @@ WORDS, NAME, IOV, IOV_LENGTH, CONTROL, CONTROL_LENGTH = 8, 0, 2, 3, 4, 5
 HALVES, NAME_LENGTH, LENGTH = 16, 2, 14
 
 _SEGMENT_SIZE = struct.Struct("=QiiHxxxxxx")
-SEGMENT_CONTROL = _SEGMENT_SIZE.size
 
 
 def segment_size(size: int) -> bytes:
     """Return the control message that asks for datagrams of ``size`` bytes (``cmsg(3)``)."""
     return _SEGMENT_SIZE.pack(18, SOL_UDP, UDP_SEGMENT, size)
-
-
-_AGGREGATED = struct.Struct("=Qiii")
-
-
-def aggregated_size(control: memoryview) -> int:
-    """
-    Return the bytes of each datagram in a message that the kernel has put together.
-
-    :param control: the message's control messages (``UDP_GRO``, ``udp(7)``).
-    :return: 0 if they do not have it whole: the datagrams cannot be told apart.
-    """
-    if len(control) < _AGGREGATED.size:
-        return 0
-    length, level, kind, size = _AGGREGATED.unpack_from(control)
-    whole = length >= _AGGREGATED.size and (level, kind) == (SOL_UDP, UDP_GRO)
-    return max(0, size) if whole else 0
 
 
 class SystemCalls(Protocol):
@@ -154,16 +136,18 @@ class Headers(Memory):
 
     :param name_size: bytes of a socket address.
     :param pieces: entries of each message's ``struct iovec``.
+    :param stride: bytes from one address to the next; more than the address takes leave space.
     :ivar names: the addresses.
     :ivar array: a C pointer to the headers.
     """
 
-    def __init__(self, count: int, name_size: int, pieces: int = 1) -> None:
+    def __init__(self, count: int, name_size: int, pieces: int = 1, stride: int = 0) -> None:
         super().__init__(8 * WORDS * count)
         self.array: Any = ffi.cast("struct mmsghdr *", self._memory)
-        self.names = Memory(name_size * count)
+        stride = stride or name_size
+        self.names = Memory(stride * count)
         first = self.names.address
-        self.fill(NAME, range(first, first + name_size * count, name_size))
+        self.fill(NAME, range(first, first + stride * count, stride))
         self.fill(IOV_LENGTH, [pieces] * count)
         self.halves[NAME_LENGTH::HALVES] = memoryview(array("I", [name_size]) * count)
 

@@ -29,6 +29,7 @@ from udprelay.batch_udp.interfaces import (
     RecipientGroup,
     SocketAddress,
 )
+from udprelay.batch_udp.layout import layout_of, usable
 from udprelay.segments import Run, Source, SourceRun, runs_by_source
 
 MAX_TRIES = 4
@@ -36,6 +37,10 @@ MAX_TRIES = 4
 
 WOULD_BLOCK = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM))
 """What a send reports while the send buffer is full."""
+
+
+LOCAL_GONE = frozenset((errno.EINVAL, errno.ENETUNREACH, errno.ENODEV))
+"""What a send may report if the machine has lost the local address."""
 
 
 class DatagramPort(udp.Port):
@@ -71,6 +76,7 @@ class DatagramPort(udp.Port):
         super().__init__(port, protocol, interface, MAX_PAYLOAD + 1, reactor)
         self._buffers = buffers
         self._clock = clock or cast(IReactorTime, reactor)
+        self._layout = layout_of(self.addressFamily, interface in ("::", "0.0.0.0"))
         self.deliveries = 0
         self.segmented = 0
         self._batches = [0] * MAX_BATCH.bit_length()
@@ -90,6 +96,7 @@ class DatagramPort(udp.Port):
         opened: socket.socket = super().createInternetSocket()
         if self.addressFamily == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, self.interface != "::")
+        self._layout.request(opened)
         linux_socket.open_error_queue(opened)
         linux_socket.request_buffers(opened, *self._buffers)
         return opened
@@ -161,7 +168,7 @@ class DatagramPort(udp.Port):
         too_long = 0
         for _ in range(MAX_BATCH):
             try:
-                datagram, source = self.socket.recvfrom(self.maxPacketSize)
+                datagram, source = self._read_one()
             except OSError as error:
                 if error.errno in WOULD_BLOCK:
                     break
@@ -172,6 +179,15 @@ class DatagramPort(udp.Port):
             else:
                 datagrams.append((source, datagram))
         return runs_by_source(datagrams), too_long, len(datagrams) + too_long
+
+    def _read_one(self) -> tuple[bytes, Source]:
+        layout, size = self._layout, self.maxPacketSize
+        if not layout.control_length:
+            datagram, address = self.socket.recvfrom(size)
+            return datagram, (address, b"")
+        datagram, control, _, address = self.socket.recvmsg(size, layout.control_space)
+        told = [data for level, kind, data in control if (level, kind) == layout.control_type]
+        return datagram, (address, told[0] if told else b"")
 
     def _receive_each(self, batch: list[SourceRun], too_long: int) -> None:
         for source, segments in batch:
@@ -238,25 +254,40 @@ class DatagramPort(udp.Port):
 
     def socket_address(self, source: Source) -> SocketAddress:
         """Return the address of a source in the form of the ``socket`` module."""
-        address: SocketAddress = source
+        address: SocketAddress = source[0]
         return address
 
+    def peer_of(self, source: Source) -> Source:
+        """Return the source of the same peer, whichever local address it has asked."""
+        return source[0], b""
+
+    def _local_of(self, source: Source) -> bytes:
+        """Return the local address to answer from; empty if the kernel is to choose."""
+        return usable(source[1], self._layout.ipv6)
+
     def _source(self, address: SocketAddress) -> Source:
-        return address
+        return address, b""
 
     # Sending.
 
     def send(self, payload: bytes, destination: Source) -> int:
         """Send one datagram; return 0, or the errno if it was not sent."""
         code, address = 0, self.socket_address(destination)
+        local = self._local_of(destination)
         # The kernel reports an ICMP error for an earlier datagram instead of sending this one.
-        for _ in range(MAX_TRIES):
+        for attempt in range(MAX_TRIES):
             try:
-                self.socket.sendto(payload, address)
+                if local:
+                    control = [(*self._layout.control_type, local)]
+                    self.socket.sendmsg([payload], control, 0, address)
+                else:
+                    self.socket.sendto(payload, address)
             except OSError as error:
                 code = error.errno or errno.EIO
                 if code in WOULD_BLOCK:
                     return code
+                if attempt and code in LOCAL_GONE and not self._layout.is_assigned(local):
+                    local = b""
                 if self._reading:
                     self._collect_errors()
             else:

@@ -99,6 +99,10 @@ class UdpTransport(BatchProtocol):
         """Return the source that reaches an address; None if the socket cannot send there."""
         return self.port.source_of(host, port)
 
+    def peer_of(self, source: Source) -> Source:
+        """Return the source of the same peer, whichever local address it has asked."""
+        return self.port.peer_of(source)
+
     def own_endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoint that the port is bound to."""
         return (endpoint_of(self.port.socket.getsockname()),)

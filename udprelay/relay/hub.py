@@ -249,7 +249,7 @@ class Hub:
         It removes no member: the error may be temporary, or forged.
         """
         targets = listener.targets.get(source, [])
-        member = targets[0] if targets else listener.members.get(source)
+        member = targets[0] if targets else listener.plain_at(source)
         room = member.room.name if member is not None else listener.rules.room
         self._output.drop(listener.name, room, reason, now)
         for target in targets:

@@ -103,7 +103,9 @@ class Intake:
         paid: Payment = NOTHING,
     ) -> None:
         """Receive payloads, the first of which may make their source a member."""
-        member, first = listener.members.get(source), 0
+        member, first = listener.plain_at(source), 0
+        if member is not None and member.source != source:
+            listener.follow(member, source)
         while member is None and first < segments.count:
             member, relay = self._admit(listener, source, segments[first], now)
             first += not relay
@@ -141,7 +143,7 @@ class Intake:
         kind = MemberKind.PLAIN
         transport = listener.transport
         member = self._roster.join(room_name, kind, None, listener, source, transport, now)
-        listener.members[source] = member
+        listener.add_plain(member)
         self._state.expiry.watch(member)
         return member, decision.relay
 

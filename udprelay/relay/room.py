@@ -33,7 +33,7 @@ class Listener:
 
     :param transport: receives and sends them.
     :param needs_key: whether its room admits only members with a key.
-    :ivar members: the plain members that joined here.
+    :ivar members: the plain members that joined here, by source.
     :ivar sessions: the session members that joined here, by session id; of the type that
         ``relay.session`` registers.
     :ivar first_byte: the first byte of session datagrams; -1 if the listener ignores them.
@@ -55,6 +55,7 @@ class Listener:
         plain_only = listener_rules.protocol is rules.Protocol.PLAIN
         self.first_byte = -1 if plain_only else SIGNATURE[0]
         self.members: dict[Source, Member] = {}
+        self._peers: dict[Source, Member] = {}
         self.sessions: dict[bytes, Any] = {}
         self.targets: dict[Source, list[Member]] = {}
         self.datagrams = 0
@@ -67,6 +68,29 @@ class Listener:
     def counts(self) -> dict[str, int]:
         """Return the counters since it was opened."""
         return {"datagrams": self.datagrams, "bytes": self.bytes}
+
+    # A peer is one member, whichever of the relay's addresses it writes to.
+
+    def add_plain(self, member: Member) -> None:
+        """Add a plain member, at its source."""
+        self.members[member.source] = member
+        self._peers[self.transport.peer_of(member.source)] = member
+
+    def remove_plain(self, member: Member) -> None:
+        """Remove a plain member."""
+        del self.members[member.source]
+        del self._peers[self.transport.peer_of(member.source)]
+
+    def plain_at(self, source: Source) -> Member | None:
+        """Return the plain member of a source's peer."""
+        return self._peers.get(self.transport.peer_of(source))
+
+    def follow(self, member: Member, source: Source) -> None:
+        """Let a plain member be answered from the local address that its peer has asked now."""
+        del self.members[member.source]
+        self.members[source] = member
+        member.source = source
+        member.group.changed.add(member.slot)
 
     def trusts(self, ip: IPAddress) -> bool:
         """Return whether ``ip`` is in the listener's ``plain_networks``."""
@@ -159,7 +183,7 @@ class Member:
     def unregister(self) -> None:
         """Remove the member from its listener's table."""
         if self.kind is MemberKind.PLAIN and self.listener is not None:
-            del self.listener.members[self.source]
+            self.listener.remove_plain(self)
 
 
 class Group:

@@ -129,7 +129,7 @@ class Roster:
 
     def replace_plain(self, listener: Listener, source: Source, now: float) -> None:
         """Remove the plain member at an address, if there is one: a session member is there."""
-        plain = listener.members.get(source)
+        plain = listener.plain_at(source)
         if plain is not None:
             self.leave(plain, "replaced", now)
 

@@ -174,8 +174,7 @@ class ListenerRules:
         "::",
         Form.INTERFACE,
         "The address to bind. :: is all of them, IPv4 and IPv6; 0.0.0.0 all of IPv4. Set one"
-        " address to serve one network only, or if the machine has several (see the deployment"
-        " page of the documentation).",
+        " address to serve one network only (see the deployment page of the documentation).",
     )
     port: int = option(
         6000,

@@ -41,6 +41,9 @@ class ListenerTransport(Transport, Protocol):
     def source_of(self, host: str, port: int) -> Source | None:
         """Return the source that reaches an address; None if this transport cannot."""
 
+    def peer_of(self, source: Source) -> Source:
+        """Return the source of the same peer, whichever local address it has asked."""
+
     def own_endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoints at which it hears."""
 

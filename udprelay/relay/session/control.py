@@ -106,6 +106,8 @@ class ControlReader:
         self, session: SessionMember, listener: Listener, source: Source, now: float
     ) -> None:
         """Send PATH_CHALLENGE to a new address of a session, which has sent at least 22 bytes."""
+        if self._sessions.follow(session, listener, source):
+            return
         origin = self._unverified.origin(listener, source, MIN_PATH_DATAGRAM, now)
         if origin is not None:
             name = listener.name

@@ -111,7 +111,7 @@ class Refusals:
         return Refusal(DropReason.NICK_TAKEN, "This nick is in use.", timeout)
 
     def _full_refusal(self, origin: Origin, join: Join) -> Refusal | None:
-        plain = origin.listener.members.get(origin.source)
+        plain = origin.listener.plain_at(origin.source)
         reason = self._roster.full(join.room, plain)
         return Refusal(reason, _FULL[reason], _RETRY_AFTER_LIMIT) if reason else None
 

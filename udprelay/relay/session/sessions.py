@@ -100,6 +100,19 @@ class Sessions:
         log_of(session).add_nick(session, now)
         self._output.emit(events.MemberRenamed(room=room.name, member=nick, before=before))
 
+    def follow(self, session: SessionMember, listener: Listener, source: Source) -> bool:
+        """
+        Let a session be answered from the local address that its peer has asked now.
+
+        :return: whether ``source`` is of the same peer, whose address is proven.
+        """
+        peer_of = listener.transport.peer_of
+        if session.listener is not listener or peer_of(session.source) != peer_of(source):
+            return False
+        session.source = source
+        session.group.changed.add(session.slot)
+        return True
+
     def move(self, session: SessionMember, listener: Listener, source: Source) -> None:
         """Change the address of a session member."""
         before = session.address
