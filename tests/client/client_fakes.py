@@ -41,6 +41,17 @@ class MutedSocket:
         return getattr(self._real, name)
 
 
+class DeafSocket(MutedSocket):
+    """Replaces the kernel's socket: what arrives is lost until :meth:`unmute`."""
+
+    def send(self, payload: bytes) -> int:
+        return self._real.send(payload)
+
+    def recvfrom(self, size: int) -> Any:
+        self._real.recvfrom(size)
+        raise BlockingIOError
+
+
 class NamedReactor:
     """
     The real reactor, with a resolver for a test.

@@ -29,7 +29,7 @@ class FakeChannel:
         self.pending = 0
         self.status = 0
         self.closed = 0
-        self.left: Deferred[None] = succeed(None)
+        self.left: Deferred[int] | None = None
 
     async def open(self) -> None:
         self.observer.opened()
@@ -47,9 +47,9 @@ class FakeChannel:
 
     def resume(self) -> None: ...
 
-    def close(self) -> Deferred[None]:
+    def close(self) -> Deferred[int]:
         self.closed += 1
-        return self.left
+        return succeed(self.status) if self.left is None else self.left
 
 
 class Run:
@@ -180,8 +180,23 @@ def test_leaving_waits_until_the_channel_is_closed(run: Run) -> None:
     receive(run, b"late")
     run.client.progressed()
     assert (run.status, run.front.shown) == (None, [])
-    run.channel.left.callback(None)
+    run.channel.left.callback(0)
     assert run.status == 130
+
+
+def test_leaving_that_takes_long_is_reported(run: Run) -> None:
+    run.channel.left = Deferred()
+    run.client.leave()
+    run.clock.advance(PROGRESS_DELAY)
+    assert run.front.events == ["session.leaving"]
+    run.channel.left.callback(1)
+    assert run.status == 1
+
+
+def test_leaving_that_is_quick_is_not_reported(run: Run) -> None:
+    run.client.leave()
+    run.clock.advance(PROGRESS_DELAY)
+    assert (run.front.events, run.status) == ([], 0)
 
 
 def test_the_end_of_the_channel_ends_the_run(run: Run) -> None:

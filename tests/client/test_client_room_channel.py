@@ -7,7 +7,7 @@ from socket import AF_INET, SOCK_DGRAM, socket
 import pytest
 import pytest_twisted
 from client_channel import ChannelRun, OpenChannel
-from client_fakes import ClockReactor, NamedReactor, polled
+from client_fakes import ClockReactor, DeafSocket, NamedReactor, polled
 from client_relay import PASSPHRASE, Members, until
 
 from free_port import free_port
@@ -16,6 +16,7 @@ from udprelay.client.channel import RejectedError, Sender
 from udprelay.client.room_reporter import PROGRESS_DELAY
 from udprelay.protocol.wire.header import MIN_HELLO
 from udprelay.session_client import events
+from udprelay.session_client.machine import LEAVE_PATIENCE
 from udprelay.session_client.pieces import MAX_MESSAGE
 
 
@@ -288,3 +289,40 @@ async def test_unacknowledged_messages_are_reported_at_the_end(
     assert [notice.text for notice in ada.observer.notices][1:] == [
         "left before 2 messages were acknowledged"
     ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_leaving_while_the_relay_is_restarted_takes_no_message_with_it(
+    members: Members, open_channel: OpenChannel
+) -> None:
+    using = NamedReactor()
+    await members.join("bob", reactor=using)
+    ada = await open_channel()
+    deaf = DeafSocket(using.socket)
+    ada.send(b"before the end")
+    await until(lambda: not ada.channel.pending)
+    await members.relay.stop(farewell=False)
+    deaf.unmute()
+    left = ada.channel.close()
+    members.relay.start()
+    assert await left == 0
+    await until(lambda: members.received("bob") == [b"before the end"])
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_a_relay_may_have_lost_is_reported_on_leaving(
+    members: Members, open_channel: OpenChannel
+) -> None:
+    using = ClockReactor()
+    ada = await open_channel(using=using)
+    ada.send(b"anybody?")
+    await until(lambda: not ada.channel.pending)
+    await members.relay.stop()
+    await ada.notice("session.lost")
+    left = ada.channel.close()
+    using.advance(LEAVE_PATIENCE)
+    assert await left == 2
+    (failed,) = ada.notices("message.failed")
+    assert failed.text == (
+        "not delivered (the relay has gone, perhaps before everybody had it): anybody?"
+    )

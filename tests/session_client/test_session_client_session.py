@@ -430,7 +430,7 @@ class TestLeaving:
         second = client.call("send", b"y")
         client.acknowledge(2)
         client.call("leave")
-        client.pass_time(1)
+        client.receive(Bye(SESSION, "left", "Bye.", 0))
         failed = client.drain_events(Failed)
         assert first != second
         assert failed == [Failed(second, "closed")]

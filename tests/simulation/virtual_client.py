@@ -78,6 +78,7 @@ class Client:
         self._visits = 0
         self._deadline: float | None = None
         self._asleep = False
+        self._leaving = False
         self._welcome: Welcome
 
     @property
@@ -98,7 +99,8 @@ class Client:
     @property
     def _awake(self) -> bool:
         ending = (State.LEAVING, State.CLOSED)
-        return self.running and not self._asleep and self.session_client.state not in ending
+        awake = self.running and not (self._asleep or self._leaving)
+        return awake and self.session_client.state not in ending
 
     @property
     def joined(self) -> bool:
@@ -120,7 +122,7 @@ class Client:
         self._note_nick(settings.nick)
         self.events = []
         self._deadline = None
-        self._asleep = False
+        self._asleep = self._leaving = False
         self.session_id = b""
         self._network.attach(self.address, self._receive, self._receive_icmp_error)
         # Not a bound method: the host does not belong to the memory of the client.
@@ -134,6 +136,7 @@ class Client:
     def leave(self) -> None:
         """Leave with LEAVE."""
         if self._awake:
+            self._leaving = True
             self.session_client.leave(self.now)
             self._settle()
 

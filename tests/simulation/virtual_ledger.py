@@ -43,6 +43,7 @@ class Visit:
     :ivar ended: when it left, or was killed, kicked or refused.
     :ivar sent: its messages, by their numbers in events.
     :ivar received: the messages that it received, with their times.
+    :ivar nicks_of: the nicks under which it received them, by the name of the sender.
     :ivar lost: the number of datagrams that it reported as lost.
     :ivar distrusted: the reasons of its :class:`Distrusted` events.
     :ivar known: the identities whose messages it received or whose joins it saw.
@@ -59,6 +60,7 @@ class Visit:
     ended: float | None = None
     sent: dict[int, Message] = field(factory=dict, repr=False)
     received: dict[Message, float] = field(factory=dict)
+    nicks_of: dict[str, set[str | None]] = field(factory=dict)
     lost: int = 0
     distrusted: list[str] = field(factory=list)
     known: set[bytes] = field(factory=set)
@@ -166,6 +168,7 @@ class Ledger:
         assert event.nick is None or event.nick in message.sender.nicks, f"{name}: {event.nick}"
         assert message not in visit.received, f"{name} is a duplicate"
         visit.received[message] = now
+        visit.nicks_of.setdefault(message.sender.name, set()).add(event.nick)
         if message.stream is Stream.ROOM:
             visit.known.add(message.sender.identity)
         if message.stream.reliable and visit.recovers:
@@ -184,8 +187,8 @@ class Ledger:
         """Record that a message has failed."""
         message = visit.sent[event.message]
         assert message.failed is None, f"{message} fails twice"
-        private = message.stream is Stream.PRIVATE
-        assert not message.delivered or private, f"{message} was delivered, and fails"
+        late = message.stream is Stream.PRIVATE or event.reason == "unconfirmed"
+        assert not message.delivered or late, f"{message} was delivered, and fails"
         message.failed = event.reason
 
     def missed(self, visit: Visit, event: Missed) -> None:

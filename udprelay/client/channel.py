@@ -172,6 +172,10 @@ class Channel(Protocol):
 
     def resume(self) -> None: ...
 
-    def close(self) -> Deferred[None]:
-        """Close the channel; it calls its observer no more."""
+    def close(self) -> Deferred[int]:
+        """
+        Close the channel; the only notices that may follow are of messages that have failed.
+
+        :return: fires with the exit status when it is closed.
+        """
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from udprelay.client.channel import (
@@ -44,7 +44,7 @@ class FrontEnd(Protocol):
         ...
 
     def close(self) -> Deferred[None]:
-        """Stop reading; fire when all output has been written."""
+        """Stop reading; fire when all output has been written. Notices may still follow."""
         ...
 
 
@@ -109,14 +109,24 @@ class Client:
         self._wait = wait
         self.progressed()
 
-    def leave(self, status: int) -> None:
-        """Close the channel and the front end, then fire :attr:`finished`."""
+    def leave(self, status: int | None = None) -> None:
+        """
+        Close the channel and the front end, then fire :attr:`finished`.
+
+        :param status: the exit status; ``None``: that of the channel.
+        """
         if self._leaving:
             return
         self._leaving = True
         self._cancel_timer()
-        closed = gatherResults([self._channel.close(), self._front.close()], consumeErrors=True)
-        closed.addCallback(lambda _: status).chainDeferred(self.finished)
+        left, shown = self._channel.close(), self._front.close()
+        if not left.called:
+            self._timer = self._clock.callLater(PROGRESS_DELAY, self._report_leaving)
+        left.addCallback(self._left, shown, status).chainDeferred(self.finished)
+
+    def _left(self, found: int, shown: Deferred[None], status: int | None) -> Deferred[int]:
+        self._cancel_timer()
+        return shown.addCallback(lambda _: found if status is None else status)
 
     # ChannelObserver
 
@@ -152,7 +162,7 @@ class Client:
             if self._timer is None:
                 self._timer = self._clock.callLater(PROGRESS_DELAY, self._report_pending)
         elif self._count_reached:
-            self.leave(self._channel.exit_status())
+            self.leave()
         elif self._wait is None:
             self.leave(DONE)
         elif not self._waiting:
@@ -173,4 +183,7 @@ class Client:
         self.notice(Notice.of("messages.pending", count=count, messages=pending))
 
     def _waited(self) -> None:
-        self.leave(self._channel.exit_status())
+        self.leave()
+
+    def _report_leaving(self) -> None:
+        self.notice(Notice.of("session.leaving"))

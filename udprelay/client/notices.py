@@ -53,6 +53,7 @@ KINDS = {
     "session.refused": Kind("not admitted to {room}: {cause}{hint}", "room reason", Level.ERROR),
     "session.closed": Kind("no longer in {room}: {cause}", "room reason", Level.ERROR),
     "session.left": Kind("left {room}", "room", Level.PRESENCE),
+    "session.leaving": Kind("leaving: waiting for the relay"),
     "member.joined": Kind("{name} has joined", "member nick", Level.PRESENCE),
     "member.left": Kind("{name} {what}", "member nick reason", Level.PRESENCE),
     "member.renamed": Kind("{old_name} is now {name}", "member nick before", Level.PRESENCE),
@@ -130,6 +131,7 @@ MESSAGE_FAILED = {
     "absent": "its receiver has left",
     "plain": "its receiver cannot get private messages",
     "closed": "this client has left the room",
+    "unconfirmed": "the relay has gone, perhaps before everybody had it",
 }
 DISTRUSTED = {
     "badge": "the nick of {name} is not authenticated",

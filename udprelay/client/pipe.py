@@ -65,7 +65,7 @@ class Pipe(Protocol):
 
     def notice(self, notice: Notice) -> None:
         line = self._format.notice(notice)
-        if self._format.notices_in_output:
+        if self._format.notices_in_output and self._closed is None:
             self._write(line)
         else:
             write_stderr(line)

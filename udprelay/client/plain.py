@@ -186,7 +186,8 @@ class PlainChannel:
     def resume(self) -> None:
         self._socket.resume()
 
-    def close(self) -> Deferred[None]:
+    def close(self) -> Deferred[int]:
+        status = self.exit_status() if self._connected else DONE
         self._closed = True
         self._queue.clear()
         if self._next_batch is not None:
@@ -196,4 +197,4 @@ class PlainChannel:
             self._keepalive.stop()
         if self._connected:
             self._socket.close()
-        return succeed(None)
+        return succeed(status)

@@ -86,6 +86,8 @@ class RoomChannel:
         self._reporter = RoomReporter(clock_of(reactor), observer)
         self._paused = False
         self._closing = False
+        # Whether it had contact with the relay while it was closing.
+        self._reached = False
 
     @property
     def peer(self) -> str:
@@ -201,7 +203,7 @@ class RoomChannel:
             self._member.ping()
 
     def exit_status(self) -> int:
-        if self._member is None or not self._member.joined:
+        if not (self._reached if self._closing else self._member and self._member.joined):
             return UNREACHABLE
         return FAILED if self._reporter.failed else DONE
 
@@ -215,14 +217,15 @@ class RoomChannel:
         for member in self._open_members():
             member.resume()
 
-    def close(self) -> Deferred[None]:
+    def close(self) -> Deferred[int]:
         self._reporter.cancel_progress()
         if (count := self.pending) and not self._closing:
             abandoned = messages(count, " was", " were")
             self._observer.notice(Notice.of("messages.abandoned", count=count, messages=abandoned))
+        self._reached = self.exit_status() != UNREACHABLE
         self._closing = True
         left = gatherResults([member.leave() for member in self._open_members()])
-        return left.addCallback(lambda _: None)
+        return left.addCallback(lambda _: self.exit_status())
 
     def _open_members(self) -> list[Member]:
         return [*self._leaving, *filter(None, (self._member, self._joining))]
@@ -269,6 +272,7 @@ class RoomChannel:
 
     def _handle_event(self, member: Member, event: Event) -> None:
         if self._closing:
+            self._handle_while_closing(member, event)
             return
         if member is self._joining:
             self._handle_while_joining(member, event)
@@ -286,6 +290,12 @@ class RoomChannel:
                 member.leave()
         if isinstance(event, events.Refused | events.Closed) and member is self._member:
             self._observer.ended(REFUSED)
+
+    def _handle_while_closing(self, member: Member, event: Event) -> None:
+        # If the relay has died, it joins once more: see SessionClient.leave().
+        self._reached = self._reached or isinstance(event, events.Joined)
+        if isinstance(event, events.Failed) and event.reason == "unconfirmed":
+            self._reporter.report(member, event)
 
     def _handle_while_joining(self, member: Member, event: Event) -> None:
         # With a timeout, its end is reported, not each silence before it.

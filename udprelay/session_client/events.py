@@ -118,11 +118,12 @@ class Failed(Event):
     """
     A message was not delivered completely.
 
-    A private message can fail after :class:`Delivered`.
+    A private message can fail after :class:`Delivered`, and each that is in doubt when the client
+    leaves: the relay has gone, and no other one was there to get it again.
 
     :param message: the number that ``send`` returned.
     :param reason: ``unacknowledged`` (given up), ``not-joined`` (it was unreliable), ``absent``
-        or ``plain`` (its receiver is), or ``closed`` (the client is).
+        or ``plain`` (its receiver is), ``closed`` (the client is), or ``unconfirmed`` (in doubt).
     """
 
     message: int

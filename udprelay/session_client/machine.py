@@ -34,6 +34,8 @@ from udprelay.session_client.settings import Settings, State
 
 LEAVE_INTERVALS = (0.25,) * 4
 """Seconds between LEAVEs; after the last interval the client has left."""
+LEAVE_PATIENCE = 10.0
+"""Seconds for another relay to get what a dead one has acknowledged, from a client that leaves."""
 
 
 class StateMachine:
@@ -55,6 +57,8 @@ class StateMachine:
         # While leaving: LEAVE, and whether the client then joins under a new identity.
         self._leave = NEVER
         self._rejoins = False
+        # Once the user leaves: when to leave in any case.
+        self._leaves_by = inf
 
     def receive(self, datagram: bytes, now: float) -> None:
         """Receive any datagram."""
@@ -77,6 +81,9 @@ class StateMachine:
         """Handle timeouts."""
         if self.state in _WITHOUT_TIMERS:
             return
+        if now >= self._leaves_by:
+            self.close(Closed("left", ""))
+            return
         if self.state is State.WAITING and now >= self.handshake.retry_at:
             self._try_to_join(now)
         if self.state in _TRYING and self.handshake.pop_report(now):
@@ -94,20 +101,24 @@ class StateMachine:
             self.session.deadline(joined=self.state is State.JOINED),
             self.handshake.retries.deadline,
             self._leave.deadline,
+            self._leaves_by,
             self.handshake.report_at if self.state in _TRYING else inf,
             self.handshake.retry_at if self.state is State.WAITING else inf,
         )
 
     @property
     def ending(self) -> bool:
-        """Whether it is closed, or will be when the relay has received LEAVE."""
-        return self.state is State.CLOSED or (self.state is State.LEAVING and not self._rejoins)
+        """Whether it is closed, or will be as its user leaves."""
+        return self.state is State.CLOSED or self._leaves_by < inf
 
     def flush(self, now: float) -> None:
         """Collect the datagrams to send, and change the state if that is due."""
         session = self.session
-        if self.state is State.JOINED and session.sender.needs_new_identity:
-            self._send_leave(now, rejoins=True)
+        if self.state is State.JOINED:
+            if self._leaves_by < inf and not session.sender.resubmitting:
+                self._send_leave(now, rejoins=False)
+            elif session.sender.needs_new_identity:
+                self._send_leave(now, rejoins=True)
         session.datagrams += self._leave.drain_datagrams(now)
         if self._leave.exhausted:
             self._finish_leaving(None, now)
@@ -147,13 +158,20 @@ class StateMachine:
         self._try_to_join(now, delay)
 
     def leave(self, now: float) -> None:
-        """Leave the room for good."""
+        """
+        Leave the room for good.
+
+        If the relay has died, its history has died with it: then the client joins once more, to
+        offer again what may not have reached all members.
+        """
+        if self.ending:
+            return
+        self._leaves_by = now + LEAVE_PATIENCE
         if self.state is State.JOINED:
-            self._send_leave(now, rejoins=False)
             self.flush(now)
         elif self.state is State.LEAVING:
             self._rejoins = False
-        elif self.state is not State.CLOSED:
+        elif not self.session.sender.in_doubt:
             if self.session.id:
                 # The relay may still have the last session.
                 self.session.datagrams.append(Leave(self.session.id).encode())
@@ -163,7 +181,7 @@ class StateMachine:
         """End everything with this last event."""
         self.state = State.CLOSED
         self.handshake.retries = self._leave = NEVER
-        self.session.sender.close()
+        self.session.sender.close(left=self._leaves_by < inf)
         self.session.collect()
         self.session.events.append(event)
 
@@ -222,7 +240,12 @@ class StateMachine:
     def _finish_leaving(self, answer: Bye | joining.Unknown | None, now: float) -> None:
         self._leave = NEVER
         if not self._rejoins:
-            self.close(Closed("left", ""))
+            if isinstance(answer, Bye) and not answer.retry_after:
+                self.session.sender.confirm()
+            if self.session.sender.in_doubt:
+                self._try_to_join(now)
+            else:
+                self.close(Closed("left", ""))
             return
         self._sealing.change_identity(self._random_bytes(16))
         self.session.sender.restart()

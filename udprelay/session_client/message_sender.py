@@ -165,13 +165,35 @@ class MessageSender:
         self._private.restart()
         self._next_unreliable = dict.fromkeys(self._next_unreliable, 1)
 
-    def close(self) -> None:
-        """Fail all outstanding messages."""
+    def close(self, *, left: bool) -> None:
+        """
+        Fail all outstanding messages.
+
+        :param left: the user has left: fail also what is in doubt, as nobody will offer it again.
+        """
         self._session_id = None
+        doubtful = self.in_doubt if left else ()
         for message in sorted(self._room.outstanding | self._private.outstanding):
             self.events.append(Failed(message, "closed"))
+        self.events += [Failed(message, "unconfirmed") for message in sorted(doubtful)]
         self._room.outstanding.clear()
         self._private.outstanding.clear()
+        self.confirm()
+
+    def confirm(self) -> None:
+        """Forget what is in doubt: the relay that has acknowledged it is alive."""
+        self._room.confirm()
+        self._private.confirm()
+
+    @property
+    def in_doubt(self) -> set[int]:
+        """The delivered messages that the relay may not have forwarded if it has died."""
+        return self._room.in_doubt | self._private.in_doubt
+
+    @property
+    def resubmitting(self) -> bool:
+        """Whether the relay still lacks messages that another one had acknowledged."""
+        return bool(self._room.resubmitted or self._private.resubmitted)
 
     @property
     def needs_new_session(self) -> bool:

@@ -47,6 +47,7 @@ class Outgoing:
     :ivar backlog: pieces that have not been sliced.
     :ivar backlog_bytes: bytes of the messages with pieces to be sliced.
     :ivar outstanding: the messages that are neither acknowledged nor failed.
+    :ivar resubmitted: the messages that another relay had acknowledged, and this one has not.
     :ivar index: the messages of the own sequences.
     :ivar needs_new_session: whether the relay waits for a failed piece; JOIN lets it skip that.
     """
@@ -64,6 +65,7 @@ class Outgoing:
         self.backlog = 0
         self.backlog_bytes = 0
         self.outstanding: set[int] = set()
+        self.resubmitted: set[int] = set()
         self.needs_new_session = False
         self.index = MessageIndex()
         self._emit = emit
@@ -110,6 +112,8 @@ class Outgoing:
         for piece in recovered:
             self._pieces[piece.own] = piece
             piece.since = now
+            if piece.message not in self.outstanding:
+                self.resubmitted.add(piece.message)
         self.first -= len(recovered)
         for piece in self._pieces.values():
             piece.acknowledged = False
@@ -134,9 +138,19 @@ class Outgoing:
         """Restart with own sequence 1, for a new identity; messages sent in part fail."""
         while self.first < self.next or (self._messages and self._messages[0].sliced):
             self._fail_first()
-        self._acknowledged.drop_to(self.first)
+        self.confirm()
         self.index.clear()
         self.first = self.next = 1
+
+    @property
+    def in_doubt(self) -> set[int]:
+        """The delivered messages that a relay may lose if it dies: JOIN offers them again."""
+        return (self._acknowledged.messages | self.resubmitted) - self.outstanding
+
+    def confirm(self) -> None:
+        """Forget what is in doubt: the relay that has acknowledged it is alive."""
+        self._acknowledged.clear()
+        self.resubmitted.clear()
 
     # Sending.
 
@@ -193,6 +207,7 @@ class Outgoing:
         self._acknowledged.drop_to(own)
         self._drop_unsliced(message)
         self.outstanding.discard(message)
+        self.resubmitted.discard(message)
         self._emit(Failed(message, reason))
 
     def expire(self, now: float) -> bool:
@@ -241,7 +256,10 @@ class Outgoing:
             piece = self._pieces.pop(self.first)
             self.first += 1
             self._acknowledged.append(piece, now)
-            if not piece.flags & MORE and piece.message in self.outstanding:
+            if piece.flags & MORE:
+                continue
+            self.resubmitted.discard(piece.message)
+            if piece.message in self.outstanding:
                 self.outstanding.remove(piece.message)
                 self._emit(Delivered(piece.message))
 
@@ -280,6 +298,7 @@ class Outgoing:
             self._acknowledged.drop_to(self.first)
             self.needs_new_session = self._in_session
         self._drop_unsliced(message)
+        self.resubmitted.discard(message)
         if message in self.outstanding:
             self.outstanding.remove(message)
             self._emit(Failed(message, "unacknowledged"))

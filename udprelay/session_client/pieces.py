@@ -125,6 +125,16 @@ class AcknowledgedPieces:
         return popped[::-1]
 
     @property
+    def messages(self) -> set[int]:
+        """The messages of the pieces."""
+        return {piece.message for _, piece in self._pieces}
+
+    def clear(self) -> None:
+        """Drop all pieces."""
+        self._pieces.clear()
+        self._bytes = 0
+
+    @property
     def first(self) -> int | None:
         """The first own sequence; None without pieces."""
         return self._pieces[0][1].own if self._pieces else None

@@ -1,0 +1,188 @@
+"""A client that leaves does not take with it what a relay that died has not forwarded."""
+
+from __future__ import annotations
+
+import pytest
+from session_client_machine import (
+    BERT,
+    BERT_RECORD,
+    OTHER_SESSION,
+    OTHER_TAG,
+    SESSION,
+    ClientDriver,
+    joined,
+)
+
+from udprelay.protocol.wire.entries import FailedNotice
+from udprelay.protocol.wire.from_client import DataUp, Leave
+from udprelay.protocol.wire.from_relay import Ack, Bye
+from udprelay.protocol.wire.header import MORE, RELIABLE, RESUBMITTED
+from udprelay.protocol.wire.joining import Unknown
+from udprelay.protocol.wire.sequenced import Notice
+from udprelay.session_client.events import Closed, Delivered, Failed, Refused
+from udprelay.session_client.machine import LEAVE_PATIENCE
+from udprelay.session_client.message_sender import MessageError
+from udprelay.session_client.settings import State
+
+RETURN_DELAY = 2000
+
+
+def acknowledged(*payloads: bytes) -> ClientDriver:
+    """Return a client whose messages were acknowledged long after it had joined."""
+    client = joined(BERT_RECORD)
+    client.pass_time(5)
+    for payload in payloads:
+        client.call("send", payload)
+    client.acknowledge(1 + len(payloads))
+    client.drain(DataUp)
+    return client
+
+
+def resume(client: ClientDriver) -> None:
+    """Let the client join another relay."""
+    client.challenge()
+    client.welcome([BERT_RECORD], session_id=OTHER_SESSION, tag=OTHER_TAG, next_own=(1, 1))
+
+
+@pytest.mark.parametrize("answer", [Unknown(SESSION), None, Bye(SESSION, "stopping", "", 1)])
+def test_it_offers_its_messages_to_another_relay_before_it_leaves(
+    answer: Unknown | Bye | None,
+) -> None:
+    client = acknowledged(b"x", b"y")
+    client.call("leave")
+    if answer is None:
+        client.pass_time(1)
+    else:
+        client.receive(answer)
+        client.pass_time(0.1)
+    assert client.drain_events(Closed) == []
+    resume(client)
+    flags = RELIABLE | RESUBMITTED
+    assert client.drain(DataUp) == [
+        DataUp(OTHER_SESSION, flags, 1, b"x"),
+        DataUp(OTHER_SESSION, flags, 2, b"y"),
+    ]
+    client.receive(Ack(OTHER_SESSION, 2, 0, 1, 0))
+    assert client.drain(Leave) == []
+    client.receive(Ack(OTHER_SESSION, 3, 0, 1, 0))
+    assert client.drain(Leave) == [Leave(OTHER_SESSION)]
+    client.receive(Bye(OTHER_SESSION, "left", "Bye.", 0))
+    assert client.session_client.state is State.CLOSED
+    assert [event for event in client.events if not isinstance(event, Delivered)][-1] == Closed(
+        "left", ""
+    )
+    assert client.drain_events(Failed) == []
+
+
+def test_it_leaves_at_once_if_the_relay_that_has_its_messages_lives() -> None:
+    client = acknowledged(b"x")
+    client.call("leave")
+    client.receive(Bye(SESSION, "left", "Bye.", 0))
+    assert client.drain_events(Closed) == [Closed("left", "")]
+    assert client.drain_events(Failed) == []
+
+
+def test_it_waits_until_the_relay_has_again_what_another_one_had() -> None:
+    client = acknowledged(b"x")
+    client.receive(Unknown(SESSION))
+    resume(client)
+    client.call("leave")
+    assert client.drain(Leave) == []
+    client.receive(Ack(OTHER_SESSION, 2, 0, 1, 0))
+    assert client.drain(Leave) == [Leave(OTHER_SESSION)]
+
+
+def test_it_waits_until_it_has_resumed() -> None:
+    client = acknowledged(b"x")
+    client.receive(Unknown(SESSION))
+    client.call("leave")
+    assert client.drain(Leave) == []
+    resume(client)
+    assert [data.payload for data in client.drain(DataUp)] == [b"x"]
+
+
+def test_it_waits_for_private_messages_and_for_all_pieces() -> None:
+    client = joined(BERT_RECORD)
+    client.call("send_private", BERT, b"psst")
+    client.call("send", bytes(1201))
+    client.acknowledge(3, private=2)
+    client.call("leave")
+    client.receive(Unknown(SESSION))
+    client.pass_time(1)
+    resume(client)
+    pieces = client.drain(DataUp)[-2:]
+    assert [(data.own, data.flags & MORE) for data in pieces] == [(1, MORE), (2, 0)]
+    client.receive(Ack(OTHER_SESSION, 2, 0, 2, 0))
+    assert client.drain(Leave) == []
+    client.receive(Ack(OTHER_SESSION, 3, 0, 2, 0))
+    assert client.drain(Leave) == [Leave(OTHER_SESSION)]
+
+
+def test_a_resubmitted_message_is_delivered_once() -> None:
+    client = acknowledged(b"x")
+    client.receive(Unknown(SESSION))
+    resume(client)
+    client.receive(Ack(OTHER_SESSION, 2, 0, 1, 0))
+    assert client.drain_events(Delivered) == [Delivered(1)]
+    assert client.session_client.outstanding == 0
+
+
+@pytest.mark.parametrize("relay_answers", [False, True])
+def test_it_gives_up_after_a_while_and_says_what_is_in_doubt(relay_answers: bool) -> None:
+    client = acknowledged(b"x")
+    outstanding = client.call("send", b"y")
+    client.call("leave")
+    if relay_answers:
+        client.receive(Unknown(SESSION))
+        client.pass_time(0.1)
+        resume(client)
+    client.pass_time(LEAVE_PATIENCE - 0.2)
+    assert client.drain_events(Closed) == []
+    client.pass_time(0.2)
+    assert client.events[-3:] == [
+        Failed(outstanding, "closed"),
+        Failed(1, "unconfirmed"),
+        Closed("left", ""),
+    ]
+    assert client.session_client.next_deadline() is None
+
+
+def test_what_is_in_doubt_fails_if_the_other_relay_refuses() -> None:
+    client = acknowledged(b"x")
+    client.call("leave")
+    client.receive(Unknown(SESSION))
+    client.pass_time(0.1)
+    client.challenge()
+    client.refuse("banned")
+    assert client.events[-2:] == [Failed(1, "unconfirmed"), Refused("banned", "No.")]
+
+
+def test_a_client_that_is_refused_without_leaving_reports_no_doubt() -> None:
+    client = acknowledged(b"x")
+    client.receive(Unknown(SESSION))
+    client.challenge()
+    client.refuse("banned")
+    assert client.drain_events(Failed) == []
+
+
+def test_a_resubmitted_private_message_whose_receiver_has_left_is_in_doubt_no_more() -> None:
+    client = joined(BERT_RECORD)
+    message = client.call("send_private", BERT, b"psst")
+    client.acknowledge(1, private=2)
+    client.receive(Unknown(SESSION))
+    client.pass_time(1)
+    resume(client)
+    client.call("leave")
+    client.receive(
+        Notice(OTHER_SESSION, 1, FailedNotice(1, "absent")), Ack(OTHER_SESSION, 1, 0, 1, 0)
+    )
+    assert Failed(message, "absent") in client.events
+    assert client.drain(Leave) == [Leave(OTHER_SESSION)]
+
+
+def test_a_client_that_waits_to_leave_sends_nothing_new() -> None:
+    client = acknowledged(b"x")
+    client.call("leave")
+    client.receive(Unknown(SESSION))
+    with pytest.raises(MessageError, match="left"):
+        client.call("send", b"y")
