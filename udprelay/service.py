@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import sys
@@ -16,24 +17,29 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 from twisted.python.reflect import qual
 
-from udprelay import __version__
+from udprelay import __version__, systemd
 from udprelay.config import Config, LogFormat, console_room
 from udprelay.console import Console
-from udprelay.logs import EventLog
+from udprelay.logs import EventLog, Log
 from udprelay.net.relay import CannotOpenError, Relay
 from udprelay.net.targets import Targets, install_resolver
 from udprelay.relay import events
 from udprelay.relay.event_stream import EventStream
+from udprelay.signals import Signals
+
+FLUSH_TIMEOUT = 2.0
+"""Seconds that the end of the process waits for a slow reader of the log."""
 
 
 class RelayService(Service):
     """
     A relay with its targets and console, as a Twisted service.
 
-    :param observer: writes the log; None leaves the log to Twisted.
+    :param log: None leaves the log to Twisted.
     :param foreground: whether the process is not a daemon. If a listener cannot be opened, it
         prints one line and exits.
     :param pid_file: was written by ``twistd``; is removed in that case.
+    :param handle_signals: whether the process is the relay's own.
     """
 
     name = "udprelay"
@@ -42,25 +48,30 @@ class RelayService(Service):
     def __init__(
         self,
         config: Config,
-        observer: ILogObserver | None = None,
+        log: Log | None = None,
         foreground: bool = True,
         pid_file: str | None = None,
+        handle_signals: bool = False,
     ) -> None:
         self._config = config
-        self._observer = observer
+        self._own_log = log
+        self._handle_signals = handle_signals
         self._foreground = foreground
         self._pid_file = pid_file
         self._relay: Relay | None = None
         self._targets: Targets | None = None
         self._console: Console | None = None
+        self._signals: Signals | None = None
         self._events = EventStream(self._consumer_failed)
         self._publish = self._events.publish
         self._event_log = EventLog(self._events)
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         """Join the application and replace its log, also under a plain ``twistd -n``."""
-        if self._observer is not None and isinstance(parent, Componentized):
-            parent.setComponent(ILogObserver, self._observer)
+        if self._own_log is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._own_log)
+            # A process that ends before the reactor has run says why.
+            atexit.register(self._flush_log)
         super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
@@ -68,6 +79,15 @@ class RelayService(Service):
         from twisted.internet import reactor
 
         super().privilegedStartService()
+        # twistd has forked by now.
+        if self._own_log is not None:
+            self._own_log.writer.start()
+            reactor.addSystemEventTrigger("after", "shutdown", self._flush_log)
+        if self._handle_signals:
+            self._signals = Signals(
+                reactor, self._publish, self._reopen_log, self._publish_statistics
+            )
+            self._signals.handle()
         self._publish(events.RelayStarted(version=__version__, reactor=qual(reactor.__class__)))
         if self._config.exposed:
             self._publish(events.ConfigExposed(file=self._config.exposed))
@@ -92,6 +112,10 @@ class RelayService(Service):
         self._relay = relay
         relay.hub.census.add("events.waiting", self._events.waiting)
         relay.hub.census.add("events.lost", self._events.lost)
+        if self._own_log is not None:
+            writer = self._own_log.writer
+            relay.hub.census.add("log.waiting", lambda: writer.waiting)
+            relay.hub.census.add("log.lost", lambda: writer.lost)
 
     def startService(self) -> None:
         """Add targets and the console when the reactor runs."""
@@ -102,6 +126,8 @@ class RelayService(Service):
     def _start_members(self) -> None:
         # Not before the reactor runs: a program may send a signal when it reads that a listener
         # is open, and the signal would kill the process silently.
+        if self._signals is not None:
+            self._signals.handle_twisteds()
         self._event_log.start()
         if self._relay is None:
             return
@@ -110,6 +136,20 @@ class RelayService(Service):
         self._targets.start()
         if self._config.console:
             self._start_console(self._relay)
+        systemd.notify(b"READY=1")
+
+    def _reopen_log(self) -> None:
+        if self._own_log is not None:
+            self._own_log.writer.reopen()
+
+    def _flush_log(self) -> None:
+        if self._own_log is not None:
+            atexit.unregister(self._flush_log)
+            self._own_log.writer.flush(FLUSH_TIMEOUT)
+
+    def _publish_statistics(self) -> None:
+        if self._relay is not None:
+            self._relay.publish_statistics()
 
     def _consumer_failed(self, name: str) -> None:
         self._log.failure("a consumer of events failed: {name}", name=name)
@@ -117,7 +157,7 @@ class RelayService(Service):
     def _report(self, failed: events.ListenerFailed) -> None:
         log = self._config.log
         # On a terminal with a text log the line below is enough.
-        if self._observer is None or log.file or log.format is LogFormat.JSON:
+        if self._own_log is None or log.file or log.format is LogFormat.JSON:
             self._publish(failed)
             self._event_log.start()
         if self._foreground:
@@ -145,6 +185,7 @@ class RelayService(Service):
         if relay is None:
             return None
         self._publish(events.RelayStopping())
+        systemd.notify(b"STOPPING=1")
         if self._targets is not None:
             self._targets.stop()
         if self._console is not None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from attrs import evolve
 from twisted.application.service import IService
 from twisted.python import usage
 
-from udprelay import __version__
-from udprelay.config import Config, ConfigError, load
-from udprelay.logs import observer
+from udprelay import __version__, pid_file
+from udprelay.config import Config, ConfigError, LogRules, load
+from udprelay.logs import Log, open_log, open_twistd_log
 from udprelay.machine import look_up_names
 from udprelay.service import RelayService
 
@@ -71,6 +71,12 @@ class Options(usage.Options):
         if self["check"]:
             print(self.config.summary())  # noqa: T201
             raise SystemExit(0)
+        twistd: Any = self.parent
+        if twistd is not None:
+            try:
+                pid_file.settle(twistd, sys.argv[1:])
+            except OSError as error:
+                _exit(f"udprelay: --pidfile {twistd['pidfile']}: {error.strerror}")
 
 
 def makeService(options: Options) -> IService:
@@ -81,15 +87,31 @@ def makeService(options: Options) -> IService:
     if not foreground and not config.log.file:
         # A daemon has no standard output; twistd's own log has this name, too.
         config = evolve(config, log=evolve(config.log, file="twistd.log"))
-    own_log = None
-    if not twistd.get("logfile") and not twistd.get("syslog"):
-        try:
-            own_log = observer(config.log)
-        except OSError as error:
-            _exit(f"udprelay: [log] file = {config.log.file}: cannot be opened: {error.strerror}")
-    return RelayService(config, own_log, foreground, twistd.get("pidfile"))
+    return RelayService(
+        config,
+        _log(config.log, twistd, foreground),
+        foreground,
+        twistd.get("pidfile"),
+        handle_signals=options.parent is not None,
+    )
 
 
-def _exit(message: str) -> None:
+def _log(rules: LogRules, twistd: Any, foreground: bool) -> Log | None:
+    """Return the log, also for the options of ``twistd``; ``None`` leaves it to Twisted."""
+    file = twistd.get("logfile")
+    if twistd.get("logger") or (file == "-" and not foreground):
+        # A class of somebody else, or an error that twistd reports.
+        return None
+    try:
+        if twistd.get("syslog") or file:
+            name = "" if twistd.get("syslog") else file
+            return open_twistd_log(name, twistd.get("prefix", ""), rules)
+        return open_log(rules)
+    except OSError as error:
+        option = f"--logfile {file}" if file else f"[log] file = {rules.file}"
+        _exit(f"udprelay: {option}: cannot be opened: {error.strerror}")
+
+
+def _exit(message: str) -> NoReturn:
     print(message, file=sys.__stderr__, flush=True)
     raise SystemExit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +24,14 @@ from twisted.logger import (
 from twisted.python.failure import Failure
 
 from udprelay.config import LogFormat, LogRules
-from udprelay.logs import EventLog, EventObserver, json_line, observer, text_line
+from udprelay.logs import EventLog, open_log
+from udprelay.logs import Log as RelayLog
+from udprelay.logs.lines import events_only, json_line, text_line
+from udprelay.logs.outputs import LogFile
 from udprelay.relay import events
 from udprelay.relay.event_stream import EventStream
 
+TIMEOUT = 60.0
 TIME = datetime(2026, 2, 3, 4, 5, 6, 78, timezone.utc).timestamp()
 JOINED = events.MemberJoined(
     room="lobby", member="guest-1", kind="plain", address="10.0.0.1:5000", listener="main"
@@ -94,7 +99,13 @@ class Log:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
-        self.observer = EventObserver(self._lines.append, json_line)
+        form = events_only(json_line)
+
+        def observe(logged: LogEvent) -> None:
+            if line := form(logged):
+                self._lines.append(line)
+
+        self.observer = cast(ILogObserver, observe)
         self.logger = Logger(namespace="some.library", observer=self.observer)
 
     def written(self) -> list[dict[str, Any]]:
@@ -222,63 +233,154 @@ class TestOtherSources:
         assert "why" in log.written()[0]["message"]
 
 
-def write(log: EventObserver, event: events.Event = JOINED) -> None:
+def write(log: RelayLog, event: events.Event = JOINED) -> None:
+    """Write an event, and wait until it is written."""
     log({"log_level": LogLevel.info, "log_time": TIME, "udprelay": event})
+    assert log.writer.flush(TIMEOUT)
 
 
-# The relay keeps its log open until the process ends.
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+def kept(count: int) -> list[str]:
+    return ["relay.log", *(f"relay.log.{number}" for number in range(1, count + 1))]
+
+
 class TestFile:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        return tmp_path / "relay.log"
+
     def test_it_gets_the_lines_in_place_of_standard_output(
-        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+        self, path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        path = tmp_path / "relay.log"
-        log = observer(LogRules(file=str(path)))
-        write(log)
+        write(open_log(LogRules(file=str(path))))
         assert path.read_text("utf-8") == text_line(JOINED, "info", TIME)
         assert capfd.readouterr().out == ""
 
-    def test_it_is_in_the_configured_format(self, tmp_path: Path) -> None:
-        path = tmp_path / "relay.log"
-        log = observer(LogRules(file=str(path), format=LogFormat.JSON))
-        write(log)
+    def test_it_is_in_the_configured_format(self, path: Path) -> None:
+        write(open_log(LogRules(file=str(path), format=LogFormat.JSON)))
         assert json.loads(path.read_text("utf-8"))["event"] == "member.joined"
 
-    def test_other_users_cannot_read_it(self, tmp_path: Path) -> None:
-        path = tmp_path / "relay.log"
-        observer(LogRules(file=str(path)))
+    def test_other_users_cannot_read_it(self, path: Path) -> None:
+        before = os.umask(0)
+        open_log(LogRules(file=str(path)))
+        os.umask(before)
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
-    def test_lines_are_appended_to_an_existing_file(self, tmp_path: Path) -> None:
-        path = tmp_path / "relay.log"
+    def test_its_group_can_read_it_whatever_the_umask(self, path: Path) -> None:
+        before = os.umask(0o077)
+        open_log(LogRules(file=str(path)))
+        os.umask(before)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+    def test_the_mode_of_a_device_stays(self) -> None:
+        before = os.stat("/dev/null").st_mode
+        write(open_log(LogRules(file="/dev/null")))
+        assert os.stat("/dev/null").st_mode == before
+
+    def test_lines_are_appended_to_an_existing_file(self, path: Path) -> None:
         path.write_text("before\n")
-        log = observer(LogRules(file=str(path)))
-        write(log)
+        write(open_log(LogRules(file=str(path))))
         assert path.read_text("utf-8").startswith("before\n2026")
 
-    def test_a_large_file_is_rotated_and_old_ones_deleted(self, tmp_path: Path) -> None:
-        path = tmp_path / "relay.log"
-        log = observer(LogRules(file=str(path), rotate_size=10, rotate_keep=2))
+    def test_a_large_file_is_rotated_and_old_ones_deleted(self, path: Path) -> None:
+        log = open_log(LogRules(file=str(path), rotate_size=10, rotate_keep=2))
         for _ in range(6):
             write(log)
-        files = sorted(tmp_path.iterdir())
-        assert [file.name for file in files] == ["relay.log", "relay.log.1", "relay.log.2"]
+        files = sorted(path.parent.iterdir())
+        assert [file.name for file in files] == kept(2)
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o640}
 
-    def test_with_a_size_of_zero_it_is_not_rotated(self, tmp_path: Path) -> None:
-        log = observer(LogRules(file=str(tmp_path / "relay.log"), rotate_size=0))
+    def test_lines_that_are_written_together_are_rotated_too(self, path: Path) -> None:
+        line = len(text_line(JOINED, "info", TIME))
+        log = open_log(LogRules(file=str(path), rotate_size=2 * line, rotate_keep=9))
+        for _ in range(6):
+            log({"log_level": LogLevel.info, "log_time": TIME, "udprelay": JOINED})
+        assert log.writer.flush(TIMEOUT)
+        assert {file.name: file.stat().st_size for file in path.parent.iterdir()} == dict.fromkeys(
+            kept(2), 2 * line
+        )
+
+    def test_with_a_size_of_zero_it_is_not_rotated(self, path: Path) -> None:
+        log = open_log(LogRules(file=str(path), rotate_size=0))
         for _ in range(6):
             write(log)
-        assert len(list(tmp_path.iterdir())) == 1
+        assert len(list(path.parent.iterdir())) == 1
 
     def test_a_file_that_cannot_be_opened_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
-            observer(LogRules(file=str(tmp_path / "missing" / "relay.log")))
+            open_log(LogRules(file=str(tmp_path / "missing" / "relay.log")))
+
+    def test_a_renamed_file_is_used_until_it_is_reopened(self, path: Path) -> None:
+        log = open_log(LogRules(file=str(path)))
+        old = path.replace(path.with_name("old"))
+        write(log)
+        assert not path.exists()
+        log.writer.reopen()
+        assert log.writer.flush(TIMEOUT)
+        assert path.read_text() == ""
+        write(log)
+        assert (old.read_text(), path.read_text()) == (text_line(JOINED, "info", TIME),) * 2
+
+    def test_a_renamed_file_is_not_rotated(self, path: Path) -> None:
+        log = open_log(LogRules(file=str(path), rotate_size=10))
+        write(log)
+        path.replace(path.with_name("old"))
+        write(log)
+        assert sorted(file.name for file in path.parent.iterdir()) == ["old", "relay.log"]
+
+    def test_a_deleted_file_is_made_anew(self, path: Path) -> None:
+        log = open_log(LogRules(file=str(path)))
+        write(log)
+        path.unlink()
+        write(log)
+        assert path.read_text() == text_line(JOINED, "info", TIME)
+
+    def test_lines_wait_for_a_directory_that_was_removed(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "logs" / "relay.log"
+        path.parent.mkdir()
+        log = open_log(LogRules(file=str(path), format=LogFormat.JSON))
+        shutil.rmtree(path.parent)
+        log({"log_level": LogLevel.info, "log_time": TIME, "udprelay": JOINED})
+        assert not log.writer.flush(TIMEOUT)
+        path.parent.mkdir()
+        assert log.writer.flush(TIMEOUT)
+        entries = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [entry["event"] for entry in entries] == ["member.joined", "log.failed"]
+        assert entries[1]["error"] == "No such file or directory"
+        assert capfd.readouterr().err == (
+            f"udprelay: the log {path} cannot be written: No such file or directory\n"
+        )
+
+    def test_the_log_goes_on_in_a_file_that_cannot_be_reopened(self, tmp_path: Path) -> None:
+        path = tmp_path / "logs" / "relay.log"
+        path.parent.mkdir()
+        log = open_log(LogRules(file=str(path)))
+        path.parent.rename(tmp_path / "old")
+        log.writer.reopen()
+        write(log)
+        lines = (tmp_path / "old" / "relay.log").read_text().splitlines()
+        assert [line.split()[2] for line in lines] == ["member.joined:", "log.failed:"]
+
+    def test_the_log_goes_on_in_a_file_that_cannot_be_renamed(self, path: Path) -> None:
+        log = open_log(LogRules(file=str(path), rotate_size=10, rotate_keep=1))
+        # A directory in the place of the first old file.
+        path.with_name("relay.log.1").mkdir()
+        for _ in range(3):
+            write(log)
+        assert path.read_text() == 3 * text_line(JOINED, "info", TIME)
+
+    def test_a_full_disk_is_reported_and_what_is_lost_is_counted(self) -> None:
+        log = RelayLog(LogFile("/dev/full", 0, 1), events_only(text_line), 1000)
+        for _ in range(100):
+            log({"log_level": LogLevel.info, "log_time": TIME, "udprelay": JOINED})
+        assert not log.writer.flush(TIMEOUT)
+        assert log.writer.lost > 80
 
 
 class TestStandardOutput:
     def test_has_the_log_without_a_file(self, capfd: pytest.CaptureFixture[str]) -> None:
-        write(observer(LogRules()))
+        write(open_log(LogRules()))
         assert capfd.readouterr().out == text_line(JOINED, "info", TIME)
 
     def test_nothing_is_lost_when_it_is_slow(self) -> None:
@@ -292,8 +394,9 @@ class TestStandardOutput:
         with os.fdopen(read_end, "rb") as reader, ThreadPoolExecutor() as threads:
             received = threads.submit(reader.read)
             with os.fdopen(write_end, "wb"):
-                log = observer(LogRules(format=LogFormat.JSON), write_end)
+                log = open_log(LogRules(format=LogFormat.JSON), write_end)
                 for _ in range(100):
-                    write(log, event)
+                    log({"log_level": LogLevel.info, "log_time": TIME, "udprelay": event})
+                assert log.writer.flush(TIMEOUT)
             lines = received.result().decode().splitlines()
         assert [json.loads(line)["payload"] for line in lines] == [payload] * 100

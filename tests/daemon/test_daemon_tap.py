@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import syslog
 from pathlib import Path
 from typing import Any
 
 import pytest
 from twisted.application.service import Application, IService
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from zope.interface.verify import verifyObject
 
 from udprelay import __version__
 from udprelay.config import Config, LogFormat, LogRules
-from udprelay.logs import EventObserver
+from udprelay.logs import Log
 from udprelay.relay.rules import ListenerRules, RelayRules
 from udprelay.tap import Options, makeService
+
+TIMEOUT = 60.0
 
 
 def parsed(*arguments: str, **twistd: Any) -> Options:
@@ -178,16 +181,53 @@ class TestService:
     def test_its_log_is_that_of_the_application(self) -> None:
         application = Application("udprelay")
         makeService(parsed()).setServiceParent(application)
-        assert isinstance(application.getComponent(ILogObserver), EventObserver)
+        assert isinstance(application.getComponent(ILogObserver), Log)
 
-    @pytest.mark.parametrize("twistd", [{"logfile": "x.log"}, {"syslog": True}])
-    def test_twistd_options_for_the_log_take_precedence(self, twistd: dict[str, Any]) -> None:
+    def test_the_log_file_of_twistd_takes_precedence(self, tmp_path: Path) -> None:
+        application, file = Application("udprelay"), tmp_path / "x.log"
+        makeService(parsed(logfile=str(file))).setServiceParent(application)
+        log: Any = application.getComponent(ILogObserver)
+        Logger(namespace="some.library", observer=log).info("as Twisted writes it")
+        assert log.writer.flush(TIMEOUT)
+        assert file.read_text().endswith(" [some.library#info] as Twisted writes it\n")
+
+    def test_a_log_file_of_twistd_that_cannot_be_opened_is_a_mistake(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "missing" / "x.log"
+        options = parsed(logfile=str(file))
+        with pytest.raises(SystemExit):
+            makeService(options)
+        assert capfd.readouterr().err == (
+            f"udprelay: --logfile {file}: cannot be opened: No such file or directory\n"
+        )
+
+    def test_syslog_takes_precedence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        sent: list[tuple[int, str]] = []
+        monkeypatch.setattr(syslog, "syslog", lambda *message: sent.append(message))
+        application = Application("udprelay")
+        twistd = {"syslog": True, "prefix": "relay", "logfile": "ignored"}
+        makeService(parsed(**twistd)).setServiceParent(application)
+        log: Any = application.getComponent(ILogObserver)
+        library = Logger(namespace="some.library", observer=log)
+        library.warn("two\nlines, a \0 and a \udc80")
+        library.info("one")
+        assert log.writer.flush(TIMEOUT)
+        assert sent == [
+            (syslog.LOG_WARNING, "[some.library#warn] two"),
+            (syslog.LOG_WARNING, "\tlines, a \\0 and a \\udc80"),
+            (syslog.LOG_INFO, "[some.library#info] one"),
+        ]
+
+    @pytest.mark.parametrize(
+        "twistd", [{"logger": print, "syslog": True}, {"logfile": "-", "nodaemon": False}]
+    )
+    def test_the_log_is_left_to_twistd(self, twistd: dict[str, Any]) -> None:
+        """A class of the user's own; a daemon cannot log to standard output, which twistd says."""
         application = Application("udprelay")
         makeService(parsed(**twistd)).setServiceParent(application)
         assert application.getComponent(ILogObserver) is None
 
-    # The relay keeps its log open until the process ends.
-    @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
     def test_a_daemon_logs_to_a_file(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

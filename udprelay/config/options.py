@@ -42,7 +42,8 @@ class LogRules:
     rotate_size: int = option(
         10 * 1024**2,
         Form.SIZE,
-        "At this size the file is renamed to FILE.1 and a new one is begun; 0 is never.",
+        "At this size the file is renamed to FILE.1 and a new one is begun; 0 is never, for a file"
+        " that logrotate renames (see the deployment page of the documentation).",
         0,
         1024**4,
     )

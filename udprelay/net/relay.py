@@ -73,7 +73,7 @@ class Relay:
         self._timer: IDelayedCall | None = None
         self._timer_due = 0.0
         self._statistics_period = statistics
-        self._statistics = LoopingCall(self._publish_statistics)
+        self._statistics = LoopingCall(self.publish_statistics)
         self._statistics.clock = self.clock
         self._retry_at = 0.0
         self._closed = False
@@ -182,7 +182,8 @@ class Relay:
             self._retry_at = now + FAILURE_DELAY
             self._set_timer(now)
 
-    def _publish_statistics(self) -> None:
+    def publish_statistics(self) -> None:
+        """Publish all counters."""
         try:
             for transport in self.listeners.values():
                 self.publish(transport.statistics())

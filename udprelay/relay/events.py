@@ -428,6 +428,46 @@ class EventsLost(Event):
 
 
 @frozen
+class LogLost(Event):
+    """
+    The output of the log was too slow, or could not be written, and ``count`` entries are missing.
+
+    ``since`` is the time of the first, as in all entries.
+    """
+
+    id = "log.lost"
+    level = Level.WARN
+    text = "{count} entries since {since} were lost: the log could not be written"
+    count: int
+    since: str
+
+
+@frozen
+class LogFailed(Event):
+    """The log cannot be written, or not be opened again; entries wait as long as they fit."""
+
+    id = "log.failed"
+    level = Level.ERROR
+    text = "the log {output} cannot be written: {error}"
+    output: str
+    error: str
+
+
+@frozen
+class SignalReceived(Event):
+    """
+    A signal has arrived.
+
+    ``action`` is ``reopen-log``, ``statistics``, ``stop`` or ``none``.
+    """
+
+    id = "signal.received"
+    text = "{signal}: {action}"
+    signal: str
+    action: str
+
+
+@frozen
 class RelayStopping(Event):
     """The relay has been asked to stop and does not read any more."""
 

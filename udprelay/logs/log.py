@@ -1,0 +1,123 @@
+"""From the relay's events and Twisted's log to an output."""
+
+from __future__ import annotations
+
+import os
+import select
+from time import time
+
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogLevel,
+    formatEventAsClassicLogText,
+)
+from zope.interface import implementer
+
+from udprelay.config import LogFormat, LogRules
+from udprelay.line_writer import DEFAULT_LIMIT, Descriptor, LineWriter, Output
+from udprelay.logs.lines import Format, events_only, json_line, rfc3339, syslog_lines, text_line
+from udprelay.logs.outputs import LogFile, Syslog
+from udprelay.relay.event_stream import EventStream
+from udprelay.relay.events import Event, LogFailed, LogLost
+
+_EVENT = "{udprelay.id}: {udprelay.human()}"
+
+
+class EventLog:
+    """Emits the events of a stream to Twisted's log: each one at once, after :meth:`start`."""
+
+    _log = Logger(namespace="udprelay")
+
+    def __init__(self, stream: EventStream) -> None:
+        self._queue = stream.open("log")
+
+    def start(self) -> None:
+        """Log the events that have been waiting, and from now on each one when it happens."""
+        self._queue.wake = self._write
+        self._write()
+
+    def _write(self) -> None:
+        for event in self._queue.drain():
+            level = LogLevel.levelWithName(event.level.value)
+            self._log.emit(level, _EVENT, udprelay=event)
+
+
+@implementer(ILogObserver)
+class Log:
+    """
+    Observes Twisted's log. It formats entries at once, and a thread writes them.
+
+    :ivar writer: the thread, which must be started after a fork.
+    """
+
+    def __init__(self, output: Output, form: Format, limit: int = DEFAULT_LIMIT) -> None:
+        self.writer = LineWriter(output, self._lost_line, self._failed, limit)
+        self._output = output
+        self._format = form
+
+    def __call__(self, logged: LogEvent) -> None:
+        """Write an entry."""
+        line = self._line(logged)
+        if line:
+            self.writer.write(line)
+
+    def _line(self, logged: LogEvent) -> bytes:
+        return (self._format(logged) or "").encode("utf-8", "backslashreplace")
+
+    def _own_line(self, event: Event) -> bytes:
+        entry = {"log_level": LogLevel.levelWithName(event.level.value), "log_time": time()}
+        return self._line(
+            {**entry, "log_namespace": "udprelay", "log_format": _EVENT, "udprelay": event}
+        )
+
+    def _lost_line(self, count: int, since: float) -> bytes:
+        return self._own_line(LogLost(count=count, since=rfc3339(since)))
+
+    def _failed(self, error: OSError) -> None:
+        failed = LogFailed(output=self._output.name, error=error.strerror or str(error))
+        self.writer.write(self._own_line(failed))
+        if isinstance(self._output, LogFile):
+            _tell(failed)
+
+
+def _tell(failed: LogFailed) -> None:
+    """Say it on standard error, if that does not block."""
+    writable = select.poll()
+    writable.register(2, select.POLLOUT)
+    if writable.poll(0):
+        try:
+            os.write(2, f"udprelay: {failed.human()}\n".encode("utf-8", "backslashreplace"))
+        except OSError:
+            return
+
+
+def open_log(rules: LogRules, standard_output: int = 1) -> Log:
+    """
+    Return the log of a configuration.
+
+    :param standard_output: the descriptor that is used if no file is configured.
+    :raises OSError: if the file cannot be opened.
+    """
+    line = events_only(json_line if rules.format is LogFormat.JSON else text_line)
+    return Log(_output(rules.file, rules, standard_output), line)
+
+
+def open_twistd_log(file: str, prefix: str, rules: LogRules) -> Log:
+    """
+    Return the log of ``twistd --logfile`` or ``--syslog``, with Twisted's format and entries.
+
+    :param file: ``-`` is standard output; empty is syslog.
+    :param prefix: the name in syslog.
+    :raises OSError: if the file cannot be opened.
+    """
+    if not file:
+        return Log(Syslog(prefix), syslog_lines)
+    return Log(_output("" if file == "-" else file, rules, 1), formatEventAsClassicLogText)
+
+
+def _output(file: str, rules: LogRules, standard_output: int) -> Output:
+    if file:
+        return LogFile(file, rules.rotate_size, rules.rotate_keep)
+    return Descriptor(standard_output, "standard output")
