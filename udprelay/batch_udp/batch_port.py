@@ -54,8 +54,9 @@ class BatchPort(DatagramPort):
         buffers: tuple[int, int] = (0, 0),
         calls: SystemCalls | None = None,
         clock: IReactorTime | None = None,
+        dscp: int = 0,
     ) -> None:
-        super().__init__(port, protocol, interface, reactor, buffers, clock)
+        super().__init__(port, protocol, interface, reactor, buffers, clock, dscp)
         self._calls = calls or mmsg.load()
         self._read_buffers = read_buffers(self._layout)
         shared = send_buffers(self._layout)

@@ -14,6 +14,8 @@ _MAX_ERRORS = 4096
 # Not in the socket module before Python 3.14; from linux/in.h, in6.h, socket.h, errqueue.h.
 _IP_RECVERR = 11
 _IPV6_RECVERR = 25
+_IP_MTU_DISCOVER = 10
+_IP_PMTUDISC_DONT = 0
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
@@ -63,6 +65,26 @@ def _request_buffer(opened: socket.socket, option: int, forced: int, size: int) 
     except OSError:
         with suppress(OSError):
             opened.setsockopt(socket.SOL_SOCKET, option, size)
+
+
+def allow_fragments(opened: socket.socket) -> None:
+    """
+    Let routers divide IPv4 datagrams that are too long for the next link.
+
+    By default Linux forbids it (the DF bit), to learn the path's MTU by ICMP. Where ICMP is
+    filtered, datagrams of some lengths would be lost for ever. IPv6 routers divide nothing.
+    """
+    if sys.platform.startswith("linux"):
+        # Acts on IPv4 destinations of a dual-stack socket, too.
+        opened.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
+
+
+def set_dscp(opened: socket.socket, dscp: int) -> None:
+    """Mark what is sent, IPv4 and IPv6 (RFC 2474). The two bits of ECN (RFC 3168) stay 0."""
+    if dscp:
+        opened.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+        if opened.family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
 
 
 def granted_buffers(opened: socket.socket) -> tuple[int, int]:

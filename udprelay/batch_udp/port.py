@@ -52,6 +52,7 @@ class DatagramPort(udp.Port):
     :param interface: a numeric address; ``::`` is every address, IPv4 included.
     :param buffers: bytes of the receive and send buffers to ask for; 0 keeps the system's.
     :param clock: makes its delayed calls; ``None``: the reactor, whose time of day may jump.
+    :param dscp: the mark of all datagrams that are sent: 0 to 63.
     :ivar batched: whether many datagrams move in one system call.
     :ivar deliveries: number of datagrams sent by :meth:`deliver`, those that fail included.
     :ivar segmented: number of deliveries that left as parts of larger messages.
@@ -71,10 +72,12 @@ class DatagramPort(udp.Port):
         reactor: IReactorFDSet,
         buffers: tuple[int, int] = (0, 0),
         clock: IReactorTime | None = None,
+        dscp: int = 0,
     ) -> None:
         # One byte more than the maximum tells what is too long.
         super().__init__(port, protocol, interface, MAX_PAYLOAD + 1, reactor)
         self._buffers = buffers
+        self._dscp = dscp
         self._clock = clock or cast(IReactorTime, reactor)
         self._layout = layout_of(self.addressFamily, interface in ("::", "0.0.0.0"))
         self.deliveries = 0
@@ -99,6 +102,8 @@ class DatagramPort(udp.Port):
         self._layout.request(opened)
         linux_socket.open_error_queue(opened)
         linux_socket.request_buffers(opened, *self._buffers)
+        linux_socket.allow_fragments(opened)
+        linux_socket.set_dscp(opened, self._dscp)
         return opened
 
     def startListening(self) -> None:

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from udprelay.batch_udp.linux_socket import allow_fragments
 from udprelay.protocol.endpoint import host_port
 
 SocketAddress = tuple[Any, ...]
@@ -72,6 +73,7 @@ class DatagramSocket:
         self._troubled = troubled
         self._closed = False
         self.socket.setblocking(False)
+        allow_fragments(self.socket)
         try:
             attach(self.socket, address)
         except OSError:

@@ -33,6 +33,10 @@ _BYTES |= {"k": 1024, "m": 1024**2, "g": 1024**3, "kb": 1000, "mb": 1000**2, "gb
 _SIZE = re.compile(rf"{_NUMBER}\s*([a-z]*)", re.ASCII)
 _BOOLEANS = dict.fromkeys(("yes", "true", "on", "1"), True)
 _BOOLEANS |= dict.fromkeys(("no", "false", "off", "0"), False)
+_CODEPOINTS = {"DF": 0, "BE": 0, "LE": 1, "EF": 46, "VOICE-ADMIT": 44}
+# RFC 2474, 4.2.2; RFC 2597, 6.
+_CODEPOINTS |= {f"CS{n}": 8 * n for n in range(8)}
+_CODEPOINTS |= {f"AF{n}{drop}": 8 * n + 2 * drop for n in range(1, 5) for drop in range(1, 4)}
 _LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 _IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
 _ROOM_NAME = re.compile(r"[\w.\-]{1,64}")
@@ -101,6 +105,16 @@ def size(minimum: int, maximum: int) -> Callable[[str], int]:
         return int(value)
 
     return read
+
+
+def dscp(text: str) -> int:
+    """Read a differentiated services codepoint: its number, or its name (IANA registry)."""
+    value = _CODEPOINTS.get(text.upper(), -1)
+    if re.fullmatch(r"\d{1,3}", text, re.ASCII):
+        value = int(text)
+    if not 0 <= value <= 63:
+        raise ValueError("must be a number from 0 to 63, or a name such as EF, CS5 or AF41")
+    return value
 
 
 def boolean(text: str) -> bool:
@@ -202,6 +216,7 @@ LISTS: Mapping[Form, Callable[[str], Any]] = {
 
 _WITHOUT_BOUNDS: Mapping[Form, Callable[[str], Any]] = {
     Form.YES_OR_NO: boolean,
+    Form.DSCP: dscp,
     Form.INTERFACE: interface,
     Form.ROOM: room_name,
     Form.ACCESS_KEY: access_key,

@@ -138,7 +138,7 @@ class Relay:
 
         def port_at(interface: str) -> DatagramPort:
             where = rules.port, transport, interface, self.reactor
-            return port_class(*where, buffers, clock=self.clock)
+            return port_class(*where, buffers, clock=self.clock, dscp=rules.dscp)
 
         port = port_at(rules.interface)
         try:

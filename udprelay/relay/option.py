@@ -19,6 +19,7 @@ class Form(Enum):
     NUMBER = auto()
     DURATION = auto()
     SIZE = auto()
+    DSCP = auto()
     INTERFACE = auto()
     ROOM = auto()
     NETWORKS = auto()

@@ -234,6 +234,15 @@ class ListenerRules:
         0,
         _GIB,
     )
+    dscp: int = option(
+        0,
+        Form.DSCP,
+        "The mark of all datagrams that are sent (RFC 2474), for networks that prefer some: a"
+        " number, or a name such as EF (voice), AF41 (video) or CS1 (bulk). Marks of received"
+        " datagrams are not passed on.",
+        0,
+        63,
+    )
 
 
 @frozen
