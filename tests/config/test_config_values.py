@@ -79,6 +79,8 @@ colour = values.one_of(Colour)
         (values.interface, "0.0.0.0", "0.0.0.0"),
         (values.interface, "2001:DB8:0::1", "2001:db8::1"),
         (values.interface, "fe80::1%eth0", "fe80::1%eth0"),
+        (values.path, "", ""),
+        (values.path, "/var/log/üben 1.log", "/var/log/üben 1.log"),
         (values.room_name, "lobby", "lobby"),
         (values.room_name, "a-b_c.9", "a-b_c.9"),
         (values.room_name, "Küche", "Küche"),
@@ -149,6 +151,11 @@ def test_valid_value_is_read(read: Callable[[str], Any], text: str, value: objec
             "must be an IP address, such as ::, 0.0.0.0 or 192.0.2.1",
         ),
         (
+            values.path,
+            ["a\0b", "a\nb", "a\x1b"],
+            "must be a path without line breaks and control characters",
+        ),
+        (
             values.room_name,
             ["", "a b", "a/b", "*", "x" * 65, "a:b", "\x1b", "\u202e"],
             "must be 1 to 64 letters, digits, '-', '_' and '.'",
@@ -212,6 +219,7 @@ READERS = [
     values.boolean,
     colour,
     values.interface,
+    values.path,
     values.room_name,
     values.network,
     values.access_key,

@@ -163,6 +163,13 @@ def room_name(text: str) -> str:
     return text
 
 
+def path(text: str) -> str:
+    """Read the path of a file."""
+    if not text.isprintable():
+        raise ValueError("must be a path without line breaks and control characters")
+    return text
+
+
 def network(text: str) -> IPNetwork:
     """Read a network in CIDR notation."""
     try:
@@ -220,7 +227,7 @@ _WITHOUT_BOUNDS: Mapping[Form, Callable[[str], Any]] = {
     Form.INTERFACE: interface,
     Form.ROOM: room_name,
     Form.ACCESS_KEY: access_key,
-    Form.PATH: str,
+    Form.PATH: path,
     **LISTS,
 }
 
