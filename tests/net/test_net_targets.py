@@ -77,7 +77,7 @@ async def test_a_target_gets_a_copy_of_everything(
     resolution.answer(host)
     name = f"collector.example:{target.port}"
     assert target_events(relay) == [
-        events.TargetResolved(room="lobby", target=name, address=str(target))
+        events.TargetResolved(room="lobby", target=name, address=str(target), addresses=1)
     ]
     (joined,) = relay.of(events.MemberJoined)
     assert (joined.kind, joined.member, joined.address) == ("target", name, str(target))
@@ -120,17 +120,18 @@ async def test_a_name_without_an_address_is_looked_up_again(
 ) -> None:
     target = make_peer()
     relay = relay_with(("collector.example", target.port))
-    for _ in range(2):
+    for seconds in (1, 2, 4, 8, 16, 32, 60, 60):
         clock.nameResolver.pop().answer()
-        clock.advance(REFRESH - 1)
+        clock.advance(seconds - 0.5)
         assert clock.nameResolver.asked == []
-        clock.advance(1)
+        clock.advance(0.5)
     unresolved = events.TargetUnresolved(
         room="lobby",
         target=f"collector.example:{target.port}",
         error="the name has no address",
     )
-    assert target_events(relay) == [unresolved] * 2
+    # Once in each REFRESH.
+    assert target_events(relay) == [unresolved] * 3
     clock.nameResolver.pop().answer("127.0.0.1")
     make_peer().send(b"at last", relay)
     assert await target.receive() == [b"at last"]
@@ -145,7 +146,10 @@ async def test_the_relay_itself_is_no_target(
     relay = relay_with(("relay.example", port), port=port)
     clock.nameResolver.pop().answer(address)
     refused = events.TargetRefused(
-        room="lobby", target=f"relay.example:{port}", address=host_port(address, port)
+        room="lobby",
+        target=f"relay.example:{port}",
+        address=host_port(address, port),
+        error="is this relay itself",
     )
     assert target_events(relay) == [refused]
     assert relay.of(events.MemberJoined) == []
@@ -154,6 +158,53 @@ async def test_the_relay_itself_is_no_target(
     clock.nameResolver.pop().answer(address, "192.0.2.7")
     assert [event.id for event in target_events(relay)[1:]] == ["target.resolved"]
     assert relay.of(events.MemberJoined)[0].address == f"192.0.2.7:{port}"
+
+
+@pytest.mark.parametrize(
+    ("address", "error"),
+    [
+        ("255.255.255.255", "is a broadcast address"),
+        ("127.255.255.255", "is a broadcast address"),
+        ("0.0.0.0", "is no address to send to"),
+        ("::", "is no address to send to"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_what_is_no_address_of_one_machine_is_no_target(
+    relay_with: RelayWith, make_peer: MakePeer, clock: ClockReactor, address: str, error: str
+) -> None:
+    target = make_peer()
+    relay = relay_with(("collector.example", target.port))
+    clock.nameResolver.pop().answer(address)
+    assert target_events(relay) == [
+        events.TargetRefused(
+            room="lobby",
+            target=f"collector.example:{target.port}",
+            address=host_port(address, target.port),
+            error=error,
+        )
+    ]
+    clock.advance(REFRESH)
+    clock.nameResolver.pop().answer(address, "127.0.0.1")
+    make_peer().send(b"hello", relay)
+    assert await target.receive() == [b"hello"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_target_has_one_of_many_addresses_and_keeps_it(
+    relay_with: RelayWith, make_peer: MakePeer, clock: ClockReactor
+) -> None:
+    target = make_peer("127.0.0.9")
+    relay = relay_with(("collector.example", target.port))
+    many = [f"127.0.0.{number}" for number in range(9, 59)]
+    clock.nameResolver.pop().answer(*many)
+    clock.advance(REFRESH)
+    clock.nameResolver.pop().answer(*reversed(many))
+    (resolved,) = target_events(relay)
+    assert isinstance(resolved, events.TargetResolved)
+    assert (resolved.address, resolved.addresses) == (str(target), 50)
+    make_peer().send(b"once", relay)
+    assert await target.receive() == [b"once"]
 
 
 @pytest_twisted.ensureDeferred

@@ -13,10 +13,17 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from udprelay.look_up import look_up
+from udprelay.machine import is_broadcast
 from udprelay.net.relay import Relay
 from udprelay.protocol.endpoint import Endpoint, endpoint, host_port
 from udprelay.relay import events
 from udprelay.relay.room import Member
+
+FIRST_RETRY = 1.0
+"""Seconds to the next look-up of a name without an address; twice as many to each later one."""
+
+MAX_ADDRESSES = 16
+"""Addresses of one name that are tried, in the resolver's order."""
 
 
 class Targets:
@@ -49,6 +56,9 @@ class _Target:
     port: int
     member: Member | None = None
     timer: IDelayedCall | None = None
+    retry: float = FIRST_RETRY
+    silent_until: float = 0.0
+    told: str = ""
     stopped: bool = False
 
     _log = Logger()
@@ -57,10 +67,13 @@ class _Target:
     def name(self) -> str:
         return host_port(self.host, self.port)
 
+    @property
+    def refresh(self) -> float:
+        return self.relay.hub.rules.room(self.room).target_refresh
+
     def look_up(self) -> None:
         # Before the look-up, which may never end: Twisted's resolver loses unexpected errors.
-        refresh = self.relay.hub.rules.room(self.room).target_refresh
-        self.timer = self.relay.clock.callLater(refresh, self.look_up)
+        self.timer = self.relay.clock.callLater(self.refresh, self.look_up)
         look_up(self.relay.reactor.nameResolver, self.host).addCallback(self.looked_up)
 
     def stop(self) -> None:
@@ -83,22 +96,55 @@ class _Target:
             relay.hub.remove_target(member, relay.now())
             member = self.member = None
             relay.driver.settle()
-        others = [address for address in addresses if address not in relay.own_addresses]
-        if member is not None and member.endpoint in others:
+        if member is not None and member.endpoint in addresses:
             return
+        tried = addresses[:MAX_ADDRESSES]
+        refused = {address: why for address in tried if (why := self._refusal(address))}
+        others = [address for address in tried if address not in refused]
         for address in others:
-            if self._join(address):
+            if self._join(address, len(addresses)):
+                self.retry, self.told = FIRST_RETRY, ""
                 return
-        if addresses and not others:
-            relay.publish(
-                events.TargetRefused(room=self.room, target=self.name, address=str(addresses[0]))
-            )
+        if refused and not others:
+            self._refuse(*next(iter(refused.items())))
             return
-        why = "no listener can send to its addresses" if addresses else "the name has no address"
-        self.relay.publish(events.TargetUnresolved(room=self.room, target=self.name, error=why))
+        self._unresolved(
+            "no listener can send to its addresses" if addresses else "the name has no address"
+        )
 
-    def _join(self, address: Endpoint) -> bool:
-        """Join the room through the first listener that can send to ``address``."""
+    def _refusal(self, address: Endpoint) -> str:
+        """Return what is wrong with an address as a target; empty if nothing is."""
+        if address in self.relay.own_addresses:
+            return "is this relay itself"
+        if address.ip.is_unspecified:
+            return "is no address to send to"
+        return "is a broadcast address" if is_broadcast(address.ip) else ""
+
+    def _refuse(self, address: Endpoint, error: str) -> None:
+        self.relay.publish(
+            events.TargetRefused(
+                room=self.room, target=self.name, address=str(address), error=error
+            )
+        )
+
+    def _unresolved(self, error: str) -> None:
+        """Report what is new, and look up sooner: the machine may have started just now."""
+        now = self.relay.now()
+        if error != self.told or now >= self.silent_until:
+            self.told, self.silent_until = error, now + self.refresh
+            self.relay.publish(
+                events.TargetUnresolved(room=self.room, target=self.name, error=error)
+            )
+        if self.member is None and self.timer is not None and self.retry < self.refresh:
+            self.timer.reset(self.retry)
+            self.retry *= 2
+
+    def _join(self, address: Endpoint, count: int) -> bool:
+        """
+        Join the room through the first listener that can send to ``address``.
+
+        :param count: the number of addresses of the name.
+        """
         relay = self.relay
         for transport in sorted(
             relay.listeners.values(), key=lambda t: t.listener.rules.room != self.room
@@ -109,7 +155,9 @@ class _Target:
             if self.member is not None:
                 relay.hub.remove_target(self.member, relay.now())
             relay.publish(
-                events.TargetResolved(room=self.room, target=self.name, address=str(address))
+                events.TargetResolved(
+                    room=self.room, target=self.name, address=str(address), addresses=count
+                )
             )
             self.member = relay.hub.add_target(
                 self.room, self.name, transport.listener, source, relay.now()

@@ -348,11 +348,12 @@ class TargetResolved(Event):
     room: str
     target: str
     address: str
+    addresses: int
 
 
 @frozen
 class TargetUnresolved(Event):
-    """A target's name has no address; the next look-up is after ``target_refresh``."""
+    """A target's name has no address; it is looked up again."""
 
     id = "target.unresolved"
     level = Level.WARN
@@ -364,17 +365,22 @@ class TargetUnresolved(Event):
 
 @frozen
 class TargetRefused(Event):
-    """A target is one of the relay's own listeners: it would get its own datagrams for ever."""
+    """
+    A target has no address but such as it must not have.
+
+    One of the relay's own listeners would get its own datagrams for ever.
+    """
 
     id = "target.refused"
     level = Level.WARN
     text = (
-        "target {target} of {room} is this relay itself ({address}), and gets nothing: "
+        "target {target} of {room} gets nothing: {address} {error}; "
         "remove it from the targets of the room"
     )
     room: str
     target: str
     address: str
+    error: str
 
 
 @frozen
