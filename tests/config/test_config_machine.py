@@ -171,6 +171,11 @@ class TestTargets:
         text = f"[listener:a]\ninterface = 127.0.0.1\n{ROOM} [::1]:1\n[room:b]\n"
         assert loaded(f"{text}[listener:b]\nroom = b\ninterface = ::1\n").warnings == ()
 
+    def test_that_are_multicast_groups_may_be_on_loopback(
+        self, loaded: Callable[..., Config]
+    ) -> None:
+        assert loaded(f"[listener:a]\ninterface = 127.0.0.1\n{ROOM} 224.0.0.9:1\n")
+
     def test_are_not_compared_with_an_invalid_listener(
         self, mistakes: Callable[..., list[str]]
     ) -> None:

@@ -266,6 +266,11 @@ class TestOverlap:
         ]
 
 
+def test_long_values_are_cut(mistakes: Callable[..., list[str]]) -> None:
+    (problem,) = mistakes(f"[log]\nformat = {'x' * 1000}")
+    assert problem == f"relay.ini:2: [log] format = {'x' * 300}...: must be one of text, json"
+
+
 class TestLists:
     def test_every_invalid_item_is_reported_with_its_line(
         self, mistakes: Callable[..., list[str]]

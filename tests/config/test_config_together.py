@@ -127,6 +127,12 @@ history = x
             "[room:a] history = x",
         ]
 
+    def test_are_reported_beside_invalid_defaults_of_all_rooms(
+        self, mistakes: Callable[..., list[str]]
+    ) -> None:
+        text = "[room:*]\nhistory = x\n[room:a]\nhistory = 1\nhistory_on_join = 2\n"
+        assert len(mistakes(text)) == 2
+
     def test_of_flags_are_reported_as_flags(self) -> None:
         with pytest.raises(ConfigError) as error:
             load(None, FLAGS | {"interface": "::ffff:127.0.0.1", "log-format": "x"})

@@ -20,7 +20,7 @@ from udprelay.config.config import Config, console_room
 from udprelay.config.ini import Entry, Section, read
 from udprelay.config.machine_checks import Names, check_machine, target_names
 from udprelay.config.options import SECTIONS, LogRules, kind_of
-from udprelay.config.problems import ConfigError, Problem, is_secret, quotable
+from udprelay.config.problems import ConfigError, Problem, has_secret, is_secret, quotable
 from udprelay.config.report import ALL_ROOMS, At, Item, Report
 from udprelay.relay.rules import Limits, ListenerRules, RelayRules, RoomRules
 
@@ -136,7 +136,7 @@ def _read_value(
             items.append(evolve(item, value=read_text(item.text)))
         except ValueError as error:
             # The words of a line with a secret must not be quoted one by one.
-            secret = quotable(entry.value) != entry.value
+            secret = has_secret(entry.value)
             report.invalid(at, whole if secret else item, str(error))
             if secret:
                 break

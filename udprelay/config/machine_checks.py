@@ -131,9 +131,11 @@ class _Targets:
             if not self._report.valid((f"listener:{name}", "interface")):
                 return ""
             if has_family(rules.interface, ip.version):
-                outside = ip_address(rules.interface).is_loopback and not machine.is_local(ip)
-                where = f"listener {name}, as {rules.interface} is loopback"
-                return f"cannot be reached from {where}" if outside else ""
+                # A multicast group has members on the loopback interface, too.
+                here = ip.is_multicast or machine.is_local(ip)
+                if here or not ip_address(rules.interface).is_loopback:
+                    return ""
+                return f"cannot be reached from listener {name}, as {rules.interface} is loopback"
         return f"is an IPv{ip.version} address, and no listener has a matching interface"
 
     def _unreachable(self, ip: IPAddress) -> str:

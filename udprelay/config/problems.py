@@ -13,6 +13,9 @@ _SECRETS = ("access_key", "passphrase", "password", "secret")
 # A key is recognised by its digits, too, as it may be in a wrong place.
 _SECRET = re.compile(r"(key|passphrase|password|secret)\b.*|[0-9a-f]{32,}", re.I | re.S)
 
+_MAX_QUOTED = 300
+"""Characters: a file that is no configuration may have long lines."""
+
 
 @frozen
 class Problem:
@@ -53,5 +56,11 @@ def is_secret(option: str) -> bool:
 
 
 def quotable(text: str) -> str:
-    """Return a text with ``...`` in place of what could be a secret."""
-    return _SECRET.sub(lambda match: f"{match[1] or ''}...", text)
+    """Return a text with ``...`` in place of what could be a secret, and of its end if long."""
+    without = _SECRET.sub(lambda match: f"{match[1] or ''}...", text)
+    return without if len(without) <= _MAX_QUOTED else f"{without[:_MAX_QUOTED]}..."
+
+
+def has_secret(text: str) -> bool:
+    """Return whether a text has something that could be a secret."""
+    return _SECRET.search(text) is not None

@@ -60,8 +60,9 @@ class Report:
         self.problems.append(self._problem(at, [item], why))
 
     def valid(self, *options: At) -> bool:
-        """Return whether all of these options have a valid value, or none."""
-        return not self._invalid & {each for at in options for each in (at, _inherited(at))}
+        """Return whether none of these options was set, or inherited, with an invalid value."""
+        inherited = {_inherited(at) for at in options if at not in self.given}
+        return self._invalid.isdisjoint(inherited.union(options))
 
     def is_set(self, at: At) -> bool:
         """Return whether an option is set for this section itself."""

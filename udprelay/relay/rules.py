@@ -98,7 +98,8 @@ class RoomRules:
         (),
         Form.TARGETS,
         "Addresses that get a copy of every message and send none, as host:port with commas. The"
-        " relay itself can't be one of them, by any of its names and addresses.",
+        " relay itself can't be one of them, by any of its names and addresses. Only rooms with a"
+        " section or a listener have targets.",
     )
     target_refresh: float = option(
         300.0, Form.DURATION, "Time between two look-ups of the names of targets.", 1, 30 * DAY
