@@ -80,9 +80,9 @@ def opened(veth: Veth) -> Iterator[Namespaces]:
     :raises CannotMakeError: if the kernel, or a container, does not permit it.
     """
     with ExitStack() as stack:
-        relay, load = (stack.enter_context(_namespace()) for _ in range(2))
-        names = Namespaces(_entering(relay), _entering(load))
-        _ip(
+        relay, load = (stack.enter_context(namespace()) for _ in range(2))
+        names = Namespaces(entering(relay), entering(load))
+        ip(
             names.relay,
             f"link add {DEVICE} address {_RELAY_LINK} type veth "
             f"peer name {DEVICE} address {_LOAD_LINK} netns {load}",
@@ -92,22 +92,23 @@ def opened(veth: Veth) -> Iterator[Namespaces]:
             (names.load, _GATEWAY, veth.passes_in),
         ):
             # Without a link-local address of IPv6 there is no traffic but ours.
-            _ip(inside, f"link set {DEVICE} addrgenmode none")
-            _ip(inside, f"address add {address}/24 dev {DEVICE}")
-            _ip(inside, "link set lo up")
-            _ip(inside, f"link set {DEVICE} up")
+            ip(inside, f"link set {DEVICE} addrgenmode none")
+            ip(inside, f"address add {address}/24 dev {DEVICE}")
+            ip(inside, "link set lo up")
+            ip(inside, f"link set {DEVICE} up")
             setting = "on" if passes else "off"
             feature = str(Path(__file__).with_name("device_feature.py"))
-            _run([*inside, sys.executable, feature, DEVICE, "tx-udp-segmentation", setting])
-        _ip(names.relay, f"neighbour add {_GATEWAY} lladdr {_NOBODYS_LINK} dev {DEVICE}")
-        _ip(names.relay, f"route add {MEMBERS}/16 via {_GATEWAY}")
-        _ip(names.load, f"neighbour add {RELAY} lladdr {_RELAY_LINK} dev {DEVICE}")
-        _ip(names.load, f"route add local {MEMBERS}/16 dev lo")
+            run([*inside, sys.executable, feature, DEVICE, "tx-udp-segmentation", setting])
+        ip(names.relay, f"neighbour add {_GATEWAY} lladdr {_NOBODYS_LINK} dev {DEVICE}")
+        ip(names.relay, f"route add {MEMBERS}/16 via {_GATEWAY}")
+        ip(names.load, f"neighbour add {RELAY} lladdr {_RELAY_LINK} dev {DEVICE}")
+        ip(names.load, f"route add local {MEMBERS}/16 dev lo")
         yield names
 
 
 @contextmanager
-def _namespace() -> Iterator[int]:
+def namespace() -> Iterator[int]:
+    """Make a namespace; yield the number of the process that holds it."""
     process = subprocess.Popen(
         ["unshare", "--net", "sh", "-c", "echo made; exec cat"],
         stdin=subprocess.PIPE,
@@ -128,15 +129,22 @@ def _namespace() -> Iterator[int]:
             process.stdin.close()
 
 
-def _entering(process: int) -> list[str]:
+def entering(process: int) -> list[str]:
+    """Return the command that enters the namespace of a process."""
     return ["nsenter", f"--net=/proc/{process}/ns/net"]
 
 
-def _ip(inside: Sequence[str], arguments: str) -> None:
-    _run([*inside, "ip", *arguments.split()])
+def ip(inside: Sequence[str], arguments: str) -> None:
+    """Run ``ip`` with these arguments in a namespace."""
+    run([*inside, "ip", *arguments.split()])
 
 
-def _run(command: Sequence[str]) -> None:
+def run(command: Sequence[str]) -> None:
+    """
+    Run a command.
+
+    :raises CannotMakeError: if it fails.
+    """
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:

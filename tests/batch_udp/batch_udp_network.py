@@ -82,6 +82,8 @@ class Room(BatchProtocol):
         self.failed: list[int] = []
         self.errors: list[tuple[Source, int]] = []
         self.refused: list[tuple[Source | None, int]] = []
+        self.troubles: list[tuple[Source, int]] = []
+        self.recovered: list[Source] = []
 
     def batch_received(self, batch: list[SourceRun], too_long: int) -> None:
         self.batches.append(batch)
@@ -103,6 +105,12 @@ class Room(BatchProtocol):
 
     def errors_received(self, errors: list[tuple[Source, int]]) -> None:
         self.errors += errors
+
+    def trouble_began(self, peer: Source, code: int) -> None:
+        self.troubles.append((peer, code))
+
+    def trouble_ended(self, peer: Source, seconds: float) -> None:
+        self.recovered.append(peer)
 
     def segments_refused(self, destination: Source | None, code: int) -> None:
         self.refused.append((destination, code))

@@ -50,7 +50,16 @@ def test_segments_arrive_at_a_member_that_refuses_them(code: int, victim: int) -
 
 @pytest.mark.parametrize(
     "code",
-    [errno.EPERM, errno.EACCES, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED],
+    [
+        errno.EAGAIN,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.EPERM,
+        errno.EACCES,
+        errno.ENETUNREACH,
+        errno.EHOSTUNREACH,
+        errno.ECONNREFUSED,
+    ],
     ids=errno.errorcode.get,
 )
 @pytest.mark.parametrize("port_class", PORTS)
@@ -120,29 +129,6 @@ def test_a_payload_that_no_datagram_holds_costs_the_others_nothing(
         assert network.room.failed == [errno.EMSGSIZE] * 6
 
 
-@pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOBUFS], ids=errno.errorcode.get)
-def test_a_full_send_buffer_drops_the_rest_of_a_message(code: int) -> None:
-    with Network() as network:
-        network.fail(2, code)
-        network.deliver(EQUAL)
-        # The last member takes the place of the sender.
-        wanted = [[], [b"aaa", b"bbb", b"ccc"], [], [b"aaa", b"bbb", b"ccc"]]
-        assert network.members.receive(wanted) == wanted
-        assert network.room.failed == [code] * 3
-
-
-@pytest.mark.parametrize(("sender", "reached"), [(1, [0, 3]), (3, [0, 1])])
-def test_a_full_send_buffer_drops_the_rest_of_a_single_datagram(
-    sender: int, reached: list[int]
-) -> None:
-    with Network() as network:
-        network.fail(2, errno.EAGAIN)
-        network.send((sender, b"alone"))
-        wanted = [[b"alone"] if member in reached else [] for member in range(4)]
-        assert network.members.receive(wanted) == wanted
-        assert network.room.failed == [errno.EAGAIN]
-
-
 @pytest.mark.parametrize(
     "code", [errno.EPERM, errno.ENETUNREACH, errno.EAGAIN], ids=errno.errorcode.get
 )
@@ -168,3 +154,23 @@ def test_a_pending_icmp_error_costs_no_single_datagram(
         assert send_single(network) == []
         wanted = [single_for(member) for member in range(4)]
         assert network.members.receive(wanted) == wanted
+
+
+@pytest.mark.parametrize("port_class", PORTS)
+@pytest.mark.parametrize("code", [errno.ENOBUFS, errno.EPERM], ids=errno.errorcode.get)
+def test_a_refused_destination_is_reported_once_and_tried_again(
+    port_class: type[DatagramPort], code: int
+) -> None:
+    with Network(port_class) as network:
+        network.fail(2, code, times=2)
+        for _ in range(3):
+            network.deliver(EQUAL)
+        wanted = without_own(EQUAL * 3, 4)
+        lost = len(network.room.failed)
+        assert 0 < lost < 9
+        wanted[2] = wanted[2][lost:]
+        received = network.members.receive(wanted)
+        assert [len(one) for one in received] == [len(one) for one in wanted]
+        assert network.room.troubles == [(network.peer_of(2), code)]
+        network.clock.advance(10)
+        assert network.room.recovered == [network.peer_of(2)]

@@ -28,11 +28,13 @@ from udprelay.batch_udp.interfaces import (
     RecipientGroup,
     SocketAddress,
 )
+from udprelay.batch_udp.isolation import FULL
 from udprelay.batch_udp.mmsg import SystemCalls, ffi
-from udprelay.batch_udp.port import LOCAL_GONE, MAX_TRIES, WOULD_BLOCK, DatagramPort
+from udprelay.batch_udp.port import LOCAL_GONE, MAX_TRIES, NO_ICMP, WOULD_BLOCK, DatagramPort
 from udprelay.segments import Run, Source, SourceRun
 
 _NO_SEGMENTS = frozenset((errno.EINVAL, errno.EMSGSIZE, errno.EIO))
+_MAX_UNREAD_ERRORS = 32
 
 
 class BatchPort(DatagramPort):
@@ -129,6 +131,8 @@ class BatchPort(DatagramPort):
             destinations = group.prepared = Destinations(self._layout, self._iov.address)
         if destinations.checked:
             destinations.restore_locals()
+        apart = self._apart(group, destinations.apart) if self._isolation.active else None
+        destinations.apart = apart
         if group.changed:
             destinations.update(group)
         failed: list[int] = []
@@ -136,12 +140,13 @@ class BatchPort(DatagramPort):
         # With many unsegmented members, the search for them costs more than segments save.
         limit = self._max_segments if 4 * len(unsegmented) <= count else 1
         fits = first.count <= limit and len(first.data) <= MAX_PAYLOAD
-        if len(runs) == 1 and fits and not unsegmented:
+        alike = not unsegmented and not apart and not self._isolation.checking
+        if len(runs) == 1 and fits and alike:
             self._send_run(runs, destinations, group, count, failed)
             return failed
         for part in messages(runs, limit):
             too_long = part[0][1].size > MAX_PAYLOAD
-            if len(part) == 1 and not unsegmented and not too_long:
+            if len(part) == 1 and alike and not too_long:
                 self._send_run(part, destinations, group, count, failed)
                 continue
             message = GroupMessage(part, group, count, destinations, failed)
@@ -152,6 +157,9 @@ class BatchPort(DatagramPort):
                 self.deliveries += message.deliveries
             else:
                 self._send(message)
+        if apart:
+            fitting = [run for run in runs if run[1].size <= MAX_PAYLOAD]
+            apart.deliver(fitting, group, count, self._isolation, self._send_once, failed)
         return failed
 
     def _load(
@@ -241,44 +249,77 @@ class BatchPort(DatagramPort):
 
     def _send_slots(self, message: GroupMessage, start: int, end: int) -> None:
         """Send to the members from slot ``start`` up to ``end``, segmented where possible."""
-        for slot in message.destinations.unsegmented_slots(start, end):
-            self._send_range(message, start, slot)
-            self._send_one_by_one(message, slot)
-            start = slot + 1
-        self._send_range(message, start, end)
+        apart = message.destinations.apart
+        for first, last in apart.others(start, end) if apart else ((start, end),):
+            begin = first
+            for slot in message.destinations.unsegmented_slots(first, last):
+                self._send_range(message, begin, slot)
+                self._send_one_by_one(message, slot)
+                begin = slot + 1
+            self._send_range(message, begin, last)
 
     def _send_range(self, message: GroupMessage, start: int, end: int) -> None:
         """Send to a range of slots; an error of one does not stop the others."""
         sendmmsg, headers = self._calls.sendmmsg, message.destinations.headers
-        tries = 0
+        tries, errors = 0, 0
         while start < end:
+            if self._isolation.checking:
+                self._send_checked(message, start)
+                start, tries = start + 1, 0
+                continue
             count = min(end - start, mmsg.MAX_MESSAGES)
             sent = sendmmsg(self._descriptor, headers + start, count, mmsg.MSG_DONTWAIT)
             if sent > 0:
                 # The kernel does not report the error that ends a call early, only queues it.
                 self._has_unread_errors |= sent < count
-                start, tries = start + sent, 0
+                start, tries, errors = start + sent, 0, errors + 1
+                if errors == _MAX_UNREAD_ERRORS and self._reading:
+                    self._collect_errors()
+                    errors = 0
                 continue
             # The error concerns the first message; the others have not been tried.
             code, tries = ffi.errno, tries + 1
-            if code in WOULD_BLOCK:
-                # All members share the buffer: waiting for it would delay every delivery.
-                message.failed += [code] * message.number_for(start, end)
-                return
-            # The first error may have been an ICMP error for an earlier datagram.
-            if tries > 1 and code in LOCAL_GONE and message.destinations.forget_local(start):
-                continue
-            if tries > 1 and code in _NO_SEGMENTS and message.number_for(start, start + 1) > 1:
-                self._refuse_segments(message, start, code)
-                self._send_one_by_one(message, start)
-            elif tries < MAX_TRIES:
-                # The kernel reports a pending ICMP error instead of sending.
-                if self._reading:
-                    self._collect_errors()
-                continue
-            else:
-                message.failed += [code] * message.number_for(start, start + 1)
-            start, tries = start + 1, 0
+            if code in FULL:
+                if not self._isolation.alarm():
+                    message.failed += [code] * message.number_for(start, end)
+                    return
+            elif self._gives_up(message, start, code, tries):
+                start, tries = start + 1, 0
+
+    def _gives_up(self, message: GroupMessage, slot: int, code: int, tries: int) -> bool:
+        """Handle the error of a member's message; return False if it is to be sent again."""
+        again = tries < MAX_TRIES and code not in NO_ICMP
+        if again and tries < 2:
+            # The kernel reports a pending ICMP error instead of sending.
+            self._collect_while_reading()
+            return False
+        if code in LOCAL_GONE and message.destinations.forget_local(slot):
+            return False
+        if code in _NO_SEGMENTS and message.number_for(slot, slot + 1) > 1:
+            self._refuse_segments(message, slot, code)
+            self._send_one_by_one(message, slot)
+            return True
+        if again:
+            self._collect_while_reading()
+            return False
+        message.failed += [code] * message.number_for(slot, slot + 1)
+        self._note_refusal(message.group.members[slot].source, code)
+        return True
+
+    def _send_checked(self, message: GroupMessage, slot: int) -> None:
+        """Send to one member while the send buffer is filling."""
+        isolation = self._isolation
+        peer = self.peer_of(message.group.members[slot].source)
+        if peer not in isolation.clear:
+            # Its first datagram alone shows whether it is to blame.
+            self._send_one_by_one(message, slot)
+            return
+        before = isolation.buffer.queued()
+        header = message.destinations.headers + slot
+        if self._calls.sendmmsg(self._descriptor, header, 1, mmsg.MSG_DONTWAIT) == 1:
+            isolation.check(peer, before)
+        else:
+            self._send_one_by_one(message, slot)
 
     def _refuse_segments(self, message: GroupMessage, slot: int, code: int) -> None:
         member = message.group.members[slot]
@@ -299,6 +340,8 @@ class BatchPort(DatagramPort):
 
     def send_each(self, datagrams: Sequence[tuple[Source, bytes]]) -> list[int]:
         """Send datagrams, each to its own address; return an errno for each that was not sent."""
+        if self._isolation.buffer.opened:
+            return super().send_each(datagrams)
         failed: list[int] = []
         unicast, start = self._unicast, 0
         while start < len(datagrams):

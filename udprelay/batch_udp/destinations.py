@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
+from udprelay.batch_udp.apart import Apart
 from udprelay.batch_udp.interfaces import Recipient, RecipientGroup
 from udprelay.batch_udp.layout import Layout
 from udprelay.batch_udp.mmsg import (
@@ -35,6 +36,7 @@ class Destinations:
     :ivar plain: bytes of the control messages of a single datagram.
     :ivar segmented: bytes of those with the size of segments.
     :ivar unsegmented: members that cannot be sent messages of many datagrams.
+    :ivar apart: members that are not sent to like the others; None in fair weather.
     """
 
     def __init__(self, layout: Layout, iov: int) -> None:
@@ -43,6 +45,7 @@ class Destinations:
         self.plain = layout.control_length
         self.segmented = len(layout.control)
         self.unsegmented: set[Recipient] = set()
+        self.apart: Apart | None = None
         self._allocate(8)
         self._allocate_controls(2)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.protocol import DatagramProtocol
@@ -38,6 +38,18 @@ class BatchProtocol(DatagramProtocol, ABC):
 
     def errors_received(self, errors: list[tuple[Source, int]]) -> None:
         """Receive ICMP errors: the destination of the datagram that caused each, and the errno."""
+
+    def trouble_began(self, peer: Hashable, code: int) -> None:
+        """
+        Note that a destination is in trouble: it may get less, and the others get all of theirs.
+
+        :param peer: the destination (:meth:`~udprelay.batch_udp.port.DatagramPort.peer`).
+        :param code: the errno for what it does not get; ``EAGAIN`` if its datagrams stay in the
+            send buffer.
+        """
+
+    def trouble_ended(self, peer: Hashable, seconds: float) -> None:
+        """Note that a trouble is over, and how long it has lasted."""
 
     def segments_refused(self, destination: Source | None, code: int) -> None:
         """

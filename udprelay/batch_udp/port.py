@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from udprelay.batch_udp import linux_socket
+from udprelay.batch_udp.apart import Apart
 from udprelay.batch_udp.interfaces import (
     MAX_BATCH,
     MAX_PAYLOAD,
@@ -29,14 +30,25 @@ from udprelay.batch_udp.interfaces import (
     RecipientGroup,
     SocketAddress,
 )
+from udprelay.batch_udp.isolation import FULL, Isolation
 from udprelay.batch_udp.layout import layout_of, usable
+from udprelay.batch_udp.send_buffer import SendBuffer
+from udprelay.batch_udp.trouble import Troubles
 from udprelay.segments import Run, Source, SourceRun, runs_by_source
 
 MAX_TRIES = 4
 """Attempts at one system call: each pending ICMP error fails one."""
 
-WOULD_BLOCK = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM))
-"""What a send reports while the send buffer is full."""
+WOULD_BLOCK = FULL | {errno.ENOBUFS, errno.ENOMEM}
+"""
+What a call reports that finds no datagram, or no memory or space in a queue for one.
+
+With an error queue, a queue of an interface that is full refuses one datagram with ``ENOBUFS``;
+the next one may be for another interface.
+"""
+
+NO_ICMP = WOULD_BLOCK | {errno.EPERM}
+"""Errors that no ICMP message causes: the datagram itself was refused."""
 
 
 LOCAL_GONE = frozenset((errno.EINVAL, errno.ENETUNREACH, errno.ENODEV))
@@ -56,9 +68,12 @@ class DatagramPort(udp.Port):
     :ivar batched: whether many datagrams move in one system call.
     :ivar deliveries: number of datagrams sent by :meth:`deliver`, those that fail included.
     :ivar segmented: number of deliveries that left as parts of larger messages.
+    :ivar granted_buffers: bytes of the receive and send buffers, once it has a socket.
     """
 
     protocol: Any
+    _isolation: Isolation
+    granted_buffers: tuple[int, int]
     _preexistingSocket: Any
     _log = Logger()
 
@@ -90,9 +105,11 @@ class DatagramPort(udp.Port):
         if isinstance(protocol, BatchProtocol):
             self._batch_received = protocol.batch_received
             self._errors_received = protocol.errors_received
+            self._troubles = Troubles(protocol.trouble_began, protocol.trouble_ended)
         else:
             self._batch_received = self._receive_each
             self._errors_received = lambda errors: None
+            self._troubles = Troubles(lambda *_: None, lambda *_: None)
 
     def createInternetSocket(self) -> socket.socket:
         """Make the socket, with an error queue and, for ``::``, open to IPv4 (RFC 3493, 5.3)."""
@@ -104,7 +121,13 @@ class DatagramPort(udp.Port):
         linux_socket.request_buffers(opened, *self._buffers)
         linux_socket.allow_fragments(opened)
         linux_socket.set_dscp(opened, self._dscp)
+        self.granted_buffers = linux_socket.granted_buffers(opened)
+        self._isolation = Isolation(self.send_buffer_of(opened), self._troubles, self._clock)
         return opened
+
+    def send_buffer_of(self, opened: socket.socket) -> SendBuffer:
+        """Return the send buffer of the socket; a test may have another one."""
+        return SendBuffer(opened)
 
     def startListening(self) -> None:
         """
@@ -136,6 +159,8 @@ class DatagramPort(udp.Port):
             batch, too_long, count = self._read()
             if count:
                 self._batches[count.bit_length() - 1] += 1
+                if self._isolation.active:
+                    self._isolation.hear([self.peer_of(source) for source, _ in batch])
                 self._batch_received(batch, too_long)
             if not count or self._has_unread_errors:
                 self._collect_errors()
@@ -217,6 +242,7 @@ class DatagramPort(udp.Port):
     def stopListening(self) -> Any:
         """Close the socket; return a Deferred that fires when it is closed."""
         self._stopping = True
+        self._isolation.close()
         return super().stopListening()
 
     def _collect_errors(self) -> None:
@@ -228,6 +254,11 @@ class DatagramPort(udp.Port):
         self._has_unread_errors = False
         for destination, code in linux_socket.read_errors(self.socket):
             self._errors.append((self._source(destination), code))
+
+    def _collect_while_reading(self) -> None:
+        # Otherwise nobody would report them soon.
+        if self._reading:
+            self._collect_errors()
 
     def _report_errors(self) -> None:
         errors, self._errors = self._errors, []
@@ -277,6 +308,27 @@ class DatagramPort(udp.Port):
 
     def send(self, payload: bytes, destination: Source) -> int:
         """Send one datagram; return 0, or the errno if it was not sent."""
+        isolation, before = self._isolation, 0
+        if isolation.checking:
+            if self._troubles.is_waiting(self.peer_of(destination)):
+                return errno.EAGAIN
+            before = isolation.buffer.queued()
+        code = self._send_once(payload, destination)
+        if code in FULL and isolation.alarm():
+            before = isolation.buffer.queued()
+            code = self._send_once(payload, destination)
+        if not code:
+            if isolation.checking:
+                isolation.check(self.peer_of(destination), before)
+        else:
+            self._note_refusal(destination, code)
+        return code
+
+    def _note_refusal(self, destination: Source, code: int) -> None:
+        if code != errno.EMSGSIZE and code not in FULL:
+            self._isolation.note(self.peer_of(destination), code)
+
+    def _send_once(self, payload: bytes, destination: Source) -> int:
         code, address = 0, self.socket_address(destination)
         local = self._local_of(destination)
         # The kernel reports an ICMP error for an earlier datagram instead of sending this one.
@@ -289,19 +341,26 @@ class DatagramPort(udp.Port):
                     self.socket.sendto(payload, address)
             except OSError as error:
                 code = error.errno or errno.EIO
-                if code in WOULD_BLOCK:
+                if code in NO_ICMP:
                     return code
                 if attempt and code in LOCAL_GONE and not self._layout.is_assigned(local):
                     local = b""
-                if self._reading:
-                    self._collect_errors()
+                self._collect_while_reading()
             else:
                 return 0
         return code
 
     def send_each(self, datagrams: Sequence[tuple[Source, bytes]]) -> list[int]:
         """Send datagrams, each to its own address; return an errno for each that was not sent."""
-        codes = [self.send(payload, destination) for destination, payload in datagrams]
+        isolation, codes = self._isolation, []
+        if isolation.active:
+            isolation.begin()
+        for destination, payload in datagrams:
+            peer = self.peer_of(destination)
+            if isolation.active and self._troubles.is_waiting(peer):
+                codes += isolation.send_waiting(peer, [payload], destination, self._send_once)
+            else:
+                codes.append(self.send(payload, destination))
         return [code for code in codes if code]
 
     def deliver(self, runs: Sequence[Run], group: RecipientGroup, count: int) -> list[int]:
@@ -313,7 +372,10 @@ class DatagramPort(udp.Port):
         :return: an errno for each datagram that was not sent.
         """
         members = group.members[:count]
+        apart = group.prepared = self._apart(group, group.prepared)
         group.changed.clear()
+        if apart:
+            members = [m for start, end in apart.others(0, count) for m in members[start:end]]
         codes = [
             self.send(payload, member.source)
             for sender, segments, _ in runs
@@ -321,6 +383,36 @@ class DatagramPort(udp.Port):
             for member in members
             if member is not sender
         ]
-        group.deliveries += len(codes)
-        self.deliveries += len(codes)
-        return [code for code in codes if code]
+        failed, number = [code for code in codes if code], len(codes)
+        if apart:
+            send = self._send_once
+            number += apart.deliver(runs, group, count, self._isolation, send, failed)
+        group.deliveries += number
+        self.deliveries += number
+        return failed
+
+    # Destinations in trouble.
+
+    def refuse(self, destination: Source, code: int) -> None:
+        """
+        Hold a destination back because of an ICMP error.
+
+        Such errors can be forged: the caller knows whether anything was sent there. The
+        destination gets one datagram a second, and everything once it is heard.
+        """
+        self._isolation.refuse(self.peer_of(destination), code)
+
+    def _apart(self, group: RecipientGroup, known: object) -> Apart | None:
+        """
+        Return who of a group is not sent to like the others; None in fair weather.
+
+        :param known: what was returned the last time.
+        """
+        isolation = self._isolation
+        if not isolation.active:
+            return None
+        isolation.begin()
+        version = self._troubles.version
+        if isinstance(known, Apart) and known.version == version and not group.changed:
+            return known
+        return Apart(group.members, self.peer_of, self._troubles)

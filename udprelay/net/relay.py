@@ -14,7 +14,6 @@ from twisted.logger import Logger
 
 from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.batch_port import BatchPort
-from udprelay.batch_udp.linux_socket import granted_buffers
 from udprelay.batch_udp.port import DatagramPort
 from udprelay.clock import clock_of
 from udprelay.net.own_addresses import OwnAddresses
@@ -118,7 +117,7 @@ class Relay:
         self.hub.census.add(f"listeners.{name}.segmented", lambda: port.segmented)
         self.hub.census.add(f"listeners.{name}.batches", port.batch_sizes)
         self.hub.census.add(f"listeners.{name}.waiting", lambda: port.waiting)
-        receive_buffer, send_buffer = granted_buffers(port.socket)
+        receive_buffer, send_buffer = port.granted_buffers
         self.publish(
             events.ListenerOpened(
                 listener=name,

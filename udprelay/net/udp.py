@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from udprelay.batch_udp.interfaces import BatchProtocol, SocketAddress
@@ -13,7 +14,12 @@ from udprelay.batch_udp.port import WOULD_BLOCK, DatagramPort
 from udprelay.protocol.endpoint import Endpoint, endpoint
 from udprelay.relay.driver import HubDriver
 from udprelay.relay.drops import DropReason
-from udprelay.relay.events import ListenerSegmentsOff, ListenerStatistics
+from udprelay.relay.events import (
+    ListenerSegmentsOff,
+    ListenerStatistics,
+    MemberRecovered,
+    MemberTroubled,
+)
 from udprelay.relay.room import Group, Listener
 from udprelay.segments import Run, Source, SourceRun
 
@@ -60,12 +66,31 @@ class UdpTransport(BatchProtocol):
         driver.receive(listener, batch, now)
 
     def errors_received(self, errors: list[tuple[Source, int]]) -> None:
-        """Count ICMP errors."""
+        """Count ICMP errors, and hold back the members that they concern."""
         driver, now = self._driver, self._driver.now()
         for source, code in errors:
             reason = _DROP_REASONS.get(code, DropReason.UNREACHABLE)
-            driver.hub.unreachable(self.listener, source, reason, os.strerror(code), now)
+            known = driver.hub.unreachable(self.listener, source, reason, os.strerror(code), now)
+            if known and reason is DropReason.UNREACHABLE:
+                self.port.refuse(source, code)
         driver.settle()
+
+    def trouble_began(self, peer: Hashable, code: int) -> None:
+        """Report the members at a destination in trouble."""
+        reason = _DROP_REASONS.get(code, DropReason.SEND_FAILED)
+        for member in self.listener.peers.get(peer, ()):
+            self._driver.publish(
+                MemberTroubled(
+                    reason=reason.value, error=os.strerror(code), **member.event_fields()
+                )
+            )
+
+    def trouble_ended(self, peer: Hashable, seconds: float) -> None:
+        """Report the members at a destination that is no longer in trouble."""
+        for member in self.listener.peers.get(peer, ()):
+            self._driver.publish(
+                MemberRecovered(seconds=round(seconds, 3), **member.event_fields())
+            )
 
     def segments_refused(self, destination: Source | None, code: int) -> None:
         """Report that messages of many datagrams cannot be sent to a destination, or at all."""
@@ -82,9 +107,7 @@ class UdpTransport(BatchProtocol):
     def deliver(self, runs: Sequence[Run], group: Group, count: int) -> Sequence[DropReason]:
         """Send runs to each of a group's first ``count`` members, but no member its own."""
         failed = self.port.deliver(runs, group, count) if self._open else ()
-        return (
-            [_DROP_REASONS.get(code, DropReason.SEND_FAILED) for code in failed] if failed else ()
-        )
+        return _reasons(failed) if failed else ()
 
     def reply(self, datagrams: Sequence[tuple[Source, bytes]]) -> Sequence[DropReason]:
         """Send datagrams, each to one source."""
@@ -140,6 +163,15 @@ class UdpTransport(BatchProtocol):
             batches=port.batch_sizes(),
             receive_drops=self._receive_drops,
         )
+
+
+def _reasons(failed: Iterable[int]) -> list[DropReason]:
+    """Return the reason for each errno; equal ones follow each other."""
+    reasons: list[DropReason] = []
+    # A member that is held back has one for each datagram: nothing here is done for each.
+    for code, number in Counter(failed).items():
+        reasons += [_DROP_REASONS.get(code, DropReason.SEND_FAILED)] * number
+    return reasons
 
 
 def endpoint_of(address: SocketAddress) -> Endpoint:

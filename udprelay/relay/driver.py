@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 
 from udprelay.relay.events import Event
 from udprelay.relay.fan_out import FanOut
@@ -104,7 +105,8 @@ class HubDriver:
                     # The fault of a transport costs no other one its deliveries.
                     error = error or raised
                     continue
-                for reason in failed:
-                    self.hub.undelivered(fan_out.room, group, reason, now)
+                for reason, same in groupby(failed):
+                    number = len(list(same))
+                    self.hub.undelivered(fan_out.room, group, reason, now, number)
         if error is not None:
             raise error

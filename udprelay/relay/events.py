@@ -295,6 +295,41 @@ class MemberMoved(Event):
 
 
 @frozen
+class MemberTroubled(Event):
+    """
+    A member is in trouble, for ``reason`` (a drop reason), and may get less than is sent.
+
+    ``unreachable``: an ICMP error was received. It gets one datagram a second until it is
+    reachable, or is heard. ``send-buffer``: what is sent to it stays in the send buffer, as its
+    link is slower than its room, or its machine does not answer. It gets what its link can
+    carry. ``send-failed``: the kernel refuses datagrams for it. Other members get all of theirs.
+    """
+
+    id = "member.troubled"
+    level = Level.WARN
+    text = "{member} ({address}) of {room} is in trouble ({reason}): {error}"
+    room: str
+    member: str
+    address: str
+    listener: str
+    reason: str
+    error: str
+
+
+@frozen
+class MemberRecovered(Event):
+    """A member that was in trouble gets everything again; it was so for ``seconds``."""
+
+    id = "member.recovered"
+    text = "{member} ({address}) of {room} is no longer in trouble, after {seconds} s"
+    room: str
+    member: str
+    address: str
+    listener: str
+    seconds: float
+
+
+@frozen
 class MemberRejected(Event):
     """
     An address was not admitted, for ``reason`` (a drop reason).

@@ -229,10 +229,12 @@ class Hub:
         due = self._sessions.schedule.due_entries(now)
         return [*self._sessions.expire(now), *self._fan_outs.finish(None, now, due)]
 
-    def undelivered(self, room: Room, group: Group, reason: DropReason, now: float) -> None:
-        """Count a delivery of the last fan-outs that has failed."""
-        group.deliveries -= 1
-        self._output.drop(group.transport.name, room.name, reason, now)
+    def undelivered(
+        self, room: Room, group: Group, reason: DropReason, now: float, count: int = 1
+    ) -> None:
+        """Count deliveries of the last fan-outs that have failed."""
+        group.deliveries -= count
+        self._output.drop(group.transport.name, room.name, reason, now, count)
 
     def unanswered(self, transport: Transport, reason: DropReason, now: float) -> None:
         """Count a reply that has failed."""
@@ -242,18 +244,19 @@ class Hub:
 
     def unreachable(
         self, listener: Listener, source: Source, reason: DropReason, error: str, now: float
-    ) -> None:
+    ) -> bool:
         """
         Count an ICMP error for a datagram sent to ``source``.
 
         It removes no member: the error may be temporary, or forged.
+
+        :return: whether any member is there.
         """
-        targets = listener.targets.get(source, [])
-        member = targets[0] if targets else listener.plain_at(source)
-        room = member.room.name if member is not None else listener.rules.room
+        members = listener.peers.get(listener.transport.peer_of(source), ())
+        room = members[0].room.name if members else listener.rules.room
         self._output.drop(listener.name, room, reason, now)
-        for target in targets:
-            if now < self._reported_until.get(target, now):
+        for target in members:
+            if target.kind is not MemberKind.TARGET or now < self._reported_until.get(target, now):
                 continue
             self._reported_until[target] = now + target.room.rules.target_refresh
             self._output.emit(
@@ -264,6 +267,7 @@ class Hub:
                     error=error,
                 )
             )
+        return bool(members)
 
     def close(self, now: float) -> None:
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from enum import Enum
 from typing import Any, Protocol, cast
 
@@ -38,6 +38,7 @@ class Listener:
         ``relay.session`` registers.
     :ivar first_byte: the first byte of session datagrams; -1 if the listener ignores them.
     :ivar targets: the targets that are sent to from here; several may have one address.
+    :ivar peers: all members that are reached by it, by the peer of their sources.
     :ivar datagrams: received from members, with ``bytes`` in all.
     """
 
@@ -58,6 +59,7 @@ class Listener:
         self._peers: dict[Source, Member] = {}
         self.sessions: dict[bytes, Any] = {}
         self.targets: dict[Source, list[Member]] = {}
+        self.peers: dict[Hashable, list[Member]] = {}
         self.datagrams = 0
         self.bytes = 0
         self._networks = [
@@ -91,6 +93,17 @@ class Listener:
         self.members[source] = member
         member.source = source
         member.group.changed.add(member.slot)
+
+    def attach(self, member: Member) -> None:
+        """Note where a new member is, or one that has moved."""
+        self.peers.setdefault(self.transport.peer_of(member.source), []).append(member)
+
+    def detach(self, member: Member) -> None:
+        """Note that a member is about to leave, or to move."""
+        peer = self.transport.peer_of(member.source)
+        self.peers[peer].remove(member)
+        if not self.peers[peer]:
+            del self.peers[peer]
 
     def trusts(self, ip: IPAddress) -> bool:
         """Return whether ``ip`` is in the listener's ``plain_networks``."""

@@ -107,6 +107,8 @@ class Roster:
         """Add a new member to its room."""
         room = member.room
         member.group.add(member)
+        if member.listener is not None:
+            member.listener.attach(member)
         self.kinds[member.kind] += 1
         self._joins += 1
         if room.log is not None:
@@ -121,6 +123,8 @@ class Roster:
         self.kinds[member.kind] -= 1
         self._leaves[reason] += 1
         member.unregister()
+        if member.listener is not None:
+            member.listener.detach(member)
         if room.log is not None:
             room.log.add_leave(member, reason, now)
         self._emit(events.MemberLeft(reason=reason, **member.event_fields()))

@@ -116,6 +116,7 @@ class Sessions:
     def move(self, session: SessionMember, listener: Listener, source: Source) -> None:
         """Change the address of a session member."""
         before = session.address
+        session.listener.detach(session)
         if session.listener is listener:
             session.source = source
             session.group.changed.add(session.slot)
@@ -126,6 +127,7 @@ class Sessions:
             session.listener, session.source = listener, source
             session.group = session.room.group(listener.transport, MemberKind.SESSION)
             session.group.add(session)
+        listener.attach(session)
         self._output.emit(events.MemberMoved(before=before, **session.event_fields()))
 
     def end(self, session: SessionMember, reason: str, now: float) -> None:
