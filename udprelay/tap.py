@@ -11,7 +11,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from udprelay import __version__, pid_file
-from udprelay.config import Config, ConfigError, LogRules, load
+from udprelay.config import Config, ConfigError, LogRules, Problem, load
 from udprelay.logs import Log, open_log, open_twistd_log
 from udprelay.machine import look_up_names
 from udprelay.service import RelayService
@@ -66,12 +66,17 @@ class Options(usage.Options):
             # Names are looked up for --check alone: a start does not wait for a name server.
             look_up = {"look_up": look_up_names} if self["check"] else {}
             self.config = load(self["config"], self, bool(self["console"]), **look_up)
+            problems = []
         except ConfigError as error:
-            _exit("\n".join(f"udprelay: {problem}" for problem in error.problems))
+            problems = error.problems
+        twistd: Any = self.parent
+        if self["console"] and twistd and not (twistd.get("nodaemon") or twistd.get("debug")):
+            problems = [Problem("", 0, "--console", "needs a terminal: run twistd -n"), *problems]
+        if problems:
+            _exit("\n".join(f"udprelay: {problem}" for problem in problems))
         if self["check"]:
             print(self.config.summary())  # noqa: T201
             raise SystemExit(0)
-        twistd: Any = self.parent
         if twistd is not None:
             try:
                 pid_file.settle(twistd, sys.argv[1:])

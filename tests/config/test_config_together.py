@@ -215,6 +215,13 @@ class TestWarnings:
                 "2: [room:lobby] max_members = 1: nobody receives anything in a room of one",
             ),
             (
+                "[limits]\nsession_rate = 0\n",
+                (
+                    "2: [limits] session_rate = 0: after session_burst (200) a source gets no "
+                    "answer until the relay restarts"
+                ),
+            ),
+            (
                 "[room:*]\nplain_with_key = yes\n",
                 "2: [room:*] plain_with_key = yes: has no effect without access_key",
             ),

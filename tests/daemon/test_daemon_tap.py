@@ -128,6 +128,15 @@ class TestMistakes:
                 f"cannot be opened: there is no directory {log.parent}\n"
             )
 
+    def test_the_console_of_a_daemon_is_a_mistake(self, capfd: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as end:
+            parsed("--console", "--port", "x", nodaemon=False)
+        assert end.value.code == 1
+        assert capfd.readouterr().err.splitlines() == [
+            "udprelay: --console: needs a terminal: run twistd -n",
+            "udprelay: --port x: must be a whole number from 0 to 65535",
+        ]
+
     def test_a_log_that_has_become_impossible_is_a_mistake(
         self, capfd: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:

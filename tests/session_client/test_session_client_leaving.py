@@ -6,6 +6,7 @@ import pytest
 from session_client_machine import (
     BERT,
     BERT_RECORD,
+    BERTS_IDENTITY,
     OTHER_SESSION,
     OTHER_TAG,
     SESSION,
@@ -13,12 +14,14 @@ from session_client_machine import (
     joined,
 )
 
-from udprelay.protocol.wire.entries import FailedNotice
-from udprelay.protocol.wire.from_client import DataUp, Leave
-from udprelay.protocol.wire.from_relay import Ack, Bye
+from udprelay.protocol.wire.entries import FailedNotice, JoinEntry
+from udprelay.protocol.wire.from_client import DataUp, Leave, Ping
+from udprelay.protocol.wire.from_relay import Ack, Bye, Pong
 from udprelay.protocol.wire.header import MORE, RELIABLE, RESUBMITTED
 from udprelay.protocol.wire.joining import Unknown
-from udprelay.protocol.wire.sequenced import Notice
+from udprelay.protocol.wire.members import MemberKind
+from udprelay.protocol.wire.sequenced import Entry, Notice
+from udprelay.session_client.active_session import RETURN_PATIENCE
 from udprelay.session_client.events import Closed, Delivered, Failed, Refused
 from udprelay.session_client.machine import LEAVE_PATIENCE
 from udprelay.session_client.message_sender import MessageError
@@ -44,6 +47,11 @@ def resume(client: ClientDriver) -> None:
     client.welcome([BERT_RECORD], session_id=OTHER_SESSION, tag=OTHER_TAG, next_own=(1, 1))
 
 
+def pong(client: ClientDriver, session: bytes = SESSION) -> None:
+    """Answer the last PING."""
+    client.receive(Pong(session, client.drain_tokens()[-1], 0, 0))
+
+
 @pytest.mark.parametrize("answer", [Unknown(SESSION), None, Bye(SESSION, "stopping", "", 1)])
 def test_it_offers_its_messages_to_another_relay_before_it_leaves(
     answer: Unknown | Bye | None,
@@ -51,7 +59,8 @@ def test_it_offers_its_messages_to_another_relay_before_it_leaves(
     client = acknowledged(b"x", b"y")
     client.call("leave")
     if answer is None:
-        client.pass_time(1)
+        client.pass_time(2)
+        assert client.times(Ping) == [5 + n / 4 for n in range(8)]
     else:
         client.receive(answer)
         client.pass_time(0.1)
@@ -63,23 +72,34 @@ def test_it_offers_its_messages_to_another_relay_before_it_leaves(
         DataUp(OTHER_SESSION, flags, 2, b"y"),
     ]
     client.receive(Ack(OTHER_SESSION, 2, 0, 1, 0))
-    assert client.drain(Leave) == []
+    assert client.drain(Ping) == []
     client.receive(Ack(OTHER_SESSION, 3, 0, 1, 0))
+    pong(client, OTHER_SESSION)
     assert client.drain(Leave) == [Leave(OTHER_SESSION)]
     client.receive(Bye(OTHER_SESSION, "left", "Bye.", 0))
     assert client.session_client.state is State.CLOSED
-    assert [event for event in client.events if not isinstance(event, Delivered)][-1] == Closed(
-        "left", ""
-    )
+    assert client.events[-1] == Closed("left", "")
     assert client.drain_events(Failed) == []
 
 
 def test_it_leaves_at_once_if_the_relay_that_has_its_messages_lives() -> None:
     client = acknowledged(b"x")
     client.call("leave")
-    client.receive(Bye(SESSION, "left", "Bye.", 0))
+    pong(client)
+    assert client.drain(Leave) == [Leave(SESSION)]
+    client.receive(Unknown(SESSION))
     assert client.drain_events(Closed) == [Closed("left", "")]
     assert client.drain_events(Failed) == []
+
+
+def test_the_answer_to_an_earlier_ping_does_not_confirm_anything() -> None:
+    client = acknowledged(b"x")
+    client.call("ping")
+    (token,) = client.drain_tokens()
+    client.pass_time(0.1)
+    client.call("leave")
+    client.receive(Pong(SESSION, token, 0, 0), Pong(SESSION, bytes(8), 0, 0))
+    assert client.drain(Leave) == []
 
 
 def test_it_waits_until_the_relay_has_again_what_another_one_had() -> None:
@@ -89,6 +109,36 @@ def test_it_waits_until_the_relay_has_again_what_another_one_had() -> None:
     client.call("leave")
     assert client.drain(Leave) == []
     client.receive(Ack(OTHER_SESSION, 2, 0, 1, 0))
+    pong(client, OTHER_SESSION)
+    assert client.drain(Leave) == [Leave(OTHER_SESSION)]
+
+
+def test_it_waits_until_the_others_have_come_to_the_other_relay() -> None:
+    client = acknowledged(b"x")
+    client.receive(Unknown(SESSION))
+    client.challenge()
+    client.welcome(session_id=OTHER_SESSION, tag=OTHER_TAG, next_own=(1, 1))
+    client.receive(Ack(OTHER_SESSION, 2, 0, 1, 0))
+    client.call("leave")
+    assert client.drain(Leave) == []
+    body = JoinEntry("bert", MemberKind.SESSION, BERTS_IDENTITY, 0, b"")
+    client.receive(Entry(OTHER_TAG, 1, BERT, body))
+    pong(client, OTHER_SESSION)
+    assert client.drain(Leave) == [Leave(OTHER_SESSION)]
+
+
+def test_it_waits_for_the_others_for_some_time_only() -> None:
+    client = acknowledged(b"x")
+    client.receive(Unknown(SESSION))
+    client.challenge()
+    client.welcome(session_id=OTHER_SESSION, tag=OTHER_TAG, next_own=(1, 1))
+    client.receive(Ack(OTHER_SESSION, 2, 0, 1, 0))
+    client.call("leave")
+    client.receive(Pong(OTHER_SESSION, bytes(8), 0, 0))
+    client.pass_time(RETURN_PATIENCE - 0.1)
+    assert client.drain(Leave) == []
+    client.pass_time(0.1)
+    pong(client, OTHER_SESSION)
     assert client.drain(Leave) == [Leave(OTHER_SESSION)]
 
 
@@ -115,6 +165,7 @@ def test_it_waits_for_private_messages_and_for_all_pieces() -> None:
     client.receive(Ack(OTHER_SESSION, 2, 0, 2, 0))
     assert client.drain(Leave) == []
     client.receive(Ack(OTHER_SESSION, 3, 0, 2, 0))
+    pong(client, OTHER_SESSION)
     assert client.drain(Leave) == [Leave(OTHER_SESSION)]
 
 

@@ -8,7 +8,14 @@ from ipaddress import ip_address
 from itertools import combinations
 
 from udprelay.config.report import ALL_ROOMS, Report
-from udprelay.relay.rules import ListenerRules, PlainPolicy, Protocol, RelayRules, RoomRules
+from udprelay.relay.rules import (
+    Limits,
+    ListenerRules,
+    PlainPolicy,
+    Protocol,
+    RelayRules,
+    RoomRules,
+)
 
 _DEFAULT = ListenerRules()
 
@@ -27,6 +34,7 @@ def check(rules: RelayRules, console_room: str, report: Report) -> None:
     sections = {f"room:{name}": room for name, room in rules.rooms.items()}
     for section, room in {ALL_ROOMS: rules.room_defaults, **sections}.items():
         _check_room(section, room, rules, report)
+    _check_limits(rules.limits, report)
     _check_places(rules, console_room, report)
     _check_reach(rules, console_room, report)
 
@@ -129,6 +137,15 @@ def _check_room(section: str, room: RoomRules, rules: RelayRules, report: Report
         and not any(one.access_key for one in concerned)
     ):
         report.warn("has no effect without access_key", with_key, key)
+
+
+def _check_limits(limits: Limits, report: Report) -> None:
+    """Warn of budgets that are used up for ever."""
+    for kind in ("challenge", "session", "proof"):
+        if not getattr(limits, f"{kind}_rate"):
+            burst = getattr(limits, f"{kind}_burst")
+            why = f"after {kind}_burst ({burst}) a source gets no answer until the relay restarts"
+            report.warn(why, ("limits", f"{kind}_rate"), ("limits", f"{kind}_burst"))
 
 
 def _check_places(rules: RelayRules, console_room: str, report: Report) -> None:

@@ -179,7 +179,7 @@ def _check_log(log: LogRules, report: Report) -> None:
         report.error("cannot be opened: this user may not write to it", at)
     elif not found and not in_directory:
         report.error(f"cannot be opened: this user may not write to {directory}", at)
-    elif log.rotate_size and not in_directory:
+    elif log.rotate_size and not in_directory and (file.is_file() or not found):
         report.warn(f"is not rotated: this user may not write to {directory}", at)
 
 

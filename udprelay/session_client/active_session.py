@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TypeAlias
 
 from udprelay.protocol.wire.entries import MissedNotice
@@ -24,6 +25,10 @@ MIN_KEEPALIVE = 0.1
 """Seconds between PINGs, if the relay asks for less."""
 NICK_RETRY_INTERVALS = (1.0,) * 6
 """Seconds between NICKs; after the last interval the request fails."""
+CONFIRM_INTERVALS = (0.25,) * 8
+"""Seconds between PINGs before the client leaves; after the last interval contact is lost."""
+RETURN_PATIENCE = 15.0
+"""Seconds for the members of a relay that has died to join another: a keepalive and retries."""
 
 
 class ActiveSession:
@@ -55,23 +60,32 @@ class ActiveSession:
         self._wanted_nick: str | None = None
         self._nick_request = 0
         self._nick_retries = NEVER
+        # The members of the last room that have not come to this one, and until when they may.
+        self._expected: set[bytes] = set()
+        self._expected_until = inf
+        # PINGs whose answer shows that the relay still has what it has acknowledged.
+        self._confirmation = NEVER
+        self._confirming_since = inf
 
     # Sessions.
 
     def start(self, welcome: Welcome, now: float) -> None:
         """Start a session."""
-        last_tag = self.arrivals.tag
+        new_room = self.arrivals.tag not in (None, welcome.tag)
+        if new_room:
+            self._expected |= self._identities()
+            self._expected_until = now + RETURN_PATIENCE
         self.id = welcome.session_id
         self.liveness.start_session(max(MIN_KEEPALIVE, welcome.keepalive / 1000), now)
         self.arrivals.start_session(welcome, self._sealing.identity, now)
-        self.sender.start_session(welcome, last_tag not in (None, welcome.tag), now)
+        self.sender.start_session(welcome, new_room, now)
         self.send_nick_request(now)
 
     def suspend(self, now: float) -> None:
         """End the session; another may follow."""
         self.sender.end_session(self.liveness.last_heard, now)
         self.arrivals.end_session()
-        self._nick_retries = NEVER
+        self._nick_retries = self._confirmation = NEVER
 
     def request_nick(self, nick: str) -> None:
         """Set the nick that :meth:`send_nick_request` asks for."""
@@ -104,6 +118,9 @@ class ActiveSession:
                 round_trip = self.liveness.receive_pong(datagram.token, now)
                 if round_trip is not None:
                     self.events.append(Ponged(round_trip))
+                if self.liveness.answered >= self._confirming_since:
+                    self._confirmation, self._confirming_since = NEVER, inf
+                    self.sender.confirm()
         self.arrivals.receive(datagram, now)
 
     def expire(self, now: float, *, joined: bool) -> bool:
@@ -113,6 +130,9 @@ class ActiveSession:
         :param joined: there is a session, rather than a suspended one.
         :return: whether contact with the relay is lost.
         """
+        if now >= self._expected_until:
+            self._expected.clear()
+            self._expected_until = inf
         doubt = self.sender.expire(now)
         self.arrivals.expire(now)
         if not joined:
@@ -126,8 +146,29 @@ class ActiveSession:
         """Return when to call :meth:`expire`."""
         earliest = min(self.sender.deadline, self.arrivals.deadline)
         if joined:
-            earliest = min(earliest, self.liveness.deadline, self._nick_retries.deadline)
-        return earliest
+            retries = min(self._nick_retries.deadline, self._confirmation.deadline)
+            earliest = min(earliest, self.liveness.deadline, retries)
+        return min(earliest, self._expected_until)
+
+    def may_end(self, now: float) -> bool:
+        """
+        Return whether the relay has all messages, and keeps them for the others; ask it if needed.
+
+        After another relay has died, the last member of a room must not leave it before they are
+        back: an empty room is closed, with its history.
+        """
+        self._expected -= self._identities()
+        if self.sender.resubmitting or self._expected:
+            return False
+        if self.sender.in_doubt and self._confirmation is NEVER:
+            self._confirmation = Retries(b"", CONFIRM_INTERVALS, now)
+            self._confirming_since = now
+        return not self.sender.in_doubt
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether the relay has not answered in time that it still has the messages."""
+        return self._confirmation.exhausted
 
     def flush(self, now: float) -> None:
         """Let all parts send what they may send now; only in a session."""
@@ -141,6 +182,8 @@ class ActiveSession:
             else:
                 self.sender.receive_failed(notice)
         self.arrivals.notices.clear()
+        for _ in self._confirmation.drain_datagrams(now):
+            self.liveness.ping(now, by_user=False)
         for token in self.liveness.pings:
             self.datagrams.append(Ping(self.id, token, self.arrivals.room.settled).encode())
         self.liveness.pings.clear()
@@ -158,6 +201,11 @@ class ActiveSession:
         for part in (self.arrivals, self.sender):
             self.events += part.events
             part.events.clear()
+
+    def _identities(self) -> set[bytes]:
+        """Return the identities of the other session members."""
+        members = self.arrivals.roster.members.values()
+        return {member.identity for member in members} - {b"", self._sealing.identity}
 
     def _receive_nicked(self, nicked: Nicked) -> None:
         if self._wanted_nick is None or nicked.request != self._nick_request:

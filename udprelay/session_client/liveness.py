@@ -22,11 +22,13 @@ class Liveness:
     :ivar round_trip: gets samples from the PONGs.
     :ivar last_heard: when the last datagram came from the relay.
     :ivar pings: the tokens of the PINGs to send; the owner removes them.
+    :ivar answered: when the newest PING was sent that the relay has answered.
     :ivar deadline: when to call :meth:`expire`.
     """
 
     def __init__(self, round_trip: RoundTripEstimator) -> None:
         self.last_heard = -inf
+        self.answered = -inf
         self.round_trip = round_trip
         self.pings: list[bytes] = []
         self.deadline = inf
@@ -84,6 +86,7 @@ class Liveness:
         sent_at, by_user = self._sent.pop(token, (None, False))
         if sent_at is None:
             return None
+        self.answered = max(self.answered, sent_at)
         self.round_trip.add_sample(now - sent_at)
         return now - sent_at if by_user else None
 

@@ -34,7 +34,7 @@ from udprelay.session_client.settings import Settings, State
 
 LEAVE_INTERVALS = (0.25,) * 4
 """Seconds between LEAVEs; after the last interval the client has left."""
-LEAVE_PATIENCE = 10.0
+LEAVE_PATIENCE = 20.0
 """Seconds for another relay to get what a dead one has acknowledged, from a client that leaves."""
 
 
@@ -115,7 +115,7 @@ class StateMachine:
         """Collect the datagrams to send, and change the state if that is due."""
         session = self.session
         if self.state is State.JOINED:
-            if self._leaves_by < inf and not session.sender.resubmitting:
+            if self._leaves_by < inf and session.may_end(now):
                 self._send_leave(now, rejoins=False)
             elif session.sender.needs_new_identity:
                 self._send_leave(now, rejoins=True)
@@ -126,6 +126,8 @@ class StateMachine:
             session.flush(now)
             if session.sender.needs_new_session:
                 self.lose_contact("stuck", now)
+            elif session.unconfirmed:
+                self.lose_contact("silent", now)
         session.datagrams += self.handshake.retries.drain_datagrams(now)
         if self.handshake.retries.exhausted:
             self._send_hello(now)
@@ -235,17 +237,16 @@ class StateMachine:
         if bye.retry_after:
             self.lose_contact(bye.code, now, bye.retry_after)
         else:
+            # The relay lives, so nothing is in doubt.
+            self.session.sender.confirm()
             self.close(Closed(bye.code, bye.sentence))
 
     def _finish_leaving(self, answer: Bye | joining.Unknown | None, now: float) -> None:
         self._leave = NEVER
         if not self._rejoins:
-            if isinstance(answer, Bye) and not answer.retry_after:
+            if isinstance(answer, Bye):
                 self.session.sender.confirm()
-            if self.session.sender.in_doubt:
-                self._try_to_join(now)
-            else:
-                self.close(Closed("left", ""))
+            self.close(Closed("left", ""))
             return
         self._sealing.change_identity(self._random_bytes(16))
         self.session.sender.restart()
