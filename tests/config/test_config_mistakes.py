@@ -87,6 +87,20 @@ level
                 ),
             ),
             (
+                "[room:a]\nport = 1",
+                (
+                    "relay.ini:2: [room:a] port = 1: unknown option here; "
+                    "it belongs in [listener:NAME]"
+                ),
+            ),
+            (
+                "[listener:a]\nmax_members = 1",
+                (
+                    "relay.ini:2: [listener:a] max_members = 1: unknown option here; "
+                    "it belongs in [udprelay] or [room:NAME]"
+                ),
+            ),
+            (
                 "[Log]",
                 "relay.ini:1: [Log]: unknown section; did you mean log?",
             ),

@@ -204,6 +204,10 @@ class TestWarnings:
                 "3: [listener:main] plain = any: has no effect with protocol = session",
             ),
             (
+                "[listener:main]\nprotocol = session\nplain_networks =\n",
+                "3: [listener:main] plain_networks = : has no effect with protocol = session",
+            ),
+            (
                 "[udprelay]\nmax_members = 10\n[room:lobby]\nmax_members = 20\n",
                 (
                     "4: [room:lobby] max_members = 20: [udprelay] max_members allows 10 in all "

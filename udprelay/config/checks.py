@@ -56,12 +56,13 @@ def _check_plain(name: str, rules: ListenerRules, report: Report) -> None:
         (section, "plain"),
         (section, "plain_networks"),
     )
+    chosen = rules.plain_networks != _DEFAULT.plain_networks
     if rules.protocol is Protocol.SESSION:
-        if rules.plain is not _DEFAULT.plain:
-            report.warn("has no effect with protocol = session", plain, protocol)
+        for option, unused in ((plain, rules.plain is not _DEFAULT.plain), (networks, chosen)):
+            if unused:
+                report.warn("has no effect with protocol = session", option, protocol)
         return
-    used = rules.plain in (PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS)
-    if not used and rules.plain_networks != _DEFAULT.plain_networks:
+    if chosen and rules.plain in (PlainPolicy.ANY, PlainPolicy.OFF):
         report.warn(f"has no effect with plain = {rules.plain.value}", networks, plain)
     reached = any(has_family(rules.interface, network.version) for network in rules.plain_networks)
     if rules.plain is PlainPolicy.NETWORKS and not reached:

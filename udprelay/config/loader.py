@@ -118,7 +118,10 @@ def _read_section(name: str, section: Section, report: Report) -> dict[str, Any]
             _read_value((name, option), entry, report, found)
         else:
             value = "" if is_secret(option) else f" = {quotable(entry.value)}"
+            homes = [kind for kind in SECTIONS if option in SECTIONS[kind]]
             why = _unknown("option", option, options)
+            if homes:
+                why = f"unknown option here; it belongs in [{'] or ['.join(homes)}]"
             report.add(entry.line, f"[{name}] {option}{value}", why)
     return found
 
