@@ -11,7 +11,7 @@ import pytest
 import udprelay
 
 PACKAGE = Path(udprelay.__file__).parent
-TIME_STAMPS = {"logs.py", "client/formats.py"}
+TIME_STAMPS = {"client/formats.py", "line_writer.py", "logs/lines.py", "logs/log.py"}
 """Modules that show the time of day to people."""
 _DELAYS = {"callLater", "seconds"}
 _TAKE_A_CLOCK = {"addTimeout", "deferLater"}

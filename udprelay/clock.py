@@ -4,6 +4,10 @@ The clock of all durations: timers that do not depend on the time of day.
 Twisted's reactors measure delays with the time of day. If that is set back by an hour, each
 pending call is an hour late. So nothing here calls ``callLater`` of a reactor: :func:`clock_of`
 returns an :class:`~twisted.internet.interfaces.IReactorTime` for the same purpose.
+
+Nor does this clock count the time for which the process was held up (``SIGSTOP``, the snapshot of
+a virtual machine). What others have sent meanwhile waits in the sockets. It is read before a
+timeout ends, as all timeouts have as much left as before.
 """
 
 from __future__ import annotations
@@ -21,6 +25,17 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from udprelay.alarm import Alarm, open_alarm
+
+CHECK_INTERVAL = 1.0
+"""Seconds from one look at the time to the next, while a call is pending."""
+MIN_PAUSE = 1.0
+"""Seconds by which a look at the time is late if the process was held up, and not only busy."""
+CATCH_UP = 0.25
+"""Seconds after a pause for which the clock stands still, and the sockets are read."""
+LATE = 0.02
+"""Seconds by which an alarm is late if the sockets are to be read before its calls are made."""
+# Seconds that make up for the precision of sums, so that no alarm is early.
+_ROUNDING = 1e-6
 
 
 class IMonotonicTime(IReactorTime):
@@ -45,25 +60,45 @@ def _clock_of(reactor: Any) -> MonotonicClock:
 @implementer(IMonotonicTime)
 class MonotonicClock:
     """
-    Delayed calls at times of the monotonic clock, which nobody can set.
+    Delayed calls at times of the monotonic clock, which nobody can set, without pauses.
 
     :param alarm: opens what wakes the reactor. It is open while a call is pending.
+    :param monotonic: returns the system's time in seconds.
     """
 
-    seconds = staticmethod(monotonic)
     _log = Logger()
 
     def __init__(
         self,
         reactor: Any,
         alarm: Callable[[Any, Callable[[], object]], Alarm] = open_alarm,
+        monotonic: Callable[[], float] = monotonic,
     ) -> None:
-        self._open_alarm = lambda: alarm(reactor, self._run)
+        self._open_alarm = lambda: alarm(reactor, self._ring)
+        self._monotonic = monotonic
+        # What seconds() has returned last, and how far it is behind the system's time.
+        self._last = monotonic()
+        self._behind = 0.0
         self._alarm: Alarm | None = None
+        # When the next look at the time is due, in the system's time.
         self._alarm_due = inf
+        self._alarm_set = False
+        self._reads_first = False
         # In the order of their times.
         self._calls: list[DelayedCall] = []
         self._running = False
+
+    def seconds(self) -> float:
+        """Return the time, without that for which the process was held up."""
+        system, last = self._monotonic(), self._last
+        now = system - self._behind
+        if now > last + MIN_PAUSE and system > self._alarm_due + MIN_PAUSE:
+            # The pause began after the last look at the time. An idle process, without pending
+            # calls, has not been held up.
+            self._behind = system + CATCH_UP - last
+            self._alarm_due = system
+        self._last = now = max(last, system - self._behind)
+        return now
 
     def callLater(
         self,
@@ -73,8 +108,8 @@ class MonotonicClock:
         **kw: object,
     ) -> DelayedCall:
         """Call a function after so many seconds; in a later turn of the reactor, if it is 0."""
-        due = monotonic() + delay
-        call = DelayedCall(due, callable, args, kw, self._cancelled, self._moved, monotonic)
+        due = self.seconds() + delay
+        call = DelayedCall(due, callable, args, kw, self._cancelled, self._moved, self.seconds)
         insort(self._calls, call)
         self._set_alarm()
         return call
@@ -92,11 +127,20 @@ class MonotonicClock:
         insort(self._calls, call)
         self._set_alarm()
 
-    def _run(self) -> None:
+    def _ring(self) -> None:
+        system = self._monotonic()
+        late, now = system > self._alarm_due + LATE, self.seconds()
+        self._alarm_due, self._alarm_set = system, False
+        # The reactor may read this alarm before the sockets, in which waits what came in time.
+        self._reads_first = late and not self._reads_first
+        if self._reads_first:
+            self._set_alarm()
+        else:
+            self._run(now)
+
+    def _run(self, now: float) -> None:
         """Make the calls that are due; those that they add have their turn later."""
-        self._alarm_due = inf
         self._running = True
-        now = monotonic()
         while self._calls and self._calls[0].time <= now:
             call = self._calls.pop(0)
             if call.delayed_time > 0:
@@ -119,12 +163,17 @@ class MonotonicClock:
             if self._alarm is not None:
                 self._alarm.close()
                 self._alarm = None
-            self._alarm_due = inf
+            self._alarm_due, self._alarm_set = inf, False
             return
-        due = self._calls[0].time
-        # Too early is corrected then: cheaper than to set it for each call that is cancelled.
-        if due < self._alarm_due:
-            if self._alarm is None:
-                self._alarm = self._open_alarm()
-            self._alarm_due = due
-            self._alarm.set(due)
+        first, system = self._calls[0].time, self._monotonic()
+        # During a catch-up too, calls without a delay have their turn at once.
+        due = first + self._behind + _ROUNDING if first > self._last else system
+        if not self._alarm_set:
+            due = min(due, system + CHECK_INTERVAL)
+        elif due >= self._alarm_due:
+            # Too early is corrected then: cheaper than to set it for each call that is cancelled.
+            return
+        if self._alarm is None:
+            self._alarm = self._open_alarm()
+        self._alarm_due, self._alarm_set = due, True
+        self._alarm.set(due)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 import pytest_twisted
+from client_fakes import ClockReactor
 from client_programs import Peer
 from client_relay import until
 from twisted.internet import reactor
@@ -19,13 +20,11 @@ class Local:
     """A bridge's socket on a clock of its own, and what it received and rejected."""
 
     def __init__(self, host: str = "127.0.0.1", program: SocketAddress | None = None) -> None:
-        self.now = 0.0
+        self.clock = ClockReactor()
         self.received: list[bytes] = []
         self.rejected = 0
         local = (host, 0, 0, 0) if ":" in host else (host, 0)
-        self.socket = BridgeSocket(
-            reactor, local, program, self.received.append, self._reject, lambda: self.now
-        )
+        self.socket = BridgeSocket(self.clock, local, program, self.received.append, self._reject)
 
     def _reject(self) -> None:
         self.rejected += 1
@@ -89,10 +88,10 @@ async def test_another_program_replaces_a_silent_one_after_the_timeout(
     silent, game = program(local), program(local)
     silent.send(b"one")
     await until(lambda: local.received)
-    local.now = PROGRAM_TIMEOUT
+    local.clock.advance(PROGRAM_TIMEOUT)
     game.send(b"too early")
     await until(lambda: local.rejected)
-    local.now += 1.0
+    local.clock.advance(1.0)
     game.send(b"two")
     await until(lambda: len(local.received) == 2)
     silent.send(b"late")

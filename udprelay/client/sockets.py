@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from errno import EAGAIN, ECONNREFUSED, EMSGSIZE, ENOBUFS, ENOMEM
 from os import strerror
-from time import monotonic
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -16,6 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from udprelay.batch_udp.linux_socket import allow_fragments
+from udprelay.clock import clock_of
 from udprelay.protocol.endpoint import host_port
 
 SocketAddress = tuple[Any, ...]
@@ -210,14 +210,13 @@ class BridgeSocket(DatagramSocket):
         program: SocketAddress | None,
         received: Callable[[bytes], object],
         rejected: Callable[[], object],
-        clock: Callable[[], float] = monotonic,
     ) -> None:
         super().__init__(reactor, local, socket.socket.bind, self._handle, lambda _: None)
         self.program = program
         self._any_source = program is not None
         self._program_received = received
         self._rejected = rejected
-        self._clock = clock
+        self._clock = clock_of(reactor)
         self._last_received = 0.0
         self._enlarge(socket.SO_SNDBUF)
         self.address: SocketAddress = self.socket.getsockname()
@@ -247,7 +246,7 @@ class BridgeSocket(DatagramSocket):
 
     def _accepts(self, source: SocketAddress) -> bool:
         """Return whether a source is the program, which it may become now."""
-        now = self._clock()
+        now = self._clock.seconds()
         if (
             source == self.program
             or self.program is None
