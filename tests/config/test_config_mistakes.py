@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pytest
 from config_files import FLAGS
 
-from udprelay.config import Config, ConfigError, load
+from udprelay.config import Config, ConfigError, load, options
+
+LISTENER = options.SECTIONS["listener:NAME"]
 
 # What messages say is valid.
 NAME = "must be 1 to 64 letters, digits, '-', '_' and '.'"
@@ -103,6 +105,10 @@ level
             (
                 "[Log]",
                 "relay.ini:1: [Log]: unknown section; did you mean log?",
+            ),
+            (
+                "[colours]\nred = yes",
+                f"relay.ini:1: [colours]: unknown section; {SECTIONS}",
             ),
             (
                 "[DEFAULT]",
@@ -278,6 +284,19 @@ class TestOverlap:
             "[listener:a] and [listener:c]",
             "[listener:b] and [listener:c]",
         ]
+
+
+def test_values_in_a_section_with_a_misspelt_name_are_checked(
+    mistakes: Callable[..., list[str]],
+) -> None:
+    assert mistakes("[lisener:main]\nport = x\ncolour = red\n") == [
+        "relay.ini:1: [lisener:main]: unknown section; did you mean listener:NAME?",
+        "relay.ini:2: [lisener:main] port = x: must be a whole number from 0 to 65535",
+        (
+            "relay.ini:3: [lisener:main] colour = red: unknown option; valid are "
+            f"{', '.join(LISTENER)}"
+        ),
+    ]
 
 
 def test_long_values_are_cut(mistakes: Callable[..., list[str]]) -> None:

@@ -22,6 +22,7 @@ from udprelay.config.machine_checks import Names, check_machine, target_names
 from udprelay.config.options import SECTIONS, LogRules, kind_of
 from udprelay.config.problems import ConfigError, Problem, has_secret, is_secret, quotable
 from udprelay.config.report import ALL_ROOMS, At, Item, Report
+from udprelay.relay.option import Option
 from udprelay.relay.rules import Limits, ListenerRules, RelayRules, RoomRules
 
 _FLAGS = {
@@ -59,7 +60,8 @@ def load(
     for flag, at in _FLAGS.items():
         text = flags.get(flag)
         if text is not None:
-            _read_value(at, Entry(0, text), report, found.setdefault(at[0], {}), flag)
+            option = SECTIONS[kind_of(at[0])][at[1]]
+            _read_value(option, at, Entry(0, text), report, found.setdefault(at[0], {}), flag)
     rooms = dict(_named("room:", found))
     defaults = RoomRules(**rooms.pop("*", {}))
     log = LogRules(**found.get("log", {}))
@@ -103,20 +105,22 @@ def _named(kind: str, found: Mapping[str, dict[str, Any]]) -> Iterator[tuple[str
 
 def _read_section(name: str, section: Section, report: Report) -> dict[str, Any]:
     """Return the valid values of a section; report the others, and unknown names."""
-    options = SECTIONS.get(kind_of(name))
-    if options is None:
+    kind = kind_of(name)
+    if kind not in SECTIONS:
         report.add(section.line, f"[{name}]", _unknown("section", name, SECTIONS))
-        return {}
-    if kind_of(name) != name and name != ALL_ROOMS:
+        # What is in a section whose name is misspelt is checked as well.
+        kind = next(iter(get_close_matches(name, SECTIONS, 1)), "")
+    elif kind != name and name != ALL_ROOMS:
         try:
             values.room_name(name.partition(":")[2])
         except ValueError as error:
             report.add(section.line, f"[{name}]", f"the name {error}")
+    options = SECTIONS.get(kind, {})
     found: dict[str, Any] = {}
     for option, entry in section.options.items():
         if option in options:
-            _read_value((name, option), entry, report, found)
-        else:
+            _read_value(options[option], (name, option), entry, report, found)
+        elif options:
             value = "" if is_secret(option) else f" = {quotable(entry.value)}"
             homes = [kind for kind in SECTIONS if option in SECTIONS[kind]]
             why = _unknown("option", option, options)
@@ -127,10 +131,14 @@ def _read_section(name: str, section: Section, report: Report) -> dict[str, Any]
 
 
 def _read_value(
-    at: At, entry: Entry, report: Report, found: dict[str, Any], flag: str = ""
+    option: Option,
+    at: At,
+    entry: Entry,
+    report: Report,
+    found: dict[str, Any],
+    flag: str = "",
 ) -> None:
     """Add the value of an option to ``found``; report it, or each wrong item of it."""
-    option = SECTIONS[kind_of(at[0])][at[1]]
     read_text, is_list = values.reader(option), option.form in values.LISTS
     whole = Item(None, entry.value, entry.line, flag)
     items = []

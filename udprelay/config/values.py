@@ -62,7 +62,7 @@ def number(minimum: float, maximum: float) -> Callable[[str], float]:
         else:
             value = float(text)
         if not minimum <= value <= maximum:
-            raise ValueError(f"must be a number from {minimum:g} to {maximum:g}")
+            raise ValueError(f"must be a number from {minimum:.12g} to {maximum:.12g}")
         return value
 
     return read
