@@ -167,6 +167,12 @@ class TestTargets:
         text = f"[listener:main]\ninterface = {interface}\n{ROOM} {target}\n"
         assert mistakes(text) == [f"relay.ini:4: [room:lobby] targets = {target}: {why}"]
 
+    def test_that_are_only_reached_where_the_relay_is_are_mistakes(
+        self, mistakes: Callable[..., list[str]]
+    ) -> None:
+        (problem,) = mistakes(f"[listener:main]\ninterface = 127.0.0.1\n{ROOM} localhost:6000\n")
+        assert problem.endswith("localhost:6000: is the relay itself (listener main)")
+
     def test_may_use_the_listener_of_another_room(self, loaded: Callable[..., Config]) -> None:
         text = f"[listener:a]\ninterface = 127.0.0.1\n{ROOM} [::1]:1\n[room:b]\n"
         assert loaded(f"{text}[listener:b]\nroom = b\ninterface = ::1\n").warnings == ()

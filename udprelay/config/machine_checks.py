@@ -99,16 +99,17 @@ class _Targets:
         if host not in names:
             return
         addresses = [canonical(ip_address(found)) for found in names[host] or ()]
+        own = [name for ip in addresses if (name := self._own_listener(ip, port))]
         others = [ip for ip in addresses if not self._own_listener(ip, port)]
-        obstacles = [self._impossible(ip) or self._unreachable(ip) for ip in others]
-        if addresses and not others:
-            own = self._own_listener(addresses[0], port)
-            self._error(f"is the relay itself (listener {own})", (host, port))
+        never = [self._impossible(ip) for ip in others]
+        now = [why or self._unreachable(ip) for ip, why in zip(others, never, strict=True)]
+        if own and all(never):
+            self._error(f"is the relay itself (listener {own[0]})", (host, port))
         elif not addresses:
             why = "is unknown now" if names[host] is not None else "cannot be looked up now"
             self._warn(f"the name {why}", (host, port))
-        elif all(obstacles):
-            self._warn(f"{others[0]}, its address now, {obstacles[0]}", (host, port))
+        elif all(now):
+            self._warn(f"{others[0]}, its address now, {now[0]}", (host, port))
 
     def _own_listener(self, ip: IPAddress, port: int) -> str:
         """Return the name of the listener at an address, or an empty text."""
