@@ -88,7 +88,7 @@ def makeService(options: Options) -> IService:
     """Return the service for ``options``."""
     config = options.config
     twistd: Any = options.parent or {}
-    foreground = bool(twistd.get("nodaemon", True))
+    foreground = bool(twistd.get("nodaemon", True) or twistd.get("debug"))
     if not foreground and not config.log.file:
         # A daemon has no standard output; twistd's own log has this name, too.
         config = evolve(config, log=evolve(config.log, file="twistd.log"))
