@@ -99,6 +99,7 @@ class LineWriter:
         something can.
     :param limit: bytes that may wait.
     :ivar lost: lines lost in all.
+    :ivar written: bytes written in all.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class LineWriter:
         limit: int = DEFAULT_LIMIT,
     ) -> None:
         self.lost = 0
+        self.written = 0
         self._output = output
         self._lost_line = lost
         self._failed = failed
@@ -218,7 +220,9 @@ class LineWriter:
                 line_start = data.rfind(b"\n", 0, done) + 1
                 if self._output.prepare(at_line_start=done == line_start):
                     done = line_start
-                done += self._output.write(data[done:] if done else data)
+                count = self._output.write(data[done:] if done else data)
+                done += count
+                self.written += count
                 self._failing = False
             except OSError as error:
                 self._report(error)

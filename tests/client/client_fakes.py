@@ -139,6 +139,9 @@ class RecordingFrontEnd:
     def resume_input(self) -> None:
         self.resumed += 1
 
+    def flush(self) -> None:
+        pass
+
     def close(self) -> Deferred[None]:
         self.closed += 1
         return succeed(None)

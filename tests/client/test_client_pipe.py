@@ -3,9 +3,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -342,6 +344,55 @@ def test_shared_descriptors_stay_blocking_and_notices_wait_for_space(peer: Peer)
     assert os.read(reading, 1) == b""
     os.close(reading)
     assert errors.startswith(b"udprelay-client: line 1 not sent: an empty")
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+def test_standard_error_that_nobody_reads_holds_up_no_message(peer: Peer, terminal: bool) -> None:
+    reading, writing = os.openpty() if terminal else os.pipe()
+    if terminal:
+        # Ctrl-S.
+        termios.tcflow(writing, termios.TCOOFF)
+    # An empty message is a notice: more of them than fit anywhere.
+    count = 50_000
+    with subprocess.Popen(
+        [*CLIENT, "--plain", "-w0", peer.address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=writing,
+        env=ENVIRONMENT,
+    ) as process:
+        assert process.stdin
+        process.stdin.write(b"\n" * count + b"hello\n")
+        process.stdin.close()
+        assert peer.receive() == b"hello"
+        assert process.wait(TIMEOUT) == 0
+    os.close(writing)
+    os.close(reading)
+
+
+def test_notices_that_were_not_read_are_counted(peer: Peer) -> None:
+    reading, writing = os.pipe()
+    count = 50_000
+    with subprocess.Popen(
+        [*CLIENT, "--plain", "-w60", peer.address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=writing,
+        env=ENVIRONMENT,
+    ) as process:
+        os.close(writing)
+        assert process.stdin
+        process.stdin.write(b"\n" * count + b"hello\n")
+        process.stdin.close()
+        assert peer.receive() == b"hello"
+        with os.fdopen(reading, "rb") as reader:
+            lines = [reader.readline()]
+            while b"missing" not in lines[-1]:
+                lines.append(reader.readline())
+        process.terminate()
+    missing = re.fullmatch(rb"udprelay-client: (\d+) lines are missing here\n", lines[-1])
+    assert missing
+    assert len(lines) - 1 + int(missing[1]) == count
 
 
 def test_an_internal_error_is_reported_with_status_70(peer: Peer) -> None:

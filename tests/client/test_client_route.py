@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 
 from free_port import free_port
 from name_resolver import NameResolver
-from udprelay.client.route import Route
+from udprelay.client.route import GLANCE_INTERVAL, Route
 
 
 class RouteOnClock:
@@ -211,6 +211,30 @@ async def test_a_new_socket_is_paused_like_the_old_one(
     assert made.received == []
     made.route.resume()
     await until(lambda: made.received == [b"one"])
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_paused_route_reads_a_datagram_at_intervals(
+    make: Callable[..., RouteOnClock], peer: Peer
+) -> None:
+    """They show that the relay is there, or the session would end."""
+    made = make(peer.port, host="127.0.0.1")
+    made.look_up()
+    made.route.send(b"hello")
+    peer.receive()
+    made.route.pause()
+    made.route.pause()
+    for payload in (b"one", b"two", b"three"):
+        peer.send(payload)
+    await polled()
+    assert made.received == []
+    made.reactor.advance(GLANCE_INTERVAL)
+    assert made.received == [b"one"]
+    made.reactor.advance(GLANCE_INTERVAL)
+    assert made.received == [b"one", b"two"]
+    made.route.resume()
+    await until(lambda: made.received == [b"one", b"two", b"three"])
+    made.reactor.advance(2 * GLANCE_INTERVAL)
 
 
 @pytest_twisted.ensureDeferred

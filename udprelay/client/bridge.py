@@ -14,7 +14,7 @@ from udprelay.client.bridge_counters import BridgeCounters
 from udprelay.client.bridge_members import MemberSockets
 from udprelay.client.channel import Channel, IncomingMessage
 from udprelay.client.client import Client
-from udprelay.client.descriptors import STDERR, STDOUT, write_unless_full
+from udprelay.client.descriptors import STDOUT, finish, open_writer, stderr
 from udprelay.client.formats import Format
 from udprelay.client.notices import Notice, reason_of
 from udprelay.client.options import Address
@@ -73,6 +73,9 @@ class Bridge:
         self._channel: Channel | None = None
         self._next_update = 0.0
         self._output_lost = False
+        self._output = stderr()
+        if form.notices_in_output:
+            self._output = open_writer(STDOUT, self._lost_line, self._output_failed)
         self._closed = False
 
     async def open(self, client: Client) -> bool:
@@ -134,13 +137,23 @@ class Bridge:
             # Losses are usual for unreliable messages: counted, not reported one by one.
             self._drop("lost", int(notice.fields["count"] or 0))
             return
-        line = self._format.notice(notice)
-        if not self._format.notices_in_output:
-            write_unless_full(STDERR, line)
-        elif not write_unless_full(STDOUT, line) and not self._output_lost:
+        self._output.write(self._format.notice(notice) + b"\n")
+
+    def _output_failed(self, error: OSError) -> None:
+        """Leave; called in another thread."""
+        self._reactor.callFromThread(self._leave_without_output)
+
+    def _leave_without_output(self) -> None:
+        if not self._output_lost:
             self._output_lost = True
             if self._client is not None:
                 leave_without_output(self._client)
+
+    def _lost_line(self, count: int) -> bytes:
+        return self._format.notice(Notice.of("notices.lost", count=count))
+
+    def flush(self) -> None:
+        finish(self._output)
 
     def resume_input(self) -> None:
         """Do nothing: a bridge does not pause its input."""

@@ -43,6 +43,10 @@ class FrontEnd(Protocol):
         """Read input again if it was paused: the channel is not busy."""
         ...
 
+    def flush(self) -> None:
+        """Wait for notices that are not written yet; the reactor has stopped."""
+        ...
+
     def close(self) -> Deferred[None]:
         """Stop reading; fire when all output has been written. Notices may still follow."""
         ...

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
+
+from udprelay.line_writer import Descriptor, LineWriter
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
-# Milliseconds until a notice is given up.
-_STDERR_TIMEOUT = 1000
+MAX_WAITING = 1 << 20
+"""Bytes of notices that wait for a slow reader."""
+READ_TIMEOUT = 1.0
+"""Seconds in which a reader must read something, for this program to wait for it at the end."""
 
 
 def open_missing() -> None:
@@ -41,37 +45,43 @@ def blocking_restored() -> Iterator[None]:
                 os.set_blocking(descriptor, blocking)
 
 
+def open_writer(
+    descriptor: int,
+    lost: Callable[[int], bytes],
+    failed: Callable[[OSError], object] = lambda error: None,
+) -> LineWriter:
+    """
+    Return a writer to a standard stream, which holds up nobody if the stream is not read.
+
+    :param lost: makes the line that stands for lost ones, from their number.
+    :param failed: is called in the writer's thread if nothing can be written.
+    """
+
+    def lost_line(count: int, since: float) -> bytes:
+        return lost(count) + b"\n"
+
+    writer = LineWriter(Descriptor(descriptor, "output"), lost_line, failed, MAX_WAITING)
+    writer.start()
+    return writer
+
+
+@lru_cache(maxsize=1)
+def stderr() -> LineWriter:
+    """Return the writer of this process to standard error; errors are ignored."""
+    return open_writer(STDERR, lambda count: b"udprelay-client: %d lines are missing here" % count)
+
+
+def finish(writer: LineWriter) -> None:
+    """Wait until all is written, as long as it is read; the reactor must have stopped."""
+    before = -1
+    while not writer.flush(READ_TIMEOUT) and writer.written > before:
+        before = writer.written
+
+
 def write_stderr(line: bytes) -> None:
-    """Write a line to standard error; wait at most 1 s for space, and ignore errors."""
-    rest = line + b"\n"
-    while rest:
-        try:
-            rest = rest[os.write(STDERR, rest) :]
-        except BlockingIOError:
-            writable = select.poll()
-            writable.register(STDERR, select.POLLOUT)
-            if not writable.poll(_STDERR_TIMEOUT):
-                return
-        except OSError:
-            return
-
-
-def write_unless_full(descriptor: int, line: bytes) -> bool:
-    """
-    Write a line, or drop it if that would block.
-
-    :return: ``False`` if the descriptor can't be written any more.
-    """
-    writable = select.poll()
-    writable.register(descriptor, select.POLLOUT)
-    try:
-        if writable.poll(0):
-            os.write(descriptor, line + b"\n")
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return True
+    """Write a line to standard error, and wait as :func:`finish`; without a reactor."""
+    stderr().write(line + b"\n")
+    finish(stderr())
 
 
 def reader_may_leave(descriptor: int) -> bool:

@@ -119,7 +119,7 @@ class _Run:
         self._traceback: str | None = None
         self._status: int | None = None
         terminal = on_terminal(options, os.environ)
-        front = _front_end(options, terminal, self._reactor)
+        self._front = front = _front_end(options, terminal, self._reactor)
         self._bridge = front if isinstance(front, Bridge) else None
         # A person sees the retries and can stop them; a bridge runs unattended.
         join_timeout = None if terminal or self._bridge else joining.JOIN_TIMEOUT
@@ -143,6 +143,7 @@ class _Run:
         # replace the loop's wakeup descriptor.
         self._reactor.run(installSignalHandlers=False)
         self._loop.close()
+        self._front.flush()
         if self._traceback is not None:
             write_stderr(self._traceback.encode("utf-8", "backslashreplace"))
             return INTERNAL_ERROR

@@ -78,6 +78,7 @@ KINDS = {
     "history.unusable": Kind(
         "cannot save the history in {path}: {cause}", "path reason", Level.DETAIL
     ),
+    "notices.lost": Kind("{count} notices are missing here", "count", Level.ERROR),
     "output.failed": Kind("cannot write to standard output", level=Level.ERROR),
     "peer.unresolved": Kind("unknown host name {host}", "host", Level.ERROR),
     "peer.unreachable": Kind("{what}", "peer reason"),

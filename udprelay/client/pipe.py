@@ -18,7 +18,7 @@ from udprelay.client.channel import (
     too_long,
 )
 from udprelay.client.client import Client
-from udprelay.client.descriptors import STDOUT, reader_may_leave, write_stderr
+from udprelay.client.descriptors import STDOUT, finish, reader_may_leave, stderr
 from udprelay.client.formats import Format
 from udprelay.client.notices import Notice
 from udprelay.protocol.text import Line, LineSplitter
@@ -68,7 +68,7 @@ class Pipe(Protocol):
         if self._format.notices_in_output and self._closed is None:
             self._write(line)
         else:
-            write_stderr(line)
+            stderr().write(line + b"\n")
 
     def _write(self, line: bytes) -> None:
         self.transport.write(line + b"\n")
@@ -103,6 +103,9 @@ class Pipe(Protocol):
             if self._output_lost:
                 self._closed.callback(None)
         return self._closed
+
+    def flush(self) -> None:
+        finish(stderr())
 
     def connectionMade(self) -> None:
         # Nothing is read before begin().

@@ -17,6 +17,10 @@ from udprelay.protocol.endpoint import host_port
 # The socket's own address or its network no longer exists.
 _SOCKET_UNUSABLE = frozenset((EINVAL, ENETUNREACH, EADDRNOTAVAIL, ENETDOWN, ENODEV))
 
+GLANCE_INTERVAL = 5.0
+"""Seconds between two datagrams that are read while reading is paused. Each one shows that the
+relay is there; after six unanswered PINGs in six seconds the session would end."""
+
 
 class Route:
     """
@@ -49,6 +53,7 @@ class Route:
         self._untried = 0
         self._socket: PeerSocket | None = None
         self._report: IDelayedCall | None = None
+        self._glance: IDelayedCall | None = None
         self._paused = False
         self._closed = False
 
@@ -116,18 +121,36 @@ class Route:
         self._untried = len(self._hosts) - 1
 
     def pause(self) -> None:
-        """Stop reading, as :meth:`.PeerSocket.pause`."""
+        """Stop reading, as :meth:`.PeerSocket.pause`, but for a datagram at intervals."""
+        if self._paused:
+            return
         self._paused = True
         if self._socket is not None:
             self._socket.pause()
+        self._glance_later()
+
+    def _glance_later(self) -> None:
+        self._glance = clock_of(self._reactor).callLater(GLANCE_INTERVAL, self._read_one)
+
+    def _read_one(self) -> None:
+        self._glance_later()
+        if self._socket is not None:
+            self._socket.read(1)
+
+    def _stop_glancing(self) -> None:
+        if self._glance is not None:
+            self._glance.cancel()
+            self._glance = None
 
     def resume(self) -> None:
         self._paused = False
+        self._stop_glancing()
         if self._socket is not None:
             self._socket.resume()
 
     def close(self) -> None:
         self._closed = True
+        self._stop_glancing()
         if self._report is not None:
             self._report.cancel()
             self._report = None

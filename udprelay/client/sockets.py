@@ -119,7 +119,11 @@ class DatagramSocket:
         self.check()
 
     def doRead(self) -> None:
-        for _ in range(_MAX_BATCH):
+        self.read(_MAX_BATCH)
+
+    def read(self, count: int) -> None:
+        """Receive at most so many datagrams, also while reading is paused."""
+        for _ in range(count):
             try:
                 payload, source = self.socket.recvfrom(_READ_SIZE)
             except BlockingIOError:

@@ -134,6 +134,9 @@ class Terminal:
             self._closed = Deferred.fromFuture(_start(self._finish()))
         return self._closed
 
+    def flush(self) -> None:
+        """Nothing waits."""
+
     async def _read_lines(self, client: Client, commands: PlainCommands) -> None:
         rejected = ""
         while (text := await self._prompt(rejected)) is not None:
