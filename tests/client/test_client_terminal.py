@@ -48,6 +48,35 @@ def test_an_incoming_line_is_printed_above_the_prompt_and_typed_text_stays(
     assert peer.receive() == "half a 日本 line".encode()
 
 
+def test_a_terminal_that_is_stopped_holds_up_no_keepalive_and_shows_all_later(
+    start_terminal: StartTerminal, peer: Peer
+) -> None:
+    terminal = start_terminal("--plain", "--keepalive", "0.5", peer.address)
+    terminal.ready()
+    assert peer.receive() == b""
+    # Nobody reads what it draws, and its buffer has a few thousand bytes.
+    lines = [f"{number:04} {'x' * 60}" for number in range(900)]
+    for line in lines:
+        peer.send(line.encode())
+    for _ in range(6):
+        assert peer.receive() == b""
+    terminal.wait_for(*lines, ">")
+
+
+def test_a_client_leaves_although_its_terminal_is_stopped(
+    start_terminal: StartTerminal, peer: Peer
+) -> None:
+    terminal = start_terminal("--plain", "--keepalive", "0.5", peer.address)
+    terminal.ready()
+    assert peer.receive() == b""
+    peer.send(*[b"x" * 1000] * 200)
+    for _ in range(4):
+        assert peer.receive() == b""
+    terminal.signal(signal.SIGTERM)
+    # Nobody reads what it draws.
+    assert terminal.process.wait(TIMEOUT) == 143
+
+
 def test_many_incoming_lines_at_once_all_appear_in_order(
     terminal: TerminalProcess, peer: Peer
 ) -> None:

@@ -14,6 +14,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import in_terminal
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.output import create_output
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
 from twisted.internet.defer import Deferred
@@ -23,11 +24,17 @@ from udprelay.client.client import Client
 from udprelay.client.commands import PlainCommands, RoomCommands, parse_line
 from udprelay.client.notices import Level, Notice, reason_of
 from udprelay.client.room_channel import RoomChannel
+from udprelay.client.screen import Screen
 from udprelay.protocol.nick import comparable
 from udprelay.protocol.text import printable, printable_payload
 
 MAX_UNPRINTED = 1000
 """Unprinted lines at which reading from the socket pauses."""
+
+STOPPED_INTERVAL = 0.1
+"""Seconds between two looks whether a stopped terminal goes on."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds to wait for a stopped terminal at the end."""
 
 _STYLE = Style.from_dict({"notice": "dim", "error": "bold", "private": "italic"})
 # Readable on light and dark backgrounds.
@@ -83,8 +90,12 @@ class Terminal:
 
     def __init__(self, history: Path) -> None:
         self._history_notice: Notice | None = None
+        self._screen = Screen()
         self._prompt_session: PromptSession[str] = PromptSession(
-            history=self._open_history(history), complete_while_typing=False, enable_suspend=True
+            history=self._open_history(history),
+            complete_while_typing=False,
+            enable_suspend=True,
+            output=create_output(self._screen.file),
         )
         self._channel: Channel | None = None
         self._unprinted: list[StyleAndTextTuples] = []
@@ -135,7 +146,7 @@ class Terminal:
         return self._closed
 
     def flush(self) -> None:
-        """Nothing waits."""
+        self._screen.finish()
 
     async def _read_lines(self, client: Client, commands: PlainCommands) -> None:
         rejected = ""
@@ -187,13 +198,15 @@ class Terminal:
         self._unprinted.append([*line, ("", "\n")])
         if len(self._unprinted) == MAX_UNPRINTED and self._channel is not None:
             self._channel.pause()
-        if not self._prompt_session.app.is_running:
+        if not self._prompt_session.app.is_running and not self._screen.stopped:
             # Between two prompts, so that the answer to a command follows it directly.
             self._print_lines()
         elif self._printing is None:
             self._printing = _start(self._print_above())
 
     async def _print_above(self) -> None:
+        while self._screen.stopped:
+            await asyncio.sleep(STOPPED_INTERVAL)
         async with in_terminal():
             self._print_lines()
         self._printing = None
@@ -209,7 +222,8 @@ class Terminal:
 
     async def _finish(self) -> None:
         if self._printing is not None:
-            await asyncio.wait([self._printing])
+            # Not for ever, for a terminal that is stopped.
+            await asyncio.wait([self._printing], timeout=CLOSE_TIMEOUT)
         if self._prompting is not None:
             self._prompting.cancel()
             await asyncio.wait([self._prompting])
