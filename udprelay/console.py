@@ -32,6 +32,9 @@ TEXT              send TEXT to the room; //TEXT sends /TEXT
 /help             show this list
 WHO is a nick or other name, such as guest-3, or an address, such as 192.0.2.7:5000."""
 
+_MAX_LINE = MAX_PAYLOAD - 1
+"""Bytes of a line, without its end."""
+
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
 class Console(Protocol):
@@ -46,7 +49,7 @@ class Console(Protocol):
     def __init__(self, relay: Relay, room: str) -> None:
         self._relay = relay
         self._room = room
-        self._lines = LineSplitter(MAX_PAYLOAD)
+        self._lines = LineSplitter(_MAX_LINE)
         self._behind = False
         self._stopped = False
         self._last_sender: Member | None = None
@@ -120,7 +123,7 @@ class Console(Protocol):
 
     def _handle(self, line: bytes | None) -> None:
         if line is None:
-            self._print(f"not sent: a datagram has at most {MAX_PAYLOAD} bytes")
+            self._print(f"not sent: a line has at most {_MAX_LINE} bytes")
         elif line.startswith(b"//"):
             self._send(line[1:])
         elif line.startswith(b"/"):
@@ -142,14 +145,14 @@ class Console(Protocol):
         if self._operator.room is None:
             self._print(f"not sent: kicked from {printable(self._room)}; /join goes to a room")
             return
-        self._operator.say(self._room, text)
+        self._operator.say(self._room, _line(text))
 
     def _reply(self, text: bytes) -> None:
         sender = self._last_sender
         if sender is None or sender.slot < 0:
             self._print("no member to reply to")
         else:
-            self._operator.tell(sender.room.name, sender.number, text)
+            self._operator.tell(sender.room.name, sender.number, _line(text))
 
     def _msg(self, rest: bytes) -> None:
         who = rest.partition(b" ")[0]
@@ -159,7 +162,7 @@ class Console(Protocol):
             if len(name) > len(who) and (rest + b" ").startswith(name + b" "):
                 who = name
         found = self._find(_text(who))
-        self._operator.tell(found.room, found.number, rest[len(who) :].strip())
+        self._operator.tell(found.room, found.number, _line(rest[len(who) :].strip()))
 
     def _who(self, room: bytes) -> None:
         for member in self._operator.members(_text(room) or self._room):
@@ -199,6 +202,11 @@ class Console(Protocol):
             with suppress(NotFoundError):
                 return self._operator.find(room, who)
         raise NotFoundError(f"{text or 'WHO'}: no such member; /who lists them")
+
+
+def _line(text: bytes) -> bytes:
+    """Return a text with the end of its line, for programs that print payloads as they are."""
+    return text and text + b"\n"
 
 
 def _text(typed: bytes) -> str:

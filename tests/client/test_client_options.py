@@ -97,7 +97,6 @@ def test_the_wait_may_be_infinite() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--newline", "--newline needs --plain"),
         ("--keepalive 30", "--keepalive needs --plain"),
         ("--plain --room games", "--room needs a session: leave out --plain"),
         ("--plain -n ada", "--nick needs a session: leave out --plain"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from socket import AF_INET, SOCK_DGRAM, socket
 
 import pytest
@@ -326,3 +327,19 @@ async def test_what_a_relay_may_have_lost_is_reported_on_leaving(
     assert failed.text == (
         "not delivered (the relay has gone, perhaps before everybody had it): anybody?"
     )
+
+
+@pytest_twisted.ensureDeferred
+async def test_all_others_are_counted_where_one_datagram_cannot_list_them(
+    members: Members, open_channel: OpenChannel
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(130):
+            plain = stack.enter_context(socket(AF_INET, SOCK_DGRAM))
+            plain.sendto(b"", ("127.0.0.1", members.relay.port))
+        await until(lambda: sum(e.id == "member.joined" for e in members.relay.events) == 130)
+        ada = await open_channel()
+        joined = await ada.notice("session.joined")
+        assert joined.fields["others"] == 130
+        assert joined.text.endswith("guest-8 and 122 more")
+        assert len(ada.notices("session.joined")) == 1

@@ -10,7 +10,12 @@ from client_fakes import RecordingObserver
 from twisted.internet.task import Clock
 
 from udprelay.client.notices import Level
-from udprelay.client.room_reporter import PROGRESS_DELAY, RoomReporter, notice_of
+from udprelay.client.room_reporter import (
+    MEMBERS_PATIENCE,
+    PROGRESS_DELAY,
+    RoomReporter,
+    notice_of,
+)
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.session_client import events
 from udprelay.session_client.known_member import KnownMember
@@ -23,6 +28,7 @@ MEMBER: Any = SimpleNamespace(
     number=3,
     sealed=False,
     nobody_listens=False,
+    members_known=True,
     payload={1: b"hello\n", 2: LONG}.get,
     statistics=SimpleNamespace(lost=1, repaired=2, repeated=3),
 )
@@ -154,7 +160,7 @@ def test_the_fields_have_the_whole_message() -> None:
 def test_joining_names_at_most_eight_members(others: list[str], text: str) -> None:
     run = ReporterRun()
     members = [KnownMember(7, nick, SESSION, b"", trusted=True) for nick in others]
-    run.reporter.joined(MEMBER, members)
+    run.reporter.joined(MEMBER, lambda: members)
     assert run.texts() == [f"in lobby as ada, {text}"]
     assert run.observer.notices[0].fields["others"] == len(others)
 
@@ -162,7 +168,7 @@ def test_joining_names_at_most_eight_members(others: list[str], text: str) -> No
 def test_joining_an_encrypted_room_says_so() -> None:
     run = ReporterRun()
     sealed: Any = SimpleNamespace(**{**vars(MEMBER), "sealed": True})
-    run.reporter.joined(sealed, [])
+    run.reporter.joined(sealed, list)
     assert run.texts() == ["in lobby (encrypted) as ada, alone"]
 
 
@@ -194,7 +200,7 @@ def test_slow_steps_are_reported_after_a_second() -> None:
     assert run.texts() == []
     run.clock.advance(PROGRESS_DELAY / 2)
     assert run.texts() == ["deriving the key from the passphrase ..."]
-    run.reporter.joined(MEMBER, [])
+    run.reporter.joined(MEMBER, list)
     assert run.texts()[1:] == ["in lobby as ada, alone"]
     assert run.clock.getDelayedCalls() == []
 
@@ -221,3 +227,25 @@ def test_a_failed_message_is_remembered() -> None:
     assert not run.reporter.failed
     run.reporter.report(MEMBER, events.Failed(1, "absent"))
     assert run.reporter.failed
+
+
+LARGE: Any = SimpleNamespace(**{**vars(MEMBER), "members_known": False})
+
+
+def test_a_large_room_is_reported_once_all_its_members_are_known() -> None:
+    run, others = ReporterRun(), [KnownMember(1, "bob", SESSION, b"", True)]
+    run.reporter.joined(LARGE, lambda: others)
+    assert run.observer.events == []
+    others.append(KnownMember(2, "eve", SESSION, b"", True))
+    run.reporter.while_joined(LARGE, events.MembersKnown())
+    run.reporter.while_joined(LARGE, events.MembersKnown())
+    run.clock.advance(MEMBERS_PATIENCE)
+    assert [notice.fields["others"] for notice in run.observer.notices] == [2]
+
+
+def test_a_large_room_is_reported_after_a_while_with_those_that_are_known() -> None:
+    run = ReporterRun()
+    run.reporter.joined(LARGE, list)
+    run.clock.advance(MEMBERS_PATIENCE)
+    run.reporter.while_joined(LARGE, events.MembersKnown())
+    assert [notice.fields["others"] for notice in run.observer.notices] == [0]

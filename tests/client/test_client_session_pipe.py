@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client_programs import CLIENT, ENVIRONMENT, TIMEOUT, client
+from client_programs import CLIENT, ENVIRONMENT, TIMEOUT, Peer, client
 from client_relay_process import PASSPHRASE, TWISTD, RelayProcess
 
 from free_port import free_port
@@ -320,3 +321,20 @@ def test_a_signal_ends_the_wait_for_a_relay_that_has_stopped(
     os.kill(ada.pid, signal.SIGINT)
     assert ada.wait(TIMEOUT) == 130
     assert ada.stderr.read() == (b"udprelay-client: left before 1 message was acknowledged\n")
+
+
+@pytest.mark.parametrize("options", [(), ("--newline",)])
+def test_a_session_can_send_lines_for_programs_that_print_raw_bytes(
+    start_client: StartClient, relay: RelayProcess, options: tuple[str, ...]
+) -> None:
+    with closing(Peer()) as nc:
+        nc.set_destination(("127.0.0.1", relay.port))
+        nc.send(b"hello\n")
+        relay.wait_for("member.joined", kind="plain")
+        bob = start_client("-n", "bob", "-c", "1", relay.address)
+        relay.wait_for("member.joined", member="bob")
+        status, _, _ = client("-n", "ada", *options, relay.address, stdin=b"hi all\n")
+        assert status == 0
+        assert nc.receive() == (b"hi all\n" if options else b"hi all")
+        assert bob.stdout is not None
+        assert bob.stdout.read() == b"ada: hi all\n"

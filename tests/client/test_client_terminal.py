@@ -268,7 +268,7 @@ def test_an_unknown_name_ends_it_before_the_prompt(start_terminal: StartTerminal
 
 
 def test_a_dumb_terminal_is_used_like_a_pipe(start_terminal: StartTerminal, peer: Peer) -> None:
-    terminal = start_terminal("--plain", "-w", "0", peer.address, TERM="dumb")
+    terminal = start_terminal("--plain", "-q", "-w", "0", peer.address, TERM="dumb")
     terminal.type("hello\n")
     assert peer.receive() == b"hello"
     peer.send(b"\x1b[2Jback\n")

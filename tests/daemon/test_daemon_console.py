@@ -72,12 +72,12 @@ class TestSending:
         terminal.receive(GUEST)
         terminal.receive(OTHER)
         terminal.type("hello all")
-        assert terminal.sent() == [(GUEST, b"hello all"), (OTHER, b"hello all")]
+        assert terminal.sent() == [(GUEST, b"hello all\n"), (OTHER, b"hello all\n")]
 
-    def test_a_line_is_sent_unchanged_without_its_line_break(self, terminal: Terminal) -> None:
+    def test_a_line_is_sent_unchanged_with_one_line_break(self, terminal: Terminal) -> None:
         terminal.receive(GUEST)
         terminal.console.dataReceived(b"  a / b  \r\n\xff\xfe\n")
-        assert terminal.sent() == [(GUEST, b"  a / b  "), (GUEST, b"\xff\xfe")]
+        assert terminal.sent() == [(GUEST, b"  a / b  \n"), (GUEST, b"\xff\xfe\n")]
 
     def test_an_empty_line_is_not_sent(self, terminal: Terminal) -> None:
         terminal.receive(GUEST)
@@ -87,31 +87,31 @@ class TestSending:
     def test_two_slashes_are_sent_as_one(self, terminal: Terminal) -> None:
         terminal.receive(GUEST)
         terminal.type("//help is a command", "//")
-        assert terminal.sent() == [(GUEST, b"/help is a command"), (GUEST, b"/")]
+        assert terminal.sent() == [(GUEST, b"/help is a command\n"), (GUEST, b"/\n")]
 
     def test_a_line_is_sent_when_it_is_complete(self, terminal: Terminal) -> None:
         terminal.receive(GUEST)
         for piece in (b"he", b"llo\nwor", b"ld", b"\n"):
             terminal.console.dataReceived(piece)
-        assert terminal.sent() == [(GUEST, b"hello"), (GUEST, b"world")]
+        assert terminal.sent() == [(GUEST, b"hello\n"), (GUEST, b"world\n")]
 
     def test_a_line_may_be_as_long_as_a_datagram(self, terminal: Terminal) -> None:
         terminal.receive(GUEST)
-        for _ in range(MAX_PAYLOAD):
+        for _ in range(MAX_PAYLOAD - 1):
             terminal.console.dataReceived(b"x")
         terminal.console.dataReceived(b"\n")
-        assert terminal.sent() == [(GUEST, b"x" * MAX_PAYLOAD)]
+        assert terminal.sent() == [(GUEST, b"x" * (MAX_PAYLOAD - 1) + b"\n")]
 
     def test_a_longer_line_is_refused(self, terminal: Terminal) -> None:
         terminal.receive(GUEST)
-        terminal.console.dataReceived(b"x" * (MAX_PAYLOAD + 1) + b"\nnext\n")
-        assert terminal.printed() == ["not sent: a datagram has at most 65507 bytes"]
-        assert terminal.sent() == [(GUEST, b"next")]
+        terminal.console.dataReceived(b"x" * MAX_PAYLOAD + b"\nnext\n")
+        assert terminal.printed() == ["not sent: a line has at most 65506 bytes"]
+        assert terminal.sent() == [(GUEST, b"next\n")]
 
     def test_the_label_of_the_room_is_added(self, labelled: Terminal) -> None:
         labelled.receive(GUEST)
         labelled.type("hello")
-        assert labelled.sent() == [(GUEST, b"console: hello")]
+        assert labelled.sent() == [(GUEST, b"console: hello\n")]
 
 
 class TestEndOfInput:
@@ -119,7 +119,7 @@ class TestEndOfInput:
         terminal.receive(GUEST)
         terminal.console.dataReceived(b"last line")
         terminal.console.readConnectionLost()
-        assert terminal.sent() == [(GUEST, b"last line")]
+        assert terminal.sent() == [(GUEST, b"last line\n")]
 
     def test_it_is_reported_and_printing_continues(self, terminal: Terminal) -> None:
         terminal.console.readConnectionLost()

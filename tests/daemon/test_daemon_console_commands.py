@@ -19,13 +19,13 @@ class TestReply:
         terminal.receive(GUEST, b"second")
         terminal.sent()
         terminal.type("/reply hello client")
-        assert terminal.sent() == [(GUEST, b"hello client")]
+        assert terminal.sent() == [(GUEST, b"hello client\n")]
 
     def test_an_empty_datagram_does_not_make_the_last_sender(self, terminal: Terminal) -> None:
         terminal.receive(OTHER, b"hello")
         terminal.receive(GUEST)
         terminal.type("/reply hello")
-        assert terminal.sent() == [(OTHER, b"hello")]
+        assert terminal.sent() == [(OTHER, b"hello\n")]
 
     def test_fails_without_a_last_sender(self, terminal: Terminal) -> None:
         terminal.type("/reply hello")
@@ -49,7 +49,7 @@ class TestReply:
     def test_adds_the_label_of_the_room(self, labelled: Terminal) -> None:
         labelled.receive(GUEST, b"hello")
         labelled.type("/reply hello")
-        assert labelled.sent() == [(GUEST, b"console: hello")]
+        assert labelled.sent() == [(GUEST, b"console: hello\n")]
 
 
 class TestMsg:
@@ -58,12 +58,12 @@ class TestMsg:
         terminal.receive(GUEST)
         terminal.receive(OTHER)
         terminal.type(f"/msg {who} just  for you ")
-        assert terminal.sent() == [(OTHER, b"just  for you")]
+        assert terminal.sent() == [(OTHER, b"just  for you\n")]
 
     def test_accepts_ipv6_addresses(self, terminal: Terminal) -> None:
         terminal.receive(SIX)
         terminal.type("/msg [::1]:6 hello")
-        assert terminal.sent() == [(SIX, b"hello")]
+        assert terminal.sent() == [(SIX, b"hello\n")]
 
     def test_fails_for_unknown_members(self, terminal: Terminal) -> None:
         terminal.type("/msg guest-9 hello", "/msg", "/msg \x1b\u202e hello", "/msg console hello")
@@ -84,7 +84,7 @@ class TestMsg:
         hub, now = terminal.relay.hub, terminal.relay.now()
         hub.add_target("lobby", "collector:2055", terminal.listener, OTHER, now)
         terminal.type("/msg collector:2055 hello")
-        assert terminal.sent() == [(OTHER, b"hello")]
+        assert terminal.sent() == [(OTHER, b"hello\n")]
 
 
 class TestWho:
@@ -162,7 +162,7 @@ class TestOtherRooms:
 
     def test_join_goes_to_another_room(self, two_rooms: Terminal) -> None:
         two_rooms.type("/join my attic", "hello")
-        assert two_rooms.sent() == [(GUEST, b"hello")]
+        assert two_rooms.sent() == [(GUEST, b"hello\n")]
         two_rooms.receive(OTHER, b"not here")
         two_rooms.receive(GUEST, b"hello to you", listener="up")
         assert two_rooms.printed() == ["[127.0.0.1:61207] hello to you"]
@@ -170,12 +170,12 @@ class TestOtherRooms:
     def test_join_needs_a_known_room(self, two_rooms: Terminal) -> None:
         two_rooms.type("/join cellar", "/join", "hello")
         assert two_rooms.printed() == ["cellar: no such room", "ROOM: no such room"]
-        assert two_rooms.sent() == [(OTHER, b"hello")]
+        assert two_rooms.sent() == [(OTHER, b"hello\n")]
 
     def test_reply_reaches_a_sender_of_the_room_before(self, two_rooms: Terminal) -> None:
         two_rooms.receive(OTHER, b"hello")
         two_rooms.type("/join my attic", "/reply hello to you")
-        assert two_rooms.sent() == [(OTHER, b"hello to you")]
+        assert two_rooms.sent() == [(OTHER, b"hello to you\n")]
 
     def test_kick_removes_a_member_of_another_room(self, two_rooms: Terminal) -> None:
         two_rooms.type("/kick my attic guest-1", "/kick my attic guest-9")
@@ -231,7 +231,7 @@ class TestSessionMembers:
         anna = Anna(terminal)
         terminal.type("hello")
         (data,) = anna.received(Data)
-        assert (data.number, data.payload) == (1, b"hello")
+        assert (data.number, data.payload) == (1, b"hello\n")
         assert [(m.number, m.kind.name) for m in anna.welcome.members] == [
             (1, "CONSOLE"),
             (2, "SESSION"),
@@ -249,25 +249,25 @@ class TestSessionMembers:
         anna = Anna(terminal)
         terminal.type(line)
         (private,) = anna.received(Private)
-        assert (private.number, private.payload) == (1, b"just for you")
+        assert (private.number, private.payload) == (1, b"just for you\n")
 
     def test_are_not_confused_by_similar_names(self, terminal: Terminal) -> None:
         Anna(terminal)
         terminal.receive(OTHER)
         terminal.sent()
         terminal.type("/msg guest-3 Anna B is here", "/msg Anna C hello")
-        assert terminal.sent() == [(OTHER, b"Anna B is here")]
+        assert terminal.sent() == [(OTHER, b"Anna B is here\n")]
         assert terminal.printed() == ["Anna: no such member; /who lists them"]
 
     def test_get_replies(self, terminal: Terminal) -> None:
         anna = Anna(terminal)
         anna.send(b"hello")
         terminal.type("/reply hello to you")
-        assert [private.payload for private in anna.received(Private)] == [b"hello to you"]
+        assert [private.payload for private in anna.received(Private)] == [b"hello to you\n"]
 
     def test_get_only_messages_of_a_limited_size(self, terminal: Terminal) -> None:
         anna = Anna(terminal, "anna")
-        terminal.type(f"/msg anna {'x' * 1185}", f"/msg anna {'x' * 1184}")
+        terminal.type(f"/msg anna {'x' * 1184}", f"/msg anna {'x' * 1183}")
         assert terminal.printed() == ["not sent: a session member gets at most 1184 bytes"]
         assert len(anna.received(Private)) == 1
 

@@ -35,6 +35,7 @@ from udprelay.session_client.events import (
     Lost,
     MemberJoined,
     MemberLeft,
+    MembersKnown,
     NickChanged,
     Received,
 )
@@ -184,7 +185,7 @@ def test_the_rest_of_the_roster_is_requested() -> None:
     client = Client(record(1, "Alice"), more_from=2)
     client.answer_roster(record(2, "Bob"), newest=0)
     assert client.arrivals.roster.members[2].nick == "Bob"
-    assert client.drain_events() == []
+    assert client.drain_events() == [MembersKnown()]
 
 
 # Unknown senders.

@@ -102,6 +102,20 @@ def test_the_answer_to_an_earlier_ping_does_not_confirm_anything() -> None:
     assert client.drain(Leave) == []
 
 
+def test_a_question_to_a_dead_relay_is_not_answered_by_another_one() -> None:
+    client = acknowledged(b"x")
+    client.call("leave")
+    client.receive(Unknown(SESSION))
+    client.pass_time(0.1)
+    resume(client)
+    client.pass_time(3)
+    pong(client, OTHER_SESSION)
+    assert client.drain(Leave) == []
+    client.receive(Ack(OTHER_SESSION, 2, 0, 1, 0))
+    pong(client, OTHER_SESSION)
+    assert client.drain(Leave) == [Leave(OTHER_SESSION)]
+
+
 def test_it_waits_until_the_relay_has_again_what_another_one_had() -> None:
     client = acknowledged(b"x")
     client.receive(Unknown(SESSION))

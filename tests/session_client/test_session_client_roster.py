@@ -28,6 +28,7 @@ from udprelay.session_client.events import (
     Distrusted,
     MemberJoined,
     MemberLeft,
+    MembersKnown,
     NickChanged,
 )
 from udprelay.session_client.known_member import (
@@ -175,9 +176,28 @@ def test_the_pages_of_the_first_round_are_no_events() -> None:
     assert room.answer(record(2, "Bob"), newest=5, more_from=7) == 2
     assert room.answer(record(7, "Carol"), newest=6) == 7
     assert room.others == {1: "Alice", 2: "Bob", 7: "Carol"}
-    assert room.drain_events() == []
+    assert room.drain_events() == [MembersKnown()]
     assert room.changes == 0
     assert not room.roster.updating
+
+
+def test_all_members_are_known_when_the_last_page_is_settled() -> None:
+    room = Room(record(1, "Alice"), newest=5, more_from=2)
+    assert not room.roster.complete
+    assert room.roster.next_request(0.0) == 2
+    room.roster.receive_page(page(record(2, "Bob"), newest=6, first=2), 0.0)
+    room.roster.settle(5, 0.0)
+    assert (room.roster.complete, room.drain_events()) == (False, [])
+    room.roster.settle(6, 0.0)
+    assert (room.roster.complete, room.drain_events()) == (True, [MembersKnown()])
+    room.roster.settle(7, 0.0)
+    assert room.drain_events() == []
+
+
+def test_all_members_are_known_at_once_if_one_datagram_lists_them() -> None:
+    room = Room(record(1, "Alice"), newest=5)
+    room.roster.settle(5, 0.0)
+    assert (room.roster.complete, room.drain_events()) == (True, [])
 
 
 def test_a_page_shows_the_changes_of_lost_entries() -> None:

@@ -20,6 +20,7 @@ RUNS = int(os.environ.get("UDPRELAY_SIM_RUNS", 300)) // 50
 SEEDS_PER_TEST = 3
 PINNED = [
     (2, "a client left while a dead relay had acknowledged what others had not received"),
+    (106, "the question to a dead relay was answered by the next one, which lacked the messages"),
     (17, "a client offered all again, left, and was the last in the room: its history was gone"),
 ]
 

@@ -38,7 +38,7 @@ os.kill = save_and_kill
 
 @attrs.frozen
 class Installation:
-    """A virtual environment after ``pip install udprelay``."""
+    """A virtual environment with the wheel."""
 
     bin: Path
 

@@ -57,7 +57,7 @@ def test_wheel_adds_only_the_plugin_to_the_packages_of_twisted(wheel: Path) -> N
 
 
 def test_wheel_has_no_other_packages(wheel: Path) -> None:
-    metadata = f"udprelay-{udprelay.__version__}.dist-info"
+    metadata = f"udprelay_twisted-{udprelay.__version__}.dist-info"
     tops = {PurePosixPath(name).parts[0] for name in content(wheel)}
     assert tops == {"udprelay", "twisted", metadata}
 
@@ -73,12 +73,10 @@ def test_sdist_builds_the_same_wheel(sdist: Path, wheel: Path) -> None:
 def test_sdist_has_everything_but_the_files_of_git_and_ci(sdist: Path, source: Path) -> None:
     files = {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
     expected = {
-        f"udprelay-{udprelay.__version__}/{path}"
-        for path in files
-        if not str(path).startswith(".") and path.name != ".gitignore"
+        str(path) for path in files if not str(path).startswith(".") and path.name != ".gitignore"
     }
     with tarfile.open(sdist) as archive:
-        assert expected - set(archive.getnames()) == set()
+        assert expected - {name.partition("/")[2] for name in archive.getnames()} == set()
 
 
 # Installed
@@ -108,7 +106,7 @@ def test_client_prints_the_version_of_the_package(installation: Installation) ->
 
 
 def test_metadata_has_the_version_of_the_package(installation: Installation) -> None:
-    code = "from importlib.metadata import version; print(version('udprelay'))"
+    code = "from importlib.metadata import version; print(version('udprelay-twisted'))"
     assert output(installation.python, "-c", code).strip() == udprelay.__version__
 
 

@@ -8,7 +8,8 @@ from typing import ClassVar
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from udprelay.client.channel import same_nick
+from udprelay.client.channel import Channel, OutgoingMessage, RejectedError, same_nick
+from udprelay.client.client import Client
 from udprelay.client.room_channel import RoomChannel
 from udprelay.protocol.wire.members import MemberKind
 
@@ -42,6 +43,41 @@ def split_nick(argument: str, nicks: Sequence[str]) -> tuple[str, str] | None:
         if text and (count == 1 or any(same_nick(known, nick) for known in nicks)):
             return nick, text
     return None
+
+
+class TypedLines:
+    """
+    What a person has typed: commands, and messages.
+
+    :param commands: run the commands but ``/quit``.
+    :param send: sends a text; returns ``False`` after showing why it was rejected.
+    :param show: shows a line.
+    :ivar quit: whether the person has quit.
+    """
+
+    def __init__(
+        self,
+        commands: PlainCommands,
+        send: Callable[[str], bool],
+        show: Callable[[str], None],
+    ) -> None:
+        self.quit = False
+        self._commands = commands
+        self._send = send
+        self._show = show
+
+    def run(self, line: str) -> bool:
+        """Run a line; return ``False`` if it has to be edited again."""
+        word, rest = parse_line(line)
+        if word == "/quit":
+            self.quit = True
+        elif word in self._commands.words:
+            return self._commands.run(word, rest)
+        elif word:
+            self._show(f"unknown command {word} (/help); to send it, type /{word}")
+        elif rest:
+            return self._send(rest)
+        return True
 
 
 class PlainCommands(Completer):
@@ -172,3 +208,23 @@ class RoomCommands(PlainCommands):
         if argument == self._channel.room:
             self._show(f"already in {argument}")
         return True
+
+
+def typed_lines(
+    client: Client, channel: Channel, show: Callable[[str], None]
+) -> tuple[TypedLines, PlainCommands]:
+    """Return what runs the lines that are typed for a channel, and its commands."""
+
+    def send(text: str, to: str | None = None) -> bool:
+        try:
+            # Typed bytes that are not UTF-8 are sent as they are.
+            client.send(OutgoingMessage(text.encode("utf-8", "surrogateescape"), to))
+        except RejectedError as rejected:
+            show(f"not sent: {rejected}")
+            return False
+        return True
+
+    commands = PlainCommands(show)
+    if isinstance(channel, RoomChannel):
+        commands = RoomCommands(channel, send, show)
+    return TypedLines(commands, send, show), commands

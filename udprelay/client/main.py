@@ -211,7 +211,8 @@ def _front_end(options: Options, terminal: bool, reactor: AsyncioSelectorReactor
         form = JSONFormat()
     else:
         form = TextFormat(os.isatty(STDOUT), MAX_PAYLOAD if options.plain else MAX_MESSAGE)
-    pipe = Pipe(form, options.wait, 0 if options.plain else MAX_BUFFERED_OUTPUT)
+    buffered = 0 if options.plain else MAX_BUFFERED_OUTPUT
+    pipe = Pipe(form, options.wait, buffered, typed=os.isatty(STDIN))
     StandardIO(pipe, reactor=reactor)
     return pipe
 
@@ -234,4 +235,6 @@ def _channel(
         other_nicks=options.nick is None,
     )
     passphrase_text = None if found is None else found.text
-    return RoomChannel(reactor, host, port, observer, settings, passphrase_text, join_timeout)
+    return RoomChannel(
+        reactor, host, port, observer, settings, passphrase_text, join_timeout, options.newline
+    )

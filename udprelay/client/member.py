@@ -116,6 +116,11 @@ class Member:
         return self._session.members
 
     @property
+    def members_known(self) -> bool:
+        """Whether ``members`` has all that were in the room when the client joined."""
+        return self._session.members_known
+
+    @property
     def statistics(self) -> Statistics:
         """Counters, and the round-trip time."""
         return self._session.statistics

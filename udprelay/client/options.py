@@ -50,7 +50,7 @@ examples:
 
 # Options that need a session, and options that need plain datagrams.
 _OF_SESSIONS = ("room", "nick", "passphrase_file", "access_key", "bridge_per_member")
-_OF_PLAIN = ("newline", "keepalive")
+_OF_PLAIN = ("keepalive",)
 
 
 class UsageError(Exception):
@@ -187,11 +187,6 @@ def _add_plain(parser: ArgumentParser) -> None:
         help="send plain datagrams, without a session: for any UDP peer, such as nc -lu",
     )
     parser.add_argument(
-        "--newline",
-        action="store_true",
-        help="with --plain: append a newline to each message, for peers that print raw bytes",
-    )
-    parser.add_argument(
         "--keepalive",
         metavar="SECONDS",
         type=partial(_seconds, minimum=_MIN_KEEPALIVE),
@@ -241,6 +236,11 @@ def _add_leaving(parser: ArgumentParser) -> None:
 
 
 def _add_output(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--newline",
+        action="store_true",
+        help="append a newline to each message, for programs that print raw bytes, such as nc",
+    )
     parser.add_argument(
         "--json",
         action="store_true",

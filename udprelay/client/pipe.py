@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
@@ -21,7 +23,10 @@ from udprelay.client.client import Client
 from udprelay.client.descriptors import STDOUT, finish, reader_may_leave, stderr
 from udprelay.client.formats import Format
 from udprelay.client.notices import Notice
-from udprelay.protocol.text import Line, LineSplitter
+from udprelay.protocol.text import Line, LineSplitter, printable
+
+if TYPE_CHECKING:
+    from udprelay.client.commands import TypedLines
 
 
 @implementer(interfaces.IHalfCloseableProtocol, interfaces.IPushProducer)
@@ -34,12 +39,19 @@ class Pipe(Protocol):
 
     :param wait: seconds to stay after the end of standard input.
     :param max_buffered: bytes of output that are buffered beyond Twisted's own buffer.
+    :param typed: standard input is a terminal: a person types commands, too, and is told what is
+        going on.
     """
 
     transport: StandardIO
 
-    def __init__(self, form: Format, wait: float, max_buffered: int) -> None:
-        self.shows_presence = form.notices_in_output
+    def __init__(
+        self, form: Format, wait: float, max_buffered: int, *, typed: bool = False
+    ) -> None:
+        self.shows_presence = form.notices_in_output or typed
+        self._typed = typed
+        # What runs typed lines.
+        self._typed_lines: TypedLines | None = None
         self._format = form
         self._wait = wait
         self._max_buffered = max_buffered
@@ -57,6 +69,12 @@ class Pipe(Protocol):
         if self._output_lost:
             leave_without_output(client)
             return
+        if self._typed:
+            # Its completion, which is not needed here, takes long to import.
+            from udprelay.client.commands import typed_lines
+
+            self._typed_lines, _ = typed_lines(client, channel, _show)
+            client.notice(Notice.of("terminal.ready", peer=channel.peer))
         self.transport.registerProducer(self, True)
         self.transport.resumeProducing()
 
@@ -92,7 +110,8 @@ class Pipe(Protocol):
         """Do nothing: :meth:`writeConnectionLost` follows."""
 
     def resume_input(self) -> None:
-        self.transport.resumeProducing()
+        if self._typed_lines is None or not self._typed_lines.quit:
+            self.transport.resumeProducing()
 
     def close(self) -> Deferred[None]:
         if self._closed is None:
@@ -135,6 +154,14 @@ class Pipe(Protocol):
             try:
                 if line.content is None:
                     raise too_long(line.length, self._format.max_line, "line")
+                if self._typed_lines is not None and line.content.startswith(b"/"):
+                    # Also where lines are JSON objects: a command is never said aloud.
+                    self._typed_lines.run(line.content.decode("utf-8", "surrogateescape"))
+                    if self._typed_lines.quit:
+                        self.transport.pauseProducing()
+                        self._client.input_ended(None)
+                        return
+                    continue
                 self._client.send(self._format.parse(line.content))
             except RejectedError as rejected:
                 notice = Notice.of(
@@ -147,6 +174,10 @@ class Pipe(Protocol):
                 self._client.notice(notice)
         if self._client.busy:
             self.transport.pauseProducing()
+
+
+def _show(text: str) -> None:
+    stderr().write(b"-- " + printable(text).encode() + b"\n")
 
 
 def leave_without_output(client: Client) -> None:

@@ -65,6 +65,7 @@ class RoomChannel:
         settings: Settings,
         passphrase: str | None,
         join_timeout: float | None,
+        newline: bool = False,
     ) -> None:
         self.rooms = {settings.room}
         self.roster_changed: Callable[[], object] = lambda: None
@@ -76,6 +77,7 @@ class RoomChannel:
         self._settings = settings
         self._passphrase = passphrase
         self._join_timeout = join_timeout
+        self._newline = newline
         # Memberships: of the current room; of the room being joined; of rooms that are left when
         # their last messages are acknowledged; all.
         self._member: Member | None = None
@@ -160,6 +162,8 @@ class RoomChannel:
             raise RejectedError("invalid", "no room joined yet", len(payload))
         if not payload:
             raise RejectedError("empty", "the line is empty", 0)
+        if self._newline:
+            payload += b"\n"
         if len(payload) > MAX_MESSAGE:
             raise too_long(len(payload), MAX_MESSAGE)
         try:
@@ -239,7 +243,7 @@ class RoomChannel:
     def _switched(self, member: Member) -> None:
         before, self._member, self._joining = self._member, member, None
         self.rooms.add(member.room)
-        self._reporter.joined(member, self.others)
+        self._reporter.joined(member, lambda: self.others)
         if self._paused:
             member.pause()
         if before is None:

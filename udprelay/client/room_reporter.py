@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from attrs import evolve
 from twisted.internet import defer
@@ -36,6 +37,8 @@ from udprelay.session_client.events import Event
 from udprelay.session_client.handshake import NO_ANSWER_INTERVAL
 from udprelay.session_client.known_member import KnownMember
 
+MEMBERS_PATIENCE = 2.0
+"""Seconds until a room is reported as joined although not all of its members are known."""
 PROGRESS_DELAY = 1.0
 """Seconds until a slow step is reported."""
 MAX_EXCERPT = 60
@@ -57,6 +60,8 @@ class RoomReporter:
         self._observer = observer
         self._unanswered = 0
         self._progress: IDelayedCall | None = None
+        # Reports the room that was joined, until it is reported.
+        self._joined: Callable[[], None] | None = None
 
     def connecting(self, peer: str, room: str) -> None:
         """Report that joining has started, if it takes long."""
@@ -69,10 +74,26 @@ class RoomReporter:
             self._progress.cancel()
         self._progress = None
 
-    def joined(self, member: Member, others: Sequence[KnownMember]) -> None:
-        """Report a room that was joined, with the other members in it."""
+    def joined(self, member: Member, others: Callable[[], Sequence[KnownMember]]) -> None:
+        """
+        Report a room that was joined, with the other members in it, once they are known.
+
+        :param others: returns those that are known.
+        """
         self.cancel_progress()
         self._unanswered = 0
+        self._joined = partial(self._report_joined, member, others)
+        if member.members_known:
+            self._joined()
+        else:
+            self._progress = self._clock.callLater(MEMBERS_PATIENCE, self._joined)
+
+    def _report_joined(
+        self, member: Member, find_others: Callable[[], Sequence[KnownMember]]
+    ) -> None:
+        self.cancel_progress()
+        self._joined = None
+        others = find_others()
         notice = Notice.of(
             "session.joined",
             peer=member.relay,
@@ -129,6 +150,9 @@ class RoomReporter:
             case events.Joined(resumed=False):
                 # Reported by joined(), with the other members.
                 pass
+            case events.MembersKnown():
+                if self._joined is not None:
+                    self._joined()
             case _:
                 if isinstance(event, events.Joined):
                     self._unanswered = 0

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from zlib import crc32
 
@@ -19,11 +18,10 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
 from twisted.internet.defer import Deferred
 
-from udprelay.client.channel import Channel, IncomingMessage, OutgoingMessage, RejectedError
+from udprelay.client.channel import Channel, IncomingMessage
 from udprelay.client.client import Client
-from udprelay.client.commands import PlainCommands, RoomCommands, parse_line
+from udprelay.client.commands import TypedLines, typed_lines
 from udprelay.client.notices import Level, Notice, reason_of
-from udprelay.client.room_channel import RoomChannel
 from udprelay.client.screen import Screen
 from udprelay.protocol.nick import comparable
 from udprelay.protocol.text import printable, printable_payload
@@ -113,15 +111,13 @@ class Terminal:
 
     def begin(self, client: Client, channel: Channel) -> None:
         self._channel = channel
-        commands = PlainCommands(self._show)
-        if isinstance(channel, RoomChannel):
-            commands = RoomCommands(channel, partial(self._send, client), self._show)
+        lines, commands = typed_lines(client, channel, self._show)
         self._prompt_session.message = commands.prompt
         self._prompt_session.completer = commands
         if self._history_notice is not None:
             client.notice(self._history_notice)
         client.notice(Notice.of("terminal.ready", peer=channel.peer))
-        self._prompting = _start(self._read_lines(client, commands))
+        self._prompting = _start(self._read_lines(client, lines))
 
     def show(self, message: IncomingMessage) -> None:
         text = printable_payload(message.payload)
@@ -148,25 +144,11 @@ class Terminal:
     def flush(self) -> None:
         self._screen.finish()
 
-    async def _read_lines(self, client: Client, commands: PlainCommands) -> None:
+    async def _read_lines(self, client: Client, lines: TypedLines) -> None:
         rejected = ""
-        while (text := await self._prompt(rejected)) is not None:
-            to_edit = []
+        while not lines.quit and (text := await self._prompt(rejected)) is not None:
             # Pasted text may have several lines.
-            for line in text.split("\n"):
-                word, rest = parse_line(line)
-                done = True
-                if word == "/quit":
-                    client.input_ended(None)
-                    return
-                if word in commands.words:
-                    done = commands.run(word, rest)
-                elif word:
-                    self._show(f"unknown command {word} (/help); to send it, type /{word}")
-                elif rest:
-                    done = self._send(client, rest)
-                if not done:
-                    to_edit.append(line)
+            to_edit = [line for line in text.split("\n") if not (lines.quit or lines.run(line))]
             rejected = "\n".join(to_edit)
         client.input_ended(None)
 
@@ -181,15 +163,6 @@ class Terminal:
             )
         except (EOFError, KeyboardInterrupt, OSError):
             return None
-
-    def _send(self, client: Client, text: str, to: str | None = None) -> bool:
-        try:
-            # Typed bytes that are not UTF-8 are sent as they are.
-            client.send(OutgoingMessage(text.encode("utf-8", "surrogateescape"), to))
-        except RejectedError as rejected:
-            self._show(f"not sent: {rejected}")
-            return False
-        return True
 
     def _show(self, text: str, style: str = "class:notice") -> None:
         self._print([(style, "-- " + printable(text))])

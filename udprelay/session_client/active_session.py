@@ -86,6 +86,7 @@ class ActiveSession:
         self.sender.end_session(self.liveness.last_heard, now)
         self.arrivals.end_session()
         self._nick_retries = self._confirmation = NEVER
+        self._confirming_since = inf
 
     def request_nick(self, nick: str) -> None:
         """Set the nick that :meth:`send_nick_request` asks for."""

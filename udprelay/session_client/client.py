@@ -160,6 +160,11 @@ class SessionClient:
         return self._roster.members
 
     @property
+    def members_known(self) -> bool:
+        """Whether ``members`` has all that were in the room when the client joined."""
+        return self._roster.complete
+
+    @property
     def outstanding(self) -> int:
         """Reliable messages that are neither delivered nor failed."""
         return self._session.sender.outstanding

@@ -114,6 +114,15 @@ class Delivered(Event):
 
 
 @frozen
+class MembersKnown(Event):
+    """
+    All members that were in the room when the client joined are in ``members`` now.
+
+    Only after :class:`Joined` in a room with more members than one datagram can list.
+    """
+
+
+@frozen
 class Failed(Event):
     """
     A message was not delivered completely.

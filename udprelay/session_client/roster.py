@@ -13,7 +13,13 @@ from udprelay.protocol.wire.from_relay import Members
 from udprelay.protocol.wire.joining import Welcome
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.protocol.wire.sequenced import Entry
-from udprelay.session_client.events import Event, MemberJoined, MemberLeft, NickChanged
+from udprelay.session_client.events import (
+    Event,
+    MemberJoined,
+    MemberLeft,
+    MembersKnown,
+    NickChanged,
+)
 from udprelay.session_client.known_member import (
     OLD_ENTRY,
     Badges,
@@ -46,6 +52,7 @@ class Roster:
     :ivar number: the client's own member number.
     :ivar members: the members by number, the client included.
     :ivar requests: what to request; :meth:`next_request` sends.
+    :ivar complete: all that were in the room when the client joined are known.
     """
 
     def __init__(
@@ -62,6 +69,7 @@ class Roster:
         self._numbers = Numbers()
         self._pages: list[MemberPage] = []
         self._in_first_room = False
+        self.complete = False
 
     @property
     def nick(self) -> str:
@@ -116,6 +124,7 @@ class Roster:
             self._numbers.clear(welcome.newest)
             self._pages.clear()
             self.requests.reset(welcome.more_from, welcome.newest)
+            self.complete = welcome.more_from is None
         elif welcome.number != self.number:
             self._members.pop(self.number)
             self._numbers.set_absent(self.number, self._numbers.states[self.number])
@@ -170,6 +179,11 @@ class Roster:
         for page in due:
             self._pages.remove(page)
             changes += self._apply(page, now)
+        # The page of WELCOME, from number 0, was applied at once.
+        awaited = any(page.first and page.first_round for page in self._pages)
+        if not (self.complete or self.requests.first_round or awaited):
+            self.complete = True
+            self._emit(MembersKnown())
         return changes, due
 
     def set_own_nick(self, nick: str) -> None:
