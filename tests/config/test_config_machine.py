@@ -173,6 +173,15 @@ class TestTargets:
         (problem,) = mistakes(f"[listener:main]\ninterface = 127.0.0.1\n{ROOM} localhost:6000\n")
         assert problem.endswith("localhost:6000: is the relay itself (listener main)")
 
+    def test_are_first_sent_to_by_a_listener_of_their_room(
+        self, loaded: Callable[..., Config], mistakes: Callable[..., list[str]]
+    ) -> None:
+        loopback = "[listener:a]\ninterface = 127.0.0.1\nroom = {}\n"
+        other = "[listener:b]\nport = 6001\nroom = {}\n"
+        rooms = f"[room:b]\n{ROOM} 192.0.2.7:1\n"
+        assert loaded(loopback.format("b") + other.format("lobby") + rooms)
+        assert len(mistakes(other.format("b") + loopback.format("lobby") + rooms)) == 1
+
     def test_may_use_the_listener_of_another_room(self, loaded: Callable[..., Config]) -> None:
         text = f"[listener:a]\ninterface = 127.0.0.1\n{ROOM} [::1]:1\n[room:b]\n"
         assert loaded(f"{text}[listener:b]\nroom = b\ninterface = ::1\n").warnings == ()

@@ -168,9 +168,10 @@ def _check_places(rules: RelayRules, console_room: str, report: Report) -> None:
 def _check_reach(rules: RelayRules, console_room: str, report: Report) -> None:
     """Report rooms that neither plain nor session members can join."""
     listeners = rules.listeners
-    if any(one.protocol is not Protocol.PLAIN for one in listeners.values()):
+    # An operator at the console may join every room.
+    if console_room or any(one.protocol is not Protocol.PLAIN for one in listeners.values()):
         return
-    joined = {console_room, *(one.room for one in listeners.values())}
+    joined = {one.room for one in listeners.values()}
     for name in rules.rooms:
         if name not in joined:
             why = "nobody can join: every listener has protocol = plain and another room"
