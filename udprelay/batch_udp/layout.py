@@ -52,6 +52,7 @@ class Layout:
     :ivar control: control messages to send: the local address, which is to be filled in at
         ``local``, and the size of segments.
     :ivar read: reads the control messages of one message (:meth:`_read`).
+    :ivar local_or_any: returns the local address to answer a source from (:meth:`_local_or_any`).
     """
 
     def __init__(self, family: int, local_size: int) -> None:
@@ -71,8 +72,9 @@ class Layout:
         self._header = _HEADER.pack(self.control_length, *self.control_type)
         local = self._header.ljust(self.control_space, b"\0") if local_size else b""
         self.control = local + segment_size(0)
-        # Few texts, and very often the same.
+        # The same bytes come very often.
         self.read = lru_cache(maxsize=1024)(self._read)
+        self.local_or_any = lru_cache(maxsize=1024)(self._local_or_any)
 
     def request(self, opened: socket.socket) -> None:
         """Let the kernel tell the local address of each datagram."""
@@ -106,7 +108,7 @@ class Layout:
         """Return the local address to answer a source from; empty if the kernel is to choose."""
         return usable(source[self._local_at :], self.ipv6)
 
-    def local_or_any(self, source: bytes) -> bytes:
+    def _local_or_any(self, source: bytes) -> bytes:
         """Return the local address to answer from; unspecified if the kernel is to choose."""
         # The IP address begins at the same place in a local address and, 8 bytes later, here.
         return self.local_of(source) or self.any_like(source[8:])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
+from operator import add
 from typing import Any, cast
 
 from twisted.internet import udp
@@ -171,6 +172,12 @@ class DatagramPort(udp.Port):
             self._log.failure("a batch of datagrams failed")
         finally:
             self._reading = False
+
+    def add_counts(self, earlier: DatagramPort) -> None:
+        """Add the counters of a port that this one replaces."""
+        self.deliveries += earlier.deliveries
+        self.segmented += earlier.segmented
+        self._batches = [*map(add, self._batches, earlier._batches)]
 
     def batch_sizes(self) -> dict[str, int]:
         """

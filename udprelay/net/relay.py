@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from socket import gaierror
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
@@ -16,6 +18,7 @@ from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.batch_port import BatchPort
 from udprelay.batch_udp.port import DatagramPort
 from udprelay.clock import clock_of
+from udprelay.net.address_watch import AddressWatch, is_not_there
 from udprelay.net.own_addresses import OwnAddresses
 from udprelay.net.udp import UdpTransport
 from udprelay.relay import events
@@ -50,6 +53,7 @@ class Relay:
     :param statistics: seconds between two reports of all counters; 0 is never.
     :ivar clock: the clock of all its timers.
     :ivar now: returns the hub's time in seconds.
+    :ivar opened: is called when a listener is opened later than the others.
     :ivar own_addresses: the endpoints of its own listeners.
     """
 
@@ -67,6 +71,7 @@ class Relay:
         self.clock = clock_of(reactor)
         self.now = self.clock.seconds
         self.publish = publish
+        self.opened: Callable[[], object] = lambda: None
         self.listeners: dict[str, UdpTransport] = {}
         self.own_addresses = OwnAddresses()
         self._timer: IDelayedCall | None = None
@@ -75,48 +80,90 @@ class Relay:
         self._statistics = LoopingCall(self.publish_statistics)
         self._statistics.clock = self.clock
         self._retry_at = 0.0
+        self._waiting: dict[str, str] = {}
+        self._watch = AddressWatch(self, self.clock, rules.listeners)
         self._closed = False
         self.hub = Hub(rules, secret, self.own_addresses.__contains__, self.now())
         self.driver = HubDriver(self.hub, self.now, publish, self._set_timer)
 
     def open(self) -> None:
         """
-        Bind every listener.
+        Bind every listener. Those whose address the machine does not have yet are bound later.
 
         :raises CannotOpenError: for the first that fails; none stays bound.
         """
-        for name, rules in self.hub.rules.listeners.items():
+        waiting = set()
+        for name in self.hub.rules.listeners:
             try:
-                self._open(name, rules)
-            except CannotOpenError:
-                self.close()
-                raise
+                self._open(name)
+            except CannotListenError as error:
+                if not is_not_there(error.socketError):
+                    self.close()
+                    rules = self.hub.rules.listeners[name]
+                    raise CannotOpenError(
+                        events.ListenerFailed(
+                            listener=name,
+                            interface=rules.interface,
+                            port=rules.port,
+                            error=_text(error),
+                        )
+                    ) from error
+                waiting.add(name)
+                self._wait(name, _text(error))
+        self._watch.start(waiting)
         if self._statistics_period:
             self._statistics.start(self._statistics_period, now=False)
         self.driver.settle()
 
-    def _open(self, name: str, rules: ListenerRules) -> None:
-        transport = UdpTransport(name, self.driver)
+    def open_listener(self, name: str) -> bool:
+        """Open a listener whose address is there; return whether it is open now."""
         try:
-            port = transport.port = self._bind(name, transport, rules)
+            self._open(name)
         except CannotListenError as error:
-            cause = error.socketError
-            raise CannotOpenError(
-                events.ListenerFailed(
-                    listener=name,
-                    interface=rules.interface,
-                    port=rules.port,
-                    error=cause.strerror or str(cause),
+            self._wait(name, _text(error))
+            return False
+        self._waiting.pop(name, None)
+        self.driver.settle()
+        self.opened()
+        return True
+
+    def suspend_listener(self, name: str) -> None:
+        """Close a listener whose address is gone; its members stay."""
+        self.listeners[name].suspend()
+        self._wait(name, "the address is gone from this machine")
+
+    def _wait(self, name: str, error: str) -> None:
+        """Report that a listener waits for its address, once for each reason."""
+        if self._waiting.get(name) != error:
+            self._waiting[name] = error
+            rules = self.hub.rules.listeners[name]
+            self.publish(
+                events.ListenerWaiting(
+                    listener=name, interface=rules.interface, port=rules.port, error=error
                 )
-            ) from error
+            )
+
+    def _open(self, name: str) -> None:
+        """
+        Open a listener for the first time, or again.
+
+        :raises CannotListenError: if its socket cannot be bound.
+        """
+        rules, transport = self.hub.rules.listeners[name], self.listeners.get(name)
+        if transport is None:
+            transport = UdpTransport(name, self.driver)
+            transport.port = self._bind(name, transport, rules)
+            transport.listener = self.hub.open_listener(name, transport)
+            self.listeners[name] = transport
+            transport.add_counts(self.hub.census)
+        else:
+            # The port that any free one was at first.
+            again = evolve(rules, port=transport.number)
+            transport.resume(self._bind(name, transport, again))
+        port = transport.port
         (own,) = transport.own_endpoints()
-        transport.listener = self.hub.open_listener(name, transport)
-        self.listeners[name] = transport
+        transport.number = own.port
         self.own_addresses.add(own)
-        self.hub.census.add(f"listeners.{name}.deliveries", lambda: port.deliveries)
-        self.hub.census.add(f"listeners.{name}.segmented", lambda: port.segmented)
-        self.hub.census.add(f"listeners.{name}.batches", port.batch_sizes)
-        self.hub.census.add(f"listeners.{name}.waiting", lambda: port.waiting)
         receive_buffer, send_buffer = port.granted_buffers
         self.publish(
             events.ListenerOpened(
@@ -202,6 +249,7 @@ class Relay:
     def close(self) -> Deferred[Any]:
         """Close every transport; return a Deferred that fires when all are closed."""
         self._closed = True
+        self._watch.stop()
         if self._statistics.running:
             self._statistics.stop()
         if self._timer is not None and self._timer.active():
@@ -213,3 +261,10 @@ class Relay:
             self.publish(events.ListenerClosed(listener=name))
         self.listeners = {}
         return DeferredList([d for d in closed if d is not None])
+
+
+def _text(error: CannotListenError) -> str:
+    cause = error.socketError
+    if isinstance(cause, gaierror):
+        return f"there is no network interface {error.interface.partition('%')[2]}"
+    return cause.strerror or str(cause)

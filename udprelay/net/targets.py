@@ -36,14 +36,22 @@ class Targets:
     def start(self) -> None:
         """Look up every target; each joins its room when it is found."""
         hub = self._relay.hub
+        self._relay.opened = self._look_up_missing
         for room in sorted(hub.named_rooms):
             for host, port in hub.rules.room(room).targets:
                 target = _Target(self._relay, room, host, port)
                 self._targets.append(target)
                 target.look_up()
 
+    def _look_up_missing(self) -> None:
+        """Look up what may now have a listener that can send to it."""
+        for target in self._targets:
+            if target.member is None and target.timer is not None:
+                target.timer.reset(0)
+
     def stop(self) -> None:
         """Stop looking up."""
+        self._relay.opened = lambda: None
         for target in self._targets:
             target.stop()
 

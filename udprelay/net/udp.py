@@ -12,6 +12,7 @@ from udprelay.batch_udp.interfaces import BatchProtocol, SocketAddress
 from udprelay.batch_udp.linux_socket import kernel_drops
 from udprelay.batch_udp.port import WOULD_BLOCK, DatagramPort
 from udprelay.protocol.endpoint import Endpoint, endpoint
+from udprelay.relay.census import Census
 from udprelay.relay.driver import HubDriver
 from udprelay.relay.drops import DropReason
 from udprelay.relay.events import (
@@ -40,17 +41,21 @@ class UdpTransport(BatchProtocol):
     Connects one UDP port with the hub.
 
     :ivar port: the bound port, and ``listener``, the hub's part: set before the port reads.
+    :ivar number: the number of the port.
     """
 
     noisy = False
     port: DatagramPort
     listener: Listener
+    number: int
 
     def __init__(self, name: str, driver: HubDriver) -> None:
         self.name = name
         self._open = True
         self._driver = driver
+        self._suspended = False
         self._receive_drops = 0
+        self._drops_before = 0
         self._kernel_drops_due = 0.0
 
     # Called by the port.
@@ -106,11 +111,15 @@ class UdpTransport(BatchProtocol):
 
     def deliver(self, runs: Sequence[Run], group: Group, count: int) -> Sequence[DropReason]:
         """Send runs to each of a group's first ``count`` members, but no member its own."""
+        if self._suspended:
+            return self._undeliverable(runs, group, count)
         failed = self.port.deliver(runs, group, count) if self._open else ()
         return _reasons(failed) if failed else ()
 
     def reply(self, datagrams: Sequence[tuple[Source, bytes]]) -> Sequence[DropReason]:
         """Send datagrams, each to one source."""
+        if self._suspended:
+            return [DropReason.UNREACHABLE] * len(datagrams)
         failed = self.port.send_each(datagrams) if self._open else ()
         return [_DROP_REASONS.get(code, DropReason.SEND_FAILED) for code in failed]
 
@@ -132,25 +141,62 @@ class UdpTransport(BatchProtocol):
 
     def start_reading(self) -> None:
         """Read datagrams."""
-        self.port.startReading()
+        if not self._suspended:
+            self.port.startReading()
 
     def stop_reading(self) -> None:
         """Leave datagrams in the kernel's buffer."""
-        self.port.stopReading()
+        if not self._suspended:
+            self.port.stopReading()
 
     def close(self) -> Any:
         """Close the port; return a Deferred that fires when it is closed."""
-        self._count_receive_drops(self._driver.now())
         self._open = False
+        return None if self._suspended else self._close_port()
+
+    def _close_port(self) -> Any:
+        self._count_receive_drops(self._driver.now())
         return self.port.stopListening()
+
+    # While the machine does not have the address of the port.
+
+    def suspend(self) -> None:
+        """Close the port; what is sent to members is dropped and counted until :meth:`resume`."""
+        self._close_port()
+        self._suspended = True
+
+    def resume(self, port: DatagramPort) -> None:
+        """Go on with another port, for the same members and with the same counters."""
+        port.add_counts(self.port)
+        self.port = port
+        self._suspended = False
+        self._drops_before = self._receive_drops
+
+    def _undeliverable(
+        self, runs: Sequence[Run], group: Group, count: int
+    ) -> Sequence[DropReason]:
+        number = sum(
+            segments.count * (count - (sender.group is group)) for sender, segments, _ in runs
+        )
+        group.deliveries += number
+        return [DropReason.UNREACHABLE] * number
 
     def _count_receive_drops(self, now: float) -> None:
         """Count what the kernel has dropped since the last call."""
         self._kernel_drops_due = now + KERNEL_DROPS_INTERVAL
-        before, self._receive_drops = self._receive_drops, kernel_drops(self.port.socket)
+        before = self._receive_drops
+        self._receive_drops = self._drops_before + kernel_drops(self.port.socket)
         if self._receive_drops > before:
             room, lost = self.listener.rules.room, self._receive_drops - before
             self._driver.hub.drop(self.name, room, DropReason.RECEIVE_BUFFER, now, lost)
+
+    def add_counts(self, census: Census) -> None:
+        """Add its counters to the census."""
+        prefix = f"listeners.{self.name}"
+        census.add(f"{prefix}.deliveries", lambda: self.port.deliveries)
+        census.add(f"{prefix}.segmented", lambda: self.port.segmented)
+        census.add(f"{prefix}.batches", lambda: self.port.batch_sizes())
+        census.add(f"{prefix}.waiting", lambda: self.port.waiting)
 
     def statistics(self) -> ListenerStatistics:
         """Return the counters since the listener was opened."""

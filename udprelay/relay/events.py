@@ -148,6 +148,19 @@ class ListenerFailed(Event):
 
 
 @frozen
+class ListenerWaiting(Event):
+    """A listener is not open, as the machine does not have its address; it opens by itself."""
+
+    id = "listener.waiting"
+    level = Level.WARN
+    text = "[listener:{listener}] waits for {interface} port {port}: {error}"
+    listener: str
+    interface: str
+    port: int
+    error: str
+
+
+@frozen
 class ListenerStatistics(Event):
     """
     The counters of a listener since it was opened, every ``[log] statistics``.
