@@ -16,12 +16,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
+from typing import Any
 
 from udprelay.protocol.endpoint import IPAddress
 
 CAP_NET_BIND_SERVICE = 10
 CAP_NET_ADMIN = 12
 
+_DISCARD = 9
 _LOOK_UPS = 16
 """Names that are looked up at the same time."""
 
@@ -33,13 +35,20 @@ def source_for(ip: IPAddress, broadcast: bool = False) -> IPAddress:
     :param broadcast: whether ``ip`` may be a broadcast address.
     :raises OSError: if it does not send there.
     """
-    host, _, scope = str(ip).partition("%")
-    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
-    address = (host, 9) if ip.version == 4 else (host, 9, 0, _scope_id(scope))
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+    with _probe(ip) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, broadcast)
-        probe.connect(address)
+        probe.connect(_address(ip, _DISCARD))
         return _without_scope(probe.getsockname()[0])
+
+
+def _probe(ip: IPAddress) -> socket.socket:
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    return socket.socket(family, socket.SOCK_DGRAM)
+
+
+def _address(ip: IPAddress, port: int) -> tuple[Any, ...]:
+    host, _, scope = str(ip).partition("%")
+    return (host, port) if ip.version == 4 else (host, port, 0, _scope_id(scope))
 
 
 def _scope_id(scope: str) -> int:
@@ -51,13 +60,18 @@ def _without_scope(host: str) -> IPAddress:
 
 
 def is_local(ip: IPAddress) -> bool:
-    """Return whether ``ip`` is an address of this machine, which sends to it from the same one."""
-    if ip.is_loopback:
-        return True
+    """Return whether ``ip`` is an address of this machine to send from."""
+    if ip.is_loopback or ip.is_multicast or ip.is_unspecified:
+        return ip.is_loopback
     try:
-        return source_for(ip) == _without_scope(str(ip))
+        with _probe(ip) as probe:
+            # An unbound socket would send to a secondary address from the primary one.
+            probe.bind(_address(ip, 0))
+            # The kernel binds to broadcast addresses, and with ip_nonlocal_bind to any.
+            probe.connect(_address(ip, _DISCARD))
     except OSError:
         return False
+    return True
 
 
 def is_broadcast(ip: IPAddress) -> bool:

@@ -36,7 +36,7 @@ async def open_relay(batch: bool) -> AsyncIterator[OpenRelay]:
     ) -> RunningRelay:
         rules = rules or one_listener()
         listeners = {n: evolve(one, batch=batch) for n, one in rules.listeners.items()}
-        running = RunningRelay(evolve(rules, listeners=listeners), using, statistics)
+        running = RunningRelay(evolve(rules, listeners=listeners), using, statistics=statistics)
         opened.append(running)
         return running.open()
 

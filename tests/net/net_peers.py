@@ -124,13 +124,13 @@ class RunningRelay:
     :ivar failed: the consumers of events that have raised an exception, once for each.
     """
 
-    def __init__(self, rules: RelayRules, using: Any = reactor, statistics: float = 0.0) -> None:
+    def __init__(self, rules: RelayRules, using: Any = reactor, **options: Any) -> None:
         self.events: list[events.Event] = []
         self._waiting = Waiting()
         self.failed: list[str] = []
         self.stream = EventStream(self.failed.append)
         self._queue = self.stream.open("test", self._read)
-        self.relay = Relay(rules, using, SECRET, self.stream.publish, statistics)
+        self.relay = Relay(rules, using, SECRET, self.stream.publish, **options)
 
     def _read(self) -> None:
         self.events += self._queue.drain()

@@ -305,10 +305,22 @@ async def test_a_port_in_use(make_peer: MakePeer, interface: str) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_address_of_another_machine() -> None:
-    relay = RunningRelay(one_listener("198.51.100.1"))
-    with pytest.raises(CannotOpenError, match=r"198\.51\.100\.1.*Cannot assign requested address"):
-        relay.open()
+async def test_an_address_that_is_not_there_yet_does_not_stop_the_others(
+    open_relay: OpenRelay, make_peer: MakePeer
+) -> None:
+    listeners = {"main": loopback(), "later": loopback("198.51.100.1", port=6000)}
+    relay = open_relay(RelayRules(listeners=listeners))
+    assert relay.of(events.ListenerWaiting) == [
+        events.ListenerWaiting(
+            listener="later",
+            interface="198.51.100.1",
+            port=6000,
+            error="Cannot assign requested address",
+        )
+    ]
+    one, other = [await make_peer().join(relay) for _ in range(2)]
+    one.send(b"hello", relay)
+    assert await other.receive() == [b"hello"]
 
 
 @pytest_twisted.ensureDeferred

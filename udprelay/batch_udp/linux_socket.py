@@ -111,19 +111,13 @@ def kernel_drops(opened: socket.socket) -> int:
 
 
 def is_local(host: str, scope: int = 0) -> bool:
-    """
-    Return whether a numeric address is one of this machine to send from.
-
-    The kernel sends to a local address from that same address. Connecting a UDP socket makes it
-    choose the source address and sends nothing (``udp(7)``).
-    """
-    ipv6 = ":" in host
-    if host.startswith("127."):
-        return True
-    with socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    """Return whether a numeric unicast address is one of this machine to send from."""
+    family, rest = (socket.AF_INET6, (0, scope)) if ":" in host else (socket.AF_INET, ())
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((host, 9, 0, scope) if ipv6 else (host, 9))
+            probe.bind((host, 0, *rest))
+            # The kernel binds to broadcast addresses, and with ip_nonlocal_bind to any.
+            probe.connect((host, 9, *rest))
         except OSError:
             return False
-        chosen: str = probe.getsockname()[0]
-    return chosen.partition("%")[0] == host
+    return True

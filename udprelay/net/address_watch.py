@@ -74,7 +74,7 @@ class AddressWatch:
         opener: Opener,
         clock: IReactorTime,
         listeners: Mapping[str, ListenerRules],
-        find: Callable[[str], int | None] = interface_index,
+        find: Callable[[str], int | None],
     ) -> None:
         self._opener = opener
         self._find = find

@@ -18,7 +18,7 @@ from udprelay.batch_udp import mmsg
 from udprelay.batch_udp.batch_port import BatchPort
 from udprelay.batch_udp.port import DatagramPort
 from udprelay.clock import clock_of
-from udprelay.net.address_watch import AddressWatch, is_not_there
+from udprelay.net.address_watch import AddressWatch, interface_index, is_not_there
 from udprelay.net.own_addresses import OwnAddresses
 from udprelay.net.udp import UdpTransport
 from udprelay.relay import events
@@ -51,6 +51,8 @@ class Relay:
     :param secret: 32 random bytes.
     :param publish: is called with every event.
     :param statistics: seconds between two reports of all counters; 0 is never.
+    :param find_interface: tells whether the machine has the address of a listener
+        (:func:`~udprelay.net.address_watch.interface_index`).
     :ivar clock: the clock of all its timers.
     :ivar now: returns the hub's time in seconds.
     :ivar opened: is called when a listener is opened later than the others.
@@ -66,6 +68,7 @@ class Relay:
         secret: bytes,
         publish: Callable[[events.Event], None],
         statistics: float = 0.0,
+        find_interface: Callable[[str], int | None] = interface_index,
     ) -> None:
         self.reactor = reactor
         self.clock = clock_of(reactor)
@@ -81,7 +84,7 @@ class Relay:
         self._statistics.clock = self.clock
         self._retry_at = 0.0
         self._waiting: dict[str, str] = {}
-        self._watch = AddressWatch(self, self.clock, rules.listeners)
+        self._watch = AddressWatch(self, self.clock, rules.listeners, find_interface)
         self._closed = False
         self.hub = Hub(rules, secret, self.own_addresses.__contains__, self.now())
         self.driver = HubDriver(self.hub, self.now, publish, self._set_timer)
