@@ -18,7 +18,6 @@ from zope.interface import implementer
 
 # struct itimerspec: the interval, then the first expiration, each in seconds and nanoseconds.
 _ITIMERSPEC = struct.Struct("@4l")
-_TFD_TIMER_ABSTIME = 1
 
 
 class Alarm(Protocol):
@@ -57,10 +56,11 @@ class DescriptorAlarm:
     def set(self, due: float) -> None:
         if self._descriptor < 0:
             return
-        # An expiration of 0 would disarm it.
-        seconds, nanoseconds = divmod(max(1, int(due * 1e9)), 1_000_000_000)
-        spec = _ITIMERSPEC.pack(0, 0, seconds, nanoseconds)
-        _checked(_libc().timerfd_settime(self._descriptor, _TFD_TIMER_ABSTIME, spec, None))
+        # Not the absolute time, which libfaketime(1) takes for the time of day. An expiration of 0
+        # would disarm it.
+        delay = max(1, int((due - monotonic()) * 1e9))
+        spec = _ITIMERSPEC.pack(0, 0, *divmod(delay, 1_000_000_000))
+        _checked(_libc().timerfd_settime(self._descriptor, 0, spec, None))
 
     def close(self) -> None:
         if self._descriptor >= 0:
