@@ -36,6 +36,8 @@ LATE = 0.02
 """Seconds by which an alarm is late if the sockets are to be read before its calls are made."""
 # Seconds that make up for the precision of sums, so that no alarm is early.
 _ROUNDING = 1e-6
+# Seconds before an alarm at which the clock stands still in a pause: its call is not due yet.
+_MARGIN = 2e-6
 
 
 class IMonotonicTime(IReactorTime):
@@ -76,13 +78,18 @@ class MonotonicClock:
     ) -> None:
         self._open_alarm = lambda: alarm(reactor, self._ring)
         self._monotonic = monotonic
-        # What seconds() has returned last, and how far it is behind the system's time.
-        self._last = monotonic()
-        self._behind = 0.0
         self._alarm: Alarm | None = None
-        # When the next look at the time is due, in the system's time.
+        # When the next look at the time is due, in the system's time; infinity: never.
         self._alarm_due = inf
         self._alarm_set = False
+        # How far this clock is behind the system's time, since when it stands still, and until
+        # when, in the system's time.
+        self._behind = 0.0
+        self._still = -inf
+        self._still_until = -inf
+        # The last look while the alarm was overdue, and until when there is nothing to look at.
+        self._looked = -inf
+        self._certain_until = inf
         self._reads_first = False
         # In the order of their times.
         self._calls: list[DelayedCall] = []
@@ -90,15 +97,18 @@ class MonotonicClock:
 
     def seconds(self) -> float:
         """Return the time, without that for which the process was held up."""
-        system, last = self._monotonic(), self._last
-        now = system - self._behind
-        if now > last + MIN_PAUSE and system > self._alarm_due + MIN_PAUSE:
-            # The pause began after the last look at the time. An idle process, without pending
-            # calls, has not been held up.
-            self._behind = system + CATCH_UP - last
-            self._alarm_due = system
-        self._last = now = max(last, system - self._behind)
-        return now
+        system = self._monotonic()
+        return system - self._behind if system <= self._certain_until else self._look(system)
+
+    def _look(self, system: float) -> float:
+        # An idle process, without pending calls, has no alarm and has not been held up.
+        seen = max(self._alarm_due - _MARGIN, self._looked)
+        if system > seen + MIN_PAUSE:
+            self._still = max(self._still, seen - self._behind)
+            self._still_until = system + CATCH_UP
+            self._behind = self._still_until - self._still
+        self._looked = system
+        return max(self._still, system - self._behind)
 
     def callLater(
         self,
@@ -130,7 +140,7 @@ class MonotonicClock:
     def _ring(self) -> None:
         system = self._monotonic()
         late, now = system > self._alarm_due + LATE, self.seconds()
-        self._alarm_due, self._alarm_set = system, False
+        self._expect(system, False)
         # The reactor may read this alarm before the sockets, in which waits what came in time.
         self._reads_first = late and not self._reads_first
         if self._reads_first:
@@ -163,11 +173,11 @@ class MonotonicClock:
             if self._alarm is not None:
                 self._alarm.close()
                 self._alarm = None
-            self._alarm_due, self._alarm_set = inf, False
+            self._expect(inf, False)
             return
-        first, system = self._calls[0].time, self._monotonic()
+        first, system, now = self._calls[0].time, self._monotonic(), self.seconds()
         # During a catch-up too, calls without a delay have their turn at once.
-        due = first + self._behind + _ROUNDING if first > self._last else system
+        due = first + self._behind + _ROUNDING if first > now else system
         if not self._alarm_set:
             due = min(due, system + CHECK_INTERVAL)
         elif due >= self._alarm_due:
@@ -175,5 +185,9 @@ class MonotonicClock:
             return
         if self._alarm is None:
             self._alarm = self._open_alarm()
-        self._alarm_due, self._alarm_set = due, True
+        self._expect(due, True)
         self._alarm.set(due)
+
+    def _expect(self, due: float, alarm_set: bool) -> None:
+        self._alarm_due, self._alarm_set = due, alarm_set
+        self._certain_until = due - _MARGIN if self._monotonic() >= self._still_until else -inf
