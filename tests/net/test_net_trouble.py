@@ -126,6 +126,33 @@ async def test_an_unreachable_member_is_counted_and_stays_a_member(
     assert set(await relay.dropped()) == {"unreachable"}
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_member_that_refuses_is_reported_and_gets_everything_once_it_is_heard(
+    open_relay: OpenRelay, make_peer: MakePeer
+) -> None:
+    relay = open_relay()
+    sender, closed = [await make_peer().join(relay) for _ in range(2)]
+    address = closed.host, closed.port
+    closed.close()
+    sender.send(b"nobody is there", relay)
+    (event,) = await relay.seen(events.MemberTroubled)
+    assert event.fields() == {
+        "room": "lobby",
+        "member": "guest-2",
+        "address": f"{address[0]}:{address[1]}",
+        "listener": "main",
+        "reason": "unreachable",
+        "error": "Connection refused",
+    }
+    again = make_peer(*address)
+    again.send(b"here again", relay)
+    assert await sender.receive() == [b"here again"]
+    payloads = [b"%d" % number for number in range(20)]
+    for payload in payloads:
+        sender.send(payload, relay)
+    assert await again.receive(len(payloads)) == payloads
+
+
 @contextmanager
 def running_child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(

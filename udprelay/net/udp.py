@@ -92,7 +92,7 @@ class UdpTransport(BatchProtocol):
 
     def trouble_ended(self, peer: Hashable, seconds: float) -> None:
         """Report the members at a destination that is no longer in trouble."""
-        for member in self.listener.peers.get(peer, ()):
+        for member in self._driver.hub.reachable(self.listener, peer):
             self._driver.publish(
                 MemberRecovered(seconds=round(seconds, 3), **member.event_fields())
             )

@@ -271,7 +271,7 @@ class MemberLeft(Event):
     ``reason``: ``idle``; ``kicked``; ``left`` (a session member that sent LEAVE, or an operator
     that has joined another room); ``replaced``
     (a target that has moved, or a plain member whose address has become that of a target or of a
-    session member).
+    session member); ``unreachable`` (ICMP has refused a silent member of a full room).
     """
 
     id = "member.left"

@@ -30,6 +30,7 @@ from udprelay.relay.session.private import PrivateMessages
 from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.state import RelayState
 from udprelay.relay.transport import ListenerTransport, Transport
+from udprelay.relay.vacancies import Vacancies
 from udprelay.segments import Segments, Source
 
 _MAX_EXPIRED_AT_ONCE = 256
@@ -86,6 +87,7 @@ class Hub:
         self.receive = intake.receive
         release = self._session_intake.release
         self._control_reader = ControlReader(state, self._sessions, self._private, release)
+        self._vacancies = Vacancies(self.roster, rules.max_members, self._leave, self.census)
         self._reported_until: dict[Member, float] = {}
         self.census.add("tables.unreachable", self._reported_until.__len__)
 
@@ -101,12 +103,18 @@ class Hub:
             or intake.moved
             or self._sessions.schedule.with_entries
             or self._fan_outs.collected
+            or self.roster.short_of_places
         )
 
     def next_deadline(self) -> float | None:
         """Return when :meth:`expire` should be called, or None."""
         self._output.deadline_nearer = False
-        due = min(self._expiry.deadline, self._drops.deadline, self._sessions.deadline)
+        due = min(
+            self._expiry.deadline,
+            self._drops.deadline,
+            self._sessions.deadline,
+            self._vacancies.deadline,
+        )
         return due if due < inf else None
 
     # Datagrams.
@@ -130,6 +138,8 @@ class Hub:
             DATA that has waited for them.
         """
         intake, reader, fan_outs = self._session_intake, self._control_reader, self._fan_outs
+        if self.roster.short_of_places and not fan_outs.collected:
+            self._vacancies.make(now)
         while intake.moved:
             session, (listener, source) = intake.moved.popitem()
             if session.slot >= 0:
@@ -205,10 +215,14 @@ class Hub:
             kicked.add(room, address, now)
         if isinstance(member, SessionMember):
             kicked.add(room, member.identity, now)
+        self._leave(member, "kicked", now)
+
+    def _leave(self, member: Member, reason: str, now: float) -> None:
+        if isinstance(member, SessionMember):
             self._private.report_undelivered(member, now)
-            self._sessions.end(member, "kicked", now)
+            self._sessions.end(member, reason, now)
         else:
-            self.roster.leave(member, "kicked", now)
+            self.roster.leave(member, reason, now)
 
     # Deadlines, failures, the end.
 
@@ -219,11 +233,9 @@ class Hub:
         :return: what to deliver, in order, before the hub is called again.
         """
         for member in self._expiry.due(now, _MAX_EXPIRED_AT_ONCE):
-            if isinstance(member, SessionMember):
-                self._private.report_undelivered(member, now)
-                self._sessions.end(member, "idle", now)
-            else:
-                self.roster.leave(member, "idle", now)
+            self._leave(member, "idle", now)
+        if self._vacancies.deadline <= now:
+            self._vacancies.expire(now)
         if self._drops.deadline <= now:
             self._output.events += self._drops.report(now)
         due = self._sessions.schedule.due_entries(now)
@@ -255,6 +267,8 @@ class Hub:
         members = listener.peers.get(listener.transport.peer_of(source), ())
         room = members[0].room.name if members else listener.rules.room
         self._output.drop(listener.name, room, reason, now)
+        for member in members:
+            self._vacancies.refuse(member, now)
         for target in members:
             if target.kind is not MemberKind.TARGET or now < self._reported_until.get(target, now):
                 continue
@@ -268,6 +282,13 @@ class Hub:
                 )
             )
         return bool(members)
+
+    def reachable(self, listener: Listener, peer: Source) -> list[Member]:
+        """Note that members were unreachable for a while; return those at a peer."""
+        members = listener.peers.get(peer, [])
+        for member in members:
+            self._vacancies.recover(member)
+        return members
 
     def close(self, now: float) -> None:
         """

@@ -257,6 +257,7 @@ class Room:
     """
     A group of members: what one sends, every other member gets.
 
+    :ivar refused: members that ICMP has refused, and since when.
     :ivar log: None while the room has had no session members for ``history_age``.
     """
 
@@ -265,6 +266,7 @@ class Room:
         self.rules = room_rules
         self.groups: dict[tuple[Transport, Rendering], Group] = {}
         self.log: MembershipLog | None = None
+        self.refused: dict[Member, float] = {}
         self.last_number = 0
         self.datagrams = 0
         self.bytes = 0

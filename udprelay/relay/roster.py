@@ -24,6 +24,7 @@ class Roster:
 
     :param emit: is given the events of rooms and members.
     :ivar kinds: current members of all rooms, by kind.
+    :ivar short_of_places: rooms that may be full, or almost.
     """
 
     def __init__(
@@ -33,9 +34,10 @@ class Roster:
         self._emit = emit
         self._closed: Counter[str] = Counter()
         self.rooms: dict[str, Room] = {}
+        self.short_of_places: dict[str, None] = {}
         self.kinds = dict.fromkeys(MemberKind, 0)
         self._joins = 0
-        self._leaves = dict.fromkeys(("idle", "kicked", "left", "replaced"), 0)
+        self._leaves = dict.fromkeys(("idle", "kicked", "left", "replaced", "unreachable"), 0)
         census.add("rooms", self.rooms.__len__)
         census.add("members", lambda: {kind.value: n for kind, n in self.kinds.items()})
         census.add("joins", lambda: self._joins)
@@ -74,8 +76,10 @@ class Roster:
         if room is not None:
             others = len(room) - (replaced is not None and replaced.room is room)
             if others >= room.rules.max_members:
+                self.short_of_places[room_name] = None
                 return DropReason.ROOM_FULL
         if self.member_count - (replaced is not None) >= self._rules.max_members:
+            self.short_of_places[room_name] = None
             return DropReason.RELAY_FULL
         return None
 
@@ -111,6 +115,8 @@ class Roster:
             member.listener.attach(member)
         self.kinds[member.kind] += 1
         self._joins += 1
+        if room.refused:
+            self.short_of_places[room.name] = None
         if room.log is not None:
             room.log.add_join(member, now)
         self._emit(events.MemberJoined(kind=member.kind.value, **member.event_fields()))
@@ -121,12 +127,15 @@ class Roster:
         member.group.remove(member)
         member.group = NOWHERE
         self.kinds[member.kind] -= 1
+        room.refused.pop(member, None)
         self._leaves[reason] += 1
         member.unregister()
         if member.listener is not None:
             member.listener.detach(member)
         if room.log is not None:
-            room.log.add_leave(member, reason, now)
+            # Clients know no such reason; a client that is there comes back.
+            told = "idle" if reason == "unreachable" else reason
+            room.log.add_leave(member, told, now)
         self._emit(events.MemberLeft(reason=reason, **member.event_fields()))
         if not len(room):
             self.close(room, "empty")

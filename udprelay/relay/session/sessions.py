@@ -147,6 +147,9 @@ class Sessions:
                 self._send_bye(session, "stopping")
 
     def _send_bye(self, session: SessionMember, reason: str) -> None:
+        if reason == "unreachable":
+            # Clients know no such reason.
+            reason = "idle"
         sentence, retry_after = _FAREWELLS[reason]
         bye = Bye(session.id, reason, sentence, retry_after).encode()
         self._output.send_to(session, bye)
