@@ -234,6 +234,7 @@ class TestNames:
         [
             ([], "the name is unknown now"),
             (None, "the name cannot be looked up now"),
+            (["0.0.0.0", "::"], "0.0.0.0, its address now, is no address to send to"),
             (
                 ["127.255.255.255"],
                 (

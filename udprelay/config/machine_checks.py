@@ -128,6 +128,8 @@ class _Targets:
         """Return why no datagram ever reaches an address, or an empty text."""
         if machine.is_broadcast(ip):
             return "is a broadcast address; write the address of one machine"
+        if ip.is_unspecified:
+            return "is no address to send to"
         for name, rules in self._listeners:
             if not self._report.valid((f"listener:{name}", "interface")):
                 return ""
