@@ -21,7 +21,9 @@ class OwnAddresses:
         """Add the endpoint that a listener is bound to."""
         self._bound.setdefault(bound.port, set()).add(bound.ip)
 
-    def __contains__(self, address: Endpoint) -> bool:
+    def __contains__(self, address: object) -> bool:
+        if not isinstance(address, Endpoint):
+            return False
         bound = self._bound.get(address.port)
         if bound is None:
             return False

@@ -62,6 +62,8 @@ class DropReason(str, Enum):
     """It is a duplicate, or outside the receive window."""
     MEMBER_LIMIT = "member-limit"
     """Its sender has used up member_rate or member_bandwidth."""
+    LOOP = "loop"
+    """Its sender returns what it is sent: a relay, an echo program or a bridge."""
     EARLY_LIMIT = "early-limit"
     """The memory for datagrams that wait for an earlier one is used up."""
     REPAIR_LIMIT = "repair-limit"

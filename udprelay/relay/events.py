@@ -361,6 +361,40 @@ class MemberRejected(Event):
 
 
 @frozen
+class LoopFound(Event):
+    """
+    A member returns what it is sent, so that one datagram would go round for ever.
+
+    What it sends is dropped for the next ``seconds``, which is longer each time.
+    """
+
+    id = "loop.found"
+    level = Level.WARN
+    text = (
+        "{member} ({address}) sends back to {room} what it gets, a loop: muted for {seconds} s; "
+        "look for a relay, an echo program or a bridge there"
+    )
+    room: str
+    member: str
+    address: str
+    listener: str
+    seconds: float
+
+
+@frozen
+class LoopOver(Event):
+    """A member that was in a loop has been silent or honest for a while, or has left."""
+
+    id = "loop.over"
+    text = "{member} ({address}) is in no loop of {room} any more; {dropped} dropped"
+    room: str
+    member: str
+    address: str
+    listener: str
+    dropped: int
+
+
+@frozen
 class DatagramsDropped(Event):
     """``count`` datagrams or deliveries were dropped for ``reason`` within ``window`` seconds."""
 

@@ -9,6 +9,7 @@ from udprelay.protocol.text import is_one_line, printable_payload, with_label
 from udprelay.protocol.wire.header import RELIABLE, RESUBMITTED
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason
+from udprelay.relay.loops import Loops
 from udprelay.relay.output import Output
 from udprelay.relay.room import Group, Listener, Member, Rendering, Room
 from udprelay.relay.rules import Label
@@ -114,8 +115,9 @@ class FanOutBatch:
     :ivar collected: the fan-outs of this batch, sealed or not.
     """
 
-    def __init__(self, output: Output, log_payloads: bool) -> None:
+    def __init__(self, output: Output, loops: Loops, log_payloads: bool) -> None:
         self._output = output
+        self._loops = loops
         self._log_payloads = log_payloads
         self._opened: dict[Room, FanOut] = {}
         self.collected: list[FanOut] = []
@@ -137,7 +139,21 @@ class FanOutBatch:
         """Seal the fan-out of a room, if there is one: a member is about to join."""
         fan_out = self._opened.pop(room, None)
         if fan_out is not None:
+            if self._loops.trial is not None:
+                self._loops.look({room: fan_out}, now)
             self._report(fan_out, listener, fan_out.seal(listener, now), now)
+
+    def add_late(self, runs: list[Run], now: float) -> None:
+        """Add what members of one room have sent, and what was held back until now."""
+        fan_out = FanOut(runs[0][0].room)
+        fan_out.runs = runs
+        self.collected.append(fan_out)
+        for sender, segments, _ in runs:
+            listener = sender.listener
+            if listener is not None:
+                listener.datagrams += segments.count
+                listener.bytes += len(segments.data) - segments.count * sender.overhead
+        self._report(fan_out, None, fan_out.seal(None, now), now)
 
     def finish(
         self, listener: Listener | None, now: float, with_entries: Sequence[Room] = ()
@@ -147,6 +163,8 @@ class FanOutBatch:
 
         :param with_entries: rooms that have something for their session members alone.
         """
+        if self._opened and now >= self._loops.look_at:
+            self._loops.look(self._opened, now)
         for room in with_entries:
             if room.log is not None and room.log.entries:
                 self.open(room)

@@ -78,10 +78,11 @@ class Hub:
         self._drops = state.output.drops
         self._admission = state.admission
         self._expiry = state.expiry
+        self._loops = state.loops
         self._sessions = Sessions(state)
         self.farewell = self._sessions.farewell
         self._private = PrivateMessages(state, self._sessions)
-        self._fan_outs = FanOutBatch(state.output, rules.log_payloads)
+        self._fan_outs = FanOutBatch(state.output, state.loops, rules.log_payloads)
         self._session_intake = SessionIntake(state, self._sessions, self._fan_outs)
         intake = Intake(state, self._sessions.schedule, self._fan_outs, self._session_intake)
         self.receive = intake.receive
@@ -114,6 +115,7 @@ class Hub:
             self._drops.deadline,
             self._sessions.deadline,
             self._vacancies.deadline,
+            self._loops.deadline,
         )
         return due if due < inf else None
 
@@ -238,6 +240,9 @@ class Hub:
             self._vacancies.expire(now)
         if self._drops.deadline <= now:
             self._output.events += self._drops.report(now)
+        held = self._loops.expire(now)
+        if held:
+            self._fan_outs.add_late(held, now)
         due = self._sessions.schedule.due_entries(now)
         return [*self._sessions.expire(now), *self._fan_outs.finish(None, now, due)]
 
@@ -297,6 +302,7 @@ class Hub:
         After that, only replies and events are drained.
         """
         self.farewell()
+        self._loops.close(now)
         self._output.events += self._drops.report(now)
         for room in list(self.roster.rooms.values()):
             self.roster.close(room, "stopping")

@@ -10,6 +10,7 @@ from udprelay.relay.admission import Admission
 from udprelay.relay.census import Census
 from udprelay.relay.expiry import Expiry
 from udprelay.relay.gate import Gate
+from udprelay.relay.loops import Loops
 from udprelay.relay.output import Output
 from udprelay.relay.roster import Roster
 from udprelay.relay.rules import RelayRules
@@ -35,6 +36,7 @@ class RelayState:
         self.census = Census()
         self.output = Output(rules.limits.drop_window, self.named_rooms, self.census)
         self.gate = Gate(self.output)
+        self.loops = Loops(self.output, self.gate, self.census, secret[0] / 255)
         self.roster = Roster(rules, self.output.emit, self.census)
         for name in self.named_rooms:
             self.census.add(f"rooms.{name}", partial(self.roster.counts, name))
