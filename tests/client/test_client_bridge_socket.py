@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
@@ -167,3 +168,47 @@ async def test_a_socket_closed_while_it_is_read_reads_no_more(local: Local, prog
         await until(lambda: received)
     assert received == [b"one"]
     assert opened.fileno() == -1
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("0.0.0.0", "127.0.0.2"), ("::", "127.0.0.3"), ("::", "::1"), ("127.0.0.1", "127.0.0.1")],
+)
+async def test_a_program_is_answered_from_the_address_that_it_has_asked(
+    host: str, address: str
+) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with closing(Local(host)) as local, closing(socket.socket(family, socket.SOCK_DGRAM)) as game:
+        # It hears this address alone.
+        game.connect((address, local.socket.address[1]))
+        game.settimeout(20)
+        game.send(b"hello")
+        await until(lambda: local.received == [b"hello"])
+        assert local.socket.send(b"welcome", local.socket.program, local.socket.asked) is None
+        assert game.recv(99) == b"welcome"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_stranger_does_not_change_the_address_of_the_answers(program: Make) -> None:
+    with closing(Local("0.0.0.0")) as local, closing(socket.socket(type=socket.SOCK_DGRAM)) as it:
+        game = program(local)
+        game.send(b"hello")
+        await until(lambda: local.received == [b"hello"])
+        asked = local.socket.asked
+        it.sendto(b"me too", ("127.0.0.2", local.socket.address[1]))
+        await until(lambda: local.rejected == 1)
+        assert local.socket.asked == asked
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_address_that_the_machine_has_lost_is_not_answered_from(program: Make) -> None:
+    with closing(Local("0.0.0.0")) as local:
+        game = program(local)
+        game.send(b"hello")
+        await until(lambda: local.received == [b"hello"])
+        gone = local.socket.asked.replace(
+            socket.inet_aton("127.0.0.1"), socket.inet_aton("198.51.100.1")
+        )
+        assert local.socket.send(b"welcome", local.socket.program, gone) is None
+        assert game.receive() == b"welcome"

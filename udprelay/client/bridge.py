@@ -126,7 +126,8 @@ class Bridge:
         if self._members is not None and message.sender is not None:
             local = self._socket_of(message.sender.number, self._members) or room
         # A program that has not sent to a member's socket may have sent to the room's.
-        reason = local.send(message.payload, local.program or room.program)
+        heard = local if local.program else room
+        reason = local.send(message.payload, heard.program, heard.asked)
         if reason is None:
             self._counters.traffic["to_program"] += 1
         else:

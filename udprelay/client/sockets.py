@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from udprelay.batch_udp.layout import layout_of, usable
 from udprelay.batch_udp.linux_socket import allow_fragments
 from udprelay.clock import clock_of
 from udprelay.protocol.endpoint import host_port
@@ -125,7 +126,7 @@ class DatagramSocket:
         """Receive at most so many datagrams, also while reading is paused."""
         for _ in range(count):
             try:
-                payload, source = self.socket.recvfrom(_READ_SIZE)
+                payload, source = self._receive()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -137,6 +138,9 @@ class DatagramSocket:
                 _log.failure("handling a datagram failed")
             if self._closed:
                 return
+
+    def _receive(self) -> tuple[bytes, SocketAddress]:
+        return self.socket.recvfrom(_READ_SIZE)
 
     def _enlarge(self, buffer: int) -> None:
         with suppress(OSError):
@@ -205,6 +209,8 @@ class BridgeSocket(DatagramSocket):
     :raises OSError: if the address can't be bound.
     :ivar address: the local address.
     :ivar program: the address to send to; ``None`` if it is not known yet.
+    :ivar asked: the local address that the program has sent to last, in the form of
+        :mod:`~udprelay.batch_udp.layout`; empty if the socket has only one.
     """
 
     def __init__(
@@ -215,7 +221,9 @@ class BridgeSocket(DatagramSocket):
         received: Callable[[bytes], object],
         rejected: Callable[[], object],
     ) -> None:
-        super().__init__(reactor, local, socket.socket.bind, self._handle, lambda _: None)
+        self.asked = self._told = b""
+        self._layout = layout_of(_family(local), local[0] in ("0.0.0.0", "::"))
+        super().__init__(reactor, local, self._bind, self._handle, lambda _: None)
         self.program = program
         self._any_source = program is not None
         self._program_received = received
@@ -228,22 +236,52 @@ class BridgeSocket(DatagramSocket):
     def __str__(self) -> str:
         return format_address(self.address)
 
-    def send(self, payload: bytes, program: SocketAddress | None) -> str | None:
+    def _bind(self, opened: socket.socket, local: SocketAddress) -> None:
+        self._layout.request(opened)
+        opened.bind(local)
+
+    def _receive(self) -> tuple[bytes, SocketAddress]:
+        if not self._layout.control_length:
+            return super()._receive()
+        space = self._layout.control_space
+        payload, control, _, source = self.socket.recvmsg(_READ_SIZE, space)
+        kind = self._layout.control_type
+        told = [data for level, number, data in control if (level, number) == kind]
+        self._told = usable(told[0], self._layout.ipv6) if told else b""
+        return payload, source
+
+    def send(
+        self, payload: bytes, program: SocketAddress | None, asked: bytes = b""
+    ) -> str | None:
         """
         Send a datagram to a program; return why it was not sent.
 
+        :param asked: the local address that the program has sent to: it may hear no other.
         :return: ``no-program``, ``too-large``, or ``unsent``: another error of the kernel.
         """
         if program is None:
             return "no-program"
         try:
-            self.socket.sendto(payload, program)
+            self._send_from(asked, payload, program)
         except OSError as error:
             return "too-large" if error.errno == EMSGSIZE else "unsent"
         return None
 
+    def _send_from(self, asked: bytes, payload: bytes, program: SocketAddress) -> None:
+        if asked:
+            try:
+                self.socket.sendmsg([payload], [(*self._layout.control_type, asked)], 0, program)
+            except OSError:
+                if self._layout.is_assigned(asked):
+                    raise
+            else:
+                return
+        self.socket.sendto(payload, program)
+
     def _handle(self, payload: bytes, source: SocketAddress) -> None:
         if self._any_source or self._accepts(source):
+            if source == self.program:
+                self.asked = self._told
             self._program_received(payload)
         else:
             self._rejected()
