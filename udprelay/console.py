@@ -21,6 +21,8 @@ from udprelay.relay.room import Group, Member
 from udprelay.segments import Run, Source
 
 NAME = "console"
+MAX_ANSWERS = 65_536
+"""Bytes of answers for a terminal that is too slow; then no more commands are read."""
 HELP = """\
 TEXT              send TEXT to the room; //TEXT sends /TEXT
 /reply TEXT       send TEXT to the last sender alone
@@ -51,6 +53,7 @@ class Console(Protocol):
         self._room = room
         self._lines = LineSplitter(_MAX_LINE)
         self._behind = False
+        self._answered = 0
         self._stopped = False
         self._last_sender: Member | None = None
         self._operator = Operator(relay.driver, NAME, self)
@@ -113,11 +116,19 @@ class Console(Protocol):
     stopProducing = writeConnectionLost = pauseProducing
 
     def resumeProducing(self) -> None:
-        """Print payloads again."""
+        """Print payloads again, and read commands."""
         self._behind = False
+        self._answered = 0
+        cast(Any, self.transport).resumeProducing()
 
     def _print(self, text: str) -> None:
-        cast(Any, self.transport).write(text.encode("utf-8", "backslashreplace") + b"\n")
+        line = text.encode("utf-8", "backslashreplace") + b"\n"
+        cast(Any, self.transport).write(line)
+        if self._behind:
+            # Answers to commands are not dropped, so commands have to wait.
+            self._answered += len(line)
+            if self._answered > MAX_ANSWERS:
+                cast(Any, self.transport).pauseProducing()
 
     # Commands.
 

@@ -1,20 +1,26 @@
-"""``twistd udprelay``: command-line flags and the service that they describe."""
+"""
+``twistd udprelay``: command-line flags and the service that they describe.
+
+The rest of the relay is imported when it is used: that takes as long as the start of Twisted, and
+signals are handled before it.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from attrs import evolve
 from twisted.application.service import IService
 from twisted.python import usage
 
 from udprelay import __version__, pid_file
-from udprelay.config import Config, ConfigError, LogRules, Problem, load
-from udprelay.logs import Log, open_log, open_twistd_log
-from udprelay.machine import look_up_names
-from udprelay.service import RelayService
+
+if TYPE_CHECKING:
+    from udprelay.config import Config, LogRules
+    from udprelay.logs import Log
 
 
 class Options(usage.Options):
@@ -50,6 +56,8 @@ class Options(usage.Options):
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Parse the flags; an invalid one ends the process with status 1."""
+        if self.parent is not None:
+            _survive_signals()
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
@@ -62,6 +70,9 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Read the configuration; an invalid one ends the process with status 1."""
+        from udprelay.config import ConfigError, Problem, load
+        from udprelay.machine import look_up_names
+
         try:
             # Names are looked up for --check alone: a start does not wait for a name server.
             look_up = {"look_up": look_up_names} if self["check"] else {}
@@ -86,6 +97,8 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> IService:
     """Return the service for ``options``."""
+    from udprelay.service import RelayService
+
     config = options.config
     twistd: Any = options.parent or {}
     foreground = bool(twistd.get("nodaemon", True) or twistd.get("debug"))
@@ -103,6 +116,8 @@ def makeService(options: Options) -> IService:
 
 def _log(rules: LogRules, twistd: Any, foreground: bool) -> Log | None:
     """Return the log, also for the options of ``twistd``; ``None`` leaves it to Twisted."""
+    from udprelay.logs import open_log, open_twistd_log
+
     file = twistd.get("logfile")
     if twistd.get("logger") or (file == "-" and not foreground):
         # A class of somebody else, or an error that twistd reports.
@@ -115,6 +130,14 @@ def _log(rules: LogRules, twistd: Any, foreground: bool) -> Log | None:
     except OSError as error:
         option = f"--logfile {file}" if file else f"[log] file = {rules.file}"
         _exit(f"udprelay: {option}: cannot be opened: {error.strerror}")
+
+
+def _survive_signals() -> None:
+    """Let no signal that is meant for the running relay end it while it starts."""
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        # A handler and not SIG_IGN, which stands for nohup.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda *_: None)
 
 
 def _exit(message: str) -> NoReturn:

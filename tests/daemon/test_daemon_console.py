@@ -149,6 +149,15 @@ class TestSlowTerminal:
         assert terminal.transport.producer is terminal.console
         assert terminal.transport.streaming
 
+    def test_commands_wait_when_nobody_reads_their_answers(self, terminal: Terminal) -> None:
+        terminal.falls_behind()
+        terminal.type("/help")
+        assert terminal.transport.producerState == "producing"
+        terminal.type(*["/help"] * 1000)
+        assert terminal.transport.producerState == "paused"
+        terminal.catches_up()
+        assert terminal.transport.producerState == "producing"
+
     def test_lines_are_dropped_and_reported(self, terminal: Terminal) -> None:
         terminal.receive(OTHER)
         terminal.falls_behind()

@@ -133,6 +133,11 @@ class Process:
         self._process.stdout.close()
         self._process.stderr.close()
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def type(self, text: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(text.encode("utf-8", "surrogateescape"))

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,24 @@ def test_a_relay_survives_signals_that_do_not_stop_it(start: Start) -> None:
     one.send(b"hello")
     assert other.receive() == b"hello"
     assert relay.stop()["event"] == "relay.stopped"
+
+
+def test_a_relay_that_starts_survives_them_too(start: Start) -> None:
+    process = start.twistd("-n", "udprelay", "--port", "0")
+    caught = Path(f"/proc/{process.pid}/status")
+    # It takes a moment until Twisted is loaded; before, Python has no handler.
+    deadline = time.monotonic() + TIMEOUT
+    while not _mask(caught, "SigCgt") & 1 << signal.SIGHUP - 1:
+        assert time.monotonic() < deadline
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        process.signal(number)
+    process.stdout.wait_for("listener.opened")
+
+
+def _mask(status: Path, name: str) -> int:
+    """Return a set of signals of a process."""
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1], 16)
 
 
 def test_usr1_logs_the_counters(start: Start) -> None:
