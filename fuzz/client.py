@@ -182,6 +182,10 @@ PLAYS: dict[str, Play] = {
         *_steps((_JOINED,), ("change nick", 0, 1), ("nicked", 0, 0, 0, 1), ("change nick", 0, 2)),
         *_steps(("nicked", 0, 0, 1), ("change nick", 0, 5), ("change nick", 0, 3), ("wait", 0, 9)),
     ],
+    "waiting": [
+        *_steps((_JOINED,), ("send",), ("waiting", 0, 1, 1), ("waiting", 0, 2), ("waiting", 0, 1)),
+        *_steps(("wait", 0, 8), ("waiting", 0, 1, 1), ("waiting",)),
+    ],
     "another address": [(_JOINED,), ("path challenge", 0, 3), ("unreachable",)],
     "unreachable": [(_JOINED,), *[("unreachable",), ("wait", 0, 6)] * 5],
     "silent": [(_JOINED,), ("wait", 0, 12), *_REJOIN, ("data",), ("wait", 0, 10)],

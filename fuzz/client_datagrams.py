@@ -27,6 +27,7 @@ from udprelay.protocol.wire.from_relay import (
     Nicked,
     PathChallenge,
     Pong,
+    Waiting,
 )
 from udprelay.protocol.wire.header import MAX_U32, MAX_U64, PREFIX, SEALED
 from udprelay.protocol.wire.header import RELIABLE as RELIABLE_FLAG
@@ -129,6 +130,7 @@ def _welcome(step: Step) -> bytes:
         newest_private=near(world.newest(1), more & a, MAX_U64),
         members=tuple(members),
         more_from=more or None,
+        history=((852, 64), None, (0, 1), (MAX_U32, 0))[keepalive >> 4 & 3],
     )
     return welcome.encode()
 
@@ -234,6 +236,12 @@ def _nicked(step: Step) -> bytes:
     return Nicked(session_id, request, NICKS[step.c % 4]).encode()
 
 
+def _waiting(step: Step) -> bytes:
+    """Name as many members as ``a`` says, from the client on or from another one."""
+    first = near(NUMBER, step.b, MAX_U32 - 64)
+    return Waiting(step.world.session_id, tuple(range(first, first + step.a % 65))).encode()
+
+
 def _with_id(step: Step) -> bytes:
     """Return a datagram of any type: a correct id, and any bytes after it."""
     world = step.world
@@ -263,6 +271,7 @@ DATAGRAMS: dict[str, Callable[[Step], bytes]] = {
     "path challenge": _path_challenge,
     "bye": _bye,
     "nicked": _nicked,
+    "waiting": _waiting,
     "with id": _with_id,
     "anything": _anything,
 }

@@ -13,6 +13,7 @@ from udprelay.relay.room import Room
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.room_log import RoomLog, log_of
 from udprelay.relay.session.sequences import MAX_DATAGRAMS
+from udprelay.relay.session.waits import Wait
 
 comparable = cache(nick.comparable)
 _BOUNDS = {
@@ -74,14 +75,22 @@ def _check_session(session: SessionMember) -> None:
     for window in (session.window, session.private_window):
         assert 0 < window.next < 2**32, "a window beyond its bounds"
         bounded("the bitmap", window.bitmap, 2**EARLY_WINDOW - 1)
-        assert (window.bitmap > 0) == (window.buffered_bytes > 0), "buffered bytes"
+        waits = window.first is not None
+        assert (window.bitmap > 0 or waits) == (window.buffered_bytes > 0), "buffered bytes"
+        assert not waits or any(session in wait.senders for wait in _waits(log)), "waits for ever"
     private = session.private
     bounded("private", len([*private.stored(1, private.newest)]), MAX_DATAGRAMS)
-    bounded("reports", len(session.reports), _MAX_REPORTS)
+    bounded("reports", len(session.missed_tokens), _MAX_REPORTS)
     own = session.own_room.between(1, log.newest)
     bounded("own ranges", len(own), _MAX_OWN_RANGES + session.own_room.pending)
     assert session.own_room.pending <= len(own), "own sequences"
     assert 0 < session.first <= log.newest + 1, "the first room sequence"
+
+
+def _waits(log: RoomLog) -> list[Wait[SessionMember]]:
+    """Return the waits in a room for a receiver."""
+    private = [session.private_wait for session in log.by_identity.values()]
+    return [wait for wait in (log.flow, *private) if wait is not None and wait.receivers]
 
 
 def _check_room(room: Room) -> None:

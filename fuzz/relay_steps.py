@@ -101,7 +101,17 @@ def _join(step: Step) -> bytes:
         tag, settled = me.tag, near(step.newest(0), step.d, MAX_U64)
     own = near(1, step.c, MAX_U32)
     return Join(
-        me.nonce, cookie, room, nick, secret, (own, own), proof, badge, tag, settled
+        me.nonce,
+        cookie,
+        room,
+        nick,
+        secret,
+        (own, own),
+        proof,
+        badge,
+        tag,
+        settled,
+        bool(choices & 64),
     ).encode()
 
 
@@ -122,7 +132,8 @@ def _nack(step: Step) -> bytes:
 
 
 def _ping(step: Step) -> bytes:
-    return Ping(step.id, bytes((step.a,)) * 8, near(step.newest(0), step.b, MAX_U64)).encode()
+    settled, private = near(step.newest(0), step.b, MAX_U64), near(step.newest(1), step.c, MAX_U64)
+    return Ping(step.id, bytes((step.a,)) * 8, settled, None if step.d & 1 else private).encode()
 
 
 def _leave(step: Step) -> bytes:

@@ -64,6 +64,9 @@ SESSION = MemberKind.SESSION
         ),
         (events.Missed(1, "bob"), "not received by bob: hello"),
         (events.Missed(9, None), "not received by a member"),
+        (events.WaitingFor((7,), ("bob",)), "waiting for bob"),
+        (events.WaitingFor((7, 8), ("bob", None)), "waiting for bob and member 8"),
+        (events.WaitingFor((), ()), "no longer waiting"),
         (events.Lost(1, "bob"), "lost in transit: 1 message from bob"),
         (events.Lost(7, None), "lost in transit: 7 messages"),
         (

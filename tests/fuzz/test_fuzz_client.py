@@ -28,6 +28,7 @@ from udprelay.session_client.events import (
     Ponged,
     Received,
     Refused,
+    WaitingFor,
 )
 from udprelay.session_client.settings import State
 
@@ -67,6 +68,7 @@ EVENTS: dict[str, set[type]] = {
     "send, not heard": {Failed, ContactLost},
     "send private": {Delivered},
     "nick": {NickChanged, NickRefused},
+    "waiting": {WaitingFor},
     "unreachable": {ContactLost},
     "silent": {ContactLost, Received},
     "resumed": {ContactLost, Delivered, Received},

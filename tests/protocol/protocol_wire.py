@@ -35,6 +35,7 @@ from udprelay.protocol.wire.from_relay import (
     Nicked,
     PathChallenge,
     Pong,
+    Waiting,
 )
 from udprelay.protocol.wire.header import PREFIX, Type
 from udprelay.protocol.wire.joining import (
@@ -78,6 +79,7 @@ CLASSES: dict[Type, type] = {
     Type.PATH_CHALLENGE: PathChallenge,
     Type.BYE: Bye,
     Type.NICKED: Nicked,
+    Type.WAITING: Waiting,
 }
 CLIENT_TYPES = (Type.HELLO, Type.JOIN, *(t for t in Type if Type.DATA_UP <= t <= Type.MISSED))
 RELAY_TYPES = tuple(t for t in Type if t not in CLIENT_TYPES)
@@ -172,6 +174,7 @@ def joins(draw: st.DrawFn) -> Join:
         draw(sixteen) if keyed else None,
         draw(eight) if resuming else None,
         draw(u64) if resuming else None,
+        draw(st.none() | st.booleans()),
     )
 
 
@@ -194,6 +197,7 @@ def welcomes(draw: st.DrawFn) -> Welcome:
         newest_private=draw(u64),
         members=draw(members),
         more_from=draw(st.none() | u32),
+        history=draw(st.none() | st.tuples(u32, u32)),
     )
 
 
@@ -229,7 +233,7 @@ DATAGRAMS: dict[Type, st.SearchStrategy[Any]] = {
     Type.DATA_UP: st.builds(DataUp, eight, flags, owns, payloads),
     Type.PRIVATE_UP: st.builds(PrivateUp, eight, flags, owns, sixteen, payloads),
     Type.NACK: st.builds(Nack, eight, st.integers(0, 1), ranges(1, 64)),
-    Type.PING: st.builds(Ping, eight, eight, u64),
+    Type.PING: st.builds(Ping, eight, eight, u64, st.none() | u64),
     Type.LEAVE: st.builds(Leave, eight),
     Type.ROSTER: st.builds(RosterRequest, eight, u32),
     Type.NICK: st.builds(NickRequest, eight, u32, texts(0, 256), st.none() | sixteen),
@@ -248,6 +252,7 @@ DATAGRAMS: dict[Type, st.SearchStrategy[Any]] = {
     Type.BYE: st.builds(Bye, eight, codes, sentences, u32),
     Type.NICKED: st.builds(Nicked, eight, u32, nicks)
     | st.builds(Nicked, eight, u32, st.none(), codes, sentences),
+    Type.WAITING: st.builds(Waiting, eight, st.lists(u32, max_size=64).map(tuple)),
 }
 
 any_datagram = st.sampled_from(Type).flatmap(DATAGRAMS.__getitem__)

@@ -40,6 +40,7 @@ from udprelay.protocol.wire.from_relay import (
     Nicked,
     PathChallenge,
     Pong,
+    Waiting,
 )
 from udprelay.protocol.wire.header import HEADER_SIZE, MAX_CONTROL, PREFIX, SIGNATURE, Type
 from udprelay.protocol.wire.joining import (
@@ -54,7 +55,7 @@ from udprelay.protocol.wire.joining import (
 from udprelay.protocol.wire.members import MemberKind, MemberRecord
 from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
 
-OF_ANY_LENGTH = (*WITH_PAYLOAD, Type.VERSIONS, Type.NACK, Type.ACK, Type.GONE)
+OF_ANY_LENGTH = (*WITH_PAYLOAD, Type.VERSIONS, Type.NACK, Type.ACK, Type.GONE, Type.PING)
 """Types whose truncated datagrams may be valid."""
 EXACT = tuple(kind for kind in Type if kind not in (*WITH_PAYLOAD, Type.VERSIONS))
 
@@ -209,7 +210,7 @@ def test_a_truncated_datagram_is_refused_or_has_less_content(datagram: Any) -> N
 def test_bytes_behind_a_datagram_are_refused(datagram: Any, more: bytes) -> None:
     encoded = datagram.encode() + more
     if encoded[4] in OF_ANY_LENGTH and not refused(encoded):
-        # The bytes are one more valid range.
+        # The bytes are one more valid range, or the private sequence of PING.
         assert decode(encoded).encode() == encoded
     else:
         assert refused(encoded)
@@ -356,6 +357,9 @@ def welcome(**changes: Any) -> Welcome:
         Ping(ID, SEVEN, 0),
         Ping(ID, ID, 2**64),
         Ping(ID, ID, -1),
+        Ping(ID, ID, 0, 2**64),
+        Waiting(ID, (2**32,)),
+        Waiting(ID, (1,) * 65),
         Leave(SEVEN),
         RosterRequest(ID, 2**32),
         NickRequest(ID, -1, "ann"),

@@ -34,6 +34,8 @@ BODIES = {
     "failed": FailedNotice,
 }
 NAMES = {cls: e for e, cls in BODIES.items()}
+ADDED_LATER = ("reports", "history", "settled_private")
+"""Optional fields that the first vectors do not have."""
 
 
 def name_of(vector: dict[str, Any]) -> str:
@@ -59,8 +61,9 @@ def written(value: Any) -> Any:
 
 
 def made(cls: type, fields: dict[str, Any]) -> Any:
-    """Return an object with fields from the file."""
-    return cls(**{a.name: _value(a, fields[a.name]) for a in attrs.fields(cls)})
+    """Return an object with fields from the file; it may lack what was added later."""
+    known = [a for a in attrs.fields(cls) if a.name in fields]
+    return cls(**{a.name: _value(a, fields[a.name]) for a in known})
 
 
 def _value(attribute: attrs.Attribute[Any], value: Any) -> Any:
@@ -95,7 +98,8 @@ def test_no_two_vectors_have_the_same_name() -> None:
 @each_valid
 def test_datagram_is_decoded_to_its_fields(vector: dict[str, Any]) -> None:
     datagram = DECODE[vector["from"]](bytes.fromhex(vector["hex"]))
-    assert written(datagram) == vector["fields"]
+    later = {name: None for name in ADDED_LATER if hasattr(datagram, name)}
+    assert written(datagram) == {**later, **vector["fields"]}
 
 
 @each_valid

@@ -625,3 +625,15 @@ def test_any_steps_end_each_message_once_and_send_no_piece_twice_at_a_time(
         ended += driver.drain_delivered() + driver.drain_failed()
         assert len(ended) == len(set(ended))
         assert outgoing.outstanding == set(range(1, driver.messages + 1)) - set(ended)
+
+
+def test_pieces_from_the_bitmap_are_delivered_when_ack_only_moves_on() -> None:
+    driver = Driver()
+    driver.join()
+    driver.append(5)
+    driver.send()
+    driver.outgoing.receive_ack(1, 0b1111, 0.1)
+    driver.outgoing.receive_ack(3, 0b11, 0.2)
+    assert driver.drain_delivered() == [1, 2]
+    driver.outgoing.receive_ack(6, 0, 0.3)
+    assert driver.drain_delivered() == [3, 4, 5]

@@ -12,8 +12,10 @@ from udprelay.relay.challenge import is_challenge
 from udprelay.relay.events import Event, MemberJoined, MemberLeft, RelayStopped
 from udprelay.relay.hub import Hub
 from udprelay.relay.room import NOBODY, Group, Listener, Member, Rendering, Room
+from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.room_log import RoomLog
 from udprelay.relay.session.sequences import MAX_DATAGRAMS
+from udprelay.relay.session.waits import Wait
 
 MAX_BUFFERED = 16 * 1024 * 1024
 """Bytes of early datagrams of all members."""
@@ -135,8 +137,16 @@ class RelayPromises:
         for session in log.by_identity.values():
             for window in (session.window, session.private_window):
                 assert window.bitmap < 1 << EARLY_WINDOW
-                assert bool(window.bitmap) == bool(window.buffered_bytes)
+                waits = window.first is not None
+                assert (window.bitmap > 0 or waits) == (window.buffered_bytes > 0)
+                assert not waits or any(session in wait.senders for wait in _waits(log))
             stream = session.private
             assert len([*stream.stored(1, stream.newest)]) <= MAX_DATAGRAMS
             assert session.listener.sessions[session.id] is session
         return sum(session.buffered_bytes for session in log.by_identity.values())
+
+
+def _waits(log: RoomLog) -> list[Wait[SessionMember]]:
+    """Return the waits in a room for a receiver."""
+    private = [session.private_wait for session in log.by_identity.values()]
+    return [wait for wait in (log.flow, *private) if wait is not None and wait.receivers]

@@ -251,6 +251,10 @@ def _of_message(event: Event, member: Member) -> Notice | None:
         case events.Missed(message, nick):
             name, content = nick or "a member", _content(member, message)
             return Notice.of("message.missed", nick=nick, name=name, **content)
+        case events.WaitingFor(()):
+            return Notice.of("messages.resumed")
+        case events.WaitingFor(numbers, nicks):
+            return _waiting_for(numbers, nicks)
         case events.Lost(count, nick):
             what = messages(count) + ("" if nick is None else f" from {nick}")
             return Notice.of("messages.lost", count=count, nick=nick, what=what)
@@ -267,8 +271,18 @@ def _company(others: Sequence[KnownMember]) -> str:
     names = [member_name(other.trusted_nick, other.number) for other in others[:MAX_NAMES]]
     if len(others) > MAX_NAMES:
         names.append(f"{len(others) - MAX_NAMES} more")
+    return f"with {_listed(names)}"
+
+
+def _waiting_for(numbers: Sequence[int], nicks: Sequence[str | None]) -> Notice:
+    names = _listed([member_name(*one) for one in zip(nicks, numbers, strict=True)])
+    member, nick, count = numbers[0], nicks[0], len(numbers)
+    return Notice.of("messages.waiting", member=member, nick=nick, count=count, names=names)
+
+
+def _listed(names: Sequence[str]) -> str:
     *first, last = names
-    return f"with {', '.join(first)} and {last}" if first else f"with {last}"
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _content(member: Member, message: int) -> dict[str, Value]:

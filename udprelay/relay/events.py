@@ -343,6 +343,24 @@ class MemberRecovered(Event):
 
 
 @frozen
+class MemberAwaited(Event):
+    """
+    Reliable senders have waited for a member for a second or longer, as it was far behind.
+
+    ``outcome`` is ``caught up``, ``too slow`` or ``left``.
+    """
+
+    id = "member.awaited"
+    text = "{member} of {room} was waited for {seconds} s: {outcome}"
+    room: str
+    member: str
+    address: str
+    listener: str
+    seconds: float
+    outcome: str
+
+
+@frozen
 class MemberRejected(Event):
     """
     An address was not admitted, for ``reason`` (a drop reason).

@@ -150,7 +150,10 @@ class Hub:
         # anything that may remove members is read.
         while intake.control_queue and not fan_outs.collected:
             reader.read(*intake.control_queue.popleft(), now)
-        schedule = self._sessions.schedule
+        sessions = self._sessions
+        if sessions.flow.ended:
+            sessions.flow.release(intake.release_waiting, self._private.release, now)
+        schedule = sessions.schedule
         schedule.send_acks(now)
         return fan_outs.finish(None, now, schedule.due_entries(now))
 

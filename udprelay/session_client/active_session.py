@@ -7,10 +7,11 @@ from typing import TypeAlias
 
 from udprelay.protocol.wire.entries import MissedNotice
 from udprelay.protocol.wire.from_client import NickRequest, PathResponse, Ping
-from udprelay.protocol.wire.from_relay import Ack, Nicked, PathChallenge, Pong
+from udprelay.protocol.wire.from_relay import Ack, Nicked, PathChallenge, Pong, Waiting
 from udprelay.protocol.wire.joining import Welcome
 from udprelay.session_client.arrivals import Arrival, Arrivals
 from udprelay.session_client.events import Event, NickRefused, Ponged
+from udprelay.session_client.flow_control import FlowControl
 from udprelay.session_client.liveness import Liveness
 from udprelay.session_client.message_sender import MessageSender
 from udprelay.session_client.retries import NEVER, Retries
@@ -18,7 +19,7 @@ from udprelay.session_client.round_trip import RoundTripEstimator
 from udprelay.session_client.sealing import Sealing
 from udprelay.session_client.settings import Settings, Statistics
 
-InSession: TypeAlias = Arrival | PathChallenge | Nicked
+InSession: TypeAlias = Arrival | PathChallenge | Nicked | Waiting
 """The datagrams of a session that do not end it."""
 
 MIN_KEEPALIVE = 0.1
@@ -47,6 +48,7 @@ class ActiveSession:
         self.statistics = Statistics()
         self.round_trip = round_trip = RoundTripEstimator()
         self.liveness = Liveness(round_trip)
+        self.flow = FlowControl(self.events.append)
         self.sender = MessageSender(settings, sealing, round_trip, self.statistics)
         self.arrivals = Arrivals(
             sealing.identity,
@@ -55,6 +57,7 @@ class ActiveSession:
             liveness=self.liveness,
             statistics=self.statistics,
         )
+        self._reports = settings.recover
         self._sealing = sealing
         # One request at a time, for the latest nick that the user wants.
         self._wanted_nick: str | None = None
@@ -78,6 +81,7 @@ class ActiveSession:
         self.id = welcome.session_id
         self.liveness.start_session(max(MIN_KEEPALIVE, welcome.keepalive / 1000), now)
         self.arrivals.start_session(welcome, self._sealing.identity, now)
+        self.flow.start_session(welcome, self._reports, welcome.first - 1)
         self.sender.start_session(welcome, new_room, now)
         self.send_nick_request(now)
 
@@ -85,6 +89,7 @@ class ActiveSession:
         """End the session; another may follow."""
         self.sender.end_session(self.liveness.last_heard, now)
         self.arrivals.end_session()
+        self.flow.end_session()
         self._nick_retries = self._confirmation = NEVER
         self._confirming_since = inf
 
@@ -113,6 +118,10 @@ class ActiveSession:
             case Nicked():
                 self._receive_nicked(datagram)
                 return
+            case Waiting():
+                roster = self.arrivals.roster
+                self.flow.receive(datagram, roster.number, roster.members, now)
+                return
             case Ack():
                 self.sender.receive_ack(datagram, now)
             case Pong():
@@ -136,6 +145,7 @@ class ActiveSession:
             self._expected_until = inf
         doubt = self.sender.expire(now)
         self.arrivals.expire(now)
+        self.flow.expire(now)
         if not joined:
             return False
         # Before the liveness expires, so that it sends the PING at once.
@@ -145,7 +155,7 @@ class ActiveSession:
 
     def deadline(self, *, joined: bool) -> float:
         """Return when to call :meth:`expire`."""
-        earliest = min(self.sender.deadline, self.arrivals.deadline)
+        earliest = min(self.sender.deadline, self.arrivals.deadline, self.flow.deadline)
         if joined:
             retries = min(self._nick_retries.deadline, self._confirmation.deadline)
             earliest = min(earliest, self.liveness.deadline, retries)
@@ -185,8 +195,12 @@ class ActiveSession:
         self.arrivals.notices.clear()
         for _ in self._confirmation.drain_datagrams(now):
             self.liveness.ping(now, by_user=False)
+        settled = self.arrivals.settled
+        if self.flow.is_due(*settled):
+            self.liveness.ping(now, by_user=False)
         for token in self.liveness.pings:
-            self.datagrams.append(Ping(self.id, token, self.arrivals.room.settled).encode())
+            ping = Ping(self.id, token, settled[0], self.flow.report(*settled))
+            self.datagrams.append(ping.encode())
         self.liveness.pings.clear()
         self.datagrams += self._nick_retries.drain_datagrams(now)
         if self._nick_retries.exhausted:

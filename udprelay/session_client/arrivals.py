@@ -132,6 +132,11 @@ class Arrivals:
     # Output.
 
     @property
+    def settled(self) -> tuple[int, int]:
+        """The numbers up to which the room and the private sequence are settled."""
+        return self.room.settled, self._private.settled
+
+    @property
     def deadline(self) -> float:
         """When :meth:`expire` should be called next."""
         dispatcher = self._dispatcher.deadline(self._in_session)

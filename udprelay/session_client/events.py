@@ -153,6 +153,19 @@ class Missed(Event):
 
 
 @frozen
+class WaitingFor(Event):
+    """
+    Reliable messages of this client wait in the relay, as other members are far behind.
+
+    :param numbers: those members, or the first of them; none if the wait is over.
+    :param nicks: their nicks; None if one is unknown or not authenticated.
+    """
+
+    numbers: tuple[int, ...]
+    nicks: tuple[str | None, ...]
+
+
+@frozen
 class Lost(Event):
     """
     Messages to this client are lost for good.

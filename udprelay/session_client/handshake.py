@@ -146,6 +146,7 @@ class Handshake:
             badge=self._sealing.badge(self.nick),
             tag=tag,
             settled=settled,
+            reports=True if self._settings.recover else None,
         )
         self.retries = Retries(join.encode(), JOIN_INTERVALS, now)
 

@@ -185,6 +185,8 @@ class Outgoing:
             piece for piece in self._covered(following, bitmap) if not piece.acknowledged
         ]
         if not acknowledged:
+            # What has waited in the relay is in order now.
+            self._drop_before(following, now)
             return
         for piece in acknowledged:
             piece.acknowledged = True

@@ -171,6 +171,10 @@ class Client:
         self.send(Ping(self.id, token, 0).encode())
         return self.drain(Pong)
 
+    def report(self, settled: int, settled_private: int = 0) -> None:
+        """Report by PING what is settled."""
+        self.send(Ping(self.id, b"reported", settled, settled_private).encode())
+
     # Receiving, and its state.
 
     @property

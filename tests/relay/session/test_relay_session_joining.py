@@ -36,6 +36,7 @@ class TestJoin:
             next_own=(1, 1),
             newest_private=0,
             members=(relay.room_log().record(session),),
+            history=(852, 64),
         )
 
     def test_has_an_event(self) -> None:

@@ -47,6 +47,7 @@ FromRelay = (
     | from_relay.PathChallenge
     | from_relay.Bye
     | from_relay.Nicked
+    | from_relay.Waiting
 )
 T = TypeVar("T", bound=Datagram)
 

@@ -63,6 +63,13 @@ def items(read_one: Read[T], minimum: int, maximum: int) -> Read[tuple[T, ...]]:
     return read
 
 
+def boolean(value: Any) -> bool:
+    """Check a truth value."""
+    if type(value) is not bool:
+        raise ValueError("neither true nor false")
+    return value
+
+
 def room(value: Any) -> str:
     """Check the name of a room."""
     if type(value) is not str or _ROOM.fullmatch(value) is None:

@@ -17,12 +17,18 @@ from udprelay.protocol.wire.header import (
     UP_PAYLOAD_OFFSET,
     Type,
     check_data,
+    eight_bytes,
     header,
+    pack,
 )
 from udprelay.protocol.wire.ranges import RANGE, Ranges, read_missed
 
 _OWN = struct.Struct(">I")
 _OWN_AND_RECEIVER = struct.Struct(">I16s")
+_PING = struct.Struct(">8sQ")
+_SETTLED = struct.Struct(">Q")
+_PING_SIZES = HEADER_SIZE + _PING.size, HEADER_SIZE + _PING.size + _SETTLED.size
+"""Bytes of PING, without and with the private sequence."""
 
 
 @frozen
@@ -107,20 +113,39 @@ class Nack(OfStream):
 
 
 @frozen
-class Ping(Fixed):
+class Ping(Datagram):
     """
     A keepalive, which PONG answers.
 
     :param token: 8 bytes, which PONG returns.
     :param settled: the room sequence up to which the member has settled all.
+    :param settled_private: the same of its private sequence; None if the relay does not ask for
+        it.
     """
 
     TYPE = Type.PING
-    LAYOUT = struct.Struct(">8sQ")
 
     session_id: bytes = field(repr=False)
     token: bytes
     settled: int
+    settled_private: int | None = None
+
+    def encode(self) -> bytes:
+        fixed = pack(_PING, eight_bytes(self.token), self.settled)
+        private = self.settled_private
+        last = b"" if private is None else pack(_SETTLED, private)
+        return header(Type.PING, self.session_id) + fixed + last
+
+    @classmethod
+    def decode(cls, datagram: bytes) -> Ping:
+        size = len(datagram)
+        if size not in _PING_SIZES:
+            raise ValueError(f"{size} bytes instead of {_PING_SIZES[0]} or {_PING_SIZES[1]}")
+        token, settled = _PING.unpack_from(datagram, HEADER_SIZE)
+        settled_private = None
+        if size == _PING_SIZES[1]:
+            (settled_private,) = _SETTLED.unpack_from(datagram, _PING_SIZES[0])
+        return cls(datagram[ID], token, settled, settled_private)
 
 
 @frozen

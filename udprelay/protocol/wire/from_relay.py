@@ -11,7 +11,7 @@ from udprelay.protocol.wire import fields
 from udprelay.protocol.wire.datagram import Control, Datagram, Fixed, OfStream
 from udprelay.protocol.wire.fields import Key
 from udprelay.protocol.wire.header import HEADER_SIZE, ID, MAX_U32, Type, header, pack
-from udprelay.protocol.wire.members import MemberRecord, read_members, write_members
+from udprelay.protocol.wire.members import MAX_MEMBERS, MemberRecord, read_members, write_members
 from udprelay.protocol.wire.ranges import (
     REASONED,
     Ranges,
@@ -21,6 +21,7 @@ from udprelay.protocol.wire.ranges import (
 )
 
 _ACK = struct.Struct(">IQIQ")
+_waited_for = fields.items(fields.u32, 0, MAX_MEMBERS)
 
 
 @frozen
@@ -183,3 +184,17 @@ class Nicked(Control):
 def _check_next(*following: int) -> None:
     if not all(0 < sequence <= MAX_U32 for sequence in following):
         raise ValueError("invalid next own sequence")
+
+
+@frozen
+class Waiting(Control):
+    """
+    Datagrams of the member wait for receivers, or others' datagrams wait for the member.
+
+    :param numbers: the receivers, the member itself among them; none: the wait is over.
+    """
+
+    TYPE = Type.WAITING
+
+    session_id: bytes = field(repr=False)
+    numbers: Annotated[tuple[int, ...], Key("w", _waited_for)]

@@ -80,6 +80,7 @@ class Type(IntEnum):
     PATH_CHALLENGE = 0x29
     BYE = 0x2A
     NICKED = 0x2B
+    WAITING = 0x2C
 
 
 def header(kind: Type, identifier: bytes, flags: int = 0) -> bytes:

@@ -32,6 +32,7 @@ _versions = fields.items(_version, 1, MAX_VERSIONS)
 _cookie = fields.octets(range(1, MAX_COOKIE + 1))
 _proof = fields.octets((32,))
 _positive = fields.number(MAX_U32, minimum=1)
+_history = fields.items(fields.u32, 2, 2)
 
 
 @frozen
@@ -95,6 +96,7 @@ class Join(Control):
     :param badge: 16 bytes.
     :param tag: 8 bytes: the room tag of the session to resume.
     :param settled: the room sequence of that tag up to which the client has settled all.
+    :param reports: the client reports by PING what it has settled, if WELCOME has ``history``.
     """
 
     TYPE = Type.JOIN
@@ -113,6 +115,7 @@ class Join(Control):
         default=None, repr=False
     )
     settled: Annotated[int | None, Key("q", fields.u64, needed=False)] = None
+    reports: Annotated[bool | None, Key("h", fields.boolean, needed=False)] = None
 
     def check(self) -> None:
         if (self.proof is None) != (self.badge is None):
@@ -140,6 +143,7 @@ class Welcome(Control):
     :param newest_private: the newest private sequence.
     :param members: the first part of the roster.
     :param more_from: the member number for the next ROSTER; None if the roster is complete.
+    :param history: the datagrams that the relay keeps of the room and of the private sequence.
     """
 
     TYPE = Type.WELCOME
@@ -159,6 +163,7 @@ class Welcome(Control):
     newest_private: Annotated[int, Key("d", fields.u64)]
     members: Annotated[tuple[MemberRecord, ...], Key("w", read_members, write_members)]
     more_from: Annotated[int | None, Key("y", fields.u32, needed=False)] = None
+    history: Annotated[tuple[int, int] | None, Key("h", _history, needed=False)] = None
 
     def check(self) -> None:
         if self.first > self.newest + 1:

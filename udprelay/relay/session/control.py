@@ -70,7 +70,7 @@ class ControlReader:
         self._answers: dict[type, Callable[[SessionMember, Any, float], None]] = {
             PrivateUp: self._private_message,
             Nack: self._recovery.answer_nack,
-            Ping: lambda session, ping, now: sessions.send_pong(session, ping.token),
+            Ping: self._ping,
             Leave: lambda session, _, now: sessions.end(session, "left", now),
             RosterRequest: self._recovery.answer_roster,
             NickRequest: self._nick,
@@ -158,6 +158,10 @@ class ControlReader:
             self._output.drop_from(session, DropReason.MALFORMED, now)
         else:
             self._private.receive(session, message, now)
+
+    def _ping(self, session: SessionMember, ping: Ping, now: float) -> None:
+        self._sessions.flow.report(session, ping, now)
+        self._sessions.send_pong(session, ping.token)
 
     def _nick(self, session: SessionMember, request: NickRequest, now: float) -> None:
         # A retransmitted NICK gets the same answer.

@@ -14,14 +14,24 @@ from udprelay.segments import Segments
 
 _first = attrgetter("first")
 
+MAX_RELIABLE = 1230
+"""Bytes of the largest DATA that a session member sends reliably."""
+
 
 @define(eq=False)
 class _Run:
-    """Datagrams that were added together, with consecutive sequences."""
+    """
+    Datagrams that were added together, with consecutive sequences.
+
+    :param share: of each of them in the history.
+    :param filled: of the history when they were added.
+    """
 
     first: int
     time: float
     segments: Segments
+    share: float
+    filled: float
 
 
 class History:
@@ -36,6 +46,8 @@ class History:
     :ivar size: bytes stored.
     :ivar newest: the last sequence assigned; 0 at first.
     :ivar first: the sequence from which on all reliable datagrams are still stored.
+    :ivar filled: how often what was stored so far would fill the history, by count or by size.
+    :ivar length: datagrams of the largest size that it holds; 0 if it stores nothing.
     """
 
     def __init__(self, max_count: int, max_size: int, max_age: float) -> None:
@@ -47,15 +59,22 @@ class History:
         self.size = 0
         self.newest = 0
         self.first = 1
+        self.filled = 0.0
+        stores = max_count > 0 and max_size > 0
+        self.length = max(1, min(max_count, max_size // MAX_RELIABLE)) if stores else 0
+        self._count_share = 1 / max_count if stores else 0.0
+        self._size_share = 1 / max_size if stores else 0.0
 
     def __len__(self) -> int:
         return self._count
 
     def extend(self, segments: Segments, now: float) -> None:
         """Assign the next sequences to datagrams, and store them."""
-        self._runs.append(_Run(self.newest + 1, now, segments))
-        self.newest += segments.count
-        self._count += segments.count
+        count, share = segments.count, self.share(segments.size)
+        self._runs.append(_Run(self.newest + 1, now, segments, share, self.filled))
+        self.newest += count
+        self._count += count
+        self.filled += count * share
         self.size += len(segments.data)
         while self._count > self._max_count or self.size > self._max_size:
             self._trim(self._runs[0])
@@ -75,6 +94,20 @@ class History:
             end = min(last + 1 - run.first, run.segments.count)
             if begin < end:
                 yield from enumerate(run.segments[begin:end], run.first + begin)
+
+    def share(self, size: int) -> float:
+        """Return which part of the history a datagram of ``size`` bytes takes."""
+        share = size * self._size_share
+        return share if share > self._count_share else self._count_share
+
+    def share_after(self, sequence: float) -> float:
+        """Return which part of the history the stored datagrams after ``sequence`` make up."""
+        index = bisect_right(self._runs, sequence, key=_first) - 1
+        if index < 0:
+            return self.filled - self._runs[0].filled if self._runs else 0.0
+        run = self._runs[index]
+        before = min(sequence + 1 - run.first, run.segments.count)
+        return self.filled - run.filled - before * run.share
 
     def sequence_of_last(self, count: int) -> int:
         """Return the sequence from which on at most ``count`` datagrams are stored."""
@@ -105,6 +138,7 @@ class History:
         self._count -= number
         self.size -= len(segments.data) - len(rest.data)
         oldest.first += number
+        oldest.filled += number * oldest.share
         oldest.segments = rest
         self.first = oldest.first
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from itertools import islice
 from typing import TypeAlias
@@ -76,7 +76,7 @@ class SessionIntake:
     def __init__(self, state: RelayState, sessions: Sessions, fan_outs: FanOutBatch) -> None:
         self._output = state.output
         self._accept = state.gate.accept
-        self._sessions = sessions
+        self._flow = sessions.flow
         self._schedule = sessions.schedule
         self._fan_outs = fan_outs
         self.control_queue: deque[tuple[Listener, Source, bytes]] = deque()
@@ -170,17 +170,24 @@ class SessionIntake:
             self._output.drop_from(session, DropReason.MALFORMED, now, segments.count)
             return
         self._schedule.acks[session] = None
-        window = session.window
+        window, flow, control = session.window, session.flow, self._flow
         first, count = own[0], len(own)
-        in_row = own == tuple(range(first, first + count))
-        if in_row and window.receive_run(first, count):
-            self._fan_outs.add(session, segments, segments.data[FLAGS_OFFSET])
-            return
+        if own == tuple(range(first, first + count)):
+            accepted = flow.accepted + count * flow.share(segments.size)
+            fits = accepted <= flow.limit or control.fits(session, accepted)
+            if fits and window.receive_run(first, count):
+                flow.accepted = accepted
+                self._fan_outs.add(session, segments, segments.data[FLAGS_OFFSET])
+                return
         for sequence, datagram in zip(own, segments, strict=True):
-            receive = self._sessions.receive_reliable
-            self.release(session, receive(session, window, sequence, datagram, now))
+            control.store(session, window, sequence, datagram, now)
+            self.release(session, control.ready(session, now))
 
-    def release(self, session: SessionMember, datagrams: Sequence[bytes]) -> None:
+    def release_waiting(self, session: SessionMember, now: float) -> None:
+        """Relay DATA of a session that has waited, and may be relayed now."""
+        self.release(session, self._flow.ready(session, now))
+
+    def release(self, session: SessionMember, datagrams: Iterable[bytes]) -> None:
         """Relay DATA of a session that was checked before."""
         for datagram in datagrams:
             one = Segments(datagram, len(datagram))

@@ -16,6 +16,7 @@ from udprelay.relay.session.private import PrivateMessages
 from udprelay.relay.session.recovery import Recovery, with_records
 from udprelay.relay.session.refusals import Refusal, Refusals
 from udprelay.relay.session.room_log import DepartedSession, RoomLog, log_of
+from udprelay.relay.session.sequences import MAX_DATAGRAMS
 from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.session.unverified import Origin, UnverifiedSources
 from udprelay.relay.state import RelayState
@@ -112,6 +113,7 @@ class Joining:
             identity,
             join.badge or b"",
             (max(join.own[0], before.reliable), max(join.own[1], before.private)),
+            log.flow,
         )
         session.first = self._first(join, log, before, now)
         listener.sessions[session.id] = session
@@ -119,6 +121,8 @@ class Joining:
         if session.first == log.newest:
             # The newest entry is its own join.
             session.first += 1
+        if join.reports:
+            self._sessions.flow.watch(session, session.first)
         self._state.expiry.watch(session)
         self._output.deadline_nearer = True
         return session
@@ -139,14 +143,19 @@ class Joining:
         session.last_heard = now
         if (session.listener, session.source) != (origin.listener, origin.source):
             self._sessions.move(session, origin.listener, origin.source)
-        buffered = session.buffered_bytes
+        flow, buffered = self._sessions.flow, session.buffered_bytes
         ready = session.window.skip_to(join.own[0])
-        for message in session.private_window.skip_to(join.own[1]):
+        private = session.private_window.skip_to(join.own[1])
+        flow.buffered += session.buffered_bytes - buffered
+        for message in private:
             self._private.deliver(session, message, now)
-        self._sessions.buffered += session.buffered_bytes - buffered
+        self._private.release(session, now)
+        ready += flow.ready(session, now)
         first, log = session.first, log_of(session)
         if join.settled is not None and _same(join.tag, log.tag):
             first = max(first, min(join.settled, log.newest) + 1)
+        if join.reports:
+            flow.watch(session, first)
         self._welcome(session, join.nonce, first, now, resumed=True)
         self._release(session, ready)
 
@@ -176,6 +185,7 @@ class Joining:
             newest_private=session.private.newest,
             members=(),
             more_from=1 if resumed else None,
+            history=(log.history.length, MAX_DATAGRAMS),
         )
         if resumed:
             self._recovery.send(session, welcome.encode(), now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from math import inf
 
 from udprelay.protocol.token_bucket import TokenBucket
 from udprelay.protocol.wire.from_client import PrivateUp
@@ -10,6 +11,7 @@ from udprelay.protocol.wire.header import PREFIX, UP_PAYLOAD_OFFSET, Type
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.room import Group, Listener, Member, Room
 from udprelay.relay.session.sequences import OwnRoomSequences, PrivateStream, ReceiveWindow
+from udprelay.relay.session.waits import RoomFlow, Wait, WaitTime
 from udprelay.segments import Source
 
 _ACK = struct.Struct(">6s8sIQIQ")
@@ -30,22 +32,34 @@ class SessionMember(Member):
     :ivar own_room: the room sequences of its own datagrams.
     :ivar repairs: what it may be sent in answer to NACK and ROSTER; None before the first.
     :ivar missed: how often it may be sent a ``missed`` notice; None before the first.
-    :ivar reports: the tokens of the last MISSED that it has sent.
+    :ivar missed_tokens: the tokens of the last MISSED that it has sent.
     :ivar nicked: the last answer to a NICK, with the number of the request.
+    :ivar flow: that of its room.
+    :ivar reports: whether it reports what it has settled.
+    :ivar place: the room sequence that it has settled; infinity if it is not waited for.
+    :ivar private_place: the private sequence, likewise.
+    :ivar private_wait: for it as the receiver of private datagrams; None before the first.
+    :ivar waited: how long others have waited for it; None if they never have.
     """
 
     __slots__ = (
         "badge",
         "first",
+        "flow",
         "id",
         "identity",
         "missed",
+        "missed_tokens",
         "nicked",
         "own_room",
+        "place",
         "private",
+        "private_place",
+        "private_wait",
         "private_window",
         "repairs",
         "reports",
+        "waited",
         "window",
     )
 
@@ -64,6 +78,7 @@ class SessionMember(Member):
         identity: bytes,
         badge: bytes,
         next_own: tuple[int, int],
+        flow: RoomFlow[SessionMember],
     ) -> None:
         super().__init__(room, group, MemberKind.SESSION, nick, listener, source, now)
         rules = room.rules
@@ -82,8 +97,13 @@ class SessionMember(Member):
             self.allowance = per_second(rules.member_rate, rules.member_bandwidth)
         self.repairs: TokenBucket | None = None
         self.missed: TokenBucket | None = None
-        self.reports: tuple[bytes, ...] = ()
+        self.missed_tokens: tuple[bytes, ...] = ()
         self.nicked: tuple[int, bytes] | None = None
+        self.flow = flow
+        self.reports = False
+        self.place = self.private_place = inf
+        self.private_wait: Wait[SessionMember] | None = None
+        self.waited: WaitTime | None = None
 
     @property
     def idle_timeout(self) -> float:

@@ -27,12 +27,17 @@ class PrivateMessages:
 
     def receive(self, session: SessionMember, message: PrivateUp, now: float) -> None:
         """Forward a PRIVATE; a reliable one in its sender's order."""
-        ready = [message]
-        if message.flags & RELIABLE:
-            window = session.private_window
-            ready = self._sessions.receive_reliable(session, window, message.own, message, now)
-        for one in ready:
-            self.deliver(session, one, now)
+        if not message.flags & RELIABLE:
+            self.deliver(session, message, now)
+            return
+        window = session.private_window
+        self._sessions.flow.store(session, window, message.own, message, now)
+        self.release(session, now)
+
+    def release(self, session: SessionMember, now: float) -> None:
+        """Forward the reliable PRIVATE of a session that are in order and need not wait."""
+        for message in self._sessions.flow.ready_private(session, now):
+            self.deliver(session, message, now)
 
     def deliver(self, session: SessionMember, message: PrivateUp, now: float) -> None:
         """Forward a PRIVATE to its receiver, or notify the sender that the receiver is absent."""
@@ -74,7 +79,7 @@ class PrivateMessages:
         """Notify a sender once of what ``session`` has not received, and answer the report."""
         token = missed.token
         sender = log_of(session).member(missed.number)
-        if isinstance(sender, SessionMember) and token not in session.reports:
+        if isinstance(sender, SessionMember) and token not in session.missed_tokens:
             sender.missed = sender.missed or per_second(_MISSED_RATE, 0.0)
             if not sender.missed.try_consume(0, now):
                 self._output.drop_from(session, DropReason.REPAIR_LIMIT, now)
@@ -82,7 +87,7 @@ class PrivateMessages:
             self._notify(sender, MissedNotice(session.number, missed.ranges), now)
         if token is not None:
             # A duplicate of the report has no effect.
-            session.reports = (*session.reports, token)[-_MAX_REPORTS:]
+            session.missed_tokens = (*session.missed_tokens, token)[-_MAX_REPORTS:]
             self._sessions.send_pong(session, token)
 
     def report_undelivered(self, session: SessionMember, now: float) -> None:

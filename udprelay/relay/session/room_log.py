@@ -20,6 +20,7 @@ from udprelay.relay.session.framing import frame
 from udprelay.relay.session.history import History
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.schedule import Schedule
+from udprelay.relay.session.waits import RoomFlow
 from udprelay.segments import Run, Segments
 
 MAX_REMEMBERED = 1024
@@ -84,6 +85,7 @@ class RoomLog:
     :param tag: 8 bytes that only members know.
     :param tag_before: the previous tag of the room, if it is known.
     :ivar history: its newest sequence is that of the room.
+    :ivar flow: how much its members may send.
     :ivar entries: that are not delivered yet.
     :ivar nicks: the members by nick.
     :ivar by_identity: the session members.
@@ -98,6 +100,7 @@ class RoomLog:
         self.tag = tag
         self.tag_before = tag_before
         self.history = History(rules.history, rules.history_size, rules.history_age)
+        self.flow: RoomFlow[SessionMember] = RoomFlow(self.history.share)
         self.nicks = NickTable()
         self.by_identity: dict[bytes, SessionMember] = {}
         self.departed: BoundedDict[bytes, DepartedSession] = BoundedDict(MAX_REMEMBERED)
@@ -136,6 +139,7 @@ class RoomLog:
             else:
                 history.newest += one[1].count
             framed.append(one)
+        self.flow.accepted = history.filled
         if framed:
             self._schedule.room_sent(self._room, runs, first, now)
         return framed

@@ -81,6 +81,9 @@ class Schedule:
         for sender, segments, _ in runs:
             count = segments.count
             if isinstance(sender, SessionMember):
+                if sender.place == first - 1:
+                    # ACK tells it that these are its own.
+                    sender.place += count
                 if sender.own_room.add(first, count) < ACK_AT_ONCE:
                     self._delayed[sender] = None
                 else:

@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 class ReceiveWindow(Generic[T]):
     """
-    Accepts each own sequence once and returns the items in order.
+    Accepts each own sequence once and returns the items in order, when they are asked for.
 
     :param next: the first own sequence.
     :ivar size: returns the bytes of an item.
     :ivar next: the own sequence expected next; all before it have been received.
-    :ivar buffered_bytes: bytes of the items that wait for an earlier one.
+    :ivar buffered_bytes: bytes of the stored items.
     """
 
     __slots__ = ("_early", "buffered_bytes", "next", "size")
@@ -37,26 +37,33 @@ class ReceiveWindow(Generic[T]):
         if self._early is None:
             return 0
         base = self.next + 1
-        return sum(1 << (own - base) for own in self._early)
+        return sum(1 << (own - base) for own in self._early if own >= base)
 
-    def receive(self, own: int, item: T) -> list[T]:
-        """
-        Add an item with the own sequence ``own``.
+    @property
+    def first(self) -> T | None:
+        """The item that is next, if it has been stored."""
+        return None if self._early is None else self._early.get(self.next)
 
-        :return: the items that are in order now; none if ``own`` is early, a duplicate, or
-            outside the window.
-        """
-        expected = self.next
-        if own == expected:
-            self.next = own + 1
-            return [item] if self._early is None else [item, *self._in_order()]
-        if expected < own <= expected + EARLY_WINDOW:
-            if self._early is None:
-                self._early = {}
-            if own not in self._early:
-                self._early[own] = item
-                self.buffered_bytes += self.size(item)
-        return []
+    def store(self, own: int, item: T) -> bool:
+        """Store an item; return False if ``own`` is a duplicate, or outside the window."""
+        if not self.next <= own <= self.next + EARLY_WINDOW:
+            return False
+        if self._early is None:
+            self._early = {}
+        if own in self._early:
+            return False
+        self._early[own] = item
+        self.buffered_bytes += self.size(item)
+        return True
+
+    def pop(self) -> T:
+        """Remove and return :attr:`first`, which is not None: it counts as received."""
+        early = self._early or {}
+        item = early.pop(self.next)
+        self.next += 1
+        self.buffered_bytes -= self.size(item)
+        self._early = early or None
+        return item
 
     def receive_run(self, first: int, count: int) -> bool:
         """
@@ -73,23 +80,14 @@ class ReceiveWindow(Generic[T]):
         """
         Wait for nothing before ``own`` any more.
 
-        :return: the early items that are in order now.
+        :return: the items before it that were early.
         """
         early = self._early or {}
         before = [early.pop(one) for one in sorted(early) if one < own]
         self.buffered_bytes -= sum(map(self.size, before))
         self.next = max(self.next, own)
-        return before + self._in_order()
-
-    def _in_order(self) -> list[T]:
-        """Remove and return the items that are in order now."""
-        early, items = self._early or {}, []
-        while self.next in early:
-            items.append(early.pop(self.next))
-            self.next += 1
-        self.buffered_bytes -= sum(map(self.size, items))
         self._early = early or None
-        return items
+        return before
 
 
 _MIN_REMEMBERED = 256 * RANGE.size

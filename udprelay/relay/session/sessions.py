@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import hmac
 from math import inf
-from typing import TypeVar
 
 from udprelay.protocol.wire.from_relay import Bye, Pong
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
 from udprelay.relay.bounded_dict import BoundedDict
-from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.room import Listener, Room
+from udprelay.relay.session.flow_control import FlowControl
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.room_log import RoomLog, log_of
 from udprelay.relay.session.schedule import Schedule
-from udprelay.relay.session.sequences import ReceiveWindow
 from udprelay.relay.state import RelayState
 from udprelay.segments import Source
 
-T = TypeVar("T")
-
 _SWEEP_INTERVAL = 10.0
-_MAX_BUFFERED = 16 * 1024 * 1024
 _MAX_TAGS = 2048
 _NO_TOKEN = bytes(8)
 _FAREWELLS = {
@@ -40,7 +35,7 @@ class Sessions:
     What session members have in common.
 
     :ivar schedule: when they are sent ACK, HEARTBEAT and PONG unasked.
-    :ivar buffered: bytes of all datagrams that wait for an earlier one.
+    :ivar flow: which of their reliable datagrams may be relayed.
     """
 
     def __init__(self, state: RelayState) -> None:
@@ -48,7 +43,6 @@ class Sessions:
         self._ids = 0
         self._roster = state.roster
         self._output = state.output
-        self.buffered = 0
         self._stopping = False
         self._tags: BoundedDict[str, bytes] = BoundedDict(_MAX_TAGS)
         self._sweep_deadline = inf
@@ -62,7 +56,7 @@ class Sessions:
         census.add("history.datagrams", lambda: sum(len(log.history) for log in self._logs()))
         census.add("history.bytes", lambda: sum(log.history.size for log in self._logs()))
         census.add("private.datagrams", self._private_datagrams)
-        census.add("early.bytes", lambda: self.buffered)
+        self.flow = FlowControl(state.output, self.schedule, census)
 
     def _logs(self) -> list[RoomLog]:
         logs = (room.log for room in self._roster.rooms.values())
@@ -74,7 +68,7 @@ class Sessions:
     @property
     def deadline(self) -> float:
         """When :meth:`expire` should be called next, or infinity."""
-        return min(self.schedule.deadline, self._sweep_deadline)
+        return min(self.schedule.deadline, self.flow.deadline, self._sweep_deadline)
 
     def new_id(self) -> bytes:
         """Return 8 bytes that are unique in this run and unpredictable."""
@@ -133,7 +127,8 @@ class Sessions:
     def end(self, session: SessionMember, reason: str, now: float) -> None:
         """Send BYE to a session, and remove it from its room."""
         self._send_bye(session, reason)
-        self.buffered -= session.buffered_bytes
+        self.flow.buffered -= session.buffered_bytes
+        self.flow.forget(session, now)
         self.schedule.sessions.forget(session)
         self._roster.leave(session, reason, now)
 
@@ -163,34 +158,12 @@ class Sessions:
         pong = Pong(session.id, token, log_of(session).newest, session.private.newest)
         self._output.send_to(session, pong.encode())
 
-    # Reliable datagrams, and memory for those that came out of order.
-
-    def receive_reliable(
-        self, session: SessionMember, window: ReceiveWindow[T], own: int, item: T, now: float
-    ) -> list[T]:
-        """
-        Accept an item of a session in the order of its own sequences.
-
-        :param own: its sequence in ``window``.
-        :return: the items that are in order now.
-        """
-        self.schedule.acks[session] = None
-        buffered = window.buffered_bytes
-        if own != window.next and self.buffered + window.size(item) > _MAX_BUFFERED:
-            self._output.drop_from(session, DropReason.EARLY_LIMIT, now)
-            return []
-        ready = window.receive(own, item)
-        if window.buffered_bytes != buffered:
-            self.buffered += window.buffered_bytes - buffered
-        elif not ready:
-            self._output.drop_from(session, DropReason.REPEATED, now)
-        return ready
-
     # What is due.
 
     def expire(self, now: float) -> list[FanOut]:
         """Do what has come due; return the heartbeats of rooms."""
         self.schedule.send_acks(now)
+        self.flow.expire(now)
         for session in self.schedule.sessions.due(now):
             self.send_pong(session)
         if self._sweep_deadline <= now:
