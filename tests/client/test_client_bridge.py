@@ -38,6 +38,7 @@ class BridgeAndProgram(Bridge):
         self.program = Peer()
         room, passphrase = options.pop("room", "lobby"), options.pop("passphrase", None)
         options.setdefault("address", ("127.0.0.1", 0))
+        options["relay"] = options.pop("peer", None)
         super().__init__(reactor, JSONFormat(), **options)
 
         def channel(observer: ChannelObserver) -> Channel:

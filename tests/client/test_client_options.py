@@ -125,6 +125,14 @@ def test_the_wait_may_be_infinite() -> None:
             "--keepalive: 'inf' is not a number of seconds (0.1 or more)",
         ),
         ("--bridge 127.0.0.1", "--bridge: '127.0.0.1' has no port"),
+        (
+            "--bridge localhost:7000 --bridge-to localhost:7000",
+            "--bridge-to localhost:7000 is the bridge itself: give the address of the program",
+        ),
+        (
+            "--bridge localhost:7000 --bridge-to relay.example:6000 relay.example",
+            "--bridge-to relay.example:6000 is the relay itself: give the address of the program",
+        ),
         ("--bridge :7000", "--bridge: ':7000' has no valid host"),
         ("--bridge :0", "--bridge: ':1' has no valid host"),
         ("--bridge a:1 --bridge-to b:0", "--bridge-to: '0' is not a port (1 to 65535)"),

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from errno import EAFNOSUPPORT, ENOENT
+from errno import EADDRINUSE, EAFNOSUPPORT, ENOENT
 from functools import partial
 from ipaddress import ip_address
+from os import strerror
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
 from udprelay.client.bridge_counters import BridgeCounters
 from udprelay.client.bridge_members import MemberSockets
-from udprelay.client.channel import Channel, IncomingMessage
+from udprelay.client.channel import FAILED, Channel, IncomingMessage
 from udprelay.client.client import Client
 from udprelay.client.descriptors import STDOUT, finish, open_writer, stderr
 from udprelay.client.formats import Format
 from udprelay.client.notices import Notice, reason_of
 from udprelay.client.options import Address
+from udprelay.client.own_sockets import is_own, is_relay
 from udprelay.client.pipe import leave_without_output
 from udprelay.client.room_channel import RoomChannel
 from udprelay.client.sockets import (
@@ -28,11 +30,14 @@ from udprelay.client.sockets import (
 )
 from udprelay.clock import clock_of
 from udprelay.look_up import look_up_name
-from udprelay.protocol.endpoint import host_port
+from udprelay.machine import is_local
+from udprelay.protocol.endpoint import Endpoint, endpoint, host_port, parse_host_port
 from udprelay.session_client.known_member import KnownMember
 
 # Seconds between two reads of the roster for datagrams to a member that has left.
 _ROSTER_INTERVAL = 0.25
+# Ports that the kernel chooses until one is free for us.
+_MAX_ATTEMPTS = 8
 
 
 class Bridge:
@@ -45,6 +50,7 @@ class Bridge:
     :param address: the bridge's local address; port 0 is any.
     :param program: the program's address; ``None``: the source of the first datagram.
     :param per_member: whether each other member has a port of its own, besides the room's.
+    :param relay: the address of the relay or peer.
     :ivar resolving: whether a name is being looked up, in a thread.
     """
 
@@ -57,6 +63,7 @@ class Bridge:
         address: Address,
         program: Address | None = None,
         per_member: bool = False,
+        relay: Address | None = None,
     ) -> None:
         self.resolving = False
         self._reactor = reactor
@@ -65,6 +72,7 @@ class Bridge:
         self._address = address
         self._program = program
         self._per_member = per_member
+        self._relay = relay
         self._client: Client | None = None
         # Set with the socket.
         self._counters: BridgeCounters
@@ -81,24 +89,45 @@ class Bridge:
     async def open(self, client: Client) -> bool:
         """Open the room's socket; if that fails, notify the client and return ``False``."""
         self._client = client
+        self.resolving = True
         try:
-            self.resolving = True
-            found = await _look_up(self._reactor.nameResolver, self._address, self._program)
-            self.resolving = False
-            if not self._closed:
-                self._open(client, *found)
+            resolver = self._reactor.nameResolver
+            local, program = await _look_up(resolver, self._address, self._program)
+            reason = None
+            if self._program is not None and program is not None:
+                reason = await self._loop(resolver, local, program)
+                if reason is not None:
+                    self._report_loop(client, self._program, reason)
+            if reason is None and not self._closed:
+                self._open(client, local, program)
         except OSError as error:
-            self.resolving = False
             address = error.filename or host_port(*self._address)
             client.notice(Notice.of("bridge.unusable", local=address, **reason_of(error)))
+        self.resolving = False
         return self._socket is not None
+
+    async def _loop(
+        self, resolver: Any, local: SocketAddress, program: SocketAddress
+    ) -> str | None:
+        """Return what the program's address is instead: ``bridge``, ``relay``, or None."""
+        address = _endpoint(program)
+        if is_own(address, _endpoint(local)):
+            return "bridge"
+        host, port = self._relay or ("", 0)
+        hosts = await look_up_name(resolver, host) if host else []
+        return "relay" if any(is_relay(address, endpoint(one, port)) for one in hosts) else None
 
     def _open(self, client: Client, local: SocketAddress, program: SocketAddress | None) -> None:
         def open_socket(port: int, receive: Callable[[bytes], object]) -> BridgeSocket:
-            at = (local[0], port, *local[2:])
-            return BridgeSocket(
-                self._reactor, at, program, receive, partial(self._drop, "stranger")
-            )
+            at, rejected = (local[0], port, *local[2:]), partial(self._drop, "stranger")
+            for _ in range(1 if port else _MAX_ATTEMPTS):
+                opened = BridgeSocket(self._reactor, at, program, receive, rejected)
+                if self._socket is None and port:
+                    return opened
+                if opened.address[1] not in self._reserved_ports(program):
+                    return opened
+                opened.close()
+            raise OSError(EADDRINUSE, strerror(EADDRINUSE))
 
         self._socket = open_socket(local[1], self._send)
         self._counters = BridgeCounters(self._clock, client.notice)
@@ -113,10 +142,47 @@ class Bridge:
         if not ip_address(local[0].partition("%")[0]).is_loopback:
             client.notice(Notice.of("bridge.exposed", local=address))
 
+    def _reserved_ports(self, program: SocketAddress | None) -> set[int]:
+        """Return the ports of the program and of a relay here, which may bind them later."""
+        if program is None and self._socket is not None:
+            program = self._socket.program
+        reserved = set() if program is None else {program[1]}
+        relay = self._peer()
+        if relay is not None and is_local(relay.ip):
+            reserved.add(relay.port)
+        return reserved
+
+    def _peer(self) -> Endpoint | None:
+        """Return the address of the relay, once it is known."""
+        if self._channel is None:
+            return None
+        try:
+            return endpoint(*parse_host_port(self._channel.peer))
+        except ValueError:
+            return None
+
+    @staticmethod
+    def _report_loop(client: Client, program: Address, reason: str) -> None:
+        client.notice(Notice.of("bridge.loop", program=host_port(*program), reason=reason))
+
     def begin(self, client: Client, channel: Channel) -> None:
         self._channel = channel
         if isinstance(channel, RoomChannel):
-            channel.roster_changed = self._update_sockets
+            channel.roster_changed = self._roster_changed
+        self._check_peer()
+
+    def _roster_changed(self) -> None:
+        self._check_peer()
+        self._update_sockets()
+
+    def _check_peer(self) -> None:
+        """Leave if the name of the relay has got the address of the program."""
+        relay, room, client = self._peer(), self._socket, self._client
+        if self._program is None or relay is None or room is None or client is None:
+            return
+        if room.program is not None and is_relay(_endpoint(room.program), relay):
+            self._report_loop(client, self._program, "relay")
+            client.leave(FAILED)
 
     def show(self, message: IncomingMessage) -> None:
         room = self._socket
@@ -209,6 +275,10 @@ class Bridge:
                 if members.get(number) is None:
                     members.add(sender)
         return members.get(number)
+
+
+def _endpoint(address: SocketAddress) -> Endpoint:
+    return endpoint(address[0], address[1])
 
 
 async def _look_up(

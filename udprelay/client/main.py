@@ -201,7 +201,8 @@ def _front_end(options: Options, terminal: bool, reactor: AsyncioSelectorReactor
     if options.bridge is not None:
         form = JSONFormat() if options.json else TextFormat(os.isatty(STDERR))
         to, per_member = options.bridge_to, options.bridge_per_member
-        return Bridge(reactor, form, options.bridge, to, per_member)
+        relay = options.host, options.port
+        return Bridge(reactor, form, options.bridge, to, per_member, relay)
     if terminal:
         # The line editor takes long to import.
         from udprelay.client.terminal import Terminal, history_file

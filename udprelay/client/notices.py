@@ -93,6 +93,11 @@ KINDS = {
     "bridge.unusable": Kind(
         "cannot use {local} for the bridge: {cause}", "local reason", Level.ERROR
     ),
+    "bridge.loop": Kind(
+        "--bridge-to {program} is the {reason} itself: give the address of the program",
+        "program reason",
+        Level.ERROR,
+    ),
     "bridge.member": Kind("{name} is at {local}", "member nick local"),
     "bridge.closed": Kind("{name} is no longer at {local}", "nick local"),
     "bridge.full": Kind(

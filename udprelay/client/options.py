@@ -12,7 +12,7 @@ from typing import NoReturn
 from attrs import frozen
 
 from udprelay import __version__
-from udprelay.protocol.endpoint import parse_host_port
+from udprelay.protocol.endpoint import host_port, parse_host_port
 from udprelay.protocol.nick import NickError, normalise
 from udprelay.protocol.wire import fields
 
@@ -112,6 +112,12 @@ def parse(arguments: Sequence[str]) -> Options:
     for name in ("bridge_to", "bridge_per_member"):
         if given.get(name) and "bridge" not in given:
             raise UsageError(f"--{name.replace('_', '-')} needs --bridge")
+    for name, address in (("bridge", given.get("bridge")), ("relay", (host, port))):
+        if address is not None and given.get("bridge_to") == address:
+            raise UsageError(
+                f"--bridge-to {host_port(*address)} is the {name} itself: give the address of the"
+                " program"
+            )
     if "bridge" in given and given["newline"]:
         raise UsageError("--newline cannot be used with --bridge: it does not change payloads")
     return Options(host=host, port=port, **given)
