@@ -7,9 +7,7 @@ from collections.abc import Callable
 import pytest
 from config_files import FLAGS
 
-from udprelay.config import Config, ConfigError, load, options
-
-LISTENER = options.SECTIONS["listener:NAME"]
+from udprelay.config import Config, ConfigError, load
 
 # What messages say is valid.
 NAME = "must be 1 to 64 letters, digits, '-', '_' and '.'"
@@ -292,10 +290,6 @@ def test_values_in_a_section_with_a_misspelt_name_are_checked(
     assert mistakes("[lisener:main]\nport = x\ncolour = red\n") == [
         "relay.ini:1: [lisener:main]: unknown section; did you mean listener:NAME?",
         "relay.ini:2: [lisener:main] port = x: must be a whole number from 0 to 65535",
-        (
-            "relay.ini:3: [lisener:main] colour = red: unknown option; valid are "
-            f"{', '.join(LISTENER)}"
-        ),
     ]
 
 

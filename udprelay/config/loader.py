@@ -108,7 +108,7 @@ def _read_section(name: str, section: Section, report: Report) -> dict[str, Any]
     kind = kind_of(name)
     if kind not in SECTIONS:
         report.add(section.line, f"[{name}]", _unknown("section", name, SECTIONS))
-        # What is in a section whose name is misspelt is checked as well.
+        # The values in a section whose name is misspelt are checked as well.
         kind = next(iter(get_close_matches(name, SECTIONS, 1)), "")
     elif kind != name and name != ALL_ROOMS:
         try:
@@ -120,7 +120,7 @@ def _read_section(name: str, section: Section, report: Report) -> dict[str, Any]
     for option, entry in section.options.items():
         if option in options:
             _read_value(options[option], (name, option), entry, report, found)
-        elif options:
+        elif kind == kind_of(name):
             value = "" if is_secret(option) else f" = {quotable(entry.value)}"
             homes = [kind for kind in SECTIONS if option in SECTIONS[kind]]
             why = _unknown("option", option, options)
