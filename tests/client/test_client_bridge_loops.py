@@ -11,6 +11,7 @@ from client_relay import Members, until
 from test_client_bridge import Begin, BridgeAndProgram, begin, members
 
 from free_port import free_port
+from udprelay.relay.events import LoopFound
 
 __all__ = ["begin", "members"]
 
@@ -119,3 +120,18 @@ async def test_no_member_gets_the_port_of_a_relay_that_starts_again(
     await members.join("bob")
     await until(lambda: bridge.reported("bridge.member"))
     assert bridge.peer("bob")[1] != relay.port
+
+
+@pytest_twisted.ensureDeferred
+async def test_two_bridges_that_are_each_others_programs_are_a_loop(
+    members: Members, begin: Begin
+) -> None:
+    port = port_before_a_free_one()
+    bob = await members.join("bob")
+    await begin("one", address=("127.0.0.1", port), program=("127.0.0.1", port + 1))
+    await begin("two", address=("127.0.0.1", port + 1), program=("127.0.0.1", port))
+    bob.send(b"once", reliable=False)
+    relay = members.relay
+    await until(lambda: any(isinstance(event, LoopFound) for event in relay.events))
+    assert 1 <= members.received("bob").count(b"once") <= 20
+    await bob.leave()
