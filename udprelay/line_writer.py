@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 DEFAULT_LIMIT = 4 << 20
@@ -136,8 +137,9 @@ class LineWriter:
         """Start the thread. Not before a fork, which it would not survive."""
         if self._thread is None:
             # A daemon, so that a write that never returns does not keep the process.
-            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="log", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def write(self, line: bytes) -> None:
         """Write a line, or several that belong together, with their line breaks."""
@@ -167,12 +169,24 @@ class LineWriter:
         :return: whether they are.
         """
         if self._busy():
-            self.start()
+            try:
+                self.start()
+            except RuntimeError:
+                # Since 3.12 Python starts no thread while it ends.
+                self._write_directly()
+                return not self._busy()
         with self._changed:
             self._hurry = True
             self._changed.notify_all()
             self._changed.wait_for(self._flushed, timeout)
             return not self._busy()
+
+    def _write_directly(self) -> None:
+        with suppress(OSError):
+            while self._lines:
+                line = self._lines.popleft()
+                while line:
+                    line = line[self._output.write(line) :]
 
     def _flushed(self) -> bool:
         return not self._busy() or (self._failing and not self._hurry)

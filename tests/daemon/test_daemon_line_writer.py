@@ -6,7 +6,8 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from threading import Event
+from threading import Event, Thread
+from unittest.mock import Mock
 
 import pytest
 
@@ -95,6 +96,18 @@ def test_lines_wait_until_the_thread_is_started(gate: Gate, writer: LineWriter) 
 def test_nothing_is_started_to_flush_nothing(gate: Gate, writer: LineWriter) -> None:
     assert writer.flush(TIMEOUT)
     assert not gate.blocked.is_set()
+
+
+def test_a_process_that_ends_before_the_start_writes_its_lines(
+    gate: Gate, writer: LineWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since 3.12 Python starts no thread then."""
+    refused = Mock(side_effect=RuntimeError("can't create new thread at interpreter shutdown"))
+    monkeypatch.setattr(Thread, "start", refused)
+    gate.most = 3
+    writer.write(b"why it ends\n")
+    assert writer.flush(TIMEOUT)
+    assert gate.written == b"why it ends\n"
 
 
 def test_lines_are_written_in_order(gate: Gate, writer: LineWriter) -> None:
