@@ -115,6 +115,33 @@ def test_example_joins_from_an_untrusted_network(tmp_path: Path) -> None:
             assert process.stdout.readline() == b"good day\n"
 
 
+# The first minute
+
+
+def test_another_machine_is_told_what_to_type() -> None:
+    assert re.search(r"\$ nc -u 192\.168\.\d+\.\d+ 6000\n", text(README))
+    assert "ufw allow 6000/udp" in text(README)
+
+
+def test_the_relays_of_the_page_can_run_beside_each_other() -> None:
+    flags = re.findall(r"twistd -n udprelay ([^`\n]*)", text(README))
+    (ini,) = (block for block in code_blocks(README, "ini") if "127.0.0.2" in block)
+    ports = [
+        re.search(r"port[ =]+(\d+)", ini if "challenge.ini" in flag else flag) for flag in flags
+    ]
+    assert all(ports)
+    assert len({found[1] for found in ports if found}) == len(flags) == 3
+
+
+def test_clients_of_the_page_are_readable_for_programs_that_print_payloads() -> None:
+    sending = re.findall(
+        r"\$ (?:echo hello \| )?\.venv/bin/udprelay-client (?!--plain)(.*)", text(README)
+    )
+    said = [flags for flags in sending if "/dev/null" not in flags and "--bridge" not in flags]
+    assert said
+    assert all("--newline" in flags for flags in said)
+
+
 # Markup
 
 
