@@ -18,11 +18,13 @@ class System:
         self.time = 1000.0
         self.due = float("inf")
         self.made: list[str] = []
+        self.opened = 0
         self.clock = MonotonicClock(None, self._open, lambda: self.time)
         self._ring: Callable[[], object] = lambda: None
 
     def _open(self, _: object, ring: Callable[[], object]) -> System:
         self._ring = ring
+        self.opened += 1
         return self
 
     def set(self, due: float) -> None:
@@ -63,6 +65,25 @@ def test_without_a_pause_all_time_counts(system: System) -> None:
     assert system.made == []
     system.run(0.2)
     assert system.made == ["after 10 s"]
+
+
+def test_a_call_that_is_added_may_be_the_first_that_is_due(system: System) -> None:
+    system.schedule(0.9, "last")
+    system.schedule(0.2, "first")
+    system.run(0.3)
+    assert system.made == ["first"]
+
+
+def test_one_alarm_serves_calls_that_follow_each_other(system: System) -> None:
+    def again() -> None:
+        if len(system.made) < 3:
+            system.made.append("again")
+            system.clock.callLater(0.1, again).cancel()
+            system.clock.callLater(0.1, again).reset(0.2)
+
+    system.clock.callLater(0, again)
+    system.run(1.0)
+    assert (len(system.made), system.opened) == (3, 1)
 
 
 @pytest.mark.parametrize("pause", [2.5, 600.0, 1e9])
@@ -124,6 +145,14 @@ def test_each_of_several_pauses_counts_for_nothing(system: System) -> None:
     assert system.made == ["after 10 s"]
 
 
+def test_a_pause_that_follows_at_once_is_not_counted(system: System) -> None:
+    system.schedule(10, "after 10 s")
+    system.pause()
+    before = system.clock.seconds()
+    system.pause()
+    assert system.clock.seconds() == before
+
+
 def test_a_pause_while_a_call_is_made_is_not_counted(system: System) -> None:
     system.clock.callLater(1, system.pause)
     system.schedule(10, "after 10 s")
@@ -136,6 +165,9 @@ def test_an_idle_process_has_not_been_held_up(system: System) -> None:
     system.pause()
     # There was nothing to do, and so no alarm.
     assert system.clock.seconds() == before + PAUSE
+    system.clock.callLater(1, system.pause).cancel()
+    system.pause()
+    assert system.clock.seconds() == before + 2 * PAUSE
 
 
 def test_a_busy_process_has_not_been_held_up(system: System) -> None:

@@ -140,7 +140,7 @@ class MonotonicClock:
     def _ring(self) -> None:
         system = self._monotonic()
         late, now = system > self._alarm_due + LATE, self.seconds()
-        self._expect(system, False)
+        self._alarm_set = False
         # The reactor may read this alarm before the sockets, in which waits what came in time.
         self._reads_first = late and not self._reads_first
         if self._reads_first:
