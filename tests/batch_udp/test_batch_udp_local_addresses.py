@@ -13,6 +13,7 @@ from batch_udp_network import PORTS, Network
 from batch_udp_sockets import Members, without_own
 
 from udprelay.batch_udp import mmsg
+from udprelay.batch_udp.layout import usable
 from udprelay.batch_udp.port import DatagramPort
 from udprelay.segments import Source
 
@@ -276,3 +277,28 @@ def test_an_aggregate_and_a_datagram_of_one_source_are_one_run_each_of_one_sourc
             assert sources == [one, one, one, other]
             network.send((1, b"gggg"), (0, b"hhhh"), (0, b"iiii"))
             assert [source for source, _ in network.room.batches[-1]] == [other, one]
+
+
+LINK_LOCAL = ipaddress.ip_address("fe80::7").packed
+GLOBAL = ipaddress.ip_address("2001:db8::7").packed
+MAPPED = ipaddress.ip_address("::ffff:192.0.2.7").packed
+INTERFACE = (7).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(
+    ("received", "ipv6", "sent"),
+    [
+        # The answer may leave by another interface than that of arrival,
+        (GLOBAL + INTERFACE, True, GLOBAL + bytes(4)),
+        (MAPPED + INTERFACE, True, MAPPED + bytes(4)),
+        (INTERFACE + b"\xc0\0\2\7" + b"\xc0\0\2\xff", False, bytes(4) + b"\xc0\0\2\7" + bytes(4)),
+        # but an address of one link only by that one.
+        (LINK_LOCAL + INTERFACE, True, LINK_LOCAL + INTERFACE),
+        (ipaddress.ip_address("ff02::1").packed + INTERFACE, True, b""),
+        (ipaddress.ip_address("::ffff:239.1.2.3").packed + INTERFACE, True, b""),
+        (b"", True, b""),
+        (b"", False, b""),
+    ],
+)
+def test_the_local_address_that_is_sent_from(received: bytes, ipv6: bool, sent: bytes) -> None:
+    assert usable(received, ipv6) == sent

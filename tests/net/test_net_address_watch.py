@@ -79,6 +79,16 @@ def test_a_listener_is_opened_anew_for_another_interface_of_the_same_name() -> N
     assert [machine.look() for _ in range(3)] == [["suspend main"], ["open main"], []]
 
 
+def test_a_listener_that_is_open_without_its_address_stays_open() -> None:
+    machine = Machine(main="192.0.2.1")
+    machine.watch.start(set())
+    assert machine.look() == []
+    machine.indexes["192.0.2.1"] = 0
+    assert [machine.look() for _ in range(2)] == [[], []]
+    del machine.indexes["192.0.2.1"]
+    assert machine.look() == ["suspend main"]
+
+
 def test_a_failure_of_one_listener_stops_no_look(logged_errors: list[str]) -> None:
     class Failing(Machine):
         def open_listener(self, name: str) -> bool:

@@ -44,6 +44,7 @@ class Destinations:
         self._iov = iov
         self.plain = layout.control_length
         self.segmented = len(layout.control)
+        self.several_locals = False
         self.unsegmented: set[Recipient] = set()
         self.apart: Apart | None = None
         self._allocate(8)

@@ -83,7 +83,8 @@ class AddressWatch:
             for name, rules in listeners.items()
             if not ip_address(rules.interface).is_unspecified
         }
-        self._open: dict[str, int | None] = {}
+        self._indexes: dict[str, int | None] = {}
+        self._waiting: set[str] = set()
         self._looks = LoopingCall(self._look)
         self._looks.clock = clock
 
@@ -93,8 +94,8 @@ class AddressWatch:
 
         :param waiting: names of those that are not open yet.
         """
-        for name, interface in self._interfaces.items():
-            self._open[name] = None if name in waiting else self._find(interface)
+        self._waiting = set(waiting)
+        self._indexes = {name: self._find(one) for name, one in self._interfaces.items()}
         if self._interfaces:
             self._looks.start(CHECK_INTERVAL, now=False)
 
@@ -111,10 +112,15 @@ class AddressWatch:
                 self._log.failure("listener {name} failed", name=name)
 
     def _look_at(self, name: str, interface: str) -> None:
-        before, index = self._open[name], self._find(interface)
-        if before is not None and index != before:
+        before, index = self._indexes[name], self._find(interface)
+        if name in self._waiting:
+            if index is not None and self._opener.open_listener(name):
+                self._waiting.remove(name)
+                self._indexes[name] = index
+        elif before is None:
+            # The kernel may bind to what is not there (net.ipv4.ip_nonlocal_bind).
+            self._indexes[name] = index
+        elif index != before:
             # Bound again at the next look, when the socket is closed.
-            self._open[name] = None
+            self._waiting.add(name)
             self._opener.suspend_listener(name)
-        elif before is None and index is not None and self._opener.open_listener(name):
-            self._open[name] = index
