@@ -141,7 +141,8 @@ def test_a_congested_destination_is_so_until_5_s_after_the_last_sign(troubles: W
     assert troubles.kind("ada") is Kind.CONGESTED
     assert troubles.is_waiting("ada")
     assert troubles.began == [("ada", errno.EAGAIN)]
-    troubles.suspect("ada", 3.0)
+    troubles.suspect("ada", 2.0)
+    troubles.judge("ada", guilty=True, now=3.0)
     troubles.expire(7.9)
     assert troubles.kind("ada") is Kind.CONGESTED
     troubles.expire(8.0)

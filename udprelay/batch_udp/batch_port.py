@@ -131,7 +131,8 @@ class BatchPort(DatagramPort):
             destinations = group.prepared = Destinations(self._layout, self._iov.address)
         if destinations.checked:
             destinations.restore_locals()
-        apart = self._apart(group, destinations.apart) if self._isolation.active else None
+        isolation = self._isolation
+        apart = self._apart(group, destinations.apart) if isolation.active else None
         destinations.apart = apart
         if group.changed:
             destinations.update(group)
@@ -140,7 +141,7 @@ class BatchPort(DatagramPort):
         # With many unsegmented members, the search for them costs more than segments save.
         limit = self._max_segments if 4 * len(unsegmented) <= count else 1
         fits = first.count <= limit and len(first.data) <= MAX_PAYLOAD
-        alike = not unsegmented and not apart and not self._isolation.checking
+        alike = not unsegmented and not apart and not isolation.checking
         if len(runs) == 1 and fits and alike:
             self._send_run(runs, destinations, group, count, failed)
             return failed

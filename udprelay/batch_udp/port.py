@@ -195,6 +195,11 @@ class DatagramPort(udp.Port):
         return fields
 
     @property
+    def troubles(self) -> int:
+        """How many destinations are in trouble, or on probation."""
+        return len(self._troubles)
+
+    @property
     def waiting(self) -> int:
         """Number of aggregates that have been read, but not been handed over."""
         return 0

@@ -195,6 +195,7 @@ class UdpTransport(BatchProtocol):
         prefix = f"listeners.{self.name}"
         census.add(f"{prefix}.deliveries", lambda: self.port.deliveries)
         census.add(f"{prefix}.segmented", lambda: self.port.segmented)
+        census.add(f"{prefix}.troubles", lambda: self.port.troubles)
         census.add(f"{prefix}.batches", lambda: self.port.batch_sizes())
         census.add(f"{prefix}.waiting", lambda: self.port.waiting)
 

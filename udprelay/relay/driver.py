@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
+from udprelay.relay.drops import DropReason
 from udprelay.relay.events import Event
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.hub import Hub
-from udprelay.relay.room import Listener, Member
+from udprelay.relay.room import Group, Listener, Member
 from udprelay.relay.transport import Transport
 from udprelay.segments import Source, SourceRun
 
@@ -105,8 +106,13 @@ class HubDriver:
                     # The fault of a transport costs no other one its deliveries.
                     error = error or raised
                     continue
-                for reason, same in groupby(failed):
-                    number = len(list(same))
-                    self.hub.undelivered(fan_out.room, group, reason, now, number)
+                if failed:
+                    self._count(fan_out, group, failed, now)
         if error is not None:
             raise error
+
+    def _count(
+        self, fan_out: FanOut, group: Group, failed: Sequence[DropReason], now: float
+    ) -> None:
+        for reason, same in groupby(failed):
+            self.hub.undelivered(fan_out.room, group, reason, now, len(list(same)))
