@@ -79,7 +79,7 @@ class Intake:
             if rest is None:
                 return
             segments = rest
-        elif (member := listener.members.get(source)) is not None:
+        elif (member := listener.plain_at(source)) is not None:
             member.last_heard = now
             accepted = self._accept(member, segments.count, len(segments.data), now)
             if not accepted:
