@@ -76,9 +76,11 @@ class DescriptorAlarm:
 
     def doRead(self) -> None:
         # Set again since the reactor has polled, it has nothing to read.
-        with suppress(BlockingIOError):
+        try:
             os.read(self._descriptor, 8)
-            self._ring()
+        except BlockingIOError:
+            return
+        self._ring()
 
     def connectionLost(self, reason: Failure) -> None:
         """Close: the reactor has stopped."""

@@ -82,9 +82,9 @@ class MonotonicClock:
         # When the next look at the time is due, in the system's time; infinity: never.
         self._alarm_due = inf
         self._alarm_set = False
-        # How far this clock is behind the system's time, since when it stands still, and until
-        # when, in the system's time.
+        # How far this clock is behind the system's time.
         self._behind = 0.0
+        # Where it stands still after a pause, and until when in the system's time.
         self._still = -inf
         self._still_until = -inf
         # The last look while the alarm was overdue, and until when there is nothing to look at.
