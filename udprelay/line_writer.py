@@ -205,7 +205,12 @@ class LineWriter:
                 self._changed.wait_for(self._due)
                 self._writing = True
                 batch = self._next_batch()
-            self._write(batch)
+            try:
+                self._write(batch)
+            except Exception as error:
+                # A bug; the thread must go on.
+                self.lost += batch.count(b"\n")
+                self._report(OSError(0, repr(error)))
 
     def _next_batch(self) -> bytes:
         batch, size = [], 0

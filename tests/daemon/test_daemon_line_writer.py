@@ -190,6 +190,19 @@ def test_each_trouble_is_reported(gate: Gate, writer: LineWriter, errors: list[O
     assert [error.errno for error in errors] == [errno.ENOSPC, errno.EIO]
 
 
+def test_a_bug_in_an_output_costs_the_lines_that_it_was_given(
+    gate: Gate, writer: LineWriter, errors: list[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(gate, "write", Mock(side_effect=ValueError("embedded null")))
+        writer.write(b"line\n")
+        writer.flush(TIMEOUT)
+    assert [error.strerror for error in errors] == ["ValueError('embedded null')"]
+    writer.write(b"another\n")
+    assert writer.flush(TIMEOUT)
+    assert (gate.written, writer.lost) == (b"another\n", 1)
+
+
 def test_it_reopens_without_a_line(gate: Gate, writer: LineWriter) -> None:
     writer.reopen()
     assert writer.flush(TIMEOUT)
