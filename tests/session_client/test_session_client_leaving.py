@@ -10,13 +10,14 @@ from session_client_machine import (
     OTHER_SESSION,
     OTHER_TAG,
     SESSION,
+    TAG,
     ClientDriver,
     joined,
 )
 
 from udprelay.protocol.wire.entries import FailedNotice, JoinEntry
 from udprelay.protocol.wire.from_client import DataUp, Leave, Ping
-from udprelay.protocol.wire.from_relay import Ack, Bye, Pong
+from udprelay.protocol.wire.from_relay import Ack, Bye, Heartbeat, Pong
 from udprelay.protocol.wire.header import MORE, RELIABLE, RESUBMITTED
 from udprelay.protocol.wire.joining import Unknown
 from udprelay.protocol.wire.members import MemberKind
@@ -25,6 +26,7 @@ from udprelay.session_client.active_session import RETURN_PATIENCE
 from udprelay.session_client.events import Closed, Delivered, Failed, Refused
 from udprelay.session_client.machine import LEAVE_PATIENCE
 from udprelay.session_client.message_sender import MessageError
+from udprelay.session_client.pieces import ACKNOWLEDGED_LIFETIME
 from udprelay.session_client.settings import State
 
 RETURN_DELAY = 2000
@@ -251,3 +253,23 @@ def test_a_client_that_waits_to_leave_sends_nothing_new() -> None:
     client.receive(Unknown(SESSION))
     with pytest.raises(MessageError, match="left"):
         client.call("send", b"y")
+
+
+def test_what_was_acknowledged_long_ago_is_not_in_doubt() -> None:
+    client = acknowledged(b"x")
+    for _ in range(4):
+        client.pass_time(ACKNOWLEDGED_LIFETIME / 4)
+        client.receive(Heartbeat(TAG, 0))
+    client.datagrams.clear()
+    client.call("leave")
+    assert client.drain(Leave) == [Leave(SESSION)]
+
+
+def test_a_client_that_has_sent_nothing_does_not_wait_for_others() -> None:
+    client = joined(BERT_RECORD)
+    client.pass_time(5)
+    client.receive(Unknown(SESSION))
+    client.challenge()
+    client.welcome(session_id=OTHER_SESSION, tag=OTHER_TAG)
+    client.call("leave")
+    assert client.drain(Leave) == [Leave(OTHER_SESSION)]

@@ -168,13 +168,14 @@ class ActiveSession:
         After another relay has died, the last member of a room must not leave it before they are
         back: an empty room is closed, with its history.
         """
+        self.sender.forget_old(self.liveness.last_heard)
+        if not self.sender.in_doubt:
+            return True
         self._expected -= self._identities()
-        if self.sender.resubmitting or self._expected:
-            return False
-        if self.sender.in_doubt and self._confirmation is NEVER:
+        if not (self.sender.resubmitting or self._expected) and self._confirmation is NEVER:
             self._confirmation = Retries(b"", CONFIRM_INTERVALS, now)
             self._confirming_since = now
-        return not self.sender.in_doubt
+        return False
 
     @property
     def unconfirmed(self) -> bool:

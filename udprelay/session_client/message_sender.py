@@ -180,6 +180,11 @@ class MessageSender:
         self._private.outstanding.clear()
         self.confirm()
 
+    def forget_old(self, last_heard: float) -> None:
+        """Forget what the relay had acknowledged long before it was heard last."""
+        self._room.forget_old(last_heard)
+        self._private.forget_old(last_heard)
+
     def confirm(self) -> None:
         """Forget what is in doubt: the relay that has acknowledged it is alive."""
         self._room.confirm()

@@ -130,7 +130,7 @@ class Outgoing:
         if self._in_session:
             self._in_session = False
             self._window.reset()
-            self._acknowledged.expire(last_heard - ACKNOWLEDGED_LIFETIME)
+            self.forget_old(last_heard)
             for message in self._messages:
                 message.waiting_since = now
 
@@ -146,6 +146,10 @@ class Outgoing:
     def in_doubt(self) -> set[int]:
         """The delivered messages that a relay may lose if it dies: JOIN offers them again."""
         return (self._acknowledged.messages | self.resubmitted) - self.outstanding
+
+    def forget_old(self, last_heard: float) -> None:
+        """Forget what the relay had acknowledged long before it was heard last."""
+        self._acknowledged.expire(last_heard - ACKNOWLEDGED_LIFETIME)
 
     def confirm(self) -> None:
         """Forget what is in doubt: the relay that has acknowledged it is alive."""
