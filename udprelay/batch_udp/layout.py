@@ -117,7 +117,7 @@ class Layout:
         """Return the unspecified local address of the family of ``ip``."""
         # The kernel takes none but of the peer's family (ip_cmsg_send).
         family = _MAPPED if self.ipv6 and ip.startswith(_MAPPED) else b""
-        return family.ljust(self._local_size, b"\0")
+        return family.ljust(self._local_size, b"\0")[: self._local_size]
 
     def is_assigned(self, local: bytes) -> bool:
         """Return whether the machine has a local address to send from; it has the unspecified."""
