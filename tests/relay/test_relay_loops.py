@@ -9,7 +9,7 @@ from relay_driver import ANNA, BERT, CARL, LABELLED, Relay, reports, with_room
 
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.events import LoopFound, LoopOver
-from udprelay.relay.loop_trial import MAX_HELD, is_copy, tail_of
+from udprelay.relay.loop_trial import MAX_COPIES, is_copy, tail_of
 from udprelay.relay.loops import MAX_MUTE
 from udprelay.relay.rules import RelayRules
 
@@ -243,14 +243,14 @@ def test_who_stops_sending_loses_nothing() -> None:
 
 def test_many_datagrams_of_one_sender_are_not_held_back_for_long() -> None:
     relay = held_back()
-    relay.receive_batch(*[(ANNA, b"x")] * MAX_HELD)
-    assert len(relay.inboxes[BERT]) == 5 + MAX_HELD
+    relay.receive_batch(*[(ANNA, b"x")] * MAX_COPIES)
+    assert len(relay.inboxes[BERT]) == 5 + MAX_COPIES
 
 
 def test_large_datagrams_of_one_sender_are_not_held_back_for_long() -> None:
     relay = held_back(bytes(60_000))
-    relay.receive(ANNA, *[bytes(60_000)] * 4)
-    assert len(relay.inboxes[BERT]) == 9
+    relay.receive(ANNA, *[bytes(60_000)] * 17)
+    assert len(relay.inboxes[BERT]) == 22
 
 
 def test_an_honest_sender_is_not_suspected_again_soon() -> None:

@@ -177,3 +177,19 @@ def test_whoever_goes_on_talking_makes_a_trickle(start: Callable[[Loop], None]) 
         loop.time.run(loop.time.now + 0.1)
     # Each text goes to all members at least once.
     assert (len(loop.network.trace) - before) / 300 < 60
+
+
+@pytest.mark.parametrize("payload", [b"21.5", b"%d"], ids=["one value", "many values"])
+@pytest.mark.parametrize("name", ["two relays", "a ring of three", "two bridges"])
+def test_telemetry_goes_round_a_few_times(name: str, payload: bytes) -> None:
+    loop = Loop(seed=2)
+    LOOPS[name](loop)
+    speaker = loop.program(3, ("10.0.0.1", PORT))
+    loop.time.run(loop.time.now + 0.5)
+    before = len(loop.network.trace)
+    for number in range(2000):
+        speaker.send(payload % number if b"%" in payload else payload)
+        loop.time.run(loop.time.now + 0.002)
+    assert loop.found()
+    assert (len(loop.network.trace) - before) / 2000 < 20
+    assert loop.sent_in(20) < 2000

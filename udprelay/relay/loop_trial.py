@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from udprelay.relay.room import Member, Room
 from udprelay.segments import Run, Segments
 
-MAX_HELD = 256
-"""Datagrams that a trial holds back; each is at most 64 KiB long."""
-MAX_HELD_SIZE = 256 * 1024
-"""Bytes after which a trial holds back no more."""
+MAX_COPIES = 1024
+"""Copies after which a trial ends: this is a flood, which nobody may hold back for long."""
+MAX_HELD = 4096
+"""Datagrams that a trial holds back, with what comes behind the copies."""
+MAX_HELD_SIZE = 1024 * 1024
+"""Bytes that a trial holds back, and one batch more."""
 
 _MAX_TAIL = 2048
 # Seconds; the times of a trial are four times the spacing of copies within these bounds.
@@ -89,11 +91,12 @@ class Trial:
         self._suspects = set(suspects)
         self._held: list[Run] = []
         self._held_of: set[Member] = set()
-        self._count = self._size = 0
+        self._count = self._size = self._copies = 0
         self._drain = min(max(4 * spacing, _MIN_DRAIN), _MAX_DRAIN)
         self._answer = min(max(4 * spacing, _MIN_ANSWER), _MAX_ANSWER)
         self._silence = (self._drain + _MIN_SILENCE) * patience
-        self._answered = self._found = False
+        self._answered = False
+        self._found: set[Member] = set()
         self._hold(now)
 
     def __len__(self) -> int:
@@ -113,7 +116,7 @@ class Trial:
             copy = member.listener is not None and has_copy(member, segments, self._tail)
             if copy and not self._holding and member in self._suspects:
                 if self._answered:
-                    self._found = True
+                    self._found.add(member)
                     returned.append(run)
                     continue
                 self._answered = True
@@ -122,6 +125,7 @@ class Trial:
                 self._hold(now)
             if (copy and self._holding) or member in self._held_of:
                 self._keep(member, segments, run)
+                self._copies += segments.count if copy else 0
                 if copy and self._holding and now >= self._drained:
                     # A single one may be what another relay, which is on trial too, releases.
                     if member in self._spoken:
@@ -129,7 +133,9 @@ class Trial:
                     self._spoken.add(member)
             else:
                 deliver.append(run)
-        self.full = self._count >= MAX_HELD or self._size >= MAX_HELD_SIZE
+        self.full = (
+            self._copies >= MAX_COPIES or self._count >= MAX_HELD or self._size >= MAX_HELD_SIZE
+        )
         if self.full or (self._holding and self._suspects <= self.honest):
             self.honest |= self._held_of & self._suspects
             self.over = True
@@ -146,7 +152,7 @@ class Trial:
         if not self._holding:
             self.over = True
             held = self.release()
-            returned = [run for run in held if self._found and self._is_suspected(run)]
+            returned = [run for run in held if self._found and self._is_of_loop(run)]
             return [run for run in held if run not in returned], returned
         self._suspects -= self.honest
         self._holding = False
@@ -156,7 +162,8 @@ class Trial:
 
     def release(self) -> list[Run]:
         """Return what is held back."""
-        held, self._held, self._count, self._size = self._held, [], 0, 0
+        held, self._held = self._held, []
+        self._count = self._size = self._copies = 0
         self._held_of.clear()
         return held
 
@@ -168,12 +175,16 @@ class Trial:
             self._keep(member, segments, (member, segments, flags))
         return held[: first + 1]
 
+    def _is_of_loop(self, run: Run) -> bool:
+        return run[0] in self._found or self._is_suspected(run)
+
     def _is_suspected(self, run: Run) -> bool:
         member, segments, _ = run
         return member in self._suspects and has_copy(member, segments, self._tail)
 
     def _hold(self, now: float) -> None:
         self._holding = True
+        self._copies = 0
         self._spoken.clear()
         self._postponed = 0
         self._drained = now + self._drain

@@ -46,10 +46,21 @@ _MAX_SENDERS = 16
 _PATIENCE, _MORE_PATIENCE = 2, 16
 # Seconds from one look to the next, before the first copy: a look costs 1 us.
 _INTERVAL = 0.0005
+# What one look reads of a batch: runs, and bytes of each.
+_MAX_RUNS, _MAX_SEARCHED = 16, 4096
 _MAX_RECORDS = 256
 # Seconds; the short one is for those who send too much to be held back.
 _SHORT_EXEMPTION, _FIRST_EXEMPTION, _MAX_EXEMPTION = 1.0, 5.0, 600.0
 _BACKOFF = 4
+
+
+def _has_tail(runs: list[Run], tail: bytes) -> bool:
+    """Return whether there may be a copy in runs, by their ends."""
+    for _, segments, _ in runs:
+        data = segments.data
+        if data.endswith(tail) or (segments.count > 1 and tail in data[-_MAX_SEARCHED:]):
+            return True
+    return False
 
 
 class FanOut(Protocol):
@@ -127,7 +138,7 @@ class Loops:
 
     def look(self, fan_outs: Mapping[Room, FanOut], now: float) -> None:
         """
-        Compare what was received last with the payload watched.
+        Compare what was received with the payload watched.
 
         A trial holds it back before it is delivered.
         """
@@ -138,7 +149,7 @@ class Loops:
 
     def _look(self, fan_outs: Mapping[Room, FanOut], now: float) -> None:
         fan_out = fan_outs.get(self._room)
-        if fan_out is not None and fan_out.runs[-1][1].data.endswith(self._tail):
+        if fan_out is not None and _has_tail(fan_out.runs[-_MAX_RUNS:], self._tail):
             self._left -= 1
             for member, segments, _ in fan_out.runs:
                 if self._room is fan_out.room:
