@@ -51,7 +51,7 @@ def test_a_typed_line_is_sent_to_the_room(start: Start, operator: Operator) -> N
         operator.sees(f"[{program.address}] I am here")
     assert one.receive() == b"I am here"
     operator.type("hello everybody\n")
-    assert (one.receive(), other.receive()) == (b"hello everybody", b"hello everybody")
+    assert (one.receive(), other.receive()) == (b"hello everybody\n", b"hello everybody\n")
 
 
 def test_two_slashes_send_one(start: Start, operator: Operator) -> None:
@@ -59,7 +59,7 @@ def test_two_slashes_send_one(start: Start, operator: Operator) -> None:
     program.send(b"hello")
     operator.sees("] hello")
     operator.type("//who\n")
-    assert program.receive() == b"/who"
+    assert program.receive() == b"/who\n"
 
 
 def test_reply_is_sent_to_the_last_sender_only(start: Start, operator: Operator) -> None:
@@ -69,8 +69,8 @@ def test_reply_is_sent_to_the_last_sender_only(start: Start, operator: Operator)
     last.send(b"last")
     operator.sees("] last")
     operator.type("/reply private\npublic\n")
-    assert [last.receive(), last.receive()] == [b"private", b"public"]
-    assert [first.receive(), first.receive()] == [b"last", b"public"]
+    assert [last.receive(), last.receive()] == [b"private\n", b"public\n"]
+    assert [first.receive(), first.receive()] == [b"last", b"public\n"]
 
 
 def test_reply_without_a_message_prints_an_error(operator: Operator) -> None:
@@ -89,8 +89,8 @@ def test_msg_is_sent_to_one_member_only(
     operator.sees("] last")
     receiver = first.address if by_address else "guest-2"  # The console is number 1.
     operator.type(f"/msg {receiver} private\npublic\n")
-    assert [first.receive() for _ in range(3)] == [b"last", b"private", b"public"]
-    assert last.receive() == b"public"
+    assert [first.receive() for _ in range(3)] == [b"last", b"private\n", b"public\n"]
+    assert last.receive() == b"public\n"
 
 
 def test_msg_to_an_unknown_member_prints_an_error(operator: Operator) -> None:
@@ -117,7 +117,7 @@ def test_a_kicked_member_is_rejected(start: Start, operator: Operator) -> None:
     kicked.send(b"still here?")
     operator.sees(f"{kicked.address} rejected from lobby")
     operator.type("good bye\n")
-    assert [staying.receive(), staying.receive()] == [b"hello", b"good bye"]
+    assert [staying.receive(), staying.receive()] == [b"hello", b"good bye\n"]
 
 
 def test_an_unknown_command_is_not_sent_to_the_room(start: Start, operator: Operator) -> None:
@@ -126,7 +126,7 @@ def test_an_unknown_command_is_not_sent_to_the_room(start: Start, operator: Oper
     operator.sees("] hello")
     operator.type("/exit\nhello\n")
     operator.sees("/exit: no such command; /help lists them")
-    assert program.receive() == b"hello"
+    assert program.receive() == b"hello\n"
 
 
 def test_control_characters_and_invalid_text_are_escaped(start: Start, operator: Operator) -> None:
@@ -150,7 +150,7 @@ def test_an_incomplete_line_does_not_block_the_relay(start: Start, operator: Ope
         other.send(b"answer %d" % number)
         assert one.receive() == b"answer %d" % number
     operator.type("line\n")
-    assert one.receive() == other.receive() == b"half a line"
+    assert one.receive() == other.receive() == b"half a line\n"
 
 
 def test_control_c_stops_the_relay_with_its_totals(start: Start, operator: Operator) -> None:
@@ -218,7 +218,7 @@ def test_half_a_line_in_a_pipe_is_buffered(start: Start) -> None:
     one.send(b"hello")
     assert other.receive() == b"hello"
     relay.type("line\n")
-    assert one.receive() == other.receive() == b"half a line"
+    assert one.receive() == other.receive() == b"half a line\n"
 
 
 def test_the_last_line_needs_no_line_break(start: Start) -> None:
@@ -226,7 +226,7 @@ def test_the_last_line_needs_no_line_break(start: Start) -> None:
     program = start.member(relay)
     relay.type("good bye")
     relay.close_input()
-    assert program.receive() == b"good bye"
+    assert program.receive() == b"good bye\n"
 
 
 def test_with_a_console_the_totals_are_last(start: Start) -> None:
