@@ -207,7 +207,7 @@ class Member:
         Leave the room. Messages that are not acknowledged fail.
 
         :return: fires when the relay confirms it, or after a second. If the relay may have lost
-            what it has acknowledged: when another one has it, or after 20 seconds.
+            what it has acknowledged: when another one has it, or after 40 seconds.
         """
         if self._driver.ended:
             return succeed(None)

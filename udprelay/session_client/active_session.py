@@ -28,7 +28,7 @@ NICK_RETRY_INTERVALS = (1.0,) * 6
 """Seconds between NICKs; after the last interval the request fails."""
 CONFIRM_INTERVALS = (0.25,) * 8
 """Seconds between PINGs before the client leaves; after the last interval contact is lost."""
-RETURN_PATIENCE = 15.0
+RETURN_PATIENCE = 30.0
 """Seconds for the members of a relay that has died to join another: a keepalive and retries."""
 
 

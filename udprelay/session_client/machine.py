@@ -34,7 +34,7 @@ from udprelay.session_client.settings import Settings, State
 
 LEAVE_INTERVALS = (0.25,) * 4
 """Seconds between LEAVEs; after the last interval the client has left."""
-LEAVE_PATIENCE = 20.0
+LEAVE_PATIENCE = 40.0
 """Seconds for another relay to get what a dead one has acknowledged, from a client that leaves."""
 
 
