@@ -61,6 +61,7 @@ class Isolation:
         self._acquitted: dict[Hashable, float] = {}
         self._queued = self._lowest = 0
         self._settled_at = 0.0
+        self._trial_from = 0
         self._now = self._sweep_due = 0.0
 
     def begin(self) -> None:
@@ -164,6 +165,7 @@ class Isolation:
                 if not self._may_try(before) or not self.troubles.try_trial(peer, self._now):
                     break
                 self._trial = peer, self._queued + len(payload), self._now
+                self._trial_from = self._queued
             codes.append(send(payload, destination))
             if buffer.queued() > before:
                 self.troubles.suspect(peer, self._now)
@@ -181,6 +183,9 @@ class Isolation:
         if now < since + SETTLE:
             return
         self._trial = None
+        if queued < self._trial_from:
+            # What others had been sent has left: that hides whether this one's has stayed.
+            return
         if self.troubles.judge(peer, queued > limit, now):
             self._settled_at = now + SETTLE
             # On a network card, what is sent to it always waits for a moment.
