@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 from relay_driver import Relay, with_room
-from relay_session import SessionRelay, joined, session_rules
+from relay_session import Client, SessionRelay, joined, session_rules
 
 from udprelay.protocol.wire.from_client import PathResponse, Ping
 from udprelay.protocol.wire.from_relay import Bye, PathChallenge
+from udprelay.protocol.wire.joining import Refused
 from udprelay.relay.drops import DropReason
 from udprelay.relay.events import MemberLeft, MemberRejected
 from udprelay.relay.vacancies import REFUSED_FOR, headroom
+from udprelay.segments import Segments
 
 
 def peer(number: int) -> str:
@@ -134,6 +136,18 @@ def test_a_room_that_is_closed_needs_no_places() -> None:
     relay.hub.roster.short_of_places["gone"] = None
     relay.settle()
     assert left(relay) == []
+
+
+def test_a_refused_session_leaves_nothing_to_be_done() -> None:
+    relay = SessionRelay(session_rules(room={"max_members": 1}))
+    joined(relay, "ada")
+    bob = Client(relay, peer(9), "bob")
+    join = bob.join_datagram().encode()
+    relay.driver.receive(
+        relay.listeners["main"], [(bob.source, Segments(join, len(join)))], relay.now
+    )
+    assert not relay.unsettled()
+    assert len(bob.drain(Refused)) == 1
 
 
 def test_a_session_is_silent_after_half_of_its_idle_time() -> None:

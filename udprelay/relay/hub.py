@@ -140,8 +140,7 @@ class Hub:
             DATA that has waited for them.
         """
         intake, reader, fan_outs = self._session_intake, self._control_reader, self._fan_outs
-        if self.roster.short_of_places and not fan_outs.collected:
-            self._vacancies.make(now)
+        self._make_places(now)
         while intake.moved:
             session, (listener, source) = intake.moved.popitem()
             if session.slot >= 0:
@@ -150,12 +149,18 @@ class Hub:
         # anything that may remove members is read.
         while intake.control_queue and not fan_outs.collected:
             reader.read(*intake.control_queue.popleft(), now)
+        # For those that have just been refused, when they try again.
+        self._make_places(now)
         sessions = self._sessions
         if sessions.flow.ended:
             sessions.flow.release(intake.release_waiting, self._private.release, now)
         schedule = sessions.schedule
         schedule.send_acks(now)
         return fan_outs.finish(None, now, schedule.due_entries(now))
+
+    def _make_places(self, now: float) -> None:
+        if self.roster.short_of_places and not self._fan_outs.collected:
+            self._vacancies.make(now)
 
     def send(self, member: Member, payload: bytes, now: float) -> list[FanOut]:
         """Send ``payload`` from a local member to its room."""
