@@ -94,9 +94,12 @@ def test_example_communicates_with_the_room(tmp_path: Path) -> None:
         wait_for("member.joined", events)
         with running(example(), port) as process:
             assert other.recv(100) == b"hello from Python\n"
-            other.send(b"good day\n")
+            # One line a message, whether or not its sender has ended the line.
+            for payload in (b"good day\n", b"good", b"day", b"\n", b"the end"):
+                other.send(payload)
             assert process.stdout is not None
-            assert process.stdout.readline() == b"good day\n"
+            lines = [process.stdout.readline() for _ in range(5)]
+            assert lines == [b"good day\n", b"good\n", b"day\n", b"\n", b"the end\n"]
 
 
 def test_example_joins_from_an_untrusted_network(tmp_path: Path) -> None:

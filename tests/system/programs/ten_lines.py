@@ -9,4 +9,6 @@ with socket.socket(family, socket.SOCK_DGRAM) as client:
     client.settimeout(60)
     client.sendto(b"hello server", (host, port))
     answer, server = client.recvfrom(1024)
-print(f"[{server[0]}:{server[1]}] {answer.decode()}")
+# The peer may have ended its line.
+text = answer.decode().removesuffix("\n")
+print(f"[{server[0]}:{server[1]}] {text}")
