@@ -155,9 +155,9 @@ class RelayService(Service):
         self._log.failure("a consumer of events failed: {name}", name=name)
 
     def _report(self, failed: events.ListenerFailed) -> None:
-        log = self._config.log
+        log = self._own_log
         # On a terminal with a text log the line below is enough.
-        if self._own_log is None or log.file or log.format is LogFormat.JSON:
+        if log is None or not log.is_shown or self._config.log.format is LogFormat.JSON:
             self._publish(failed)
             self._event_log.start()
         if self._foreground:

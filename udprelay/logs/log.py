@@ -50,10 +50,12 @@ class Log:
     Observes Twisted's log. It formats entries at once, and a thread writes them.
 
     :ivar writer: the thread, which must be started after a fork.
+    :ivar is_shown: whether it goes to standard output, not to a file or syslog.
     """
 
     def __init__(self, output: Output, form: Format, limit: int = DEFAULT_LIMIT) -> None:
         self.writer = LineWriter(output, self._lost_line, self._failed, limit)
+        self.is_shown = isinstance(output, Descriptor)
         self._output = output
         self._format = form
 
