@@ -1,6 +1,7 @@
 import os
 import sys
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from left_behind import handle_ignored_signals, logged_errors, nothing_left_behind
@@ -15,3 +16,19 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 __all__ = ["jump", "logged_errors", "nothing_left_behind", "set_time_of_day"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Put the tests first that may take longest, by their markers: among them all system tests.
+
+    A process gets its next test when it ends one, so that in the end none waits for a long one.
+    """
+
+    def may_take(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("timeout")
+        return float(marker.args[0]) if marker else 0.0
+
+    # Among equals, the shuffled order stays.
+    items.sort(key=may_take, reverse=True)

@@ -124,7 +124,7 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Path
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of this checkout, as they are when the tests start."""
-    return copy_checkout(tmp_path_factory.mktemp("source") / "udprelay")
+    return once(tmp_path_factory, "source", lambda place: copy_checkout(place / "udprelay"))
 
 
 @pytest.fixture(scope="session")
@@ -140,7 +140,11 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sdist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution of this checkout, next to a wheel built from it."""
-    return build(source, tmp_path_factory.mktemp("sdist"), result="*.tar.gz")
+
+    def make(place: Path) -> Path:
+        return build(source, place, result="*.tar.gz")
+
+    return once(tmp_path_factory, "sdist", make)
 
 
 @pytest.fixture(scope="session")
@@ -166,10 +170,12 @@ def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Insta
 @pytest.fixture(scope="session")
 def editable_installation(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """A copy of the checkout, installed with ``pip install -e``."""
-    place = tmp_path_factory.mktemp("editable")
-    return install(
-        place / "venv", "--no-compile", "--editable", shutil.copytree(source, place / "source")
-    )
+
+    def make(place: Path) -> Path:
+        copied = shutil.copytree(source, place / "source")
+        return install(place / "venv", "--no-compile", "--editable", copied).bin
+
+    return Installation(once(tmp_path_factory, "editable", make))
 
 
 @pytest.fixture(scope="session")
