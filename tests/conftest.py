@@ -8,7 +8,12 @@ from left_behind import handle_ignored_signals, logged_errors, nothing_left_behi
 from time_of_day import jump, set_time_of_day
 
 # No test depends on the speed of the machine.
-settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "any speed",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    max_examples=int(os.environ.get("UDPRELAY_EXAMPLES", 100)),
+)
 settings.load_profile("any speed")
 handle_ignored_signals()
 # Without bytecode, each of the hundreds of processes would compile all modules again.

@@ -42,7 +42,7 @@ def world_after(name: str) -> World:
 
 
 def test_mutated_inputs_show_no_fault() -> None:
-    run_random(relay.load(), corpus(relay.CORPUS), 800, seed=1)
+    run_random(relay.load(), corpus(relay.CORPUS), 200, seed=1)
 
 
 def test_the_corpus_has_the_plays() -> None:

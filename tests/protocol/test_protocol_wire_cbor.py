@@ -7,7 +7,7 @@ from typing import Any
 
 import cbor2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from udprelay.protocol.wire import WireError
@@ -63,13 +63,11 @@ def test_longer_encodings_than_necessary_are_accepted(number: int) -> None:
     assert decode(MAP_OF_A + b"\x1b" + number.to_bytes(8, "big")) == {"a": number}
 
 
-@settings(max_examples=1000)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
     _decode_or_refuse(data)
 
 
-@settings(max_examples=1000)
 @given(st.binary(max_size=60))
 def test_any_bytes_in_a_map_are_decoded_or_refused(data: bytes) -> None:
     _decode_or_refuse(MAP_OF_A + data)

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from protocol_wire import (
     CLIENT_TYPES,
@@ -91,13 +91,11 @@ def test_any_bytes_are_decoded_or_refused(datagram: bytes) -> None:
     decode_or_refuse(datagram)
 
 
-@settings(max_examples=500)
 @given(st.binary(max_size=100))
 def test_any_bytes_behind_the_signature_are_decoded_or_refused(rest: bytes) -> None:
     decode_or_refuse(PREFIX + rest)
 
 
-@settings(max_examples=1000)
 @given(st.sampled_from(Type), st.sampled_from([0, 0, 0, 1, 3, 5, 31]), st.binary(max_size=120))
 def test_any_bytes_behind_the_header_are_decoded_or_refused(
     kind: Type, flags: int, rest: bytes
@@ -105,7 +103,6 @@ def test_any_bytes_behind_the_header_are_decoded_or_refused(
     decode_or_refuse(head(kind, flags) + rest)
 
 
-@settings(max_examples=500)
 @given(any_datagram, st.data())
 def test_a_datagram_with_a_changed_byte_is_decoded_or_refused(
     datagram: Any, data: st.DataObject
@@ -193,7 +190,6 @@ def test_invalid_flags_are_refused(flags: int) -> None:
 # --- lengths
 
 
-@settings(max_examples=300)
 @given(any_datagram)
 def test_a_truncated_datagram_is_refused_or_has_less_content(datagram: Any) -> None:
     encoded = datagram.encode()
@@ -205,7 +201,6 @@ def test_a_truncated_datagram_is_refused_or_has_less_content(datagram: Any) -> N
             assert decode(short).encode() == short
 
 
-@settings(max_examples=500)
 @given(any_datagram.filter(lambda datagram: datagram.encode()[4] in EXACT), st.binary(min_size=1))
 def test_bytes_behind_a_datagram_are_refused(datagram: Any, more: bytes) -> None:
     encoded = datagram.encode() + more

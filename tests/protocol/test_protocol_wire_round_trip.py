@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from protocol_wire import CLASSES, CLIENT_TYPES, DATAGRAMS, ID, any_control, any_datagram, decode
 
 from udprelay.protocol.wire import WireError, decode_from_client, decode_from_relay
@@ -24,7 +24,6 @@ from udprelay.protocol.wire.joining import Challenge, Hello, Join, Welcome
 from udprelay.protocol.wire.sequenced import Data, Entry, Notice, Private
 
 
-@settings(max_examples=1000)
 @given(any_datagram)
 def test_datagram_is_decoded_as_it_was_encoded(datagram: Any) -> None:
     assert decode(datagram.encode()) == datagram
