@@ -11,7 +11,7 @@ from free_port import free_port
 
 pytest_plugins = ("system_fixtures",)
 
-CLIENTS, LINES = 10, 100
+CLIENTS, LINES = 6, 60
 LOSS, DUPLICATION, REORDERING = 0.2, 0.02, 0.05
 OTHERS = (CLIENTS - 1) * LINES
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from threading import Thread
 
@@ -11,7 +12,7 @@ from system_processes import TIMEOUT, Process, Relay, Start
 
 pytest_plugins = ("system_fixtures",)
 
-LINES = 4000
+LINES = int(os.environ.get("UDPRELAY_PIPE_LINES", 2000))
 
 
 def receivers(start: Start, relay: Relay, *nicks: str) -> list[Process]:
@@ -37,11 +38,11 @@ def pipe(sender: Process, text: str) -> Thread:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("config", ["", "[room:lobby]\nhistory = 20\n"], ids=["default", "short"])
+@pytest.mark.parametrize("history", [20, 500])
 def test_every_line_arrives_at_a_client_that_is_stopped_for_a_while(
-    start: Start, config: str
+    start: Start, history: int
 ) -> None:
-    relay = start.relay(config=config)
+    relay = start.relay(config=f"[room:lobby]\nhistory = {history}\n")
     clients = receivers(start, relay, "slow", "bob", "eve")
     sender = start.session("--nick", "cat", f"127.0.0.1:{relay.port}")
     relay.event("member.joined", member="cat")
