@@ -15,7 +15,7 @@ CLIENTS = 8
 LINES = 60
 BEGIN = 20.0
 """Seconds after which all clients have joined in spite of the losses."""
-RUNS = int(os.environ.get("UDPRELAY_SIM_RUNS", 300)) // 50
+RUNS = int(os.environ.get("UDPRELAY_SIM_RUNS", 100)) // 50
 """Seeds: one takes as long as 50 conversations of two clients."""
 SEEDS_PER_TEST = 3
 PINNED = [

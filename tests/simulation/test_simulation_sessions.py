@@ -13,8 +13,8 @@ import pytest
 from virtual_checks import check_promises, check_silence
 from virtual_conversation import Conversation
 
-RUNS = 300
-SEEDS_PER_TEST = 50
+RUNS = 100
+SEEDS_PER_TEST = 25
 # The bugs that these seeds showed; code changes since may have changed their conversations.
 PINNED = [
     (140, "sealed messages of an unknown sender raised a suspicion against an honest relay"),
