@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytest_plugins = ("system_fixtures",)
 
 # In the log each zero byte is "\\x00". So the entries of all have 7 MB, more than may wait.
-PAYLOAD = bytes(1400)
+ZEROS = bytes(1400)
 MESSAGES = 1000
 
 StartLogging = Callable[..., subprocess.Popen[bytes]]
@@ -72,9 +72,10 @@ def relay_messages(start: Start, port: int) -> Callable[[], None]:
         one, other = start.endpoint(port), start.endpoint(port)
         other.send(b"hello")
         one.send(b"")
-        for _ in range(MESSAGES):
-            one.send(PAYLOAD)
-            assert other.receive() == PAYLOAD
+        for number in range(MESSAGES):
+            # Each differs: one that is sent again as soon as it is received is taken for a loop.
+            one.send(b"%d" % number + ZEROS)
+            assert other.receive() == b"%d" % number + ZEROS
 
     return relay_messages
 
