@@ -17,6 +17,7 @@ RUNS = 100
 SEEDS_PER_TEST = 25
 # The bugs that these seeds showed; code changes since may have changed their conversations.
 PINNED = [
+    (1454, "a private message whose receiver was absent failed again when its sender left"),
     (140, "sealed messages of an unknown sender raised a suspicion against an honest relay"),
     (164, "MISSED was sent once and lost, so the sender never got the report"),
     (156, "a private message resubmitted to another relay failed silently"),

@@ -60,7 +60,7 @@ class EventRoster:
             client = self._session_client
             others = (m.trusted_nick for n, m in client.members.items() if n != client.number)
             self.nicks = Counter(others)
-            has_pages = self._next_page is None and self._tag is not None
+            has_pages = self._next_page is None and client.members_known
             self._complete = has_pages and settled is not None and settled >= self._newest
 
     def _remove(self, nick: str | None) -> None:

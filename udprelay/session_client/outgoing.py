@@ -112,7 +112,8 @@ class Outgoing:
         for piece in recovered:
             self._pieces[piece.own] = piece
             piece.since = now
-            if piece.message not in self.outstanding:
+            failed = self.index.get(piece.own) is None
+            if not failed and piece.message not in self.outstanding:
                 self.resubmitted.add(piece.message)
         self.first -= len(recovered)
         for piece in self._pieces.values():
@@ -145,7 +146,7 @@ class Outgoing:
     @property
     def in_doubt(self) -> set[int]:
         """The delivered messages that a relay may lose if it dies: JOIN offers them again."""
-        return (self._acknowledged.messages | self.resubmitted) - self.outstanding
+        return (self._acknowledged.messages(self.index) | self.resubmitted) - self.outstanding
 
     def forget_old(self, last_heard: float) -> None:
         """Forget what the relay had acknowledged long before it was heard last."""

@@ -124,10 +124,9 @@ class AcknowledgedPieces:
             popped.append(piece)
         return popped[::-1]
 
-    @property
-    def messages(self) -> set[int]:
-        """The messages of the pieces."""
-        return {piece.message for _, piece in self._pieces}
+    def messages(self, index: MessageIndex) -> set[int]:
+        """Return the messages of the pieces, without those that have failed since."""
+        return {piece.message for _, piece in self._pieces if index.get(piece.own) is not None}
 
     def clear(self) -> None:
         """Drop all pieces."""
