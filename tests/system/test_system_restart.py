@@ -14,7 +14,7 @@ pytest_plugins = ("system_fixtures",)
 
 CLIENTS, LINES, LOSS = 8, 60, 0.2
 OTHERS = (CLIENTS - 1) * LINES
-RUNS = int(os.environ.get("UDPRELAY_RESTART_RUNS", 1))
+RUNS = int(os.environ.get("UDPRELAY_RESTART_RUNS", 0))
 
 
 def streams(client: Process) -> dict[str, list[str]]:
