@@ -10,6 +10,7 @@ from relay_session import Client, SessionRelay, joined, refused, session_rules
 from udprelay.protocol.access_key import AccessKey
 from udprelay.protocol.wire.from_client import Leave
 from udprelay.protocol.wire.joining import Welcome
+from udprelay.protocol.wire.sequenced import Private
 from udprelay.relay.events import MemberMoved
 from udprelay.relay.rules import Limits, ListenerRules, RelayRules
 
@@ -85,6 +86,14 @@ class TestDuplicateJoin:
         client = Client(SessionRelay())
         client.join()
         assert client.join(nick="another").nick == "anna"
+
+    def test_releases_early_private_messages_that_are_skipped_with_the_gap(self) -> None:
+        relay = SessionRelay()
+        anna, bert = joined(relay, "anna", "bert")
+        anna.send_private(bert, b"two", own=2)
+        assert bert.drain(Private) == []
+        assert anna.join(own=(1, 3)).next_own == (1, 3)
+        assert [message.payload for message in bert.drain(Private)] == [b"two"]
 
     def test_releases_early_datagrams_behind_a_skipped_gap(self) -> None:
         relay = SessionRelay()
