@@ -8,11 +8,17 @@ import pytest
 from relay_driver import ANNA, BERT, CARL, LABELLED, Relay, reports, with_room
 
 from udprelay.protocol.wire.members import MemberKind
+from udprelay.relay.census import Census
 from udprelay.relay.events import LoopFound, LoopOver
+from udprelay.relay.fan_out import FanOutBatch
+from udprelay.relay.gate import Gate
 from udprelay.relay.loop_trial import MAX_COPIES, is_copy, tail_of
-from udprelay.relay.loops import MAX_MUTE
+from udprelay.relay.loops import LONE_COPIES, MAX_MUTE, Loops
+from udprelay.relay.output import Output
 from udprelay.relay.rules import RelayRules
+from udprelay.segments import Segments
 
+TALKER = "10.7.7.9:9"
 ECHO, OTHER_ECHO = "10.7.7.7:7", "10.7.7.8:7"
 RETURN = 0.002
 """Seconds until an echo program has returned a datagram."""
@@ -76,9 +82,19 @@ def held_back(payload: bytes = b"x") -> Relay:
     """Return a relay that holds back what Anna sends."""
     relay = Relay()
     relay.join(ANNA, BERT)
+    say_first(relay, payload)
     repeat(relay, ANNA, payload)
-    assert relay.inboxes[BERT] == [payload] * 4
+    assert relay.inboxes[BERT] == [payload] * 5
+    del relay.inboxes[BERT][0]
+    relay.inboxes[ANNA].clear()
     return relay
+
+
+def say_first(relay: Relay, payload: bytes) -> None:
+    """Let another say a payload that may come back from Anna."""
+    relay.join(TALKER)
+    relay.wait(0.001)
+    relay.receive(TALKER, payload)
 
 
 def test_a_loop_is_found_within_a_second_and_dies_out() -> None:
@@ -231,13 +247,48 @@ def test_what_honest_senders_send_meanwhile_is_delivered_in_order() -> None:
     assert not relay.events(LoopFound)
 
 
+def test_a_sender_that_waits_for_its_receiver_is_no_loop() -> None:
+    relay = Relay()
+    relay.join(ANNA, BERT)
+    for _ in range(LONE_COPIES - 1):
+        relay.receive(ANNA, b"x")
+        assert relay.inboxes[BERT].pop() == b"x"
+        relay.now += 0.001
+
+
+def test_members_that_repeat_a_payload_one_after_the_other_are_no_loop() -> None:
+    relay = Relay()
+    relay.join(ANNA, BERT, CARL)
+    for sender in (ANNA, BERT):
+        for _ in range(20):
+            relay.receive(sender, b"x")
+            assert relay.inboxes[CARL].pop() == b"x"
+            relay.now += 0.001
+
+
+def test_many_copies_of_a_payload_whose_origin_is_unknown_are_tried() -> None:
+    relay = Relay()
+    relay.join(ANNA, BERT)
+    repeat(relay, ANNA, b"x", LONE_COPIES)
+    assert len(relay.inboxes[BERT]) == LONE_COPIES - 1
+
+
+def test_a_muted_member_that_leaves_is_out_of_its_loop() -> None:
+    room = two_echoes()
+    room.say(b"once")
+    (muted, *_) = room.found()
+    relay = room.relay
+    relay.hub.kick(relay.member(muted.address), relay.now)
+    assert muted.address in {event.address for event in relay.events(LoopOver)}
+
+
 def test_who_stops_sending_loses_nothing() -> None:
     relay = held_back()
     repeat(relay, ANNA, b"x", 10)
     relay.wait(1)
     assert relay.inboxes[BERT] == [b"x"] * 15
     counts = relay.hub.census.read()
-    assert (counts["listeners.main.datagrams"], counts["listeners.main.bytes"]) == (15, 15)
+    assert (counts["listeners.main.datagrams"], counts["listeners.main.bytes"]) == (16, 16)
     assert counts["queues.loop"] == 0
 
 
@@ -299,6 +350,16 @@ def test_what_comes_with_a_new_member_is_held_back_too() -> None:
     assert relay.inboxes[CARL] == []
 
 
+def test_what_a_member_without_a_listener_has_sent_is_delivered_late_too() -> None:
+    relay = Relay()
+    relay.join(ANNA)
+    output, census = Output(1.0, frozenset(), Census()), Census()
+    late = FanOutBatch(output, Loops(output, Gate(output), census, 0.0), log_payloads=False)
+    late.add_late([(relay.console(), Segments(b"x", 1), 0)], relay.now)
+    (fan_out,) = late.finish(None, relay.now)
+    assert [segments.data for _, segments, _ in fan_out.runs] == [b"x"]
+
+
 def test_another_room_is_not_held_back() -> None:
     relay = held_back()
     console = relay.console("attic")
@@ -345,7 +406,8 @@ def test_few_members_are_remembered() -> None:
     for number in range(300):
         sender = f"10.1.{number // 200}.{number % 200}:1"
         relay.join(sender)
-        repeat(relay, sender, b"x", 40)
+        say_first(relay, b"%d" % number)
+        repeat(relay, sender, b"%d" % number, 40)
         if number % 3:
             relay.hub.kick(relay.member(sender), relay.now)
     assert 1 <= relay.hub.census.read()["tables.loops"] <= 256
@@ -357,11 +419,12 @@ def test_few_members_are_remembered_though_all_stay() -> None:
     for number in range(270):
         sender = f"10.1.{number // 200}.{number % 200}:1"
         relay.join(sender)
-        repeat(relay, sender, b"x", 40)
+        say_first(relay, b"%d" % number)
+        repeat(relay, sender, b"%d" % number, 40)
     assert relay.hub.census.read()["tables.loops"] == 256
 
 
-COPIES: Iterable[tuple[bytes, bytes, bool]] = [
+TEXTS: Iterable[tuple[bytes, bytes, bool]] = [
     (b"hello", b"hello", True),
     (b"hello", b"guest-1: hello", True),
     (b"hello", b"guest-2: guest-1: hello", True),
@@ -375,6 +438,6 @@ COPIES: Iterable[tuple[bytes, bytes, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("payload", "other", "copy"), COPIES)
+@pytest.mark.parametrize(("payload", "other", "copy"), TEXTS)
 def test_a_copy_may_have_more_labels(payload: bytes, other: bytes, copy: bool) -> None:
     assert is_copy(other, tail_of(payload)) is copy

@@ -192,4 +192,5 @@ def test_telemetry_goes_round_a_few_times(name: str, payload: bytes) -> None:
         loop.time.run(loop.time.now + 0.002)
     assert loop.found()
     assert (len(loop.network.trace) - before) / 2000 < 20
-    assert loop.sent_in(20) < 2000
+    # The last value of a sensor that repeats it goes on, for less and less of the time.
+    assert loop.sent_in(20) < 4000

@@ -13,9 +13,10 @@ not more than 2,000 batches in a second are looked at while there is no suspicio
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from math import inf
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import define
 
@@ -29,9 +30,14 @@ from udprelay.relay.room import NOBODY, Member, Room
 from udprelay.segments import Run, Segments
 
 COPIES = 5
-"""Copies from one member that begin a trial."""
+"""Copies from one member that begin a trial, if another one has just said the payload."""
 FEWER_COPIES = 3
-"""As many are enough if another member has sent two: such loops may multiply."""
+"""As many are enough if they follow others', of which two follow them: such loops may multiply."""
+LONE_COPIES = 1000
+"""
+As many are necessary otherwise: a program may send the next copy as soon as it knows, by another
+way, that a receiver has the last one.
+"""
 MAX_SPACING = 0.1
 """Seconds from one to the next."""
 MAX_MUTE = 256.0
@@ -40,10 +46,14 @@ MIN_PROBATION = 10.0
 """Seconds without a loop, at least, until it is said to be over."""
 
 _NO_ROOM = NOBODY.room
+# Who has sent a payload more often has not said it, but repeats it.
+_MAX_SAID = 2
 # More members than that which send one payload are no loop.
 _MAX_SENDERS = 16
 # Looks at other payloads until another payload is watched: before and after the first copy.
 _PATIENCE, _MORE_PATIENCE = 2, 16
+# Payloads whose senders are remembered: what comes back has been sent by somebody else before.
+_MAX_RECENT, _MAX_AGE = 4, 1.0
 # Seconds from one look to the next, before the first copy: a look costs 1 us.
 _INTERVAL = 0.0005
 # What one look reads of a batch: runs, and bytes of each.
@@ -63,6 +73,15 @@ def _has_tail(runs: list[Run], tail: bytes) -> bool:
     return False
 
 
+class _Sent(NamedTuple):
+    """How often the last sender of a payload has sent it, and the one before."""
+
+    number: int
+    copies: int
+    before: int
+    time: float
+
+
 class FanOut(Protocol):
     """
     What a room was sent in a batch.
@@ -76,11 +95,16 @@ class FanOut(Protocol):
 
 @define(eq=False)
 class _Copies:
-    """Copies from one member: their number, the time of the last, the longest spacing."""
+    """
+    Copies from one member: their number, the time of the last, the longest spacing.
+
+    :ivar answers: those that followed one of another member.
+    """
 
     count: int
     last: float
     spacing: float = 0.0
+    answers: int = 0
 
 
 @define(eq=False)
@@ -121,6 +145,10 @@ class Loops:
         self._tail = b""
         self._left = 0
         self._first = NOBODY, 0.0
+        self._latest = NOBODY
+        # How often the member of the first copy had sent it, and the one before that.
+        self._sent_by_first = self._sent_by_others = self._payload = 0
+        self._recent: OrderedDict[int, _Sent] = OrderedDict()
         self._copies: dict[Member, _Copies] = {}
         self._records: dict[Member, _Record] = {}
         self._due = inf
@@ -158,31 +186,54 @@ class Loops:
         self._left -= 1
         if not self._copies:
             self.look_at = now + _INTERVAL
+        last = list(fan_outs.values())[-1]
+        member, segments, _ = last.runs[-1]
+        tail = tail_of(segments[-1][member.overhead :])
+        payload = hash((last.room.name, tail))
+        sent, by_others = self._remember(payload, member.number, now)
         if self._left < 0:
-            self._watch(list(fan_outs.values())[-1], now)
+            self._payload = payload
+            self._watch(last.room, member, tail, now)
+            self._sent_by_first, self._sent_by_others = sent, by_others
 
-    def _watch(self, fan_out: FanOut, now: float) -> None:
+    def _remember(self, payload: int, number: int, now: float) -> tuple[int, int]:
+        """Return how often a member has sent a payload lately, and the member before it."""
+        recent = self._recent
+        last = recent.pop(payload, None)
+        if last is None or last.time < now - _MAX_AGE:
+            last = _Sent(number, 0, 0, now)
+        elif last.number != number:
+            last = _Sent(number, 0, last.copies, now)
+        recent[payload] = _Sent(number, last.copies + 1, last.before, now)
+        if len(recent) > _MAX_RECENT:
+            recent.popitem(last=False)
+        return last.copies + 1, last.before
+
+    def _watch(self, room: Room, member: Member, tail: bytes, now: float) -> None:
         """Watch another payload: the last one received."""
-        member, segments, _ = fan_out.runs[-1]
         self._left = _PATIENCE
         self.look_at = now + _INTERVAL
         self._room = _NO_ROOM
         if self._is_exempt(member, now):
             return
-        self._room = fan_out.room
-        self._tail = tail_of(segments[-1][member.overhead :])
+        self._room = room
+        self._tail = tail
         self._first = member, now
         if self._copies:
             self._copies = {}
 
     def _compare(self, member: Member, segments: Segments, now: float) -> None:
         """Count a copy, if it is one."""
-        if not has_copy(member, segments, self._tail) or self._is_exempt(member, now):
+        if not has_copy(member, segments, self._tail):
+            return
+        self._remember(self._payload, member.number, now)
+        if self._is_exempt(member, now):
             return
         if not self._copies:
             self.look_at = 0.0
             first, since = self._first
             self._copies = {first: _Copies(1, since)}
+            self._latest = first
         copies = self._copies.setdefault(member, _Copies(0, now))
         spacing = now - copies.last
         if not spacing and copies.count:
@@ -193,11 +244,24 @@ class Loops:
             return
         self._left = _MORE_PATIENCE
         copies.count += 1
+        copies.answers += member is not self._latest
         copies.last = now
         copies.spacing = max(copies.spacing, spacing)
-        suspects = [one for one, c in self._copies.items() if c.count > 1]
-        if copies.count >= (COPIES if len(suspects) < 2 else FEWER_COPIES):
+        self._latest = member
+        suspects = [one for one, c in self._copies.items() if c.answers > 1]
+        if len(suspects) > 1 and copies.answers >= FEWER_COPIES:
             self._begin_trial(suspects, copies.spacing, now)
+        elif copies.count >= self._enough(member):
+            self._begin_trial([member], copies.spacing, now)
+
+    def _enough(self, member: Member) -> int:
+        """Return how many copies from one member begin a trial."""
+        before = self._sent_by_others if member is self._first[0] else self._sent_by_first
+        others = [copies.count for other, copies in self._copies.items() if other is not member]
+        before = max(before, *others, 0)
+        # While a loop is known, others that it is part of are likely.
+        said = 0 < before <= _MAX_SAID or self._due < inf
+        return COPIES if said else LONE_COPIES
 
     def _begin_trial(self, suspects: list[Member], spacing: float, now: float) -> None:
         self.trial = Trial(self._room, self._tail, suspects, spacing, self._patience, now)
@@ -283,10 +347,25 @@ class Loops:
         """Drop what is held back: the relay stops."""
         if self.trial is not None:
             self._drop(self.trial.release(), now)
+            self.trial = None
+        self._room, self._copies = _NO_ROOM, {}
+        self._first, self._latest = (NOBODY, 0.0), NOBODY
+        self._records.clear()
+        self._update()
 
     def _drop(self, runs: list[Run], now: float) -> None:
         for member, segments, _ in runs:
             self._output.drop_from(member, DropReason.LOOP, now, segments.count)
+
+    def forget(self, member: Member) -> None:
+        """Forget a member that has left; if it was muted, the loop is over."""
+        record = self._records.pop(member, None)
+        if record is not None and record.until is not None:
+            self._let_in(member, record, record.until)
+            self._update()
+        if member.room is self._first[0].room or member.room is self._room:
+            self._room, self._left = _NO_ROOM, 0
+            self._copies, self._first, self._latest = {}, (NOBODY, 0.0), NOBODY
 
     def _record(self, member: Member) -> _Record:
         records = self._records

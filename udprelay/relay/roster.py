@@ -24,6 +24,7 @@ class Roster:
 
     :param emit: is given the events of rooms and members.
     :ivar kinds: current members of all rooms, by kind.
+    :ivar forget: is called with each member that has left.
     :ivar short_of_places: rooms that may be full, or almost.
     """
 
@@ -32,6 +33,7 @@ class Roster:
     ) -> None:
         self._rules = rules
         self._emit = emit
+        self.forget: Callable[[Member], object] = lambda member: None
         self._closed: Counter[str] = Counter()
         self.rooms: dict[str, Room] = {}
         self.short_of_places: dict[str, None] = {}
@@ -137,6 +139,7 @@ class Roster:
             told = "idle" if reason == "unreachable" else reason
             room.log.add_leave(member, told, now)
         self._emit(events.MemberLeft(reason=reason, **member.event_fields()))
+        self.forget(member)
         if not len(room):
             self.close(room, "empty")
 
