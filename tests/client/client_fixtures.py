@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -50,13 +51,15 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
         yield process
 
 
+# Of this worker: a client that is leaving may look for its relay where another one has its own.
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "")
 _numbers = count(1)
 
 
 @pytest.fixture
 def room() -> str:
     """A room that no other test uses."""
-    return f"room{next(_numbers)}"
+    return f"room{next(_numbers)}{_worker}"
 
 
 @pytest.fixture
