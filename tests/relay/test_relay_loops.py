@@ -282,6 +282,10 @@ def test_a_muted_member_that_leaves_is_out_of_its_loop() -> None:
     assert muted.address in {event.address for event in relay.events(LoopOver)}
 
 
+def test_what_is_held_back_is_counted() -> None:
+    assert held_back().hub.census.read()["queues.loop"] == 1
+
+
 def test_who_stops_sending_loses_nothing() -> None:
     relay = held_back()
     repeat(relay, ANNA, b"x", 10)
