@@ -27,6 +27,8 @@ _DISCARD = 9
 _LOOK_UPS = 16
 """Names that are looked up at the same time."""
 
+_LOOPBACK = {4: ip_address("127.0.0.1"), 6: ip_address("::1")}
+
 
 def source_for(ip: IPAddress, broadcast: bool = False) -> IPAddress:
     """
@@ -72,6 +74,17 @@ def is_local(ip: IPAddress) -> bool:
     except OSError:
         return False
     return True
+
+
+def reached_by(ip: IPAddress) -> IPAddress:
+    """Return where Linux sends what is for an address: loopback, if it is unspecified."""
+    return _LOOPBACK[ip.version] if ip.is_unspecified else ip
+
+
+def reaches(ip: IPAddress, bound: IPAddress) -> bool:
+    """Return whether what is sent to an address gets to a socket of this machine."""
+    reached = reached_by(ip)
+    return reached == bound or (bound.is_unspecified and is_local(reached))
 
 
 def is_broadcast(ip: IPAddress) -> bool:

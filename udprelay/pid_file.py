@@ -52,7 +52,18 @@ def _is_stale(text: str) -> bool:
     try:
         command = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
     except FileNotFoundError:
-        # No such process. Without /proc twistd decides.
-        return Path("/proc/self").exists()
-    # An interpreter, perhaps an option of it, and the program.
-    return b"twistd" not in [os.path.basename(argument) for argument in command[:4]]
+        return not _exists(number)
+    # An interpreter, perhaps options of it, and the program: "twistd3" on Debian, or a module.
+    names = [os.path.basename(argument) for argument in command]
+    return not any(n.startswith(b"twistd") or n == b"twisted.scripts.twistd" for n in names)
+
+
+def _exists(number: int) -> bool:
+    """Return whether there is a process, also where /proc hides those of others."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

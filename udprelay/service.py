@@ -144,8 +144,7 @@ class RelayService(Service):
 
     def _flush_log(self) -> None:
         if self._own_log is not None:
-            atexit.unregister(self._flush_log)
-            self._own_log.writer.flush(FLUSH_TIMEOUT)
+            self._own_log.end(FLUSH_TIMEOUT)
 
     def _publish_statistics(self) -> None:
         if self._relay is not None:
@@ -185,12 +184,12 @@ class RelayService(Service):
         if relay is None:
             return None
         self._publish(events.RelayStopping())
-        systemd.notify(b"STOPPING=1")
         if self._targets is not None:
             self._targets.stop()
         if self._console is not None:
             self._console.stop()
         relay.send_farewell()
+        systemd.notify(b"STOPPING=1")
         closed = relay.close()
         relay.hub.close(relay.now())
         for event in relay.hub.drain_events():

@@ -1,4 +1,4 @@
-"""What the relay does on each signal; none ends it without a farewell, except SIGKILL."""
+"""What the relay does on each signal that people send: none ends it without a farewell."""
 
 from __future__ import annotations
 

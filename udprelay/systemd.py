@@ -15,5 +15,5 @@ def notify(state: bytes) -> None:
     # "@" is the abstract namespace.
     path = "\0" + address[1:] if address.startswith("@") else address
     kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
-    with socket.socket(socket.AF_UNIX, kind) as sender, suppress(OSError):
+    with suppress(OSError), socket.socket(socket.AF_UNIX, kind) as sender:
         sender.sendto(state, path)

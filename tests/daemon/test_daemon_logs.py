@@ -327,7 +327,7 @@ class TestFile:
         write(log)
         assert sorted(file.name for file in path.parent.iterdir()) == ["old", "relay.log"]
 
-    def test_a_deleted_file_is_made_anew(self, path: Path) -> None:
+    def test_a_deleted_file_is_created_again(self, path: Path) -> None:
         log = open_log(LogRules(file=str(path)))
         write(log)
         path.unlink()

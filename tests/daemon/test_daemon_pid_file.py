@@ -52,7 +52,7 @@ def test_a_stale_one_is_removed(path: Path, left: str) -> None:
     assert not path.exists()
 
 
-@pytest.fixture(params=[[], ["-u"]])
+@pytest.fixture(params=[[], ["-u"], ["-X", "dev", "-W", "error"]])
 def twistd(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
     """A process whose program is called so."""
     program = tmp_path / "bin" / "twistd"

@@ -48,7 +48,7 @@ def test_reference_has_all_options_in_order(section: str) -> None:
 
 
 def test_reference_is_made_of_the_declarations() -> None:
-    """If not, write it anew as tests/docs/docs_reference.py says."""
+    """If not, run tests/docs/docs_reference.py."""
     assert text(REFERENCE) == reference()
 
 

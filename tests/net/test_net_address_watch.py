@@ -71,7 +71,7 @@ def test_a_listener_is_suspended_while_its_address_is_gone() -> None:
     assert [machine.look() for _ in range(2)] == [["open main"], []]
 
 
-def test_a_listener_is_opened_anew_for_another_interface_of_the_same_name() -> None:
+def test_a_listener_is_reopened_for_another_interface_of_the_same_name() -> None:
     machine = Machine(main="fe80::a%v0")
     machine.indexes["fe80::a%v0"] = 5
     machine.watch.start(set())

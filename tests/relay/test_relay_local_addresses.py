@@ -28,7 +28,7 @@ def test_a_peer_that_writes_to_two_addresses_is_one_member_and_does_not_hear_its
     assert relay.hub.roster.member_count == 2
 
 
-def test_a_member_that_has_asked_two_addresses_leaves_once_and_joins_anew() -> None:
+def test_a_member_that_has_asked_two_addresses_leaves_once_and_can_join_again() -> None:
     relay = Relay()
     relay.join(ASKS_ONE, BERT)
     relay.receive(ASKS_OTHER)

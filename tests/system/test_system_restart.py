@@ -27,7 +27,8 @@ def streams(client: Process) -> dict[str, list[str]]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", range(RUNS))
+@pytest.mark.skipif(not RUNS, reason="takes minutes: UDPRELAY_RESTART_RUNS=50")
+@pytest.mark.parametrize("seed", range(max(RUNS, 1)))
 def test_every_stream_is_exact_and_under_its_nick(start: Start, seed: int) -> None:
     random = Random(seed)
     relay = start.relay()

@@ -58,6 +58,8 @@ def test_a_relay_that_starts_survives_them_too(start: Start) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not _mask(caught, "SigCgt") & 1 << signal.SIGHUP - 1:
         assert time.monotonic() < deadline
+        # Nothing else tells of it.
+        time.sleep(0.01)
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         process.signal(number)
     process.stdout.wait_for("listener.opened")

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
-from udprelay.machine import is_local
-from udprelay.protocol.endpoint import Endpoint, endpoint
-
-_LOOPBACK = {4: ip_address("127.0.0.1"), 6: ip_address("::1")}
-"""Where Linux sends what is for an unspecified address, by IP version."""
+from udprelay.machine import is_local, reached_by, reaches
+from udprelay.protocol.endpoint import Endpoint
 
 
 def is_own(program: Endpoint, bound: Endpoint) -> bool:
     """Return whether what is sent to ``program`` gets to a socket that is bound here."""
-    if program.port != bound.port:
-        return False
-    ip = _reached(program)
-    return ip.ip == bound.ip or (bound.ip.is_unspecified and is_local(ip.ip))
+    return program.port == bound.port and reaches(program.ip, bound.ip)
 
 
 def is_relay(program: Endpoint, relay: Endpoint) -> bool:
@@ -27,10 +19,5 @@ def is_relay(program: Endpoint, relay: Endpoint) -> bool:
     """
     if program.port != relay.port:
         return False
-    one, other = _reached(program).ip, _reached(relay).ip
+    one, other = reached_by(program.ip), reached_by(relay.ip)
     return one == other or (is_local(one) and is_local(other))
-
-
-def _reached(address: Endpoint) -> Endpoint:
-    ip = address.ip
-    return endpoint(str(_LOOPBACK[ip.version]), address.port) if ip.is_unspecified else address

@@ -21,7 +21,7 @@ class Screen:
     def __init__(self) -> None:
         self.encoding = sys.stdout.encoding
         self._error: OSError | None = None
-        # What is lost leaves the screen torn; the line editor draws it anew after Ctrl-L.
+        # What is lost leaves the screen torn; the line editor redraws it after Ctrl-L.
         self._writer = open_writer(STDOUT, lambda count: b"", self._failed)
 
     @property

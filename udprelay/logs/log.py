@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-from time import time
+from time import monotonic, time
 
 from twisted.logger import (
     ILogObserver,
@@ -58,12 +58,30 @@ class Log:
         self.is_shown = isinstance(output, Descriptor)
         self._output = output
         self._format = form
+        self._ends_at: float | None = None
 
     def __call__(self, logged: LogEvent) -> None:
         """Write an entry."""
         line = self._line(logged)
         if line:
             self.writer.write(line)
+            if self._ends_at is not None:
+                self._flush(self._ends_at)
+
+    def end(self, timeout: float) -> None:
+        """
+        Wait until everything is written, from now on after each entry: the process ends.
+
+        It may end by a signal, and thus without another chance.
+
+        :param timeout: seconds to wait, in all.
+        """
+        if self._ends_at is None:
+            self._ends_at = monotonic() + timeout
+        self._flush(self._ends_at)
+
+    def _flush(self, until: float) -> None:
+        self.writer.flush(max(0.0, until - monotonic()))
 
     def _line(self, logged: LogEvent) -> bytes:
         return (self._format(logged) or "").encode("utf-8", "backslashreplace")

@@ -20,7 +20,7 @@ class LogFile:
     A file with mode 0640, which is rotated at a size.
 
     A file that another program has renamed is used until :meth:`reopen`. One that was deleted,
-    perhaps with its directory, is made anew.
+    perhaps with its directory, is created again.
 
     :param rotate_size: bytes after which it is renamed; 0 is never.
     :param rotate_keep: number of renamed files.
@@ -61,10 +61,6 @@ class LogFile:
         os.close(self._descriptor)
         self._descriptor = opened
         self._size = os.fstat(opened).st_size
-
-    def close(self) -> None:
-        """Close the file. The relay keeps it open until the process ends."""
-        os.close(self._descriptor)
 
     def _open(self) -> int:
         descriptor = os.open(self._path, _FLAGS, _MODE)

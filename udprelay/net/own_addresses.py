@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
-from udprelay.machine import is_local
+from udprelay.machine import reaches
 from udprelay.protocol.endpoint import Endpoint, IPAddress
-
-_LOOPBACK = {4: ip_address("127.0.0.1"), 6: ip_address("::1")}
-"""Where Linux sends what is for an unspecified address, by IP version."""
 
 
 class OwnAddresses:
@@ -24,10 +19,4 @@ class OwnAddresses:
     def __contains__(self, address: object) -> bool:
         if not isinstance(address, Endpoint):
             return False
-        bound = self._bound.get(address.port)
-        if bound is None:
-            return False
-        ip = _LOOPBACK[address.ip.version] if address.ip.is_unspecified else address.ip
-        if ip in bound:
-            return True
-        return any(ip.is_unspecified for ip in bound) and is_local(ip)
+        return any(reaches(address.ip, bound) for bound in self._bound.get(address.port, ()))
