@@ -136,7 +136,7 @@ def test_due_looks_at_a_limited_number_of_entries() -> None:
 def test_the_datagrams_of_a_member_use_no_memory() -> None:
     relay = Relay()
     relay.join(ANNA)
-    relay.receive(ANNA, b"hello")
+    relay.receive(ANNA, *[b"hello"] * 10)
     before = footprint(relay.hub)
     relay.receive(ANNA, *[b"hello"] * 1000)
     assert footprint(relay.hub) == before

@@ -163,7 +163,9 @@ class FanOutBatch:
 
         :param with_entries: rooms that have something for their session members alone.
         """
-        if self._opened and now >= self._loops.look_at:
+        if self._loops.skipped:
+            self._loops.skipped -= 1
+        elif self._opened:
             self._loops.look(self._opened, now)
         for room in with_entries:
             if room.log is not None and room.log.entries:
