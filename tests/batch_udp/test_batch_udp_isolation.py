@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from heapq import heappop, heappush
 from typing import Any, cast
 
@@ -143,8 +143,14 @@ class VirtualSocket:
 class Scene:
     """A port whose members are reached by different ways, and one that talks."""
 
-    def __init__(self, port_class: type[DatagramPort], ways: Sequence[Leaves], size: int) -> None:
-        self.room, self.clock = Room(), MemoryReactorClock()
+    def __init__(
+        self,
+        port_class: type[DatagramPort],
+        ways: Sequence[Leaves],
+        size: int,
+        room: Room | None = None,
+    ) -> None:
+        self.room, self.clock = room or Room(), MemoryReactorClock()
         self.kernel = kernel = VirtualKernel(self.clock, size)
 
         class Port(port_class):  # type: ignore[valid-type, misc]
@@ -218,6 +224,32 @@ def test_members_whose_datagrams_wait_for_a_network_card_are_acquitted(
         before = sum(scene.got(network_card))
         assert scene.talk(1) * 20 == sum(scene.got(network_card)) - before
         assert len(scene.room.troubles) == 14
+
+
+@pytest.mark.parametrize("port_class", PORTS)
+def test_nobody_is_held_back_once_a_burst_has_left_the_machine(
+    port_class: type[DatagramPort],
+) -> None:
+    with Scene(port_class, [network_card] * 300, STOCK) as scene:
+        scene.talk(0.001)
+        scene.clock.advance(0.01)
+        before = sum(scene.got(network_card))
+        scene.talk(0.001, size=10)
+        assert sum(scene.got(network_card)) - before == 300
+
+
+class Strangers(Room):
+    """A room that knows nobody."""
+
+    def knows(self, peer: Hashable) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("port_class", PORTS)
+def test_nothing_is_remembered_of_strangers(port_class: type[DatagramPort]) -> None:
+    with Scene(port_class, [at_once, vanished], STOCK, Strangers()) as scene:
+        scene.talk(2)
+        assert scene.room.troubles == []
 
 
 @pytest.mark.parametrize("port_class", PORTS)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 
 from udprelay.batch_udp.interfaces import Recipient, RecipientGroup
 from udprelay.batch_udp.isolation import Isolation, Send
-from udprelay.batch_udp.trouble import Kind, Troubles
+from udprelay.batch_udp.trouble import Kind
 from udprelay.segments import Run, Source
 
 
@@ -15,7 +16,7 @@ class Apart:
     """
     The members of a group whose destinations are held back, at one time.
 
-    :ivar version: that of the troubles.
+    :ivar isolation: whose troubles they are, and ``version``, that of these.
     :ivar codes: the errno for each unreachable member, by slot.
     :ivar waiting: slots of suspected and congested members.
     :ivar unreachable: slots of the unreachable members, by destination.
@@ -23,12 +24,17 @@ class Apart:
 
     def __init__(
         self,
-        members: Sequence[Recipient],
+        group: RecipientGroup,
         peer_of: Callable[[Source], Hashable],
-        troubles: Troubles,
+        isolation: Isolation,
+        send: Send,
     ) -> None:
+        members, troubles = group.members, isolation.troubles
+        self.isolation = isolation
         self.version = troubles.version
+        self._group = group
         self._peer_of = peer_of
+        self._send = send
         self._size = len(members)
         self.codes: dict[int, int] = {}
         self.waiting: list[int] = []
@@ -52,10 +58,7 @@ class Apart:
     def deliver(
         self,
         runs: Sequence[Run],
-        group: RecipientGroup,
         count: int,
-        isolation: Isolation,
-        send: Send,
         failed: list[int],
     ) -> int:
         """
@@ -64,7 +67,7 @@ class Apart:
         :param failed: gets an errno for each datagram that is not sent.
         :return: the number of all their datagrams.
         """
-        own, number = Counter[Recipient](), 0
+        group, own, number = self._group, Counter[Recipient](), 0
         for sender, segments, _ in runs:
             number += segments.count
             own[sender] += segments.count
@@ -74,34 +77,29 @@ class Apart:
                 source, payloads = group.members[slot].source, _payloads(runs, group, slot)
                 deliveries += len(payloads)
                 peer = self._peer_of(source)
-                failed += filter(None, isolation.send_waiting(peer, payloads, source, send))
-        codes = self._codes_of(count)
-        deliveries += number * len(codes)
-        failed += codes * number
+                codes = self.isolation.send_waiting(peer, payloads, source, self._send)
+                failed += filter(None, codes)
+        refused = self._codes_of(count)
+        deliveries += number * len(refused)
+        failed += refused * number
         for sender, sent in own.items():
             if sender.group is group and sender.slot < count and sender.slot in self.codes:
                 deliveries -= sent
                 for _ in range(sent):
                     failed.remove(self.codes[sender.slot])
-        self._send_probes(runs, group, count, isolation, send, failed)
+        self._send_probes(runs, count, failed)
         return deliveries
 
-    def _send_probes(
-        self,
-        runs: Sequence[Run],
-        group: RecipientGroup,
-        count: int,
-        isolation: Isolation,
-        send: Send,
-        failed: list[int],
-    ) -> None:
-        for peer in isolation.probes:
+    def _send_probes(self, runs: Sequence[Run], count: int, failed: list[int]) -> None:
+        for peer in self.isolation.probes if self.unreachable else ():
             for slot in self.unreachable.get(peer, ()):
-                payloads = _payloads(runs, group, slot) if slot < count else []
-                if not payloads or not isolation.try_probe(peer):
+                payloads = _payloads(runs, self._group, slot) if slot < count else []
+                if not payloads:
                     break
-                if not send(payloads[0], group.members[slot].source):
-                    failed.remove(self.codes[slot])
+                probe = partial(self._send, payloads[0], self._group.members[slot].source)
+                if not self.isolation.try_probe(peer, probe):
+                    break
+                failed.remove(self.codes[slot])
 
     def _codes_of(self, count: int) -> list[int]:
         """Return the errno for each unreachable member with a slot below ``count``."""

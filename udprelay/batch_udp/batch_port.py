@@ -141,13 +141,14 @@ class BatchPort(DatagramPort):
         # With many unsegmented members, the search for them costs more than segments save.
         limit = self._max_segments if 4 * len(unsegmented) <= count else 1
         fits = first.count <= limit and len(first.data) <= MAX_PAYLOAD
-        alike = not unsegmented and not apart and not isolation.checking
-        if len(runs) == 1 and fits and alike:
+        if len(runs) == 1 and fits and not (unsegmented or apart or isolation.checking):
             self._send_run(runs, destinations, group, count, failed)
             return failed
         for part in messages(runs, limit):
             too_long = part[0][1].size > MAX_PAYLOAD
-            if len(part) == 1 and alike and not too_long:
+            # One part may find out what concerns the next.
+            differ = unsegmented or apart or isolation.checking
+            if len(part) == 1 and not differ and not too_long:
                 self._send_run(part, destinations, group, count, failed)
                 continue
             message = GroupMessage(part, group, count, destinations, failed)
@@ -160,7 +161,7 @@ class BatchPort(DatagramPort):
                 self._send(message)
         if apart:
             fitting = [run for run in runs if run[1].size <= MAX_PAYLOAD]
-            apart.deliver(fitting, group, count, self._isolation, self._send_once, failed)
+            apart.deliver(fitting, count, failed)
         return failed
 
     def _load(

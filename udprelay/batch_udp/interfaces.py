@@ -39,11 +39,15 @@ class BatchProtocol(DatagramProtocol, ABC):
     def errors_received(self, errors: list[tuple[Source, int]]) -> None:
         """Receive ICMP errors: the destination of the datagram that caused each, and the errno."""
 
+    def knows(self, peer: Hashable) -> bool:
+        """Return whether something may be remembered of a destination: it may be forged."""
+        return True
+
     def trouble_began(self, peer: Hashable, code: int) -> None:
         """
         Note that a destination is in trouble: it may get less, and the others get all of theirs.
 
-        :param peer: the destination (:meth:`~udprelay.batch_udp.port.DatagramPort.peer`).
+        :param peer: the destination (:meth:`~udprelay.batch_udp.port.DatagramPort.peer_of`).
         :param code: the errno for what it does not get; ``EAGAIN`` if its datagrams stay in the
             send buffer.
         """

@@ -40,6 +40,7 @@ class Isolation:
 
     :param troubles: the destinations in trouble.
     :param clock: the time, and delayed calls.
+    :param knows: whether something may be remembered of a destination: addresses can be forged.
     :ivar checking: whether every datagram is checked.
     :ivar clear: destinations that were checked, and did not make the buffer grow.
     :ivar probes: unreachable destinations that may be sent a datagram now.
@@ -50,9 +51,11 @@ class Isolation:
         buffer: SendBuffer,
         troubles: Troubles,
         clock: IReactorTime,
+        knows: Callable[[Hashable], bool] = lambda peer: True,
     ) -> None:
         self.buffer, self.troubles = buffer, troubles
         self._clock = clock
+        self._knows = knows
         self._timer: IDelayedCall | None = None
         self.active = self.checking = False
         self.clear: set[Hashable] = set()
@@ -82,8 +85,11 @@ class Isolation:
                 self.clear.clear()
                 self._acquitted.clear()
                 self._lowest = queued
-            if not troubles.waiting and queued < buffer.usual // 4:
-                buffer.close_reserve()
+            if queued < buffer.usual // 4:
+                # What the suspects were sent has left the machine.
+                troubles.acquit_suspects()
+                if not troubles.waiting:
+                    buffer.close_reserve()
         self.probes = troubles.due(now)
         self.active = buffer.opened or len(troubles) > 0
 
@@ -96,9 +102,11 @@ class Isolation:
     def _look_after(self) -> None:
         """Find out without traffic that a trouble is over."""
         self._timer = None
-        self.begin()
-        if self.active:
-            self._wake()
+        try:
+            self.begin()
+        finally:
+            if self.active:
+                self._wake()
 
     def close(self) -> None:
         """Stop the timer."""
@@ -123,8 +131,9 @@ class Isolation:
 
     def note(self, peer: Hashable, code: int) -> None:
         """Note that the kernel has refused a datagram."""
-        self._wake()
-        self.troubles.note(peer, code, self._now)
+        if self._knows(peer):
+            self._wake()
+            self.troubles.note(peer, code, self._now)
 
     def hear(self, peers: Sequence[Hashable]) -> None:
         """Note datagrams from destinations."""
@@ -138,15 +147,20 @@ class Isolation:
 
         :param before: what waited before.
         """
+        if not self._knows(peer):
+            return
         if self._now >= self._acquitted.get(peer, 0.0) and self.buffer.queued() > before:
             self.clear.discard(peer)
             self.troubles.suspect(peer, self._now)
         else:
             self.clear.add(peer)
 
-    def try_probe(self, peer: Hashable) -> bool:
-        """Return whether an unreachable destination may be sent one datagram now."""
-        return self.troubles.try_probe(peer, self._now)
+    def try_probe(self, peer: Hashable, send: Callable[[], int]) -> bool:
+        """Send one datagram to an unreachable destination if it may have one; return whether."""
+        if not self.troubles.try_probe(peer, self._now) or send():
+            return False
+        self.troubles.probe_sent(peer, self._now)
+        return True
 
     def send_waiting(
         self, peer: Hashable, payloads: Sequence[bytes], destination: Source, send: Send
@@ -167,6 +181,9 @@ class Isolation:
                 self._trial = peer, self._queued + len(payload), self._now
                 self._trial_from = self._queued
             codes.append(send(payload, destination))
+            if codes[-1] and self._trial is not None and self._trial[0] == peer:
+                # Nothing was sent, so nothing can be learnt from the buffer.
+                self._trial = None
             if buffer.queued() > before:
                 self.troubles.suspect(peer, self._now)
         return codes + [errno.EAGAIN] * (len(payloads) - len(codes))

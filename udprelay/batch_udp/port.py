@@ -107,10 +107,12 @@ class DatagramPort(udp.Port):
             self._batch_received = protocol.batch_received
             self._errors_received = protocol.errors_received
             self._troubles = Troubles(protocol.trouble_began, protocol.trouble_ended)
+            self._knows = protocol.knows
         else:
             self._batch_received = self._receive_each
             self._errors_received = lambda errors: None
             self._troubles = Troubles(lambda *_: None, lambda *_: None)
+            self._knows = lambda peer: True
 
     def createInternetSocket(self) -> socket.socket:
         """Make the socket, with an error queue and, for ``::``, open to IPv4 (RFC 3493, 5.3)."""
@@ -123,7 +125,9 @@ class DatagramPort(udp.Port):
         linux_socket.allow_fragments(opened)
         linux_socket.set_dscp(opened, self._dscp)
         self.granted_buffers = linux_socket.granted_buffers(opened)
-        self._isolation = Isolation(self.send_buffer_of(opened), self._troubles, self._clock)
+        self._isolation = Isolation(
+            self.send_buffer_of(opened), self._troubles, self._clock, self._knows
+        )
         return opened
 
     def send_buffer_of(self, opened: socket.socket) -> SendBuffer:
@@ -397,8 +401,7 @@ class DatagramPort(udp.Port):
         ]
         failed, number = [code for code in codes if code], len(codes)
         if apart:
-            send = self._send_once
-            number += apart.deliver(runs, group, count, self._isolation, send, failed)
+            number += apart.deliver(runs, count, failed)
         group.deliveries += number
         self.deliveries += number
         return failed
@@ -414,9 +417,13 @@ class DatagramPort(udp.Port):
         """
         self._isolation.refuse(self.peer_of(destination), code)
 
+    def end_troubles(self) -> None:
+        """Say that all troubles are over: nothing is sent any more."""
+        self._troubles.close(self._clock.seconds())
+
     def _apart(self, group: RecipientGroup, known: object) -> Apart | None:
         """
-        Return who of a group is not sent to like the others; None in fair weather.
+        Return who of a group is not sent to like the others; None if nobody is in trouble.
 
         :param known: what was returned the last time.
         """
@@ -424,7 +431,12 @@ class DatagramPort(udp.Port):
         if not isolation.active:
             return None
         isolation.begin()
-        version = self._troubles.version
-        if isinstance(known, Apart) and known.version == version and not group.changed:
+        if (
+            isinstance(known, Apart)
+            # Not that of a port that was closed.
+            and known.isolation is isolation
+            and known.version == self._troubles.version
+            and not group.changed
+        ):
             return known
-        return Apart(group.members, self.peer_of, self._troubles)
+        return Apart(group, self.peer_of, isolation, self._send_once)

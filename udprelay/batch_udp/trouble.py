@@ -34,8 +34,8 @@ MAX_TROUBLES = 4096
 _NO_ANSWER = 4.0
 """Seconds: the error for a neighbour that is not there comes 3 s after the datagram."""
 
-_UNUSED = 30.0
-"""Seconds without anything to send after which a destination is forgotten."""
+_UNUSED = 30.0 + MAX_TROUBLES / MAX_PROBES
+"""Seconds without a probe after which a destination is forgotten; its turn may come as late."""
 
 
 class Kind(Enum):
@@ -82,7 +82,7 @@ class Troubles:
 
     :param began: is called with a destination and the errno, once for each trouble.
     :param ended: is called with a destination and the seconds that its trouble has lasted.
-    :ivar version: is another number when other destinations are held back.
+    :ivar version: changes when the set of destinations that are held back does.
     """
 
     def __init__(
@@ -180,13 +180,24 @@ class Troubles:
         self._next_probe = max(self._next_probe, now - 1.0) + 1.0 / MAX_PROBES
         trouble = self._all[peer]
         trouble.due = now + PROBE_INTERVAL
-        if trouble.probed < 0:
-            trouble.probed = now
         del self._queue[peer]
         self._queue[peer] = None
         return True
 
+    def probe_sent(self, peer: Hashable, now: float) -> None:
+        """Note that a probe has left: an error may come back for it."""
+        trouble = self._all[peer]
+        if trouble.probed < 0:
+            trouble.probed = now
+
     # Congested destinations.
+
+    def acquit_suspects(self) -> None:
+        """Forget all suspects: nothing stays in the send buffer."""
+        if self._suspects:
+            for peer in list(self._waiting):
+                if self._all[peer].kind is Kind.SUSPECTED:
+                    self._forget(peer)
 
     def suspect(self, peer: Hashable, now: float) -> None:
         """Note that the send buffer grew with a datagram for a destination."""
@@ -255,6 +266,11 @@ class Troubles:
         for peer, trouble in list(self._all.items()):
             if peer not in self._queue and now - trouble.last >= PROBATION:
                 self._end(peer, now)
+
+    def close(self, now: float) -> None:
+        """End all troubles: nothing is sent any more."""
+        for peer in list(self._all):
+            self._end(peer, now)
 
     def _release(self, peer: Hashable, now: float) -> None:
         trouble = self._all[peer]

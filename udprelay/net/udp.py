@@ -77,8 +77,12 @@ class UdpTransport(BatchProtocol):
             reason = _DROP_REASONS.get(code, DropReason.UNREACHABLE)
             known = driver.hub.unreachable(self.listener, source, reason, os.strerror(code), now)
             if known and reason is DropReason.UNREACHABLE:
-                self.port.refuse(source, code)
+                self.port.refuse(source, code if code in _DROP_REASONS else errno.EHOSTUNREACH)
         driver.settle()
+
+    def knows(self, peer: Hashable) -> bool:
+        """Return whether a member is at a destination."""
+        return peer in self.listener.peers
 
     def trouble_began(self, peer: Hashable, code: int) -> None:
         """Report the members at a destination in trouble."""
@@ -162,6 +166,7 @@ class UdpTransport(BatchProtocol):
 
     def suspend(self) -> None:
         """Close the port; what is sent to members is dropped and counted until :meth:`resume`."""
+        self.port.end_troubles()
         self._close_port()
         self._suspended = True
 
