@@ -58,6 +58,14 @@ def test_places_are_made_before_they_are_needed() -> None:
     assert relay.events(MemberRejected) == []
 
 
+def test_a_datagram_that_is_too_large_makes_nobody_leave(full: Relay) -> None:
+    listener = full.listeners["main"]
+    for _ in range(2):
+        full.hub.unreachable(listener, peer(2), DropReason.TOO_LONG, "too long", full.now)
+        full.wait(REFUSED_FOR)
+    assert left(full) == []
+
+
 def test_a_room_that_is_not_full_keeps_them(full: Relay) -> None:
     relay = Relay(with_room(max_members=100))
     relay.join(peer(1), peer(2))

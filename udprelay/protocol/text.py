@@ -77,7 +77,12 @@ def with_label(payload: bytes, label: bytes, limit: int) -> bytes | None:
 
     :return: None if that has more than ``limit`` bytes.
     """
-    if len(payload) + payload.count(b"\n") * len(label) > limit:
+    # Escaping is slow: what gets too long by it is not escaped first. Each byte that is not UTF-8
+    # gets three more, each control character at least one.
+    text = payload.decode("utf-8", "ignore")
+    raw = len(payload) - len(text.encode())
+    controls = len(payload) - len(payload.translate(None, _CONTROLS)) - payload.count(b"\r\n")
+    if len(payload) + 3 * raw + controls + payload.count(b"\n") * len(label) > limit:
         return None
     parts = _LINE_BREAK.split(payload)
     texts, breaks = parts[::2], parts[1::2]

@@ -280,8 +280,9 @@ class Hub:
         members = listener.peers.get(listener.transport.peer_of(source), ())
         room = members[0].room.name if members else listener.rules.room
         self._output.drop(listener.name, room, reason, now)
-        for member in members:
-            self._vacancies.refuse(member, now)
+        if reason is DropReason.UNREACHABLE:
+            for member in members:
+                self._vacancies.refuse(member, now)
         for target in members:
             if target.kind is not MemberKind.TARGET or now < self._reported_until.get(target, now):
                 continue

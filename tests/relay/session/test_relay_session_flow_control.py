@@ -525,6 +525,16 @@ class TestPrivate:
         relay.wait(0.5)
         assert {type(one) for one in bert.drain()} >= {Data, Private}
 
+    def test_several_receivers_hold_private_messages_for_twenty_seconds_in_any_sixty(self) -> None:
+        relay = relay_with()
+        anna, *slow = entered(relay, "anna", "bert", "carl", "dora", "emil")
+        for receiver in slow:
+            for _ in range(60):
+                anna.send_private(receiver, b"psst")
+            relay.wait(10.0)
+        seconds = sum(event.seconds for event in relay.events(MemberAwaited))
+        assert seconds == pytest.approx(20.0, abs=0.5)
+
     def test_a_sender_that_has_left_is_not_served_after_the_wait(self) -> None:
         relay, anna, bert = pair()
         for _ in range(60):

@@ -34,6 +34,16 @@ def test_data_to_another_address_moves_the_session_without_a_path_challenge() ->
     assert [data.payload for data in anna.drain(Data)] == [b"heard"]
 
 
+def test_a_session_that_is_resumed_at_another_address_has_not_moved() -> None:
+    relay = SessionRelay()
+    anna, bert = joined(relay, "anna", "bert")
+    anna.source = elsewhere(anna.source)
+    anna.join()
+    assert relay.events(events.MemberMoved) == []
+    bert.send_data(b"where are you?")
+    assert [data.payload for data in anna.drain(Data)] == [b"where are you?"]
+
+
 def test_another_peer_is_challenged() -> None:
     relay = SessionRelay()
     anna, _ = joined(relay, "anna", "bert")

@@ -186,7 +186,7 @@ class FlowControl:
         if receiver.private.newest - receiver.private_place <= FULL * MAX_DATAGRAMS:
             return True
         if receiver.private_wait is None:
-            receiver.private_wait = Wait()
+            receiver.private_wait = Wait(receiver.flow.time)
         wait = receiver.private_wait
         if not wait.receivers:
             self._begin(wait, [receiver], now)
@@ -196,7 +196,7 @@ class FlowControl:
         self, wait: Wait[SessionMember], receivers: list[SessionMember], now: float
     ) -> None:
         """Begin a wait for those receivers for which there is time left."""
-        room = wait.time.left(now) if isinstance(wait, RoomFlow) else inf
+        room = wait.time.left(now)
         for receiver in receivers:
             receiver.waited = receiver.waited or WaitTime(MAX_WAIT)
             if min(room, receiver.waited.left(now)) >= TICK:
@@ -206,8 +206,7 @@ class FlowControl:
                 _give_up(wait, receiver)
         if not wait.receivers:
             return
-        if isinstance(wait, RoomFlow):
-            wait.time.start(now)
+        wait.time.start(now)
         wait.since, wait.ticks = now, 0
         self._running[wait] = None
         self._tell(wait)
@@ -227,8 +226,8 @@ class FlowControl:
             self._output.emit(events.MemberAwaited(**fields, seconds=seconds, outcome=outcome))
         if wait.receivers:
             return
+        wait.time.stop(now)
         if isinstance(wait, RoomFlow):
-            wait.time.stop(now)
             wait.limit = -inf
         del self._running[wait]
         self.ended.append(wait)
@@ -252,7 +251,7 @@ class FlowControl:
             return
         for wait in list(self._running):
             wait.ticks += 1
-            room = wait.time.left(now) if isinstance(wait, RoomFlow) else inf
+            room = wait.time.left(now)
             for receiver in list(wait.receivers):
                 if min(room, cast(WaitTime, receiver.waited).left(now)) < TICK:
                     _give_up(wait, receiver)

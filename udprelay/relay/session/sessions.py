@@ -109,6 +109,8 @@ class Sessions:
 
     def move(self, session: SessionMember, listener: Listener, source: Source) -> None:
         """Change the address of a session member."""
+        if self.follow(session, listener, source):
+            return
         before = session.address
         session.listener.detach(session)
         if session.listener is listener:

@@ -61,13 +61,15 @@ class Wait(Generic[T]):
     """
     A wait for the receiver of private datagrams, or of a room.
 
+    :param time: for which the room waits, for any receivers.
     :ivar receivers: who is waited for; none if nothing waits.
     :ivar senders: whose datagrams wait.
     :ivar since: when the wait began.
     :ivar ticks: how often it was looked at since.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, time: WaitTime) -> None:
+        self.time = time
         self.receivers: dict[T, None] = {}
         self.senders: dict[T, None] = {}
         self.since = 0.0
@@ -80,14 +82,12 @@ class RoomFlow(Wait[T]):
 
     :ivar accepted: all datagrams accepted so far.
     :ivar limit: ``accepted`` must be looked at beyond this.
-    :ivar time: for which the room waits.
 
     :param share: returns the part of the history that a datagram of so many bytes takes.
     """
 
     def __init__(self, share: Callable[[int], float]) -> None:
-        super().__init__()
+        super().__init__(WaitTime(MAX_ROOM_WAIT))
         self.share = share
         self.accepted = 0.0
         self.limit = float("inf")
-        self.time = WaitTime(MAX_ROOM_WAIT)
