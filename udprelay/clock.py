@@ -12,10 +12,11 @@ timeout ends, as all timeouts have as much left as before.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Callable
 from functools import lru_cache
 from math import inf
+from operator import attrgetter
 from time import monotonic
 from typing import Any, cast
 
@@ -151,7 +152,10 @@ class MonotonicClock:
     def _run(self, now: float) -> None:
         """Make the calls that are due; those that they add have their turn later."""
         self._running = True
-        while self._calls and self._calls[0].time <= now:
+        # Not those that they add, though the clock may stand still.
+        for _ in range(bisect_right(self._calls, now, key=attrgetter("time"))):
+            if not self._calls or self._calls[0].time > now:
+                break
             call = self._calls.pop(0)
             if call.delayed_time > 0:
                 call.activate_delay()

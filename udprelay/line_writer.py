@@ -204,8 +204,10 @@ class LineWriter:
                 self._changed.notify_all()
                 self._changed.wait_for(self._due)
                 self._writing = True
-                batch = self._next_batch()
+            batch = b""
             try:
+                with self._changed:
+                    batch = self._next_batch()
                 self._write(batch)
             except Exception as error:
                 # A bug; the thread must go on.
@@ -264,4 +266,6 @@ class LineWriter:
     def _report(self, error: OSError) -> None:
         if not self._failing:
             self._failing = True
-            self._failed(error)
+            # A bug there must not end the thread.
+            with suppress(Exception):
+                self._failed(error)

@@ -49,18 +49,20 @@ def open_writer(
     descriptor: int,
     lost: Callable[[int], bytes],
     failed: Callable[[OSError], object] = lambda error: None,
+    limit: int = MAX_WAITING,
 ) -> LineWriter:
     """
     Return a writer to a standard stream, which holds up nobody if the stream is not read.
 
     :param lost: makes the line that stands for lost ones, from their number.
     :param failed: is called in the writer's thread if nothing can be written.
+    :param limit: bytes that may wait.
     """
 
     def lost_line(count: int, since: float) -> bytes:
         return lost(count) + b"\n"
 
-    writer = LineWriter(Descriptor(descriptor, "output"), lost_line, failed, MAX_WAITING)
+    writer = LineWriter(Descriptor(descriptor, "output"), lost_line, failed, limit)
     writer.start()
     return writer
 

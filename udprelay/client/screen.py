@@ -21,8 +21,8 @@ class Screen:
     def __init__(self) -> None:
         self.encoding = sys.stdout.encoding
         self._error: OSError | None = None
-        # What is lost leaves the screen torn; the line editor redraws it after Ctrl-L.
-        self._writer = open_writer(STDOUT, lambda count: b"", self._failed)
+        # Nothing is lost here, which would tear the screen: the front end bounds what is drawn.
+        self._writer = open_writer(STDOUT, lambda count: b"", self._failed, sys.maxsize)
 
     @property
     def file(self) -> TextIO:

@@ -184,6 +184,8 @@ class ActiveSession:
 
     def flush(self, now: float) -> None:
         """Let all parts send what they may send now; only in a session."""
+        if self._expected:
+            self._expected -= self._identities()
         self.datagrams += [request.encode() for request in self.arrivals.requests]
         self.arrivals.requests.clear()
         for notice in self.arrivals.notices:

@@ -82,7 +82,7 @@ class StateMachine:
         if self.state in _WITHOUT_TIMERS:
             return
         if now >= self._leaves_by:
-            self.close(Closed("left", ""))
+            self._end_now()
             return
         if self.state is State.WAITING and now >= self.handshake.retry_at:
             self._try_to_join(now)
@@ -174,10 +174,14 @@ class StateMachine:
         elif self.state is State.LEAVING:
             self._rejoins = False
         elif not self.session.sender.in_doubt:
-            if self.session.id:
-                # The relay may still have the last session.
-                self.session.datagrams.append(Leave(self.session.id).encode())
-            self.close(Closed("left", ""))
+            self._end_now()
+
+    def _end_now(self) -> None:
+        """Leave without waiting for an answer."""
+        if self.session.id:
+            # The relay may still have the last session.
+            self.session.datagrams.append(Leave(self.session.id).encode())
+        self.close(Closed("left", ""))
 
     def close(self, event: Closed | Refused) -> None:
         """End everything with this last event."""

@@ -180,8 +180,9 @@ class Roster:
             self._pages.remove(page)
             changes += self._apply(page, now)
         # The page of WELCOME, from number 0, was applied at once.
-        awaited = any(page.first and page.first_round for page in self._pages)
-        if not (self.complete or self.requests.first_round or awaited):
+        if not (self.complete or self.requests.first_round) and not any(
+            page.first and page.first_round for page in self._pages
+        ):
             self.complete = True
             self._emit(MembersKnown())
         return changes, due
