@@ -132,18 +132,32 @@ class BatchPort(DatagramPort):
         if destinations.checked:
             destinations.restore_locals()
         isolation = self._isolation
-        apart = self._apart(group, destinations.apart) if isolation.active else None
-        destinations.apart = apart
+        if isolation.active or destinations.apart:
+            destinations.apart = self._apart(group, destinations.apart)
         if group.changed:
             destinations.update(group)
         failed: list[int] = []
-        unsegmented, first = destinations.unsegmented, runs[0][1]
+        if len(runs) == 1 and not (destinations.unsegmented or isolation.active):
+            first = runs[0][1]
+            if first.count <= self._max_segments and len(first.data) <= MAX_PAYLOAD:
+                self._send_run(runs, destinations, group, count, failed)
+                return failed
+        self._deliver_parts(runs, group, count, destinations, failed)
+        return failed
+
+    def _deliver_parts(
+        self,
+        runs: Sequence[Run],
+        group: RecipientGroup,
+        count: int,
+        destinations: Destinations,
+        failed: list[int],
+    ) -> None:
+        """Send runs that take several messages, or go to members that differ."""
+        isolation, apart = self._isolation, destinations.apart
+        unsegmented = destinations.unsegmented
         # With many unsegmented members, the search for them costs more than segments save.
         limit = self._max_segments if 4 * len(unsegmented) <= count else 1
-        fits = first.count <= limit and len(first.data) <= MAX_PAYLOAD
-        if len(runs) == 1 and fits and not (unsegmented or apart or isolation.checking):
-            self._send_run(runs, destinations, group, count, failed)
-            return failed
         for part in messages(runs, limit):
             too_long = part[0][1].size > MAX_PAYLOAD
             # One part may find out what concerns the next.
@@ -162,7 +176,6 @@ class BatchPort(DatagramPort):
         if apart:
             fitting = [run for run in runs if run[1].size <= MAX_PAYLOAD]
             apart.deliver(fitting, count, failed)
-        return failed
 
     def _load(
         self, data: bytes | bytearray, number: int, size: int, to: Destinations, deliveries: int
@@ -198,11 +211,13 @@ class BatchPort(DatagramPort):
                 control = controls[slot]
                 controls[slot] = controls[others]
         number, sent = segments.count, 0
-        group.deliveries += others * number
-        self._load(segments.data, number, segments.size, destinations, others * number)
+        deliveries = others * number
+        group.deliveries += deliveries
+        self._load(segments.data, number, segments.size, destinations, deliveries)
         if others:
-            headers, flags = destinations.headers, mmsg.MSG_DONTWAIT
-            sent = self._calls.sendmmsg(self._descriptor, headers, others, flags)
+            sent = self._calls.sendmmsg(
+                self._descriptor, destinations.headers, others, mmsg.MSG_DONTWAIT
+            )
         if own:
             names[slot] = own
             if control:

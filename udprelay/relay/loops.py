@@ -57,7 +57,7 @@ _MAX_RECENT, _MAX_AGE = 4, 1.0
 # Looks at payloads that are new: as many at once, and 100 in a second; with cold caches one costs
 # 20 us. Beyond that, some in a row and then none for some batches.
 _MAX_LOOKS, _LOOK = 64, 0.01
-_IN_A_ROW, _SKIPPED = 4, 28
+_IN_A_ROW, _SKIPPED = 4, 60
 # What one look reads of a batch: runs, and bytes of each.
 _MAX_RUNS, _MAX_SEARCHED = 16, 4096
 _MAX_RECORDS = 256
