@@ -71,6 +71,17 @@ class TestNetworks:
             )
         ]
 
+    @pytest.mark.parametrize("network", ["224.0.0.0/4", "239.1.2.3", "ff00::/8"])
+    def test_of_groups_are_mistakes(
+        self, mistakes: Callable[..., list[str]], network: str
+    ) -> None:
+        assert mistakes(f"[listener:main]\nplain_networks = 10.0.0.0/8, {network}\n") == [
+            (
+                f"relay.ini:2: [listener:main] plain_networks = {network}: '{network}' matches "
+                "none: nobody sends from the address of a group"
+            )
+        ]
+
     def test_of_all_addresses_are_right(self, loaded: Callable[..., Config]) -> None:
         assert loaded("[listener:main]\nplain_networks = 0.0.0.0/0, ::/0\n").warnings == ()
 
@@ -100,6 +111,10 @@ class TestTargets:
                     "'::ffff:255.255.255.255' is a broadcast address; write the address of one "
                     "machine"
                 ),
+            ),
+            (
+                "[fe80::1]:5",
+                "'fe80::1' needs the name of a network interface, as in [fe80::1%eth0]",
             ),
             (
                 "127.255.255.255:5",
@@ -202,12 +217,6 @@ class TestTargets:
     ) -> None:
         text = f"{ROOM} 127.0.0.1:6001, [::1]:6001, localhost:6001\n"
         assert loaded(text).warnings == ()
-
-    def test_without_a_needed_scope_cause_a_warning(self, loaded: Callable[..., Config]) -> None:
-        (warning,) = loaded(f"{ROOM} [fe80::1]:5\n").warnings
-        assert "[fe80::1]:5: needs the name of a network interface, as in [fe80::1%eth0]" in (
-            warning
-        )
 
     def test_that_cannot_be_reached_now_cause_a_warning(
         self, loaded: Callable[..., Config]

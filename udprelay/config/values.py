@@ -184,6 +184,8 @@ def network(text: str) -> IPNetwork:
             f"{text!r} has IPv4 addresses in IPv6 notation and matches none; "
             f"write {canonical(found.network_address)}/{prefix}"
         )
+    if found.is_multicast:
+        raise ValueError(f"{text!r} matches none: nobody sends from the address of a group")
     return found
 
 
@@ -199,6 +201,8 @@ def target(text: str) -> tuple[str, int]:
         )
     if ip == _LIMITED_BROADCAST:
         raise ValueError(f"{host!r} is a broadcast address; write the address of one machine")
+    if isinstance(ip, IPv6Address) and ip.is_link_local and ip.scope_id is None:
+        raise ValueError(f"{host!r} needs the name of a network interface, as in [{host}%eth0]")
     return host, port
 
 
