@@ -13,7 +13,8 @@ from udprelay.relay.events import LoopFound, LoopOver
 from udprelay.relay.fan_out import FanOutBatch
 from udprelay.relay.gate import Gate
 from udprelay.relay.loop_trial import MAX_COPIES, is_copy, tail_of
-from udprelay.relay.loops import LONE_COPIES, MAX_MUTE, Loops
+from udprelay.relay.loop_watch import LONE_COPIES
+from udprelay.relay.loops import MAX_MUTE, Loops
 from udprelay.relay.output import Output
 from udprelay.relay.rules import RelayRules
 from udprelay.segments import Segments

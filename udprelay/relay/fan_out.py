@@ -117,7 +117,7 @@ class FanOutBatch:
 
     def __init__(self, output: Output, loops: Loops, log_payloads: bool) -> None:
         self._output = output
-        self._loops = loops
+        self._loops, self._watch = loops, loops.watch
         self._log_payloads = log_payloads
         self._opened: dict[Room, FanOut] = {}
         self.collected: list[FanOut] = []
@@ -163,8 +163,9 @@ class FanOutBatch:
 
         :param with_entries: rooms that have something for their session members alone.
         """
-        if self._loops.skipped:
-            self._loops.skipped -= 1
+        watch = self._watch
+        if watch.skipped:
+            watch.skipped -= 1
         elif self._opened:
             self._loops.look(self._opened, now)
         for room in with_entries:

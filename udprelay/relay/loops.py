@@ -2,21 +2,16 @@
 Loops: datagrams that come back, and are delivered again, without end.
 
 Two relays that are each other's targets, a ring of relays, two echo programs in one room, bridges
-between two rooms: each returns what it is sent, and the relay delivers that again. To find a loop,
-one payload at a time is watched. A member that has sent it several times in short succession is
+between two rooms: each returns what it is sent, and the relay delivers that again. A member that
+sends one payload several times in short succession (:class:`~udprelay.relay.loop_watch.Watch`) is
 put to a :class:`~udprelay.relay.loop_trial.Trial`, which loses nothing of an honest sender. A
 member that is in a loop is muted for a while, and for longer each time.
-
-A batch costs at most one look-up and one comparison here, for whatever number of datagrams. While
-no payload comes again, not all batches are looked at.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from math import inf
-from typing import NamedTuple, Protocol
 
 from attrs import define
 
@@ -24,89 +19,21 @@ from udprelay.relay import events
 from udprelay.relay.census import Census
 from udprelay.relay.drops import DropReason
 from udprelay.relay.gate import Gate
-from udprelay.relay.loop_trial import Trial, has_copy, tail_of
+from udprelay.relay.loop_trial import Trial
+from udprelay.relay.loop_watch import FanOut, Watch
 from udprelay.relay.output import Output
-from udprelay.relay.room import NOBODY, Member, Room
-from udprelay.segments import Run, Segments
+from udprelay.relay.room import Member, Room
+from udprelay.segments import Run
 
-COPIES = 5
-"""Copies from one member that begin a trial, if another one has just said the payload."""
-FEWER_COPIES = 3
-"""As many are enough if they follow others', of which two follow them: such loops may multiply."""
-LONE_COPIES = 1000
-"""
-As many are necessary otherwise: a program may send the next copy as soon as it knows, by another
-way, that a receiver has the last one.
-"""
-MAX_SPACING = 0.1
-"""Seconds from one to the next."""
 MAX_MUTE = 256.0
 """Seconds for which a member is muted at most; the first time it is one second."""
 MIN_PROBATION = 10.0
 """Seconds without a loop, at least, until it is said to be over."""
 
-_NO_ROOM = NOBODY.room
-# Who has sent a payload more often has not said it, but repeats it.
-_MAX_SAID = 2
-# More members than that which send one payload are no loop.
-_MAX_SENDERS = 16
-# Looks at other payloads until another payload is watched: before and after the first copy.
-_PATIENCE, _MORE_PATIENCE = 2, 16
-# Payloads whose senders are remembered: what comes back has been sent by somebody else before.
-_MAX_RECENT, _MAX_AGE = 4, 1.0
-# Looks at payloads that are new: as many at once, and 100 in a second; with cold caches one costs
-# 20 us. Beyond that, some in a row and then none for some batches.
-_MAX_LOOKS, _LOOK = 64, 0.01
-_IN_A_ROW, _SKIPPED = 4, 60
-# What one look reads of a batch: runs, and bytes of each.
-_MAX_RUNS, _MAX_SEARCHED = 16, 4096
 _MAX_RECORDS = 256
 # Seconds; the short one is for those who send too much to be held back.
 _SHORT_EXEMPTION, _FIRST_EXEMPTION, _MAX_EXEMPTION = 1.0, 5.0, 600.0
 _BACKOFF = 4
-
-
-def _has_tail(runs: list[Run], tail: bytes) -> bool:
-    """Return whether there may be a copy in runs, by their ends."""
-    for _, segments, _ in runs:
-        data = segments.data
-        if data.endswith(tail) or (segments.count > 1 and tail in data[-_MAX_SEARCHED:]):
-            return True
-    return False
-
-
-class _Sent(NamedTuple):
-    """How often the last sender of a payload has sent it, and the one before."""
-
-    number: int
-    copies: int
-    before: int
-    time: float
-
-
-class FanOut(Protocol):
-    """
-    What a room was sent in a batch.
-
-    :ivar runs: at least one.
-    """
-
-    room: Room
-    runs: list[Run]
-
-
-@define(eq=False)
-class _Copies:
-    """
-    Copies from one member: their number, the time of the last, the longest spacing.
-
-    :ivar answers: those that followed one of another member.
-    """
-
-    count: int
-    last: float
-    spacing: float = 0.0
-    answers: int = 0
 
 
 @define(eq=False)
@@ -132,27 +59,16 @@ class Loops:
 
     :param jitter: from 0 to 1, another one for each relay.
     :ivar trial: the present trial, or None.
-    :ivar skipped: batches to come that need no look.
     """
 
     reason = DropReason.LOOP
 
     def __init__(self, output: Output, gate: Gate, census: Census, jitter: float) -> None:
         self.trial: Trial | None = None
-        self.skipped = 0
+        self.watch = Watch(self._is_exempt)
         self._output = output
         self._gate = gate
         self._patience = 1 + jitter / 2
-        self._room = _NO_ROOM
-        self._tail = b""
-        self._left = 0
-        self._looked = 0.0
-        self._first = NOBODY, 0.0
-        self._latest = NOBODY
-        # How often the member of the first copy had sent it, and the one before that.
-        self._sent_by_first = self._sent_by_others = self._payload = 0
-        self._recent: OrderedDict[int, _Sent] = OrderedDict()
-        self._copies: dict[Member, _Copies] = {}
         self._records: dict[Member, _Record] = {}
         self._due = inf
         self._found = 0
@@ -165,8 +81,6 @@ class Loops:
         """When :meth:`expire` is due, or infinity."""
         return self._due if self.trial is None else min(self._due, self.trial.deadline)
 
-    # The watch.
-
     def look(self, fan_outs: Mapping[Room, FanOut], now: float) -> None:
         """
         Compare what was received with the payload watched.
@@ -174,102 +88,12 @@ class Loops:
         A trial holds it back before it is delivered.
         """
         if self.trial is None:
-            self._look(fan_outs, now)
+            found = self.watch.look(fan_outs, now)
+            if found is not None:
+                self.trial = Trial(*found, self._patience, now)
+                self._output.deadline_nearer = True
         if self.trial is not None:
             self._hold_back(self.trial, fan_outs, now)
-
-    def _look(self, fan_outs: Mapping[Room, FanOut], now: float) -> None:
-        self._left -= 1
-        fan_out = fan_outs.get(self._room)
-        if fan_out is not None and _has_tail(fan_out.runs[-_MAX_RUNS:], self._tail):
-            for member, segments, _ in fan_out.runs:
-                if self._room is fan_out.room:
-                    self._compare(member, segments, now)
-            return
-        *_, last = fan_outs.values()
-        member, segments, _ = last.runs[-1]
-        tail = tail_of(segments[-1][member.overhead :])
-        payload = hash((last.room.name, tail))
-        sent, by_others = self._remember(payload, member.number, now)
-        if sent == 1 and not by_others and not self._copies:
-            self._looked = max(self._looked, now - _MAX_LOOKS * _LOOK) + _LOOK
-            if self._looked > now:
-                self._looked -= _IN_A_ROW * _LOOK
-                self.skipped = _SKIPPED
-        if self._left < 0:
-            self._payload = payload
-            self._watch(last.room, member, tail, now)
-            self._sent_by_first, self._sent_by_others = sent, by_others
-
-    def _remember(self, payload: int, number: int, now: float) -> tuple[int, int]:
-        """Return how often a member has sent a payload lately, and the member before it."""
-        recent = self._recent
-        last = recent.pop(payload, None)
-        if last is None or last.time < now - _MAX_AGE:
-            last = _Sent(number, 0, 0, now)
-        elif last.number != number:
-            last = _Sent(number, 0, last.copies, now)
-        recent[payload] = _Sent(number, last.copies + 1, last.before, now)
-        if len(recent) > _MAX_RECENT:
-            recent.popitem(last=False)
-        return last.copies + 1, last.before
-
-    def _watch(self, room: Room, member: Member, tail: bytes, now: float) -> None:
-        """Watch another payload: the last one received."""
-        self._left = _PATIENCE
-        self._room = _NO_ROOM
-        if self._is_exempt(member, now):
-            return
-        self._room = room
-        self._tail = tail
-        self._first = member, now
-        if self._copies:
-            self._copies = {}
-
-    def _compare(self, member: Member, segments: Segments, now: float) -> None:
-        """Count a copy, if it is one."""
-        if not has_copy(member, segments, self._tail):
-            return
-        self._remember(self._payload, member.number, now)
-        if self._is_exempt(member, now):
-            return
-        if not self._copies:
-            first, since = self._first
-            self._copies = {first: _Copies(1, since)}
-            self._latest = first
-        copies = self._copies.setdefault(member, _Copies(0, now))
-        spacing = now - copies.last
-        if not spacing and copies.count:
-            # What comes back takes time: these have been sent at once.
-            return
-        if spacing > MAX_SPACING or len(self._copies) > _MAX_SENDERS:
-            self._room, self._left = _NO_ROOM, 0
-            return
-        self._left = _MORE_PATIENCE
-        copies.count += 1
-        copies.answers += member is not self._latest
-        copies.last = now
-        copies.spacing = max(copies.spacing, spacing)
-        self._latest = member
-        suspects = [one for one, c in self._copies.items() if c.answers > 1]
-        if len(suspects) > 1 and copies.answers >= FEWER_COPIES:
-            self._begin_trial(suspects, copies.spacing, now)
-        elif copies.count >= self._enough(member):
-            self._begin_trial([member], copies.spacing, now)
-
-    def _enough(self, member: Member) -> int:
-        """Return how many copies from one member begin a trial."""
-        before = self._sent_by_others if member is self._first[0] else self._sent_by_first
-        others = [copies.count for other, copies in self._copies.items() if other is not member]
-        before = max(before, *others, 0)
-        # While a loop is known, others that it is part of are likely.
-        said = 0 < before <= _MAX_SAID or self._due < inf
-        return COPIES if said else LONE_COPIES
-
-    def _begin_trial(self, suspects: list[Member], spacing: float, now: float) -> None:
-        self.trial = Trial(self._room, self._tail, suspects, spacing, self._patience, now)
-        self._room, self._left = _NO_ROOM, 0
-        self._output.deadline_nearer = True
 
     def _is_exempt(self, member: Member, now: float) -> bool:
         record = self._records.get(member)
@@ -354,8 +178,7 @@ class Loops:
         if self.trial is not None:
             self._drop(self.trial.release(), now)
             self.trial = None
-        self._room, self._copies = _NO_ROOM, {}
-        self._first, self._latest = (NOBODY, 0.0), NOBODY
+        self.watch.stop()
         self._records.clear()
         self._update()
 
@@ -369,9 +192,7 @@ class Loops:
         if record is not None and record.until is not None:
             self._let_in(member, record, record.until)
             self._update()
-        if member.room is self._first[0].room or member.room is self._room:
-            self._room, self._left = _NO_ROOM, 0
-            self._copies, self._first, self._latest = {}, (NOBODY, 0.0), NOBODY
+        self.watch.forget(member.room)
 
     def _record(self, member: Member) -> _Record:
         records = self._records
@@ -391,6 +212,7 @@ class Loops:
         """Set the deadline; be a rule while somebody is muted."""
         ends = [record.until for record in self._records.values() if record.until is not None]
         self._due = min(ends, default=inf)
+        self.watch.alert = self._due < inf
         self._output.deadline_nearer = True
         rules = [rule for rule in self._gate.rules if rule is not self]
         muted = any(record.muted for record in self._records.values())
