@@ -13,7 +13,8 @@ from client_programs import Peer
 from client_relay import until
 from twisted.internet import reactor
 
-from udprelay.client.sockets import PROGRAM_TIMEOUT, BridgeSocket, SocketAddress
+from udprelay.client.bridge_socket import PROGRAM_TIMEOUT, BridgeSocket
+from udprelay.client.sockets import SocketAddress
 from udprelay.protocol.endpoint import MAX_PAYLOAD
 
 

@@ -15,7 +15,7 @@ import pytest
 from docs_sources import DOCS, README, literal_blocks, names, rows, section, text
 
 from udprelay import client, console
-from udprelay.client import bridge_counters, bridge_members, sockets
+from udprelay.client import bridge_counters, bridge_members, bridge_socket
 from udprelay.client.channel import IncomingMessage, OutgoingMessage, Sender
 from udprelay.client.commands import RoomCommands
 from udprelay.client.formats import JSONFormat
@@ -186,7 +186,7 @@ def test_limits_of_the_bridge() -> None:
     assert f"{MAX_UNRELIABLE:,} bytes pass, {MAX_UNRELIABLE_PRIVATE:,} to one" in page
     assert f"{bridge_members.MAX_MEMBER_SOCKETS} ports at most" in page
     assert f"away for {bridge_members.GRACE_PERIOD:.0f} s" in page
-    assert f"silent for {sockets.PROGRAM_TIMEOUT:.0f} s" in page
+    assert f"silent for {bridge_socket.PROGRAM_TIMEOUT:.0f} s" in page
     assert f"at most every {bridge_counters.DROPPED_INTERVAL:.0f} s" in page
     assert (
         f"adds {UP_PAYLOAD_OFFSET} bytes to what it sends, a relay {DOWN_PAYLOAD_OFFSET} " in page

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from udprelay.client.bridge_counters import BridgeCounters
 from udprelay.client.bridge_members import MemberSockets
+from udprelay.client.bridge_socket import BridgeSocket
 from udprelay.client.channel import FAILED, Channel, IncomingMessage
 from udprelay.client.client import Client
 from udprelay.client.descriptors import STDOUT, finish, open_writer, stderr
@@ -22,12 +23,7 @@ from udprelay.client.options import Address
 from udprelay.client.own_sockets import is_own, is_relay
 from udprelay.client.pipe import leave_without_output
 from udprelay.client.room_channel import RoomChannel
-from udprelay.client.sockets import (
-    BridgeSocket,
-    SocketAddress,
-    format_address,
-    socket_address,
-)
+from udprelay.client.sockets import SocketAddress, format_address, socket_address
 from udprelay.clock import clock_of
 from udprelay.look_up import look_up_name
 from udprelay.machine import is_local

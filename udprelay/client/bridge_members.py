@@ -9,9 +9,9 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall
 
+from udprelay.client.bridge_socket import BridgeSocket
 from udprelay.client.channel import member_name
 from udprelay.client.notices import Notice
-from udprelay.client.sockets import BridgeSocket
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.session_client.known_member import KnownMember
 

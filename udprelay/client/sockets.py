@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from errno import EAGAIN, ECONNREFUSED, EMSGSIZE, ENOBUFS, ENOMEM
 from os import strerror
 from typing import Any
@@ -14,9 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from udprelay.batch_udp.layout import layout_of, usable
 from udprelay.batch_udp.linux_socket import allow_fragments
-from udprelay.clock import clock_of
 from udprelay.protocol.endpoint import host_port
 
 SocketAddress = tuple[Any, ...]
@@ -24,11 +22,9 @@ SocketAddress = tuple[Any, ...]
 
 SEND_BUFFER_FULL = frozenset((EAGAIN, ENOBUFS, ENOMEM))
 """Errnos after which the same datagram can be sent later."""
-PROGRAM_TIMEOUT = 30.0
-"""Seconds of silence after which another program may take over a socket."""
+READ_SIZE = 65_536
+"""More than the largest datagram, so that none is truncated."""
 
-# More than the largest datagram, so that none is truncated.
-_READ_SIZE = 65_536
 # Holds what a busy room sends at once; the kernel gives as much as net.core.rmem_max allows.
 _BUFFER_SIZE = 1 << 20
 # Datagrams read in one turn of the reactor: a flood must not delay keepalives.
@@ -68,7 +64,7 @@ class DatagramSocket:
         received: Callable[[bytes, SocketAddress], object],
         troubled: Callable[[OSError], object],
     ) -> None:
-        self.socket = socket.socket(_family(address), socket.SOCK_DGRAM)
+        self.socket = socket.socket(family_of(address), socket.SOCK_DGRAM)
         self._reactor = reactor
         self._received = received
         self._troubled = troubled
@@ -80,7 +76,7 @@ class DatagramSocket:
         except OSError:
             self.close()
             raise
-        self._enlarge(socket.SO_RCVBUF)
+        self.enlarge(socket.SO_RCVBUF)
         self.resume()
 
     def pause(self) -> None:
@@ -140,9 +136,10 @@ class DatagramSocket:
                 return
 
     def _receive(self) -> tuple[bytes, SocketAddress]:
-        return self.socket.recvfrom(_READ_SIZE)
+        return self.socket.recvfrom(READ_SIZE)
 
-    def _enlarge(self, buffer: int) -> None:
+    def enlarge(self, buffer: int) -> None:
+        """Make a buffer large, ``SO_RCVBUF`` or ``SO_SNDBUF``, as far as the kernel allows it."""
         with suppress(OSError):
             self.socket.setsockopt(socket.SOL_SOCKET, buffer, _BUFFER_SIZE)
 
@@ -195,125 +192,9 @@ class PeerSocket(DatagramSocket):
         return error
 
 
-class BridgeSocket(DatagramSocket):
-    """
-    A local socket for a program that knows nothing of rooms.
-
-    The program is the first sender, until its socket is closed or it has been silent for
-    :data:`PROGRAM_TIMEOUT`. Datagrams from other sources are rejected meanwhile.
-
-    :param local: the address to bind; port 0 is any.
-    :param program: the program's address. If it is given, any source may send.
-    :param received: called with each payload from the program, which may be empty.
-    :param rejected: called for each datagram from another source.
-    :raises OSError: if the address can't be bound.
-    :ivar address: the local address.
-    :ivar program: the address to send to; ``None`` if it is not known yet.
-    :ivar asked: the local address that the program has sent to last, in the form of
-        :mod:`~udprelay.batch_udp.layout`; empty if the socket has only one.
-    """
-
-    def __init__(
-        self,
-        reactor: Any,
-        local: SocketAddress,
-        program: SocketAddress | None,
-        received: Callable[[bytes], object],
-        rejected: Callable[[], object],
-    ) -> None:
-        self.asked = self._told = b""
-        self._layout = layout_of(_family(local), local[0] in ("0.0.0.0", "::"))
-        super().__init__(reactor, local, self._bind, self._handle, lambda _: None)
-        self.program = program
-        self._any_source = program is not None
-        self._program_received = received
-        self._rejected = rejected
-        self._clock = clock_of(reactor)
-        self._last_received = 0.0
-        self._enlarge(socket.SO_SNDBUF)
-        self.address: SocketAddress = self.socket.getsockname()
-
-    def __str__(self) -> str:
-        return format_address(self.address)
-
-    def _bind(self, opened: socket.socket, local: SocketAddress) -> None:
-        self._layout.request(opened)
-        opened.bind(local)
-
-    def _receive(self) -> tuple[bytes, SocketAddress]:
-        if not self._layout.control_length:
-            return super()._receive()
-        space = self._layout.control_space
-        payload, control, _, source = self.socket.recvmsg(_READ_SIZE, space)
-        kind = self._layout.control_type
-        told = [data for level, number, data in control if (level, number) == kind]
-        self._told = usable(told[0], self._layout.ipv6) if told else b""
-        return payload, source
-
-    def send(
-        self, payload: bytes, program: SocketAddress | None, asked: bytes = b""
-    ) -> str | None:
-        """
-        Send a datagram to a program; return why it was not sent.
-
-        :param asked: the local address that the program has sent to: it may hear no other.
-        :return: ``no-program``, ``too-large``, or ``unsent``: another error of the kernel.
-        """
-        if program is None:
-            return "no-program"
-        try:
-            self._send_from(asked, payload, program)
-        except OSError as error:
-            return "too-large" if error.errno == EMSGSIZE else "unsent"
-        return None
-
-    def _send_from(self, asked: bytes, payload: bytes, program: SocketAddress) -> None:
-        if asked:
-            try:
-                self.socket.sendmsg([payload], [(*self._layout.control_type, asked)], 0, program)
-            except OSError:
-                if self._layout.is_assigned(asked):
-                    raise
-            else:
-                return
-        self.socket.sendto(payload, program)
-
-    def _handle(self, payload: bytes, source: SocketAddress) -> None:
-        if self._any_source or self._accepts(source):
-            if source == self.program:
-                self.asked = self._told
-            self._program_received(payload)
-        else:
-            self._rejected()
-
-    def _accepts(self, source: SocketAddress) -> bool:
-        """Return whether a source is the program, which it may become now."""
-        now = self._clock.seconds()
-        if (
-            source == self.program
-            or self.program is None
-            or now - self._last_received > PROGRAM_TIMEOUT
-            or _is_closed(self.program)
-        ):
-            self.program, self._last_received = source, now
-            return True
-        return False
-
-
 def format_address(address: SocketAddress) -> str:
     return host_port(address[0], address[1])
 
 
-def _family(address: SocketAddress) -> socket.AddressFamily:
+def family_of(address: SocketAddress) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-
-
-def _is_closed(program: SocketAddress) -> bool:
-    """Return whether no socket of this machine is bound to a program's address any more."""
-    with closing(socket.socket(_family(program), socket.SOCK_DGRAM)) as probe:
-        try:
-            # Fails if the program's socket is open, or on another machine.
-            probe.bind(program)
-        except OSError:
-            return False
-    return True
