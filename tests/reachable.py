@@ -53,19 +53,27 @@ class Footprint(NamedTuple):
 
 def footprint(*roots: object, without: Sequence[object] = ()) -> Footprint:
     """Return the memory that is reachable from some objects, but not through others."""
+    found = _reachable(*roots, without=without)
+    return Footprint(len(found), sum(map(sys.getsizeof, found)))
+
+
+def instances(kinds: type | tuple[type, ...], *roots: object) -> list[Any]:
+    """Return the objects of some classes that are reachable from others."""
+    return [one for one in _reachable(*roots) if isinstance(one, kinds)]
+
+
+def _reachable(*roots: object, without: Sequence[object] = ()) -> list[Any]:
     pending: list[Any] = [*roots]
     # The objects themselves: their ids are unique only while they exist.
     found: dict[int, Any] = {id(one): one for one in (pending, *without)}
-    count = size = 0
+    passed = len(found)
     while pending:
         one = pending.pop()
         if isinstance(one, (*_SCALARS, *_CODE)) or id(one) in found:
             continue
         found[id(one)] = one
-        count += 1
-        size += sys.getsizeof(one)
         pending += gc.get_referents(one)
-    return Footprint(count, size)
+    return list(found.values())[passed:]
 
 
 def module_state() -> list[object]:

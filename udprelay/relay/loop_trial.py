@@ -167,6 +167,17 @@ class Trial:
         self._held_of.clear()
         return held
 
+    def forget(self, member: Member) -> list[Run]:
+        """Forget a member that has left; return what is held back of it."""
+        members = self.honest, self._spoken, self._suspects, self._held_of, self._found
+        for some in members:
+            some.discard(member)
+        held = self.release()
+        for run in held:
+            if run[0] is not member:
+                self._keep(run[0], run[1], run)
+        return [run for run in held if run[0] is member]
+
     def _release_first(self) -> list[Run]:
         """Return what is held back, up to the first copy: one is enough for an answer."""
         held = self.release()

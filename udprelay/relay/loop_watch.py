@@ -174,15 +174,13 @@ class Watch:
 
     def _watch(self, room: Room, member: Member, tail: bytes, now: float) -> None:
         """Watch another payload: the last one received."""
+        self.stop()
         self._left = _PATIENCE
-        self._room = _NO_ROOM
         if self._is_exempt(member, now):
             return
         self._room = room
         self._tail = tail
         self._first = member, now
-        if self._copies:
-            self._copies = {}
 
     def _compare(self, member: Member, segments: Segments, now: float) -> Suspicion | None:
         """Count a copy, if it is one."""

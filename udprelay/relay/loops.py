@@ -106,7 +106,7 @@ class Loops:
         if fan_out is None:
             return
         runs, returned = trial.receive(fan_out.runs, now)
-        fan_out.runs = self._present(runs, now)
+        fan_out.runs = runs
         for member, segments, _ in returned:
             self._mute(member, segments.count, now)
         if trial.over:
@@ -157,12 +157,7 @@ class Loops:
         self._drop(returned, now)
         if trial.over:
             self._end_trial(trial, now)
-        return self._present(released, now)
-
-    def _present(self, runs: list[Run], now: float) -> list[Run]:
-        """Return the runs of members that have not left; drop the others."""
-        self._drop([run for run in runs if run[0].slot < 0], now)
-        return [run for run in runs if run[0].slot >= 0]
+        return released
 
     def _let_in(self, member: Member, record: _Record, now: float) -> None:
         """Let a member in again, on probation; after that, the loop is over."""
@@ -186,8 +181,15 @@ class Loops:
         for member, segments, _ in runs:
             self._output.drop_from(member, DropReason.LOOP, now, segments.count)
 
-    def forget(self, member: Member) -> None:
+    def forget(self, member: Member, now: float) -> None:
         """Forget a member that has left; if it was muted, the loop is over."""
+        trial = self.trial
+        if trial is not None and trial.room is member.room:
+            if len(trial.room):
+                self._drop(trial.forget(member), now)
+            else:
+                self._drop(trial.release(), now)
+                self.trial = None
         record = self._records.pop(member, None)
         if record is not None and record.until is not None:
             self._let_in(member, record, record.until)
@@ -201,11 +203,8 @@ class Loops:
         return records.setdefault(member, _Record())
 
     def _forget(self) -> None:
-        """Forget members: those that have left, or the first."""
-        records = self._records
-        useless = [m for m, record in records.items() if m.slot < 0 and record.until is None]
-        for member in useless or [next(iter(records))]:
-            del records[member]
+        """Forget the first member."""
+        del self._records[next(iter(self._records))]
         self._update()
 
     def _update(self) -> None:

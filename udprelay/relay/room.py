@@ -11,6 +11,7 @@ from udprelay.protocol.token_bucket import TokenBucket
 from udprelay.protocol.wire.header import SIGNATURE
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import rules
+from udprelay.relay.deadlines import Ticket
 from udprelay.relay.rules import Label, ListenerRules, RoomRules
 from udprelay.relay.transport import ListenerTransport, Transport
 from udprelay.segments import Run, Source
@@ -122,12 +123,14 @@ class Member:
     :ivar allowance: what it may send; None is no limit.
     :ivar overhead: bytes before the payload in each datagram that it sends.
     :ivar last_heard: when its last datagram was received, in the hub's time.
+    :ivar expiry_ticket: of its idle timeout; None if it has none.
     :ivar group: :data:`NOWHERE` once it has left.
     :ivar slot: its index in ``group.members``; -1 once it has left.
     """
 
     __slots__ = (
         "allowance",
+        "expiry_ticket",
         "group",
         "kind",
         "last_heard",
@@ -161,6 +164,7 @@ class Member:
         self.source = source
         self.allowance: TokenBucket | None = None
         self.last_heard = now
+        self.expiry_ticket: Ticket | None = None
         self.slot = -1
 
     @property

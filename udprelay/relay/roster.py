@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.protocol.wire.members import MemberKind
@@ -24,7 +24,9 @@ class Roster:
 
     :param emit: is given the events of rooms and members.
     :ivar kinds: current members of all rooms, by kind.
-    :ivar forget: is called with each member that has left.
+    :ivar on_leave: are called with each member that has left, and the time: nothing else may keep
+        it.
+    :ivar on_close: are called with each room that is closed, likewise.
     :ivar short_of_places: rooms that may be full, or almost.
     """
 
@@ -33,7 +35,8 @@ class Roster:
     ) -> None:
         self._rules = rules
         self._emit = emit
-        self.forget: Callable[[Member], object] = lambda member: None
+        self.on_leave: Sequence[Callable[[Member, float], object]] = ()
+        self.on_close: Sequence[Callable[[Room], object]] = ()
         self._closed: Counter[str] = Counter()
         self.rooms: dict[str, Room] = {}
         self.short_of_places: dict[str, None] = {}
@@ -139,7 +142,8 @@ class Roster:
             told = "idle" if reason == "unreachable" else reason
             room.log.add_leave(member, told, now)
         self._emit(events.MemberLeft(reason=reason, **member.event_fields()))
-        self.forget(member)
+        for forget in self.on_leave:
+            forget(member, now)
         if not len(room):
             self.close(room, "empty")
 
@@ -154,6 +158,10 @@ class Roster:
         del self.rooms[room.name]
         counts = room.counts()
         self._closed.update(counts)
+        for forget in self.on_close:
+            forget(room)
+        # They refer to each other.
+        room.log = None
         self._emit(events.RoomClosed(room=room.name, reason=reason, **counts))
 
     def plain_members_at(self, address: Endpoint) -> Iterator[Member]:

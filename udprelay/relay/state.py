@@ -38,9 +38,9 @@ class RelayState:
         self.gate = Gate(self.output)
         self.loops = Loops(self.output, self.gate, self.census, secret[0] / 255)
         self.roster = Roster(rules, self.output.emit, self.census)
-        self.roster.forget = self.loops.forget
         for name in self.named_rooms:
             self.census.add(f"rooms.{name}", partial(self.roster.counts, name))
         self.admission = Admission(rules.limits, secret, is_own, self.census)
         self.expiry = Expiry()
         self.census.add("tables.expiry", self.expiry.__len__)
+        self.roster.on_leave = [self.loops.forget, lambda member, _: self.expiry.forget(member)]

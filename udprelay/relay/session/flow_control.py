@@ -102,9 +102,19 @@ class FlowControl:
     def forget(self, session: SessionMember, now: float) -> None:
         """Forget a member that is about to leave."""
         session.flow.senders.pop(session, None)
+        self.stop_waiting(session)
         for wait in (session.flow, session.private_wait):
             if wait is not None and session in wait.receivers:
                 self._end(wait, session, "left", now)
+
+    def stop_waiting(self, session: SessionMember) -> None:
+        """Let the private datagrams of a session wait for nobody."""
+        message = session.private_window.first
+        if message is not None:
+            receiver = log_of(session).by_identity.get(message.receiver)
+            wait = receiver.private_wait if receiver is not None else None
+            if wait is not None:
+                wait.senders.pop(session, None)
 
     # Reliable datagrams.
 

@@ -144,6 +144,7 @@ class Joining:
         if (session.listener, session.source) != (origin.listener, origin.source):
             self._sessions.move(session, origin.listener, origin.source)
         flow, buffered = self._sessions.flow, session.buffered_bytes
+        flow.stop_waiting(session)
         ready = session.window.skip_to(join.own[0])
         private = session.private_window.skip_to(join.own[1])
         flow.buffered += session.buffered_bytes - buffered

@@ -63,8 +63,20 @@ class Schedule:
         acks = self.acks_from + _ACK_EARLY
         return min(self.rooms.deadline, self.sessions.deadline, acks, entries)
 
+    def forget(self, session: SessionMember) -> None:
+        """Send nothing to a session that leaves."""
+        self._delayed.pop(session, None)
+        self.acks.pop(session, None)
+        self.sessions.forget(session)
+
+    def forget_room(self, room: Room) -> None:
+        """Send nothing to a room that is closed."""
+        self.with_entries.pop(room, None)
+        self._waiting.pop(room, None)
+        self.rooms.forget(room)
+
     def sizes(self) -> dict[str, int]:
-        """Return how many rooms and sessions wait for something, each with what is outdated."""
+        """Return how many rooms and sessions wait for something."""
         acks, entries = len(self.acks) + len(self._delayed), len(self._waiting)
         heartbeats = {"rooms": len(self.rooms), "sessions": len(self.sessions)}
         return {"acks": acks, "entries": entries, **heartbeats}

@@ -47,6 +47,7 @@ class Sessions:
         self._tags: BoundedDict[str, bytes] = BoundedDict(_MAX_TAGS)
         self._sweep_deadline = inf
         self.schedule = Schedule(state.output)
+        self._roster.on_close = [*self._roster.on_close, self.schedule.forget_room]
         census = state.census
         census.add("tables.tags", self._tags.__len__)
         census.add("tables.logs", lambda: len(self._logs()))
@@ -131,7 +132,7 @@ class Sessions:
         self._send_bye(session, reason)
         self.flow.buffered -= session.buffered_bytes
         self.flow.forget(session, now)
-        self.schedule.sessions.forget(session)
+        self.schedule.forget(session)
         self._roster.leave(session, reason, now)
 
     def farewell(self) -> None:
