@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from statistics import median
 from time import process_time
+from typing import Any
 
 from attrs import frozen
 
@@ -120,11 +121,12 @@ class Relay:
 
     def __init__(self, rooms: int) -> None:
         names = [f"room-{number}" for number in range(rooms)]
+        limits: dict[str, Any] = dict.fromkeys(_LIMITS, 10**9)
         rules = RelayRules(
             max_members=10_000_000,
             listeners={name: ListenerRules(room=name) for name in names},
             room_defaults=RoomRules(max_members=10_000_000),
-            limits=Limits(**dict.fromkeys(_LIMITS, 10**9)),
+            limits=Limits(**limits),
         )
         self.hub = Hub(rules, bytes(32), lambda _: False, 0.0)
         self.driver = HubDriver(self.hub, lambda: self.now, lambda event: None, self._set_timer)

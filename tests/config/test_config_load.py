@@ -68,8 +68,11 @@ class TestPrecedence:
                     history_age=120.0,
                     history_on_join=0,
                     session_timeout=45.0,
-                    member_rate=0.0,
-                    member_bandwidth=0,
+                    member_rate=10_000.0,
+                    member_bandwidth=16 * 1024**2,
+                    member_output=64 * 1024**2,
+                    room_output=384 * 1024**2,
+                    control_rate=200.0,
                 ),
                 limits=Limits(
                     challenge_rate=1.0,
@@ -80,6 +83,8 @@ class TestPrecedence:
                     session_burst=200,
                     proof_rate=1.0,
                     proof_burst=10,
+                    output=512 * 1024**2,
+                    exempt_networks=(),
                     repair_rate=256 * 1024,
                 ),
                 log_payloads=False,
@@ -129,6 +134,9 @@ class TestPrecedence:
             session_timeout = 1m
             member_rate = 2.5
             member_bandwidth = 8 KiB
+            member_output = 1 MiB
+            room_output = 2 MiB
+            control_rate = 10
             [limits]
             challenge_rate = 0.5
             challenge_burst = 3
@@ -138,6 +146,8 @@ class TestPrecedence:
             session_burst = 20
             proof_rate = 0.1
             proof_burst = 2
+            output = 3 MiB
+            exempt_networks = 192.0.2.0/24
             repair_rate = 1 MiB
             [log]
             format = json
@@ -180,6 +190,9 @@ class TestPrecedence:
                         session_timeout=60.0,
                         member_rate=2.5,
                         member_bandwidth=8192,
+                        member_output=1024**2,
+                        room_output=2 * 1024**2,
+                        control_rate=10.0,
                     )
                 },
                 limits=Limits(
@@ -191,6 +204,8 @@ class TestPrecedence:
                     session_burst=20,
                     proof_rate=0.1,
                     proof_burst=2,
+                    output=3 * 1024**2,
+                    exempt_networks=(ip_network("192.0.2.0/24"),),
                     repair_rate=1024**2,
                 ),
                 log_payloads=True,

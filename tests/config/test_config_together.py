@@ -66,6 +66,13 @@ class TestMistakes:
                 ),
             ),
             (
+                "[room:*]\ncontrol_rate = 9.5\n",
+                (
+                    "2: [room:*] control_rate = 9.5: must be at least 10 datagrams per second, or "
+                    "sessions time out; 0 is no limit"
+                ),
+            ),
+            (
                 "[room:lobby]\nmax_members = 2\ntargets = localhost:1, localhost:2\n",
                 (
                     "2: [room:lobby] max_members = 2: targets and the console take all 2 places "

@@ -46,7 +46,7 @@ HEADINGS = {
 #history_on_join = 20
 
 
-# Limits on the work that unverified sources can cause.
+# Limits of the whole relay, and of the work that unverified sources can cause.
 [limits]
 """,
     "log": "[log]\n",

@@ -115,7 +115,7 @@ def test_a_run_is_paid_for_before_its_sequences_are_read() -> None:
     assert len(bert.drain(Data)) == 1
 
 
-def test_control_datagrams_amid_data_are_paid_for_with_it() -> None:
+def test_control_datagrams_amid_data_are_paid_for_as_data_and_as_what_they_are() -> None:
     relay = SessionRelay()
     anna, bert = joined(relay, "anna", "bert")
     (rule,) = with_rules(relay, Mute(100))
@@ -123,7 +123,7 @@ def test_control_datagrams_amid_data_are_paid_for_with_it() -> None:
     size = len(ping) - UP_PAYLOAD_OFFSET
     datagrams = [anna.data(b"x" * size, 0, own=1), ping, anna.data(b"x" * size, 0, own=2)]
     relay.receive_batch(*[(anna.source, datagram) for datagram in datagrams])
-    assert rule.asked == [("anna", 3, 3 * size, False)]
+    assert rule.asked == [("anna", 3, 3 * size, False), ("anna", 1, len(ping), True)]
     assert [data.own for data in bert.drain(Data)] == [1, 2]
     assert len(anna.drain(Pong)) == 1
 
@@ -205,7 +205,7 @@ def test_an_allowance_is_consumed_by_a_run_as_by_its_datagrams() -> None:
     assert relay.dropped() == {"member-limit": 15}
 
 
-def test_control_datagrams_use_up_no_allowance() -> None:
+def test_control_datagrams_use_up_no_member_rate() -> None:
     relay = SessionRelay(session_rules(room={"member_rate": 1.0}))
     anna, bert = joined(relay, "anna", "bert")
     for _ in range(5):

@@ -16,7 +16,7 @@ from udprelay.relay.loop_trial import MAX_COPIES, is_copy, tail_of
 from udprelay.relay.loop_watch import LONE_COPIES
 from udprelay.relay.loops import MAX_MUTE, Loops
 from udprelay.relay.output import Output
-from udprelay.relay.rules import RelayRules
+from udprelay.relay.rules import Limits, RelayRules
 from udprelay.segments import Segments
 
 TALKER = "10.7.7.9:9"
@@ -359,7 +359,9 @@ def test_what_a_member_without_a_listener_has_sent_is_delivered_late_too() -> No
     relay = Relay()
     relay.join(ANNA)
     output, census = Output(1.0, frozenset(), Census()), Census()
-    late = FanOutBatch(output, Loops(output, Gate(output), census, 0.0), log_payloads=False)
+    late = FanOutBatch(
+        output, Loops(output, Gate(output, Limits(), Census()), census, 0.0), log_payloads=False
+    )
     late.add_late([(relay.console(), Segments(b"x", 1), 0)], relay.now)
     (fan_out,) = late.finish(None, relay.now)
     assert [segments.data for _, segments, _ in fan_out.runs] == [b"x"]

@@ -17,6 +17,8 @@ from udprelay.relay.rules import (
     RoomRules,
 )
 
+MIN_CONTROL_RATE = 10
+"""Clients repeat some requests several times a second, and PING four times in session_timeout."""
 _DEFAULT = ListenerRules()
 
 
@@ -125,6 +127,10 @@ def _check_room(section: str, room: RoomRules, rules: RelayRules, report: Report
         # Clients are told a whole number.
         why = "must be at least 1 datagram per second; 0 is no limit"
         report.error(why, (section, "member_rate"))
+    if 0 < room.control_rate < MIN_CONTROL_RATE:
+        why = "must be at least {} datagrams per second, or sessions time out; 0 is no limit"
+        report.error(why.format(MIN_CONTROL_RATE), (section, "control_rate"))
+    _check_output(section, room, rules, report)
     if room.max_members == 1:
         report.warn("nobody receives anything in a room of one", members)
     if room.max_members > rules.max_members and room.max_members != RoomRules().max_members:
@@ -138,6 +144,21 @@ def _check_room(section: str, room: RoomRules, rules: RelayRules, report: Report
         and not any(one.access_key for one in concerned)
     ):
         report.warn("has no effect without access_key", with_key, key)
+
+
+def _check_output(section: str, room: RoomRules, rules: RelayRules, report: Report) -> None:
+    """Warn of limits that are never met, as another one is lower."""
+    own, of_room, of_all = (
+        (section, "member_output"),
+        (section, "room_output"),
+        ("limits", "output"),
+    )
+    if 0 < room.room_output < room.member_output and report.is_set(own):
+        why = f"has no effect: room_output allows {room.room_output} bytes in the whole room"
+        report.warn(why, own, of=[own, of_room])
+    if 0 < rules.limits.output < room.room_output and report.is_set(of_room):
+        why = f"has no effect: [limits] output allows {rules.limits.output} bytes in all rooms"
+        report.warn(why, of_room, of=[of_room, of_all])
 
 
 def _check_limits(limits: Limits, report: Report) -> None:

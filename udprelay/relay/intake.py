@@ -8,8 +8,9 @@ from itertools import groupby
 from udprelay.protocol.wire.header import HEADER_SIZE, RELIABLE, SIGNATURE
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.fan_out import FanOut, FanOutBatch
+from udprelay.relay.gate import Charge
 from udprelay.relay.room import Listener, Member
-from udprelay.relay.session.intake import NOTHING, Charge, Payment, SessionIntake
+from udprelay.relay.session.intake import NOTHING, Payment, SessionIntake
 from udprelay.relay.session.schedule import Schedule
 from udprelay.relay.state import RelayState
 from udprelay.segments import Segments, Source, SourceRun, runs_by_source
@@ -51,8 +52,11 @@ class Intake:
                 continue
             member.last_heard = now
             count = segments.count
-            accepted = accept(member, count, len(data), now, not size)
-            if not size or not accepted:
+            if not size:
+                accept(member, 1, 0, 0, now, Charge.CONTROL)
+                continue
+            accepted = accept(member, count, len(data), size, now)
+            if not accepted:
                 continue
             if accepted < count:
                 segments = segments[:accepted]
@@ -81,7 +85,7 @@ class Intake:
             segments = rest
         elif (member := listener.plain_at(source)) is not None:
             member.last_heard = now
-            accepted = self._accept(member, segments.count, len(segments.data), now)
+            accepted = self._accept(member, segments.count, len(segments.data), segments.size, now)
             if not accepted:
                 return
             segments, paid = segments[:accepted], (member, Charge.PAYLOAD)
@@ -114,10 +118,13 @@ class Intake:
         member.last_heard = now
         if first < segments.count:
             rest = segments[first:] if first else segments
-            accepted = rest.count
+            accepted, size = rest.count, rest.size
+            if not size:
+                self._accept(member, 1, 0, 0, now, Charge.CONTROL)
+                return
             if paid[0] is not member:
-                accepted = self._accept(member, accepted, len(rest.data), now, not rest.size)
-            if rest.size and accepted:
+                accepted = self._accept(member, accepted, len(rest.data), size, now)
+            if accepted:
                 self._fan_outs.add(member, rest[:accepted])
 
     def _admit(

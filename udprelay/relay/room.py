@@ -7,12 +7,13 @@ from enum import Enum
 from typing import Any, Protocol, cast
 
 from udprelay.protocol.endpoint import Endpoint, IPAddress
-from udprelay.protocol.token_bucket import TokenBucket
 from udprelay.protocol.wire.header import SIGNATURE
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import rules
+from udprelay.relay.allowance import Allowance, prices
 from udprelay.relay.deadlines import Ticket
 from udprelay.relay.rules import Label, ListenerRules, RoomRules
+from udprelay.relay.shares import Budget, Usage
 from udprelay.relay.transport import ListenerTransport, Transport
 from udprelay.segments import Run, Source
 
@@ -120,7 +121,7 @@ class Member:
     :ivar number: unique among all members of the room while it is open.
     :ivar listener: by which it is reached; None for a local member.
     :ivar source: its address at its transport.
-    :ivar allowance: what it may send; None is no limit.
+    :ivar allowance: what it may send; None before it has sent anything.
     :ivar overhead: bytes before the payload in each datagram that it sends.
     :ivar last_heard: when its last datagram was received, in the hub's time.
     :ivar expiry_ticket: of its idle timeout; None if it has none.
@@ -162,7 +163,7 @@ class Member:
         self.name = name or f"guest-{self.number}"
         self.listener = listener
         self.source = source
-        self.allowance: TokenBucket | None = None
+        self.allowance: Allowance | None = None
         self.last_heard = now
         self.expiry_ticket: Ticket | None = None
         self.slot = -1
@@ -261,6 +262,10 @@ class Room:
     """
     A group of members: what one sends, every other member gets.
 
+    :ivar population: members, targets and console included.
+    :ivar prices: of the allowances of its members.
+    :ivar budget: of what may be sent to its members.
+    :ivar usage: of that budget, by member number.
     :ivar refused: members that ICMP has refused, and since when.
     :ivar log: None while the room has had no session members for ``history_age``.
     """
@@ -269,6 +274,10 @@ class Room:
         self.name = name
         self.rules = room_rules
         self.groups: dict[tuple[Transport, Rendering], Group] = {}
+        self.population = 0
+        self.prices = prices(room_rules)
+        self.budget = Budget(room_rules.room_output)
+        self.usage = Usage()
         self.log: MembershipLog | None = None
         self.refused: dict[Member, float] = {}
         self.last_number = 0
@@ -289,7 +298,7 @@ class Room:
         }
 
     def __len__(self) -> int:
-        return sum(len(group.members) for group in self.groups.values())
+        return self.population
 
     def members(self) -> Iterator[Member]:
         """Yield every member, targets and console included."""

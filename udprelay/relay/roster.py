@@ -116,6 +116,7 @@ class Roster:
         """Add a new member to its room."""
         room = member.room
         member.group.add(member)
+        room.population += 1
         if member.listener is not None:
             member.listener.attach(member)
         self.kinds[member.kind] += 1
@@ -131,6 +132,7 @@ class Roster:
         room = member.room
         member.group.remove(member)
         member.group = NOWHERE
+        room.population -= 1
         self.kinds[member.kind] -= 1
         room.refused.pop(member, None)
         self._leaves[reason] += 1

@@ -151,19 +151,42 @@ class RoomRules:
         DAY,
     )
     member_rate: float = option(
-        0.0,
+        10_000.0,
         Form.NUMBER,
-        "Datagrams that one session member may send per second; 0 is no limit. Set it, or the"
-        " next, if members must not crowd out others; clients know and respect them.",
+        "Datagrams that one member may send per second; as many may come at once. 0 is no limit,"
+        " as in the next four. Clients know this limit and the next, and keep to them; what other"
+        " programs send beyond a limit is dropped. Lower them if members must not crowd out"
+        " others.",
         0,
         10_000_000,
     )
     member_bandwidth: int = option(
-        0,
+        16 * _MIB, Form.SIZE, "Bytes that one member may send per second.", 0, 1024**4
+    )
+    member_output: int = option(
+        64 * _MIB,
         Form.SIZE,
-        "Bytes that one session member may send per second; 0 is no limit.",
+        "Bytes per second that the relay sends because of one member: what it sends, times the"
+        " other members of the room. Each delivery counts 200 bytes more than its payload. Raise"
+        " it for one fast sender with many receivers.",
         0,
         1024**4,
+    )
+    room_output: int = option(
+        384 * _MIB,
+        Form.SIZE,
+        "Bytes per second, likewise, that the relay sends to all members of a room. If they would"
+        " be more, each sender gets a fair share.",
+        0,
+        1024**4,
+    )
+    control_rate: float = option(
+        200.0,
+        Form.NUMBER,
+        "Datagrams without a message, such as requests for what was lost, that one member may send"
+        " per second.",
+        0,
+        10_000_000,
     )
 
 
@@ -248,7 +271,7 @@ class ListenerRules:
 
 @frozen
 class Limits:
-    """Limits on the work that unverified sources can cause."""
+    """Limits of the whole relay."""
 
     challenge_rate: float = option(
         1.0,
@@ -289,6 +312,22 @@ class Limits:
         10_000,
     )
     proof_burst: int = option(10, Form.COUNT, "Such passphrases at once.", 1, 10_000)
+    output: int = option(
+        512 * _MIB,
+        Form.SIZE,
+        "Bytes per second that the relay sends to all rooms, as in room_output; 0 is no limit. If"
+        " they would be more, each room gets a fair share, and in it each sender. Set it to what"
+        " the machine and its network can do.",
+        0,
+        1024**4,
+    )
+    exempt_networks: tuple[IPNetwork, ...] = option(
+        (),
+        Form.NETWORKS,
+        "Networks whose members have no limits: neither member_rate, member_bandwidth,"
+        " member_output and control_rate, nor room_output and output. For monitors and benchmarks;"
+        " addresses of plain members can be forged.",
+    )
     repair_rate: int = option(
         256 * _KIB,
         Form.SIZE,

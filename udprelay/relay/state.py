@@ -35,7 +35,7 @@ class RelayState:
         self.named_rooms = frozenset(rules.rooms) | {one.room for one in rules.listeners.values()}
         self.census = Census()
         self.output = Output(rules.limits.drop_window, self.named_rooms, self.census)
-        self.gate = Gate(self.output)
+        self.gate = Gate(self.output, rules.limits, self.census)
         self.loops = Loops(self.output, self.gate, self.census, secret[0] / 255)
         self.roster = Roster(rules, self.output.emit, self.census)
         for name in self.named_rooms:
@@ -43,4 +43,8 @@ class RelayState:
         self.admission = Admission(rules.limits, secret, is_own, self.census)
         self.expiry = Expiry()
         self.census.add("tables.expiry", self.expiry.__len__)
-        self.roster.on_leave = [self.loops.forget, lambda member, _: self.expiry.forget(member)]
+        self.roster.on_leave = [
+            self.loops.forget,
+            lambda member, _: self.gate.forget(member),
+            lambda member, _: self.expiry.forget(member),
+        ]

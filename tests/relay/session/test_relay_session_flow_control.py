@@ -15,6 +15,7 @@ from udprelay.protocol.wire.from_relay import Ack, Gone, Waiting
 from udprelay.protocol.wire.header import RELIABLE
 from udprelay.protocol.wire.sequenced import Data, Notice, Private
 from udprelay.relay.events import MemberAwaited
+from udprelay.relay.rules import Limits
 
 HISTORY = 128
 FULL = 97
@@ -345,7 +346,8 @@ class TestLimits:
         assert (read["early.bytes"], read["early.waiting"]) == (0, 0)
 
     def test_what_waits_counts_as_early_and_is_bounded(self) -> None:
-        relay = relay_with()
+        room = {"history": HISTORY, "member_output": 0, "room_output": 0}
+        relay = SessionRelay(session_rules(Limits(output=0), room))
         slow, *senders = entered(relay, "slow", *(f"n{n}" for n in range(220)))
         for other in senders:
             caught_up(other)

@@ -32,7 +32,7 @@ class TestJoin:
             keepalive=10_000,
             idle=45_000,
             largest=1200,
-            allowance=(0, 0),
+            allowance=(10_000, 16 * 2**20),
             next_own=(1, 1),
             newest_private=0,
             members=(relay.room_log().record(session),),

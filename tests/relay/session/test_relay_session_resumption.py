@@ -45,7 +45,7 @@ class TestDuplicateJoin:
         assert (welcome.newest, welcome.first) == (3, 2)
 
     def test_its_welcome_is_limited_by_the_repair_rate(self) -> None:
-        relay = SessionRelay(session_rules(Limits(repair_rate=300)))
+        relay = SessionRelay(session_rules(Limits(repair_rate=320)))
         client = Client(relay)
         answers = [client.try_to_join() for _ in range(6)]
         # The first WELCOME is no repair.

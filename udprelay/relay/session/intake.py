@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from enum import IntEnum
 from itertools import islice
 from typing import TypeAlias
 
@@ -22,6 +21,7 @@ from udprelay.protocol.wire.header import (
 )
 from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOutBatch
+from udprelay.relay.gate import Charge
 from udprelay.relay.room import Listener, Member
 from udprelay.relay.session.control import MIN_PATH_DATAGRAM
 from udprelay.relay.session.joining import MAX_RELIABLE_PAYLOAD
@@ -34,26 +34,19 @@ _VERSION_TO_FLAGS = slice(3, 6)
 _DATA = frozenset(
     bytes((VERSION, Type.DATA_UP, flags)) for flags in (0, SEALED, *range(RELIABLE, 32, 2))
 )
-_OVERHEADS: dict[int, int] = {
-    Type.DATA_UP: UP_PAYLOAD_OFFSET,
-    Type.PRIVATE_UP: UP_PAYLOAD_OFFSET + 16,
+_PAYLOADS: dict[int, tuple[Charge, int]] = {
+    Type.DATA_UP: (Charge.PAYLOAD, UP_PAYLOAD_OFFSET),
+    Type.PRIVATE_UP: (Charge.PRIVATE, UP_PAYLOAD_OFFSET + 16),
 }
 """
-Bytes before a payload, by the type of what has one: header, own sequence and, in PRIVATE, the
-identity of the receiver.
+The charge for a payload and the bytes before it, by the type of what has one: header, own sequence
+and, in PRIVATE, the identity of the receiver.
 """
+_NO_PAYLOAD = Charge.CONTROL, 0
 
 _MAX_RELIABLE = UP_PAYLOAD_OFFSET + MAX_RELIABLE_PAYLOAD
 _MAX_QUEUED = 1024
 _HEADER_AND_OWN = f"{HEADER_SIZE}sI"
-
-
-class Charge(IntEnum):
-    """What the gate is asked for; a payload includes a control datagram."""
-
-    NOTHING = 0
-    CONTROL = 1
-    PAYLOAD = 2
 
 
 Payment: TypeAlias = tuple[Member | None, Charge]
@@ -133,23 +126,12 @@ class SessionIntake:
         self, session: SessionMember, header: bytes, segments: Segments, now: float, paid: Payment
     ) -> tuple[int, Payment]:
         """Ask the gate unless that has been paid; return how many datagrams it accepts."""
-        count, size, total = segments.count, segments.size, len(segments.data)
-        overhead = _OVERHEADS.get(header[TYPE_OFFSET])
-        charge = Charge.CONTROL if overhead is None else Charge.PAYLOAD
-        if paid[0] is session and charge <= paid[1]:
+        count, size = segments.count, len(segments.data)
+        charge, overhead = _PAYLOADS.get(header[TYPE_OFFSET], _NO_PAYLOAD)
+        if paid == (session, charge):
             return count, paid
-        paid = session, charge
-        if overhead is None:
-            return self._accept(session, count, total, now, True), paid
-        last = total % size
-        if not last or session.allowance is None:
-            return self._accept(session, count, max(0, total - count * overhead), now), paid
-        # An allowance is asked for datagrams of one size.
-        before = (count - 1) * max(0, size - overhead)
-        accepted = self._accept(session, count - 1, before, now)
-        if accepted == count - 1:
-            accepted += self._accept(session, 1, max(0, last - overhead), now)
-        return accepted, paid
+        size, each = max(0, size - count * overhead), max(0, segments.size - overhead)
+        return self._accept(session, count, size, each, now, charge), (session, charge)
 
     def _receive_control(
         self, listener: Listener, source: Source, segments: Segments, now: float

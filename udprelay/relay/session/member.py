@@ -81,7 +81,6 @@ class SessionMember(Member):
         flow: RoomFlow[SessionMember],
     ) -> None:
         super().__init__(room, group, MemberKind.SESSION, nick, listener, source, now)
-        rules = room.rules
         reliable, private = next_own
         self.id = session_id
         self.identity = identity
@@ -93,8 +92,6 @@ class SessionMember(Member):
         )
         self.private = PrivateStream()
         self.own_room = OwnRoomSequences()
-        if rules.member_rate or rules.member_bandwidth:
-            self.allowance = per_second(rules.member_rate, rules.member_bandwidth)
         self.repairs: TokenBucket | None = None
         self.missed: TokenBucket | None = None
         self.missed_tokens: tuple[bytes, ...] = ()

@@ -43,6 +43,7 @@ class Sessions:
         self._ids = 0
         self._roster = state.roster
         self._output = state.output
+        self._gate = state.gate
         self._stopping = False
         self._tags: BoundedDict[str, bytes] = BoundedDict(_MAX_TAGS)
         self._sweep_deadline = inf
@@ -125,6 +126,7 @@ class Sessions:
             session.group = session.room.group(listener.transport, MemberKind.SESSION)
             session.group.add(session)
         listener.attach(session)
+        self._gate.follow(session)
         self._output.emit(events.MemberMoved(before=before, **session.event_fields()))
 
     def end(self, session: SessionMember, reason: str, now: float) -> None:

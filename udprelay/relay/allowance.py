@@ -1,0 +1,119 @@
+"""What one member may send, and what the relay may send because of it, per second."""
+
+from __future__ import annotations
+
+from math import inf
+
+from attrs import frozen
+
+from udprelay.relay.drops import DropReason
+from udprelay.relay.rules import RoomRules
+
+DEPTH = 1.0
+"""Seconds: as much may be sent at once as in this time."""
+
+_ROUNDING_ERROR = 1e-6
+
+
+def seconds(rate: float) -> float:
+    """Return the seconds that one unit takes of a limit; of 0, which is none, it takes nothing."""
+    return 1 / rate if rate else 0.0
+
+
+@frozen
+class Prices:
+    """What a datagram, a byte, a byte sent to others and a control datagram take, in seconds."""
+
+    datagram: float
+    byte: float
+    output: float
+    control: float
+
+
+def prices(rules: RoomRules) -> Prices:
+    """Return the prices of all members of a room."""
+    return Prices(
+        seconds(rules.member_rate),
+        seconds(rules.member_bandwidth),
+        seconds(rules.member_output),
+        seconds(rules.control_rate),
+    )
+
+
+class Allowance:
+    """
+    What one member may send.
+
+    For each limit there is one number: the time until which what was sent is paid for, if it is
+    sent at the rate that is allowed (the generic cell rate algorithm, ITU-T I.371). It may be as
+    late as now, and is never earlier than :data:`DEPTH` before. A datagram that needs more than
+    is allowed at once passes if nothing was sent for so long, and leaves a debt.
+    """
+
+    __slots__ = ("_bytes", "_control", "_datagrams", "_output", "prices")
+
+    def __init__(self, of: Prices) -> None:
+        self.prices = of
+        self._datagrams = self._bytes = self._output = self._control = 0.0
+
+    def charge(self, count: int, size: int, output: int, now: float) -> bool:
+        """
+        Charge for datagrams with ``size`` bytes in all if all are allowed.
+
+        :param output: bytes that the relay sends because of them.
+        """
+        price, start = self.prices, now - DEPTH
+        paid, paid_bytes, paid_output = self._datagrams, self._bytes, self._output
+        paid = (paid if paid > start else start) + count * price.datagram
+        paid_bytes = (paid_bytes if paid_bytes > start else start) + size * price.byte
+        paid_output = (paid_output if paid_output > start else start) + output * price.output
+        end = now + _ROUNDING_ERROR
+        if paid > end or paid_bytes > end or paid_output > end:
+            return False
+        self._datagrams, self._bytes, self._output = paid, paid_bytes, paid_output
+        return True
+
+    def charge_some(
+        self, count: int, each: int, each_output: int, now: float
+    ) -> tuple[int, DropReason]:
+        """
+        Charge for as many datagrams of one size as are allowed.
+
+        :return: their number, and the reason for which the others are not.
+        """
+        price = self.prices
+        fit = fitting(self._datagrams, price.datagram, now)
+        fit_output = fitting(self._output, each_output * price.output, now)
+        fit = min(fit, fitting(self._bytes, each * price.byte, now))
+        accepted = int(min(count, fit, fit_output))
+        self._datagrams = later(self._datagrams, accepted * price.datagram, now)
+        self._bytes = later(self._bytes, accepted * each * price.byte, now)
+        self._output = later(self._output, accepted * each_output * price.output, now)
+        limited = fit <= fit_output
+        return accepted, DropReason.MEMBER_LIMIT if limited else DropReason.MEMBER_OUTPUT
+
+    def charge_control(self, count: int, now: float) -> int:
+        """Charge for control datagrams; return how many are allowed."""
+        price = self.prices.control
+        accepted = int(min(count, fitting(self._control, price, now)))
+        self._control = later(self._control, accepted * price, now)
+        return accepted
+
+
+EXEMPT = Allowance(Prices(0.0, 0.0, 0.0, 0.0))
+"""The allowance of members without limits."""
+
+
+def later(paid: float, price: float, now: float) -> float:
+    """Return until when is paid with another price."""
+    return max(paid, now - DEPTH) + price
+
+
+def fitting(paid: float, each: float, now: float) -> float:
+    """Return how many prices fit; one does in any case if nothing was sent for long."""
+    if not each:
+        return inf
+    start = now - DEPTH
+    if paid <= start:
+        return max(1.0, (DEPTH + _ROUNDING_ERROR) // each)
+    return max(0.0, (now + _ROUNDING_ERROR - paid) // each)
