@@ -81,7 +81,7 @@ def _check_session(session: SessionMember) -> None:
     private = session.private
     bounded("private", len([*private.stored(1, private.newest)]), MAX_DATAGRAMS)
     bounded("reports", len(session.missed_tokens), _MAX_REPORTS)
-    own = session.own_room.between(1, log.newest)
+    own = session.own_room.since(1)
     bounded("own ranges", len(own), _MAX_OWN_RANGES + session.own_room.pending)
     assert session.own_room.pending <= len(own), "own sequences"
     assert 0 < session.first <= log.newest + 1, "the first room sequence"
@@ -119,6 +119,7 @@ def _check_log(room: Room, log: RoomLog) -> None:
     stored = dict(history.stored(1, history.newest))
     bounded("history", len(stored), rules.history)
     bounded("bytes of the history", sum(map(len, stored.values())), rules.history_size)
+    bounded("entries", len(log.entry_history), rules.history)
     kept = len(history), history.size
     assert kept == (len(stored), sum(map(len, stored.values()))), "counts of the history"
     assert all(history.first <= n <= history.newest for n in stored), "the bounds of the history"

@@ -44,6 +44,7 @@ class History:
     :param max_size: bytes stored at most.
     :param max_age: seconds for which a datagram is stored.
     :ivar size: bytes stored.
+    :ivar total: bytes of all that was stored so far.
     :ivar newest: the last sequence assigned; 0 at first.
     :ivar first: the sequence from which on all reliable datagrams are still stored.
     :ivar filled: how often what was stored so far would fill the history, by count or by size.
@@ -56,7 +57,7 @@ class History:
         self._max_age = max_age
         self._runs: deque[_Run] = deque()
         self._count = 0
-        self.size = 0
+        self.size = self.total = 0
         self.newest = 0
         self.first = 1
         self.filled = 0.0
@@ -76,24 +77,36 @@ class History:
         self._count += count
         self.filled += count * share
         self.size += len(segments.data)
+        self.total += len(segments.data)
         while self._count > self._max_count or self.size > self._max_size:
             self._trim(self._runs[0])
         self.expire(now)
 
-    def stored(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+    def runs(self, first: int, last: int) -> Iterator[tuple[int, Segments]]:
         """
-        Yield the stored datagrams of the sequences ``first`` to ``last``, with the sequence.
+        Yield what is stored of the sequences ``first`` to ``last``, by its first sequences.
 
-        Sequences that are not stored cost nothing, so the range may be of any length.
+        What one sender has sent in a row is together. Sequences that are not stored cost nothing,
+        so the range may be of any length.
         """
+        if last < self.first:
+            return
         index = max(0, bisect_right(self._runs, first, key=_first) - 1)
         for run in islice(self._runs, index, None):
-            if run.first > last:
+            begin, segments = run.first, run.segments
+            if begin > last:
                 return
-            begin = max(first - run.first, 0)
-            end = min(last + 1 - run.first, run.segments.count)
-            if begin < end:
-                yield from enumerate(run.segments[begin:end], run.first + begin)
+            count = segments.count
+            if begin >= first and begin + count <= last + 1:
+                yield begin, segments
+            elif first < begin + count:
+                skipped = max(first - begin, 0)
+                yield begin + skipped, segments[skipped : last + 1 - begin]
+
+    def stored(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the stored datagrams of ``first`` to ``last``, with the sequence of each."""
+        for begin, segments in self.runs(first, last):
+            yield from enumerate(segments, begin)
 
     def share(self, size: int) -> float:
         """Return which part of the history a datagram of ``size`` bytes takes."""

@@ -116,6 +116,11 @@ class Joining:
             log.flow,
         )
         session.first = self._first(join, log, before, now)
+        session.heard, session.repairs = before.heard, before.repairs
+        if before is _NEW:
+            # What it may ask for of the time before counts as heard.
+            earlier = log.stored_bytes if session.first <= log.newest else 0
+            session.heard = log.heard - earlier
         listener.sessions[session.id] = session
         self._roster.add(session, now)
         if session.first == log.newest:

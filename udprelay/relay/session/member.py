@@ -10,6 +10,7 @@ from udprelay.protocol.wire.from_client import PrivateUp
 from udprelay.protocol.wire.header import PREFIX, UP_PAYLOAD_OFFSET, Type
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.room import Group, Listener, Member, Room
+from udprelay.relay.session.repairs import Repairs
 from udprelay.relay.session.sequences import OwnRoomSequences, PrivateStream, ReceiveWindow
 from udprelay.relay.session.waits import RoomFlow, Wait, WaitTime
 from udprelay.segments import Source
@@ -31,6 +32,7 @@ class SessionMember(Member):
     :ivar private: the datagrams for this member alone.
     :ivar own_room: the room sequences of its own datagrams.
     :ivar repairs: what it may be sent in answer to NACK and ROSTER; None before the first.
+    :ivar heard: the bytes of its room that its credit for repairs has already.
     :ivar missed: how often it may be sent a ``missed`` notice; None before the first.
     :ivar missed_tokens: the tokens of the last MISSED that it has sent.
     :ivar nicked: the last answer to a NICK, with the number of the request.
@@ -46,6 +48,7 @@ class SessionMember(Member):
         "badge",
         "first",
         "flow",
+        "heard",
         "id",
         "identity",
         "missed",
@@ -92,7 +95,8 @@ class SessionMember(Member):
         )
         self.private = PrivateStream()
         self.own_room = OwnRoomSequences()
-        self.repairs: TokenBucket | None = None
+        self.repairs: Repairs | None = None
+        self.heard = 0
         self.missed: TokenBucket | None = None
         self.missed_tokens: tuple[bytes, ...] = ()
         self.nicked: tuple[int, bytes] | None = None

@@ -70,7 +70,10 @@ class PrivateMessages:
         if flags & RELIABLE:
             sender = log_of(receiver).member(number)
             by = (sender.identity, own) if own and isinstance(sender, SessionMember) else None
-            self._output.send_to(receiver, receiver.private.append(datagram, now, by))
+            sent = receiver.private.append(datagram, now, by)
+            if number != receiver.number:
+                receiver.private.unearned += len(sent)
+            self._output.send_to(receiver, sent)
             self._sessions.schedule.private_sent(receiver, now)
         else:
             self._output.send_to(receiver, datagram(0))

@@ -16,15 +16,20 @@ from udprelay.protocol.wire.members import KINDS_ON_WIRE, MemberRecord
 from udprelay.protocol.wire.sequenced import Entry
 from udprelay.relay.bounded_dict import BoundedDict
 from udprelay.relay.room import NOBODY, Member, Room
+from udprelay.relay.session.entry_history import EntryHistory
 from udprelay.relay.session.framing import frame
 from udprelay.relay.session.history import History
 from udprelay.relay.session.member import SessionMember
+from udprelay.relay.session.repairs import Repairs
 from udprelay.relay.session.schedule import Schedule
 from udprelay.relay.session.waits import RoomFlow
 from udprelay.segments import Run, Segments
 
 MAX_REMEMBERED = 1024
 """Identities that have left a room."""
+
+_NUMBERED = 16
+"""Bytes that count as heard for each room sequence: unreliable datagrams are asked for, too."""
 
 _UNSORTED = 4
 """Entries that are delivered in the order of their sequences if there are no more."""
@@ -38,11 +43,15 @@ class DepartedSession:
     :param reliable: its next own sequence of reliable DATA.
     :param private: its next own sequence of reliable PRIVATE.
     :param first: the first room sequence that it was to get.
+    :param heard: the bytes of the room that its credit for repairs has already.
+    :param repairs: what is left of its budget, if it has asked for any.
     """
 
     reliable: int
     private: int
     first: int
+    heard: int = 0
+    repairs: Repairs | None = None
 
 
 class NickTable:
@@ -85,6 +94,7 @@ class RoomLog:
     :param tag: 8 bytes that only members know.
     :param tag_before: the previous tag of the room, if it is known.
     :ivar history: its newest sequence is that of the room.
+    :ivar entry_history: the newest entries, in the same sequence.
     :ivar flow: how much its members may send.
     :ivar entries: that are not delivered yet.
     :ivar nicks: the members by nick.
@@ -100,6 +110,7 @@ class RoomLog:
         self.tag = tag
         self.tag_before = tag_before
         self.history = History(rules.history, rules.history_size, rules.history_age)
+        self.entry_history = EntryHistory(rules.history, rules.history_size, rules.history_age)
         self.flow: RoomFlow[SessionMember] = RoomFlow(self.history.share)
         self.nicks = NickTable()
         self.by_identity: dict[bytes, SessionMember] = {}
@@ -112,11 +123,36 @@ class RoomLog:
         visible = [member for member in room.members() if member.kind in KINDS_ON_WIRE]
         self._members = {member.number: member for member in visible}
         self._numbers = sorted(self._members)
+        self._heard_alone = self._unheard = 0
 
     @property
     def newest(self) -> int:
         """The newest room sequence."""
         return self.history.newest
+
+    @property
+    def heard(self) -> int:
+        """Bytes that members of the room could hear, which somebody alone in it cannot."""
+        return self._heard_alone if len(self._members) < 2 else self._said - self._unheard
+
+    @property
+    def _said(self) -> int:
+        return self.history.total + self.entry_history.total + _NUMBERED * self.newest
+
+    @property
+    def stored_count(self) -> int:
+        """Datagrams and entries stored."""
+        return len(self.history) + len(self.entry_history)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of these."""
+        return self.history.size + self.entry_history.size
+
+    def expire(self, now: float) -> None:
+        """Remove what is too old."""
+        self.history.expire(now)
+        self.entry_history.expire(now)
 
     # Datagrams.
 
@@ -155,6 +191,7 @@ class RoomLog:
         """Record that ``member`` has joined."""
         if member.kind not in KINDS_ON_WIRE:
             return
+        self._fix_heard()
         self._members[member.number] = member
         self._numbers.append(member.number)
         record = self.record(member)
@@ -169,6 +206,7 @@ class RoomLog:
         """Record that ``member`` has left."""
         if member.kind not in KINDS_ON_WIRE:
             return
+        self._fix_heard()
         del self._members[member.number]
         del self._numbers[bisect_left(self._numbers, member.number)]
         self._add_entry(member, LeaveEntry(reason), NOBODY, now)
@@ -176,7 +214,11 @@ class RoomLog:
             self.nicks.release(member.number)
             del self.by_identity[member.identity]
             self.departed[member.identity] = DepartedSession(
-                member.window.next, member.private_window.next, member.first
+                member.window.next,
+                member.private_window.next,
+                member.first,
+                member.heard,
+                member.repairs,
             )
             if not self.by_identity:
                 self.empty_since = now
@@ -186,12 +228,17 @@ class RoomLog:
         self.nicks.claim(member.name, member.number)
         self._add_entry(member, NickEntry(member.name, member.badge), NOBODY, now)
 
+    def _fix_heard(self) -> None:
+        """Fix what was heard before the members change, as they may be one."""
+        heard = self.heard
+        self._heard_alone, self._unheard = heard, self._said - heard
+
     def _add_entry(self, member: Member, body: EntryBody, sender: Member, now: float) -> None:
-        entry = Entry(self.tag, self.newest + 1, member.number, body).encode()
-        segments = Segments(entry, len(entry))
-        self.history.extend(segments, now)
+        self.history.newest += 1
+        entry = Entry(self.tag, self.newest, member.number, body).encode()
+        self.entry_history.append(self.newest, entry, now)
         # A member does not get the entry of its own join.
-        self.entries.append((sender, segments, 0))
+        self.entries.append((sender, Segments(entry, len(entry)), 0))
         self._schedule.with_entries[self._room] = None
 
     # Roster.

@@ -154,24 +154,13 @@ class OwnRoomSequences:
         if len(reported) > 2 * _MIN_REMEMBERED:
             del reported[:-_MIN_REMEMBERED]
 
-    def between(self, first: int, last: int) -> Ranges:
-        """
-        Return which of the sequences ``first`` to ``last`` are the member's own.
-
-        The cost depends on the number of such ranges, not on that of the sequences.
-        """
-        own, size = [], RANGE.size
-        known = bytes(self._reported + self._unreported)
+    def since(self, first: int) -> Ranges:
+        """Return the ranges from the one on that may have the sequence ``first``."""
+        size, known = RANGE.size, bytes(self._reported + self._unreported)
         at = bisect_right(
             range(0, len(known), size), first, key=lambda at: RANGE.unpack_from(known, at)[0]
         )
-        for begin, count in RANGE.iter_unpack(known[max(0, at - 1) * size :]):
-            if begin > last:
-                break
-            low, high = max(begin, first), min(begin + count - 1, last)
-            if low <= high:
-                own.append((low, high - low + 1))
-        return tuple(own)
+        return tuple(RANGE.iter_unpack(known[max(0, at - 1) * size :]))
 
 
 Sender = tuple[bytes, int]
@@ -186,11 +175,13 @@ class PrivateStream:
     The last private datagrams and notices of one session, by private sequence, from 1 on.
 
     :ivar newest: the last sequence assigned; 0 at first.
+    :ivar unearned: bytes from other members that its credit for repairs does not have yet.
     """
 
-    __slots__ = ("_sent", "newest")
+    __slots__ = ("_sent", "newest", "unearned")
 
     def __init__(self) -> None:
+        self.unearned = 0
         # A list and not a deque, which takes 600 bytes while it is empty.
         self._sent: list[tuple[bytes, float, Sender | None]] = []
         self.newest = 0

@@ -55,8 +55,8 @@ class Sessions:
         census.add("tables.departed", lambda: sum(len(log.departed) for log in self._logs()))
         census.add("tables.schedule", self.schedule.sizes)
         census.add("queues.entries", lambda: len(self.schedule.with_entries))
-        census.add("history.datagrams", lambda: sum(len(log.history) for log in self._logs()))
-        census.add("history.bytes", lambda: sum(log.history.size for log in self._logs()))
+        census.add("history.datagrams", lambda: sum(log.stored_count for log in self._logs()))
+        census.add("history.bytes", lambda: sum(log.stored_bytes for log in self._logs()))
         census.add("private.datagrams", self._private_datagrams)
         self.flow = FlowControl(state.output, self.schedule, census)
 
@@ -187,7 +187,7 @@ class Sessions:
             log = room.log
             if not isinstance(log, RoomLog):
                 continue
-            log.history.expire(now)
+            log.expire(now)
             empty = log.empty_since
             if empty is not None and empty + room.rules.history_age <= now:
                 room.log = None
