@@ -51,15 +51,16 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
         yield process
 
 
-# Of this worker: a client that is leaving may look for its relay where another one has its own.
-_worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+# Of this process: a client that is leaving may find the relay of another one at the port of its
+# own.
+_process = os.getpid()
 _numbers = count(1)
 
 
 @pytest.fixture
 def room() -> str:
     """A room that no other test uses."""
-    return f"room{next(_numbers)}{_worker}"
+    return f"room{next(_numbers)}-{_process}"
 
 
 @pytest.fixture
