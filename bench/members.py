@@ -98,6 +98,10 @@ class SilentTransport:
         """Return the source: there is one local address."""
         return source
 
+    def is_neighbour(self, source: Source) -> bool:
+        """Return whether a source is near the interface of arrival."""
+        return False
+
     def own_endpoints(self) -> tuple[()]:
         """Return no endpoint."""
         return ()

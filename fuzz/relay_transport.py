@@ -74,6 +74,10 @@ class FuzzTransport:
         """Return the source: there is one local address."""
         return source
 
+    def is_neighbour(self, source: str) -> bool:
+        """Return whether a source is in the subnet of the only interface."""
+        return source.startswith("10.")
+
     def own_endpoints(self) -> tuple[()]:
         """Return no endpoint: nothing is sent to the relay's own."""
         return ()

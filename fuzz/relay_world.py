@@ -143,7 +143,9 @@ class World:
     def _verifies(self, listener: Listener, source: str, datagram: bytes) -> bool:
         name, address, now = listener.name, read_endpoint(source), self.now
         if listener.first_byte == -1 or not datagram.startswith(SIGNATURE):
-            trusted = listener.rules.plain is PlainPolicy.ANY or listener.trusts(address.ip)
+            trusted = listener.rules.plain is PlainPolicy.ANY or listener.trusts(
+                source, address.ip
+            )
             return trusted or challenge.proves(SECRET, name, address, datagram, now)
         try:
             read = decode_from_client(datagram)

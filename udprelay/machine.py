@@ -7,6 +7,7 @@ a source address (``udp(7)``).
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterable
@@ -74,6 +75,16 @@ def is_local(ip: IPAddress) -> bool:
     except OSError:
         return False
     return True
+
+
+def has_socket(ip: IPAddress, port: int) -> bool:
+    """Return whether a UDP socket of this machine has an address and port, which it tries."""
+    try:
+        with _probe(ip) as probe:
+            probe.bind(_address(ip, port))
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
 
 
 def reached_by(ip: IPAddress) -> IPAddress:

@@ -83,7 +83,43 @@ class TestNetworks:
         ]
 
     def test_of_all_addresses_are_right(self, loaded: Callable[..., Config]) -> None:
-        assert loaded("[listener:main]\nplain_networks = 0.0.0.0/0, ::/0\n").warnings == ()
+        text = "[listener:main]\ninterface = 127.0.0.1\nplain_networks = 0.0.0.0/0, ::/0\n"
+        assert loaded(text).warnings == ()
+
+    @pytest.mark.parametrize(
+        ("interface", "networks", "public"),
+        [
+            ("198.51.100.7", "fd00::/8, 10.0.0.0/8", "10.0.0.0/8"),
+            ("2001:db8::7", "local, fd00::/8, 10.0.0.0/8", "fd00::/8"),
+            ("100.64.0.7", "203.0.113.0/24", "203.0.113.0/24"),
+        ],
+    )
+    def test_that_can_be_forged_at_a_public_address_are_warned_of(
+        self, loaded: Callable[..., Config], interface: str, networks: str, public: str
+    ) -> None:
+        text = f"[listener:main]\ninterface = {interface}\nplain_networks = {networks}\n"
+        (warning,) = (one for one in loaded(text).warnings if "can forge" in one)
+        assert warning.endswith(
+            f"relay.ini:3: [listener:main] plain_networks = {public}: whoever reaches {interface} "
+            f"can forge source addresses in {public}, and join; local trusts them only at an "
+            "interface with their subnet"
+        )
+
+    @pytest.mark.parametrize(
+        ("interface", "options"),
+        [
+            ("192.168.77.7", "plain_networks = 192.168.77.0/24"),
+            ("fd77::7", "plain_networks = fd77::/64"),
+            ("198.51.100.7", "plain_networks = local, 127.0.0.2/32, ::1/128"),
+            ("198.51.100.7", "plain_networks = 10.0.0.0/8\nplain = any"),
+            ("198.51.100.7", "plain_networks = 10.0.0.0/8\nprotocol = session"),
+        ],
+    )
+    def test_that_cannot_be_forged_or_have_no_effect_are_not(
+        self, loaded: Callable[..., Config], interface: str, options: str
+    ) -> None:
+        text = f"[listener:main]\ninterface = {interface}\n{options}\n"
+        assert not any("can forge" in one for one in loaded(text).warnings)
 
 
 class TestTargets:

@@ -17,7 +17,7 @@ DURATION = "must be a duration from 1s to 30d, such as 90s, 5m or 1h 30m"
 SIZE = "must be a size from 0 to 1099511627776 bytes, such as 64 KiB"
 NETWORK = (
     "'10.0.0.1/8' is not a network (10.0.0.1/8 has host bits set); "
-    "write networks as 10.0.0.0/8, fd00::/8"
+    "write networks as 10.0.0.0/8, fd00::/8, or local"
 )
 
 

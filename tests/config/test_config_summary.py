@@ -12,7 +12,10 @@ from udprelay.config import Config
 class TestSummary:
     def test_of_the_defaults(self) -> None:
         assert Config().summary().splitlines() == [
-            "listener main: [::]:6000, room lobby, protocol auto, plain challenge",
+            (
+                "listener main: [::]:6000, room lobby, protocol auto, "
+                "plain challenge (trusted: local)"
+            ),
             "room lobby: at most 1000 members, idle after 5m",
             "log: text, standard output",
         ]

@@ -58,6 +58,9 @@ class Port:
     def peer_of(self, source: tuple[str, int]) -> tuple[str, int]:
         return source
 
+    def is_neighbour(self, source: tuple[str, int]) -> bool:
+        return True
+
     def own_endpoints(self) -> tuple[()]:
         return ()
 

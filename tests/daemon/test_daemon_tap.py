@@ -160,7 +160,10 @@ class TestCheck:
         status, out, err = ended(capfd, "--check", "--port", "7000", "--console")
         assert (status, err) == (0, "")
         assert out.splitlines() == [
-            "listener main: [::]:7000, room lobby, protocol auto, plain challenge",
+            (
+                "listener main: [::]:7000, room lobby, protocol auto, "
+                "plain challenge (trusted: local)"
+            ),
             "room lobby: at most 1000 members, idle after 5m",
             "log: text, standard output",
             "console: room lobby",

@@ -26,8 +26,8 @@ from udprelay.segments import Run, runs_by_source
 SECRET = bytes(range(32))
 START = 1000.0
 
-# Sources as strings; behind a space, the local address that was asked. With the default
-# plain_networks, the first three are trusted.
+# Sources as strings; behind a space, the local address that was asked. The first three are
+# neighbours, which join without a code.
 ANNA, BERT, CARL = "10.0.0.1:1000", "10.0.0.2:2000", "[fd00::3]:3000"
 UNTRUSTED = "203.0.113.9:9000"
 
@@ -106,6 +106,9 @@ class Inboxes:
 
     def peer_of(self, source: str) -> str:
         return source.partition(" ")[0]
+
+    def is_neighbour(self, source: str) -> bool:
+        return source.startswith(("10.", "[fd"))
 
     def own_endpoints(self) -> tuple[()]:
         return ()

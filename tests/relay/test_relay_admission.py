@@ -12,6 +12,16 @@ from relay_driver import ANNA, UNTRUSTED, Relay, plain_only, with_policy
 from udprelay.protocol.endpoint import MAX_PAYLOAD, Endpoint, IPAddress, IPNetwork, canonical
 from udprelay.relay.rules import ListenerRules, PlainPolicy, RelayRules
 
+TRUSTED = (
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+)
 TRUSTED_SOURCES = [
     "127.0.0.1:1",
     "10.255.255.255:1",
@@ -57,11 +67,35 @@ LONG = b"long enough for any challenge"
 
 @pytest.mark.parametrize("plain", [PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS, PlainPolicy.ANY])
 def test_addresses_in_plain_networks_join_at_once(plain: PlainPolicy) -> None:
-    relay = Relay(with_policy(plain))
+    listener = ListenerRules(plain=plain, plain_networks=tuple(map(ip_network, TRUSTED)))
+    relay = Relay(RelayRules(listeners={"main": listener}))
     for source in TRUSTED_SOURCES:
         relay.receive(source, b"hello")
     assert relay.members() == set(TRUSTED_SOURCES)
     assert relay.replies() == []
+
+
+@pytest.mark.parametrize("plain", [PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS])
+def test_by_default_neighbours_join_at_once_and_no_others(plain: PlainPolicy) -> None:
+    relay = Relay(with_policy(plain))
+    for source in (ANNA, "192.168.77.9:1", UNTRUSTED):
+        relay.receive(source, LONG)
+    assert relay.members() == {ANNA}
+
+
+def test_local_can_stand_beside_networks() -> None:
+    rules = ListenerRules(plain_networks=(ip_network("203.0.113.0/24"), "local"))
+    relay = Relay(RelayRules(listeners={"main": rules}))
+    for source in (ANNA, "192.168.77.9:1", UNTRUSTED):
+        relay.receive(source, LONG)
+    assert relay.members() == {ANNA, UNTRUSTED}
+
+
+def test_networks_in_its_place_trust_no_neighbour() -> None:
+    rules = ListenerRules(plain_networks=(ip_network("203.0.113.0/24"),))
+    relay = Relay(RelayRules(listeners={"main": rules}))
+    relay.receive(ANNA, LONG)
+    assert relay.members() == set()
 
 
 def test_challenge_is_the_default() -> None:
@@ -169,7 +203,9 @@ def test_networks_contain_the_same_addresses_as_in_the_standard_library(
     relay = Relay(RelayRules(listeners={"main": rules}))
     # The relay converts IPv4-mapped addresses first.
     ip = canonical(ip)
-    assert relay.listeners["main"].trusts(ip) == any(ip in net for net in plain_networks)
+    assert relay.listeners["main"].trusts(UNTRUSTED, ip) == any(
+        ip in net for net in plain_networks
+    )
 
 
 RESULTS = {

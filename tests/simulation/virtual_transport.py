@@ -105,6 +105,10 @@ class VirtualTransport(ConsoleTransport):
         """Return the source: each host has one address."""
         return source
 
+    def is_neighbour(self, source: Address) -> bool:
+        """Return whether a source is near the interface of arrival."""
+        return False
+
     def own_endpoints(self) -> tuple[Endpoint]:
         """Return the endpoint of its own address."""
         return (endpoint_of(self._own),)

@@ -22,7 +22,7 @@ REFUSE = 0x00050000  # with an errno in the lower half
 EQUAL, MASKED_EQUAL = 4, 7
 
 # From <sys/socket.h>.
-FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10}
+FAMILIES = {"AF_UNIX": 1, "AF_INET": 2, "AF_INET6": 10, "AF_NETLINK": 16}
 ALL_FAMILIES = range(64)
 
 

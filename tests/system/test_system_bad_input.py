@@ -170,7 +170,7 @@ def test_check_of_a_valid_configuration_prints_a_summary(start: Start) -> None:
     assert process.status() == 0
     assert process.stderr.all == ""
     assert (
-        "listener main: [::]:6001, room lobby, protocol auto, plain challenge"
+        "listener main: [::]:6001, room lobby, protocol auto, plain challenge (trusted: local)"
         in process.stdout.lines
     )
 

@@ -38,7 +38,7 @@ format = json
 FORBIDDEN = """
 import mmap, os, socket
 for attempt in (
-    lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+    lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
     lambda: mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_WRITE | mmap.PROT_EXEC),
     lambda: os.chown("/nowhere", 0, 0),
 ):

@@ -385,6 +385,10 @@ class BatchPort(DatagramPort):
         """Return the source of the same peer, whichever local address it has asked."""
         return source[: self._layout.name_size]
 
+    def interface_of(self, source: bytes) -> int:
+        """Return the index of the interface at which a datagram came; 0 if it is unknown."""
+        return self._layout.interface_of(source)
+
     def _local_of(self, source: bytes) -> bytes:
         return self._layout.local_of(source)
 

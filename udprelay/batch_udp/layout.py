@@ -113,6 +113,10 @@ class Layout:
         # The IP address begins at the same place in a local address and, 8 bytes later, here.
         return self.local_of(source) or self.any_like(source[8:])
 
+    def interface_of(self, source: bytes) -> int:
+        """Return the index of the interface at which a source's datagram came; 0 if unknown."""
+        return interface_in(source[self._local_at :], self.ipv6)
+
     def any_like(self, ip: bytes) -> bytes:
         """Return the unspecified local address of the family of ``ip``."""
         # The kernel takes none but of the peer's family (ip_cmsg_send).
@@ -154,16 +158,23 @@ class Layout:
 
 
 @cache
-def layout_of(family: int, every_address: bool) -> Layout:
+def layout_of(family: int, with_local: bool) -> Layout:
     """
     Return the layout of sources of a socket.
 
-    :param every_address: whether it is bound to every address of the machine.
+    :param with_local: whether the kernel is to tell the local address of each datagram, and the
+        interface of arrival.
     """
-    if not every_address or not sys.platform.startswith("linux"):
+    if not with_local or not sys.platform.startswith("linux"):
         return Layout(family, 0)
     # struct in6_pktinfo, struct in_pktinfo.
     return Layout(family, 20 if family == socket.AF_INET6 else 12)
+
+
+def interface_in(received: bytes, ipv6: bool) -> int:
+    """Return the index of the interface in a local address as the kernel has told it, or 0."""
+    # The last field of struct in6_pktinfo, the first of struct in_pktinfo.
+    return int.from_bytes(received[16:20] if ipv6 else received[:4], sys.byteorder)
 
 
 @lru_cache(maxsize=1024)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
 from operator import add
 from typing import Any, cast
 
@@ -32,7 +33,7 @@ from udprelay.batch_udp.interfaces import (
     SocketAddress,
 )
 from udprelay.batch_udp.isolation import FULL, Isolation
-from udprelay.batch_udp.layout import layout_of, usable
+from udprelay.batch_udp.layout import interface_in, layout_of, usable
 from udprelay.batch_udp.send_buffer import SendBuffer
 from udprelay.batch_udp.trouble import Troubles
 from udprelay.segments import Run, Source, SourceRun, runs_by_source
@@ -95,7 +96,8 @@ class DatagramPort(udp.Port):
         self._buffers = buffers
         self._dscp = dscp
         self._clock = clock or cast(IReactorTime, reactor)
-        self._layout = layout_of(self.addressFamily, interface in ("::", "0.0.0.0"))
+        # What comes to a loopback address comes from this machine.
+        self._layout = layout_of(self.addressFamily, not ip_address(interface).is_loopback)
         self.deliveries = 0
         self.segmented = 0
         self._batches = [0] * MAX_BATCH.bit_length()
@@ -312,6 +314,10 @@ class DatagramPort(udp.Port):
     def peer_of(self, source: Source) -> Source:
         """Return the source of the same peer, whichever local address it has asked."""
         return source[0], b""
+
+    def interface_of(self, source: Source) -> int:
+        """Return the index of the interface at which a datagram came; 0 if it is unknown."""
+        return interface_in(source[1], self._layout.ipv6)
 
     def _local_of(self, source: Source) -> bytes:
         """Return the local address to answer from; empty if the kernel is to choose."""

@@ -9,6 +9,7 @@ from itertools import combinations
 
 from udprelay.config.report import ALL_ROOMS, Report
 from udprelay.relay.rules import (
+    LOCAL,
     Limits,
     ListenerRules,
     PlainPolicy,
@@ -66,7 +67,10 @@ def _check_plain(name: str, rules: ListenerRules, report: Report) -> None:
         return
     if chosen and rules.plain in (PlainPolicy.ANY, PlainPolicy.OFF):
         report.warn(f"has no effect with plain = {rules.plain.value}", networks, plain)
-    reached = any(has_family(rules.interface, network.version) for network in rules.plain_networks)
+    reached = any(
+        network == LOCAL or has_family(rules.interface, network.version)
+        for network in rules.plain_networks
+    )
     if rules.plain is PlainPolicy.NETWORKS and not reached:
         why = f"has no network whose addresses reach {rules.interface}"
         find = report.error if rules.protocol is Protocol.PLAIN else report.warn

@@ -8,7 +8,7 @@ from udprelay.config.options import LogRules
 from udprelay.config.values import show_duration
 from udprelay.protocol.endpoint import host_port
 from udprelay.relay.events import ConfigExposed
-from udprelay.relay.rules import Protocol, RelayRules
+from udprelay.relay.rules import PlainPolicy, Protocol, RelayRules
 
 
 @frozen
@@ -35,6 +35,8 @@ class Config:
             text = f"listener {name}: {where}, room {rules.room}, protocol {rules.protocol.value}"
             if rules.protocol is not Protocol.SESSION:
                 text += f", plain {rules.plain.value}"
+                if rules.plain in (PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS):
+                    text += f" (trusted: {', '.join(map(str, rules.plain_networks)) or 'none'})"
             lines.append(text)
         with_listener = {rules.room for rules in self.rules.listeners.values()}
         for name in sorted(with_listener | set(self.rules.rooms)):

@@ -7,13 +7,21 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
-from udprelay import machine
+from udprelay import machine, netlink
 from udprelay.config.checks import has_family, named_rooms
 from udprelay.config.options import LogRules
 from udprelay.config.report import ALL_ROOMS, Report
 from udprelay.config.values import numeric
+from udprelay.interfaces import is_public
 from udprelay.protocol.endpoint import IPAddress, canonical
-from udprelay.relay.rules import ListenerRules, RelayRules, RoomRules
+from udprelay.relay.rules import (
+    LOCAL,
+    ListenerRules,
+    PlainPolicy,
+    Protocol,
+    RelayRules,
+    RoomRules,
+)
 
 Names = Mapping[str, Sequence[str] | None]
 """Host names with their addresses; None without an answer."""
@@ -30,6 +38,7 @@ def check_machine(rules: RelayRules, log: LogRules, names: Names, report: Report
     """
     for name, listener in rules.listeners.items():
         _check_listener(f"listener:{name}", listener, report)
+        _check_networks(f"listener:{name}", listener, report)
     for room in named_rooms(rules):
         _Targets(rules, room, names, report).check()
     _check_log(log, report)
@@ -59,6 +68,28 @@ def _check_listener(section: str, rules: ListenerRules, report: Report) -> None:
         if chosen and size > granted and not machine.has_capability(machine.CAP_NET_ADMIN):
             why = f"the kernel grants {limit} = {granted} bytes without CAP_NET_ADMIN"
             report.warn(why, (section, option))
+
+
+def _check_networks(section: str, rules: ListenerRules, report: Report) -> None:
+    """Warn of networks whose addresses whoever reaches a public address can forge."""
+    asks = rules.plain in (PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS)
+    if rules.protocol is Protocol.SESSION or not asks:
+        return
+    bound = ip_address(rules.interface)
+    for network in rules.plain_networks:
+        # From elsewhere, the kernel drops what has a loopback address.
+        if network == LOCAL or network.is_loopback:
+            continue
+        if bound.is_unspecified and has_family(rules.interface, network.version):
+            public = netlink.public_addresses(network.version)
+        else:
+            public = [bound] if bound.version == network.version and is_public(bound) else []
+        if public:
+            why = (
+                f"whoever reaches {public[0]} can forge source addresses in {network}, and join; "
+                "local trusts them only at an interface with their subnet"
+            )
+            report.warn(why, (section, "plain_networks"), item=network)
 
 
 class _Targets:

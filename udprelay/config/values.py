@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from udprelay.protocol.access_key import AccessKey
 from udprelay.protocol.endpoint import (
@@ -21,6 +21,7 @@ from udprelay.protocol.endpoint import (
     parse_host_port,
 )
 from udprelay.relay.option import Form, Option
+from udprelay.relay.rules import LOCAL
 
 E = TypeVar("E", bound=Enum)
 
@@ -170,13 +171,16 @@ def path(text: str) -> str:
     return text
 
 
-def network(text: str) -> IPNetwork:
-    """Read a network in CIDR notation."""
+def network(text: str) -> IPNetwork | Literal["local"]:
+    """Read a network in CIDR notation, or ``local``."""
+    if text.lower() == LOCAL:
+        return LOCAL
     try:
         found = ip_network(text)
     except ValueError as error:
         raise ValueError(
-            f"{text!r} is not a network ({error}); write networks as 10.0.0.0/8, fd00::/8"
+            f"{text!r} is not a network ({error}); write networks as 10.0.0.0/8, fd00::/8, or "
+            "local"
         ) from None
     if isinstance(found, IPv6Network) and found.subnet_of(_IPV4_MAPPED):
         prefix = found.prefixlen - _IPV4_MAPPED.prefixlen

@@ -19,12 +19,13 @@ from udprelay.batch_udp.batch_port import BatchPort
 from udprelay.batch_udp.port import DatagramPort
 from udprelay.clock import clock_of
 from udprelay.net.address_watch import AddressWatch, interface_index, is_not_there
+from udprelay.net.neighbours import Neighbours
 from udprelay.net.own_addresses import OwnAddresses
 from udprelay.net.udp import UdpTransport
 from udprelay.relay import events
 from udprelay.relay.driver import HubDriver
 from udprelay.relay.hub import Hub
-from udprelay.relay.rules import ListenerRules, RelayRules
+from udprelay.relay.rules import ListenerRules, RelayRules, trusts_neighbours
 
 FAILURE_DELAY = 1.0
 """Seconds from a deadline that failed to the next attempt."""
@@ -85,6 +86,9 @@ class Relay:
         self._retry_at = 0.0
         self._waiting: dict[str, str] = {}
         self._watch = AddressWatch(self, self.clock, rules.listeners, find_interface)
+        self._neighbours = Neighbours(
+            lambda error: publish(events.RelayInterfacesUnknown(error=error))
+        )
         self._closed = False
         self.hub = Hub(rules, secret, self.own_addresses.__contains__, self.now())
         self.driver = HubDriver(self.hub, self.now, publish, self._set_timer)
@@ -95,6 +99,8 @@ class Relay:
 
         :raises CannotOpenError: for the first that fails; none stays bound.
         """
+        if any(map(trusts_neighbours, self.hub.rules.listeners.values())):
+            self._neighbours.open()
         waiting = set()
         for name in self.hub.rules.listeners:
             try:
@@ -154,7 +160,7 @@ class Relay:
         """
         rules, transport = self.hub.rules.listeners[name], self.listeners.get(name)
         if transport is None:
-            transport = UdpTransport(name, self.driver)
+            transport = UdpTransport(name, self.driver, self._neighbours.is_neighbour)
             transport.port = self._bind(name, transport, rules)
             transport.listener = self.hub.open_listener(name, transport)
             self.listeners[name] = transport
@@ -175,6 +181,7 @@ class Relay:
                 port=own.port,
                 room=rules.room,
                 plain=rules.plain.value,
+                plain_networks=", ".join(map(str, rules.plain_networks)),
                 batched=port.batched,
                 receive_buffer=receive_buffer,
                 send_buffer=send_buffer,
@@ -253,6 +260,7 @@ class Relay:
         """Close every transport; return a Deferred that fires when all are closed."""
         self._closed = True
         self._watch.stop()
+        self._neighbours.close()
         if self._statistics.running:
             self._statistics.stop()
         if self._timer is not None and self._timer.active():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 from udprelay.batch_udp.interfaces import BatchProtocol, SocketAddress
@@ -49,8 +49,11 @@ class UdpTransport(BatchProtocol):
     listener: Listener
     number: int
 
-    def __init__(self, name: str, driver: HubDriver) -> None:
+    def __init__(
+        self, name: str, driver: HubDriver, is_neighbour: Callable[[Endpoint, int], bool]
+    ) -> None:
         self.name = name
+        self._is_neighbour = is_neighbour
         self._open = True
         self._driver = driver
         self._suspended = False
@@ -138,6 +141,10 @@ class UdpTransport(BatchProtocol):
     def peer_of(self, source: Source) -> Source:
         """Return the source of the same peer, whichever local address it has asked."""
         return self.port.peer_of(source)
+
+    def is_neighbour(self, source: Source) -> bool:
+        """Return whether a source is this machine, or near the interface of arrival."""
+        return self._is_neighbour(self.endpoint(source), self.port.interface_of(source))
 
     def own_endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoint that the port is bound to."""

@@ -17,6 +17,7 @@ from udprelay.relay.census import Census
 from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Listener
 from udprelay.relay.rules import Limits, PlainPolicy, Protocol
+from udprelay.segments import Source
 
 _MAX_ENTRIES = 1024
 
@@ -102,9 +103,9 @@ class Admission:
         census.add("tables.budgets.challenges", self._budgets.__len__)
 
     def decide(
-        self, listener: Listener, address: Endpoint, payload: bytes, now: float
+        self, listener: Listener, source: Source, address: Endpoint, payload: bytes, now: float
     ) -> Decision:
-        """Decide on one plain datagram from an address that is not a member."""
+        """Decide on one plain datagram from a source that is not a member."""
         reason = self._refusal(listener, address, now)
         if reason is not None:
             return Decision(reason)
@@ -112,7 +113,7 @@ class Admission:
             # From another relay, which must not become a member, or ours sent back whole.
             return Decision(DropReason.CHALLENGE_ECHO)
         policy = listener.rules.plain
-        if policy is PlainPolicy.ANY or listener.trusts(address.ip):
+        if policy is PlainPolicy.ANY or listener.trusts(source, address.ip):
             return Decision(relay=True)
         if policy is PlainPolicy.NETWORKS:
             return Decision(DropReason.OUTSIDE_NETWORKS)

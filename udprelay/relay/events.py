@@ -93,6 +93,19 @@ class ConfigWarning(Event):
 
 
 @frozen
+class RelayInterfacesUnknown(Event):
+    """The network interfaces cannot be read: ``plain_networks = local`` is this machine only."""
+
+    id = "relay.interfaces-unknown"
+    level = Level.WARN
+    text = (
+        "plain_networks = local is this machine only, as the network interfaces cannot be read:"
+        " {error}"
+    )
+    error: str
+
+
+@frozen
 class ListenerOpened(Event):
     """
     A listener is bound and reading; ``interface`` and ``port`` are the real ones.
@@ -102,12 +115,16 @@ class ListenerOpened(Event):
     """
 
     id = "listener.opened"
-    text = "listener {listener} opened on {interface} port {port}, room {room}, plain = {plain}"
+    text = (
+        "listener {listener} opened on {interface} port {port}, room {room}, plain = {plain},"
+        " plain_networks = {plain_networks}"
+    )
     listener: str
     interface: str
     port: int
     room: str
     plain: str
+    plain_networks: str
     batched: bool
     receive_buffer: int
     send_buffer: int

@@ -132,7 +132,7 @@ class Intake:
     ) -> tuple[Member | None, bool]:
         """Decide on a datagram of an unknown source; return its member and whether to relay it."""
         address = listener.transport.endpoint(source)
-        decision = self._state.admission.decide(listener, address, payload, now)
+        decision = self._state.admission.decide(listener, source, address, payload, now)
         room_name = listener.rules.room
         reason = decision.reason
         if reason is None or decision.reply is not None:

@@ -12,7 +12,7 @@ from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import rules
 from udprelay.relay.allowance import Allowance, prices
 from udprelay.relay.deadlines import Ticket
-from udprelay.relay.rules import Label, ListenerRules, RoomRules
+from udprelay.relay.rules import LOCAL, Label, ListenerRules, RoomRules
 from udprelay.relay.shares import Budget, Usage
 from udprelay.relay.transport import ListenerTransport, Transport
 from udprelay.segments import Run, Source
@@ -64,9 +64,12 @@ class Listener:
         self.peers: dict[Hashable, list[Member]] = {}
         self.datagrams = 0
         self.bytes = 0
+        networks = listener_rules.plain_networks
+        self._trusts_neighbours = rules.trusts_neighbours(listener_rules)
         self._networks = [
             (net.version, int(net.network_address), int(net.netmask))
-            for net in listener_rules.plain_networks
+            for net in networks
+            if net != LOCAL
         ]
 
     def counts(self) -> dict[str, int]:
@@ -107,10 +110,12 @@ class Listener:
         if not self.peers[peer]:
             del self.peers[peer]
 
-    def trusts(self, ip: IPAddress) -> bool:
-        """Return whether ``ip`` is in the listener's ``plain_networks``."""
+    def trusts(self, source: Source, ip: IPAddress) -> bool:
+        """Return whether a source, whose address is ``ip``, is in ``plain_networks``."""
         version, number = ip.version, int(ip)
-        return any(v == version and number & mask == net for v, net, mask in self._networks)
+        if any(v == version and number & mask == net for v, net, mask in self._networks):
+            return True
+        return self._trusts_neighbours and self.transport.is_neighbour(source)
 
 
 class Member:

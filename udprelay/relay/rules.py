@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from ipaddress import ip_network
+from typing import Final, Literal
 
 from attrs import field, frozen
 
@@ -56,20 +56,11 @@ class Label(str, Enum):
     NICK = "nick"
 
 
-PRIVATE_NETWORKS: tuple[IPNetwork, ...] = tuple(
-    ip_network(network)
-    for network in (
-        "127.0.0.0/8",
-        "::1/128",
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "169.254.0.0/16",
-        "fc00::/7",
-        "fe80::/10",
-    )
-)
-"""Loopback, private and link-local networks (RFC 1122, 1918, 3927, 4193, 4291)."""
+LOCAL: Final = "local"
+"""
+In ``plain_networks``: the machine itself, and the private, link-local and unique-local subnets of
+the interface at which a datagram arrives, without the addresses of gateways.
+"""
 
 
 @frozen
@@ -230,10 +221,13 @@ class ListenerRules:
         "  any        all others: a forged address can join, and gets all traffic of the room\n"
         "  off        none, not even those in plain_networks",
     )
-    plain_networks: tuple[IPNetwork, ...] = option(
-        PRIVATE_NETWORKS,
+    plain_networks: tuple[IPNetwork | Literal["local"], ...] = option(
+        (LOCAL,),
         Form.NETWORKS,
-        "Networks that need no code: by default loopback, private and link-local ones.",
+        "Networks that need no code. local is this machine, and the private, link-local and"
+        " unique-local subnets of the network interface at which a datagram arrives, without"
+        " their gateways. Others may stand beside it or in its place, as in local, 10.8.0.0/16:"
+        " whoever can send with a source address in them joins.",
     )
     batch: bool = option(
         True,
@@ -267,6 +261,12 @@ class ListenerRules:
         0,
         63,
     )
+
+
+def trusts_neighbours(rules: ListenerRules) -> bool:
+    """Return whether a listener admits the neighbours of this machine without a code."""
+    asks = rules.plain in (PlainPolicy.CHALLENGE, PlainPolicy.NETWORKS)
+    return LOCAL in rules.plain_networks and asks and rules.protocol is not Protocol.SESSION
 
 
 @frozen

@@ -44,6 +44,9 @@ class ListenerTransport(Transport, Protocol):
     def peer_of(self, source: Source) -> Source:
         """Return the source of the same peer, whichever local address it has asked."""
 
+    def is_neighbour(self, source: Source) -> bool:
+        """Return whether a source is this machine, or near the interface of arrival."""
+
     def own_endpoints(self) -> Sequence[Endpoint]:
         """Return the endpoints at which it hears."""
 
