@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-def settle(twistd: MutableMapping[str, Any], arguments: Sequence[str]) -> None:
+def settle(twistd: MutableMapping[str, Any], foreground: bool, arguments: Sequence[str]) -> None:
     """
     Change the options of ``twistd`` before it reads or writes the file.
 
@@ -17,12 +17,13 @@ def settle(twistd: MutableMapping[str, Any], arguments: Sequence[str]) -> None:
     same directory, and a container for ever, where each relay is process 1.
 
     :param twistd: the options.
+    :param foreground: whether it does not become a daemon.
     :param arguments: the command line, which tells whether the file was asked for.
     :raises OSError: if the file cannot be written.
     """
     # getopt accepts abbreviations; "--pi" is the shortest.
     asked_for = any(argument.startswith("--pi") for argument in arguments)
-    if (twistd.get("nodaemon") or twistd.get("debug")) and not asked_for:
+    if foreground and not asked_for:
         twistd["pidfile"] = ""
     if not twistd.get("pidfile"):
         return

@@ -119,6 +119,9 @@ class RelayService(Service):
 
     def startService(self) -> None:
         """Add targets and the console when the reactor runs."""
+        if self._relay is None:
+            # twist starts services without it.
+            self.privilegedStartService()
         super().startService()
         if self._relay is not None:
             self._relay.reactor.callWhenRunning(self._start_members)

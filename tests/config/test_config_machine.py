@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -315,6 +316,44 @@ class TestLog:
     def problems(load_mistakes: Callable[..., list[str]], file: Path) -> list[str]:
         start = f"relay.ini:2: [log] file = {file}: "
         return [line.removeprefix(start) for line in load_mistakes(f"[log]\nfile = {file}\n")]
+
+    @pytest.fixture
+    def fifo(self, tmp_path: Path) -> Path:
+        os.mkfifo(tmp_path / "fifo")
+        return tmp_path / "fifo"
+
+    def test_a_fifo_without_a_reader_is_a_mistake(
+        self, write: Callable[[str], str], fifo: Path
+    ) -> None:
+        with pytest.raises(ConfigError) as error:
+            load(write(f"[log]\nfile = {fifo}\n"), FLAGS, try_fifo=True)
+        assert str(error.value).endswith(
+            f":2: [log] file = {fifo}: cannot be opened: no program reads this FIFO; start one "
+            "first"
+        )
+
+    def test_a_fifo_with_a_reader_is_right(self, write: Callable[[str], str], fifo: Path) -> None:
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            load(write(f"[log]\nfile = {fifo}\n"), FLAGS, try_fifo=True)
+        finally:
+            os.close(reader)
+
+    def test_a_start_does_not_open_a_fifo_twice(
+        self, loaded: Callable[..., Config], fifo: Path
+    ) -> None:
+        """Its reader would read an end of file. What opens it for the log reports the error."""
+        loaded(f"[log]\nfile = {fifo}\n")
+
+    def test_a_socket_is_a_mistake(
+        self, mistakes: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind("log")
+            assert self.problems(mistakes, Path("log")) == [
+                "is a socket; write a file, or run twistd --syslog"
+            ]
 
     def test_in_a_directory_that_is_missing_is_a_mistake(
         self, mistakes: Callable[..., list[str]], tmp_path: Path

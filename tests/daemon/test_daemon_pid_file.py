@@ -21,22 +21,21 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "twistd.pid"
 
 
-def settled(*arguments: str, **twistd: Any) -> str:
+def settled(*arguments: str, foreground: bool = False, **twistd: Any) -> str:
     options = {"pidfile": "twistd.pid", **twistd}
-    settle(options, arguments)
+    settle(options, foreground, arguments)
     return str(options["pidfile"])
 
 
-@pytest.mark.parametrize("flag", ["nodaemon", "debug"])
-def test_there_is_none_in_the_foreground(path: Path, flag: str) -> None:
+def test_there_is_none_in_the_foreground(path: Path) -> None:
     path.write_text("stays")
-    assert settled("-n", "udprelay", **{flag: True}) == ""
+    assert settled("-n", "udprelay", foreground=True) == ""
     assert path.read_text() == "stays"
 
 
 @pytest.mark.parametrize("argument", ["--pidfile=twistd.pid", "--pidfile", "--pi"])
 def test_there_is_one_in_the_foreground_if_asked_for(path: Path, argument: str) -> None:
-    assert settled("-n", argument, nodaemon=True) == "twistd.pid"
+    assert settled("-n", argument, foreground=True) == "twistd.pid"
 
 
 def test_a_daemon_has_one(path: Path) -> None:
@@ -78,7 +77,7 @@ def test_one_that_cannot_be_written_is_a_mistake(
     path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     options = Options()
-    options.parent = {"pidfile": "missing/pid"}  # type: ignore[assignment]
+    options.parent = {"nodaemon": False, "pidfile": "missing/pid"}  # type: ignore[assignment]
     with pytest.raises(SystemExit) as end:
         options.parseOptions([])
     assert end.value.code == 1

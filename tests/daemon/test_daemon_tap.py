@@ -33,10 +33,12 @@ def parsed(*arguments: str, **twistd: Any) -> Options:
     return options
 
 
-def ended(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+def ended(
+    capfd: pytest.CaptureFixture[str], *arguments: str, **twistd: Any
+) -> tuple[int, str, str]:
     """Parse arguments that end the process; return its status and what it prints."""
     with pytest.raises(SystemExit) as end:
-        parsed(*arguments)
+        parsed(*arguments, **twistd)
     printed = capfd.readouterr()
     assert isinstance(end.value.code, int)
     return end.value.code, printed.out, printed.err
@@ -128,14 +130,58 @@ class TestMistakes:
                 f"cannot be opened: there is no directory {log.parent}\n"
             )
 
-    def test_the_console_of_a_daemon_is_a_mistake(self, capfd: pytest.CaptureFixture[str]) -> None:
-        with pytest.raises(SystemExit) as end:
-            parsed("--console", "--port", "x", nodaemon=False)
-        assert end.value.code == 1
-        assert capfd.readouterr().err.splitlines() == [
+    @pytest.mark.parametrize("check", [(), ("--check",)])
+    def test_what_a_daemon_cannot_do_is_reported_with_the_other_mistakes(
+        self, capfd: pytest.CaptureFixture[str], check: tuple[str, ...]
+    ) -> None:
+        flags = ("--console", "--port", "x", *check)
+        status, out, err = ended(capfd, *flags, nodaemon=False, logfile="-")
+        assert (status, out) == (1, "")
+        assert err.splitlines() == [
             "udprelay: --console: needs a terminal: run twistd -n",
+            "udprelay: --logfile -: a daemon has no standard output: run twistd -n",
             "udprelay: --port x: must be a whole number from 0 to 65535",
         ]
+
+    @pytest.mark.parametrize(
+        "program", [{"nodaemon": True}, {"debug": True}, {"logFile": sys.stdout}]
+    )
+    def test_a_program_that_becomes_no_daemon_may_have_a_console(
+        self, capfd: pytest.CaptureFixture[str], program: dict[str, Any]
+    ) -> None:
+        """``twistd -n``, ``twistd --debug``, and ``twist``, which has none of these options."""
+        status, out, err = ended(capfd, "--console", "--check", **program)
+        assert (status, err) == (0, "")
+        assert out.endswith("console: room lobby\n")
+
+    @pytest.mark.parametrize("check", [(), ("--check",)])
+    def test_a_log_of_twistd_that_cannot_be_opened_is_reported_with_the_other_mistakes(
+        self, capfd: pytest.CaptureFixture[str], tmp_path: Path, check: tuple[str, ...]
+    ) -> None:
+        file = tmp_path / "missing" / "x.log"
+        status, out, err = ended(capfd, "--port", "x", *check, logfile=str(file))
+        assert (status, out) == (1, "")
+        assert err.splitlines() == [
+            f"udprelay: --logfile {file}: cannot be opened: there is no directory {file.parent}",
+            "udprelay: --port x: must be a whole number from 0 to 65535",
+        ]
+
+    @pytest.mark.parametrize("check", [(), ("--check",)])
+    def test_a_daemon_that_cannot_write_its_default_log_is_a_mistake(
+        self,
+        capfd: pytest.CaptureFixture[str],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        check: tuple[str, ...],
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "twistd.log").mkdir()
+        status, out, err = ended(capfd, *check, nodaemon=False)
+        assert (status, out) == (1, "")
+        assert err == (
+            "udprelay: the log twistd.log is a directory; write a file in it, as "
+            f"{tmp_path}/twistd.log/udprelay.log; choose one by --logfile\n"
+        )
 
     def test_a_log_that_has_become_impossible_is_a_mistake(
         self, capfd: pytest.CaptureFixture[str], tmp_path: Path
@@ -203,11 +249,13 @@ class TestService:
         assert log.writer.flush(TIMEOUT)
         assert file.read_text().endswith(" [some.library#info] as Twisted writes it\n")
 
-    def test_a_log_file_of_twistd_that_cannot_be_opened_is_a_mistake(
+    def test_a_log_file_of_twistd_that_has_become_impossible_is_a_mistake(
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        file = tmp_path / "missing" / "x.log"
+        file = tmp_path / "logs" / "x.log"
+        file.parent.mkdir()
         options = parsed(logfile=str(file))
+        file.parent.rmdir()
         with pytest.raises(SystemExit):
             makeService(options)
         assert capfd.readouterr().err == (
@@ -232,12 +280,12 @@ class TestService:
         ]
 
     @pytest.mark.parametrize(
-        "twistd", [{"logger": print, "syslog": True}, {"logfile": "-", "nodaemon": False}]
+        "program", [{"logger": print, "syslog": True}, {"logFile": sys.stderr}]
     )
-    def test_the_log_is_left_to_twistd(self, twistd: dict[str, Any]) -> None:
-        """A class of the user's own; a daemon cannot log to standard output, which twistd says."""
+    def test_the_log_is_left_to_the_program(self, program: dict[str, Any]) -> None:
+        """A class of the user's own, or ``twist --log-file``."""
         application = Application("udprelay")
-        makeService(parsed(**twistd)).setServiceParent(application)
+        makeService(parsed(**program)).setServiceParent(application)
         assert application.getComponent(ILogObserver) is None
 
     def test_a_daemon_logs_to_a_file(

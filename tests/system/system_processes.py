@@ -311,12 +311,13 @@ class Start:
         before: tuple[str, ...] = (),
         environment: Mapping[str, str] | None = None,
         stdin: int = subprocess.PIPE,
+        command: tuple[str, ...] = ("twistd", "-n"),
     ) -> Relay:
         """Start a relay on a free port; return it once its listener is open."""
         relay = Relay(
             *before,
-            self._installation.twistd,
-            "-n",
+            self._installation.bin / command[0],
+            *command[1:],
             "udprelay",
             *self.config(config),
             *("--port", "0", "--log-format", "json"),

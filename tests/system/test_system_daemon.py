@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 pytest_plugins = ("system_fixtures",)
 
 
+def test_twist_runs_it_in_the_foreground_with_the_log_of_its_flags(start: Start) -> None:
+    relay = start.relay(command=("twist",))
+    one, other = start.member(relay), start.member(relay)
+    one.send(b"hello")
+    assert other.receive() == b"hello"
+    assert relay.stop()["event"] == "relay.stopped"
+    assert relay.stderr.all == ""
+
+
 class Daemon:
     """A relay in the background, no child of the tests."""
 

@@ -68,6 +68,18 @@ def test_log_file_of_twistd_has_the_events(start: Start) -> None:
     process.stdout.wait_for(r"listener\.opened: listener main opened on :: port \d+, room lobby")
 
 
+def test_log_file_of_twistd_ends_with_its_own_last_line(start: Start, tmp_path: Path) -> None:
+    log = tmp_path / "relay.log"
+    process = start.twistd("-n", "--logfile", log, "udprelay", "--port", "0", "--console")
+    # The console answers once signals are handled.
+    process.type("/who\n")
+    process.stdout.wait_for("^console +console")
+    process.end()
+    lines = log.read_text().splitlines()
+    assert lines[-1].endswith("#info] Server Shut Down.")
+    assert any("] relay.stopped: " in line for line in lines)
+
+
 def test_addresses_in_the_log_are_readable(start: Start, host: str) -> None:
     relay = start.relay()
     joined = relay.event("member.joined", address=start.member(relay, host).address)

@@ -43,6 +43,7 @@ def load(
     flags: Mapping[str, str | None],
     console: bool = False,
     look_up: Callable[[Iterable[str], float], Names] = lambda names, timeout: {},
+    try_fifo: bool = False,
 ) -> Config:
     """
     Return the configuration of a file and of flags, which override it.
@@ -52,6 +53,7 @@ def load(
     :param path: of the INI file, if there is one.
     :param flags: ``port``, ``interface``, ``room``, ``log-format``; None if not given.
     :param look_up: returns the addresses of host names, after a number of seconds at most.
+    :param try_fifo: whether to open a log file that is a FIFO, to see whether it has a reader.
     :raises ConfigError: if there are mistakes.
     """
     sections, problems = _read_file(path) if path is not None else ({}, [])
@@ -75,7 +77,8 @@ def load(
         log_payloads=log.payloads,
     )
     check(rules, console_room(rules) if console else "", report)
-    check_machine(rules, log, look_up(target_names(rules), LOOK_UP_TIMEOUT), report)
+    names = look_up(target_names(rules), LOOK_UP_TIMEOUT)
+    check_machine(rules, log, names, try_fifo, report)
     if report.problems:
         raise ConfigError(report.problems)
     has_keys = any(room.access_key for room in (defaults, *rules.rooms.values()))

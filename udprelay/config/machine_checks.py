@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -30,18 +32,21 @@ _LOCALHOST = ("127.0.0.1", "::1")
 _BUFFERS = {"receive_buffer": "net.core.rmem_max", "send_buffer": "net.core.wmem_max"}
 
 
-def check_machine(rules: RelayRules, log: LogRules, names: Names, report: Report) -> None:
+def check_machine(
+    rules: RelayRules, log: LogRules, names: Names, try_fifo: bool, report: Report
+) -> None:
     """
     Report what can never work on this machine, and warn of what does not work now.
 
     :param names: of the targets, as far as they were looked up.
+    :param try_fifo: see :func:`log_file_problem`.
     """
     for name, listener in rules.listeners.items():
         _check_listener(f"listener:{name}", listener, report)
         _check_networks(f"listener:{name}", listener, report)
     for room in named_rooms(rules):
         _Targets(rules, room, names, report).check()
-    _check_log(log, report)
+    _check_log(log, try_fifo, report)
     _check_memory(rules, report)
 
 
@@ -189,32 +194,60 @@ class _Targets:
         self._report.warn(why, self._at, item=target)
 
 
-def _check_log(log: LogRules, report: Report) -> None:
+def _check_log(log: LogRules, try_fifo: bool, report: Report) -> None:
     if not log.file:
         return
     at, file = ("log", "file"), Path(log.file).absolute()
     directory = file.parent
-    try:
-        file.stat()
-        found = True
-    except FileNotFoundError:
-        found = False
-    except OSError as error:
-        report.error(f"cannot be opened: {error.strerror}", at)
-        return
-    in_directory = os.access(directory, os.W_OK | os.X_OK)
-    if file.is_dir():
-        report.error(f"is a directory; write a file in it, as {file / 'udprelay.log'}", at)
-    elif not directory.is_dir():
-        report.error(f"cannot be opened: there is no directory {directory}", at)
-    elif found and report.file and file.samefile(report.file):
-        report.error("is the configuration file itself", at)
-    elif found and not os.access(file, os.W_OK):
-        report.error("cannot be opened: this user may not write to it", at)
-    elif not found and not in_directory:
-        report.error(f"cannot be opened: this user may not write to {directory}", at)
-    elif log.rotate_size and not in_directory and (file.is_file() or not found):
+    if why := log_file_problem(log.file, report.file, try_fifo):
+        report.error(why, at)
+    elif log.rotate_size and not _may_write(directory) and (file.is_file() or not file.exists()):
         report.warn(f"is not rotated: this user may not write to {directory}", at)
+
+
+def log_file_problem(path: str, config_file: str = "", try_fifo: bool = False) -> str:
+    """
+    Return why a log file cannot be opened, or an empty text.
+
+    :param try_fifo: whether to open a FIFO, which fails unless a program reads it. A reader that
+        has waited for a writer then reads an end of file, when this one closes it.
+    """
+    file = Path(path).absolute()
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        if not file.parent.is_dir():
+            return f"cannot be opened: there is no directory {file.parent}"
+        may_create = _may_write(file.parent)
+        return "" if may_create else f"cannot be opened: this user may not write to {file.parent}"
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"
+    if stat.S_ISDIR(mode):
+        return f"is a directory; write a file in it, as {file / 'udprelay.log'}"
+    if config_file and file.samefile(config_file):
+        return "is the configuration file itself"
+    if not os.access(file, os.W_OK):
+        return "cannot be opened: this user may not write to it"
+    if stat.S_ISSOCK(mode):
+        return "is a socket; write a file, or run twistd --syslog"
+    if stat.S_ISFIFO(mode) and try_fifo:
+        return _fifo_problem(file)
+    return ""
+
+
+def _fifo_problem(file: Path) -> str:
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as error:
+        # fifo(7).
+        unread = error.errno == errno.ENXIO
+        why = "no program reads this FIFO; start one first" if unread else error.strerror
+        return f"cannot be opened: {why}"
+    return ""
+
+
+def _may_write(directory: Path) -> bool:
+    return os.access(directory, os.W_OK | os.X_OK)
 
 
 def _check_memory(rules: RelayRules, report: Report) -> None:
