@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from udprelay.protocol.wire import WireError
+from udprelay.protocol.wire import WireError, decode_from_client
 from udprelay.protocol.wire.cbor import MAX_ITEMS, MAX_LEVELS, decode, encode
+from udprelay.protocol.wire.from_client import Missed
+from udprelay.protocol.wire.header import Type, header
+from udprelay.protocol.wire.ranges import MAX_MISSED_RANGES
 
 MAP_OF_A = bytes.fromhex("a1 61 61")
 """A map with the key "a" and without its value."""
@@ -35,6 +38,13 @@ def refused(data: bytes) -> str:
     with pytest.raises(WireError) as caught:
         decode(data)
     return str(caught.value)
+
+
+def items(value: Any) -> int:
+    """Return the number of items in a value."""
+    if isinstance(value, dict):
+        return 1 + sum(1 + items(one) for one in value.values())
+    return 1 + sum(map(items, value)) if isinstance(value, list) else 1
 
 
 def nested(levels: int, innermost: Any = 0) -> bytes:
@@ -176,6 +186,30 @@ def test_at_most_512_items_are_accepted() -> None:
     # The map, its key, the list and its items.
     assert decode(cbor2.dumps({"a": [0] * (MAX_ITEMS - 3)}))
     assert "items" in refused(cbor2.dumps({"a": [0] * (MAX_ITEMS - 2)}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (Type.HELLO, {"r": "lobby", "v": [1], "p": bytes(200)}),
+        (Type.NICK, {"r": 1, "n": "anna"}),
+        (Type.MISSED, {"m": 1, "w": [[1, 1]]}),
+    ],
+)
+def test_at_most_128_items_are_accepted_from_clients(kind: Type, body: dict[str, Any]) -> None:
+    def with_items(count: int) -> bytes:
+        missing = count - items(body) - 2
+        return header(kind, bytes(8)) + cbor2.dumps({**body, "zz": [0] * missing})
+
+    assert decode_from_client(with_items(128))
+    with pytest.raises(WireError, match="128 items"):
+        decode_from_client(with_items(129))
+
+
+def test_what_clients_send_has_fewer_items() -> None:
+    ranges = tuple((10 * number + 1, 1) for number in range(MAX_MISSED_RANGES))
+    missed = Missed(bytes(8), 1, ranges, bytes(8))
+    assert decode_from_client(missed.encode()) == missed
 
 
 def test_items_are_counted_over_all_lists() -> None:

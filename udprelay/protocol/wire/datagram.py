@@ -103,9 +103,15 @@ class OfStream(Datagram):
 
 
 class Control(Datagram):
-    """A datagram that is a header and a CBOR map; its attributes have keys."""
+    """
+    A datagram that is a header and a CBOR map; its attributes have keys.
+
+    :cvar MAX_ITEMS: in the map.
+    """
 
     __slots__ = ()
+
+    MAX_ITEMS: ClassVar[int] = cbor.MAX_ITEMS
 
     def check(self) -> None:
         """
@@ -120,7 +126,7 @@ class Control(Datagram):
 
     @classmethod
     def decode(cls, datagram: bytes) -> Self:
-        body = cbor.decode(datagram[HEADER_SIZE:])
+        body = cbor.decode(datagram[HEADER_SIZE:], cls.MAX_ITEMS)
         decoded: Self = cast(Any, cls)(datagram[ID], **fields.read_map(cls, body))
         decoded.check()
         return decoded

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from attrs import field, frozen
 
-from udprelay.protocol.wire import fields
+from udprelay.protocol.wire import cbor, fields
 from udprelay.protocol.wire.datagram import Control, Datagram, Fixed, OfStream
 from udprelay.protocol.wire.fields import Key
 from udprelay.protocol.wire.header import (
@@ -178,6 +178,7 @@ class NickRequest(Control):
     """
 
     TYPE = Type.NICK
+    MAX_ITEMS = cbor.MAX_ITEMS_OF_CLIENT
 
     session_id: bytes = field(repr=False)
     request: Annotated[int, Key("r", fields.u32)]
@@ -207,6 +208,7 @@ class Missed(Control):
     """
 
     TYPE = Type.MISSED
+    MAX_ITEMS = cbor.MAX_ITEMS_OF_CLIENT
 
     session_id: bytes = field(repr=False)
     number: Annotated[int, Key("m", fields.u32)]

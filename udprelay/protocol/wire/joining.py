@@ -63,7 +63,7 @@ class Hello(Datagram):
     def decode(cls, datagram: bytes) -> Hello:
         if len(datagram) < MIN_HELLO:
             raise ValueError(f"{len(datagram)} bytes, less than {MIN_HELLO}")
-        body = cbor.decode(datagram[HEADER_SIZE:])
+        body = cbor.decode(datagram[HEADER_SIZE:], cbor.MAX_ITEMS_OF_CLIENT)
         if type(body.get("p", b"")) is not bytes:
             raise ValueError("the padding is not a byte string")
         return cls(datagram[ID], **read_map(cls, body))
@@ -100,6 +100,7 @@ class Join(Control):
     """
 
     TYPE = Type.JOIN
+    MAX_ITEMS = cbor.MAX_ITEMS_OF_CLIENT
 
     nonce: bytes = field(repr=False)
     cookie: Annotated[bytes, Key("c", _cookie)] = field(repr=False)
