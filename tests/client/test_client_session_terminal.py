@@ -123,9 +123,12 @@ def test_nick_changes_the_nick(ada: Ada, bob: Bob) -> None:
     ada.type("hello\r")
     assert received(bob) == "countess: hello"
     ada.see(f"{ada.prompt} hello")
-    ada.type("/nick bob\r")
+    ada.type("/nick duchess\r")
     ada.terminal.wait_until(
-        lambda lines: lines[-1] == ada.prompt and lines[-2].startswith("-- nick not changed: ")
+        lambda lines: (
+            lines[-1] == ada.prompt
+            and lines[-2].startswith("-- nick not changed: You can change your nick again in ")
+        )
     )
     ada.type("/nick\r")
     ada.see("-- you are countess; to change it: /nick NICK")

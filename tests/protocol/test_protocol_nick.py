@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from precis_i18n import get_profile
 
 from udprelay.protocol.nick import NickError, comparable, is_reserved, normalise
 from udprelay.protocol.text import printable
 
+PRESERVED, MAPPED = get_profile("NicknameCasePreserved"), get_profile("NicknameCaseMapped")
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "nicks.json").read_text())
 
 # Characters that compose, or that change in lower case or next to others.
@@ -28,6 +30,20 @@ each_nick = pytest.mark.parametrize("vector", VECTORS["nicks"])
 @each_nick
 def test_text_is_normalised_to_a_nick(vector: dict[str, Any]) -> None:
     assert normalise(vector["text"]) == vector["nick"]
+
+
+@given(texts)
+def test_a_nick_is_what_the_profile_says(text: str) -> None:
+    try:
+        nick = PRESERVED.enforce(text)
+        form = MAPPED.enforce(nick)
+    except UnicodeEncodeError:
+        nick = None
+    if nick is None or len(nick) > 32 or len(nick.encode()) > 64 or len(text) > 128:
+        with pytest.raises(NickError):
+            normalise(text)
+    else:
+        assert (normalise(text), comparable(nick)) == (nick, form)
 
 
 @each_nick

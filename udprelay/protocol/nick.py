@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from unicodedata import normalize
 
 from precis_i18n import get_profile
 
@@ -13,6 +15,8 @@ _MAX_TYPED = 4 * MAX_CHARACTERS
 _TOO_LONG = f"A nick has at most {MAX_CHARACTERS} characters, and {_MAX_BYTES} bytes in UTF-8."
 _CASE_PRESERVED = get_profile("NicknameCasePreserved")
 _CASE_MAPPED = get_profile("NicknameCaseMapped")
+# What the profile maps to a space. It looks at each character, which takes microseconds.
+_SPACES = re.compile("[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 _RESERVED = re.compile(r"console|guest-\d+")
 
 
@@ -29,9 +33,9 @@ def normalise(text: str) -> str:
     if len(text) > _MAX_TYPED:
         raise NickError(_TOO_LONG)
     try:
-        nick = _CASE_PRESERVED.enforce(text)
+        nick = _preserve_case(text)
         # Lower case may break a rule about neighbours that upper case does not.
-        _CASE_MAPPED.enforce(nick)
+        comparable(nick)
     except UnicodeEncodeError as error:
         raise NickError(_sentence(error)) from None
     if len(nick) > MAX_CHARACTERS or len(nick.encode()) > _MAX_BYTES:
@@ -39,13 +43,31 @@ def normalise(text: str) -> str:
     return nick
 
 
+def _preserve_case(text: str) -> str:
+    if text.isascii() and text.isprintable() and not text.isspace() and text:
+        # All printable characters of ASCII are valid, and only spaces are mapped.
+        return " ".join(text.split())
+    # The same nick in less characters, if it may be one.
+    text = _SPACES.sub(" ", normalize("NFC", text)).strip(" ")
+    if len(normalize("NFKC", text)) > MAX_CHARACTERS:
+        raise NickError(_TOO_LONG)
+    enforced: str = _CASE_PRESERVED.enforce(text)
+    return enforced
+
+
+@lru_cache(maxsize=16)
 def comparable(nick: str) -> str:
     """
     Return the form in which equal nicks are equal (RFC 8266, 2.4).
 
+    It is cached, as whoever gives a nick asks for it several times.
+
     :param nick: as :func:`normalise` returned it.
     """
-    return _CASE_MAPPED.enforce(nick)
+    if nick.isascii():
+        return nick.lower()
+    form: str = _CASE_MAPPED.enforce(nick)
+    return form
 
 
 def is_reserved(nick: str) -> bool:

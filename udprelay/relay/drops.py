@@ -42,6 +42,8 @@ class DropReason(str, Enum):
     """The room does not exist, and may not be opened."""
     NICK_TAKEN = "nick-taken"
     NICK_INVALID = "nick-invalid"
+    NICK_LIMIT = "nick-limit"
+    """A NICK within five seconds of the sender's last new nick."""
     PROOF_LIMIT = "proof-limit"
     """Too many wrong proofs from this source prefix."""
     CONTROL_LIMIT = "control-limit"

@@ -370,6 +370,49 @@ class TestNick:
         assert bert.drain() == []
         assert anna.session.name == "anna"
 
+    def test_a_nick_is_changed_at_most_once_in_five_seconds(self) -> None:
+        relay = SessionRelay()
+        anna, bert = joined(relay, "anna", "bert")
+        assert self.request(anna, "dora", 1).nick == "dora"
+        relay.wait(1.5)
+        bert.drain()
+        answer = self.request(anna, "emma", 2)
+        assert (answer.nick, answer.code) == (None, "nick-limit")
+        assert answer.sentence == "You can change your nick again in 4 s."
+        assert (anna.session.name, bert.drain()) == ("dora", [])
+        relay.wait(3.5)
+        assert self.request(anna, "emma", 3).nick == "emma"
+        assert relay.dropped()["nick-limit"] == 1
+
+    def test_a_request_within_five_seconds_does_not_begin_them_again(self) -> None:
+        relay = SessionRelay()
+        (anna,) = joined(relay, "anna")
+        self.request(anna, "dora", 1)
+        for number in range(2, 7):
+            relay.wait(0.99)
+            assert self.request(anna, "emma", number).code == "nick-limit"
+        relay.wait(0.05)
+        assert self.request(anna, "emma", 7).nick == "emma"
+
+    def test_a_repeated_request_within_five_seconds_gets_the_same_answer(self) -> None:
+        relay = SessionRelay()
+        (anna,) = joined(relay, "anna")
+        self.request(anna, "dora", 1)
+        refused = self.request(anna, "emma", 2)
+        relay.wait(6)
+        assert self.request(anna, "emma", 2) == refused
+        assert self.request(anna, "emma", 3).nick == "emma"
+
+    def test_another_nick_can_be_asked_for_at_once_after_a_refusal(self) -> None:
+        anna, _ = joined(SessionRelay(), "anna", "bert")
+        assert self.request(anna, "bert", 1).code == "nick-taken"
+        assert self.request(anna, "dora", 2).nick == "dora"
+
+    def test_each_member_has_its_own_five_seconds(self) -> None:
+        anna, bert = joined(SessionRelay(), "anna", "bert")
+        assert self.request(anna, "dora").nick == "dora"
+        assert self.request(bert, "emma").nick == "emma"
+
     def test_the_old_nick_is_free(self) -> None:
         relay = SessionRelay()
         (anna,) = joined(relay, "anna")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil, inf
 from typing import Any
 
 from udprelay.protocol import nick
@@ -32,7 +33,7 @@ from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Listener
 from udprelay.relay.session.cookie import path_token, proves_path
 from udprelay.relay.session.joining import MAX_RELIABLE_PAYLOAD, Joining, Release
-from udprelay.relay.session.member import SessionMember
+from udprelay.relay.session.member import LastNick, SessionMember
 from udprelay.relay.session.private import PrivateMessages
 from udprelay.relay.session.recovery import Recovery
 from udprelay.relay.session.refusals import nick_is_free
@@ -43,6 +44,9 @@ from udprelay.segments import Source
 
 MIN_PATH_DATAGRAM = 22
 """Bytes of the smallest datagram from a new address that PATH_CHALLENGE answers."""
+
+NICK_INTERVAL = 5.0
+"""Seconds from one nick of a member to the next: each goes to everybody in the room."""
 
 MAX_PRIVATE_PAYLOAD = MAX_RELIABLE_PAYLOAD - 16
 """Bytes of a reliable private payload, which follows the receiver's identity."""
@@ -164,11 +168,24 @@ class ControlReader:
         self._sessions.send_pong(session, ping.token)
 
     def _nick(self, session: SessionMember, request: NickRequest, now: float) -> None:
+        last = session.nicked
         # A retransmitted NICK gets the same answer.
-        if session.nicked is None or session.nicked[0] != request.request:
-            answer = self._rename(session, request, now)
-            session.nicked = (request.request, answer.encode())
-        self._output.send_to(session, session.nicked[1])
+        if last is None or last.request != request.request:
+            since = -inf if last is None else last.since
+            if now - since < NICK_INTERVAL:
+                answer = self._wait_with_nick(session, request, since + NICK_INTERVAL - now)
+                self._output.drop_from(session, DropReason.NICK_LIMIT, now)
+            else:
+                answer = self._rename(session, request, now)
+                since = now if answer.nick is not None else since
+            last = session.nicked = LastNick(request.request, answer.encode(), since)
+        self._output.send_to(session, last.answer)
+
+    @staticmethod
+    def _wait_with_nick(session: SessionMember, request: NickRequest, seconds: float) -> Nicked:
+        sentence = f"You can change your nick again in {ceil(seconds)} s."
+        reason = DropReason.NICK_LIMIT.value
+        return Nicked(session.id, request.request, None, reason, sentence)
 
     def _rename(self, session: SessionMember, request: NickRequest, now: float) -> Nicked:
         number = request.request

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from math import inf
 
+from attrs import frozen
+
 from udprelay.protocol.token_bucket import TokenBucket
 from udprelay.protocol.wire.from_client import PrivateUp
 from udprelay.protocol.wire.header import PREFIX, UP_PAYLOAD_OFFSET, Type
@@ -17,6 +19,21 @@ from udprelay.segments import Source
 
 _ACK = struct.Struct(">6s8sIQIQ")
 _ACK_START = PREFIX + bytes((Type.ACK, 0))
+
+
+@frozen
+class LastNick:
+    """
+    The last NICK of a member.
+
+    :param request: its number.
+    :param answer: the NICKED that answered it.
+    :param since: when the member was last given a nick by NICK, or minus infinity.
+    """
+
+    request: int
+    answer: bytes
+    since: float
 
 
 class SessionMember(Member):
@@ -35,7 +52,7 @@ class SessionMember(Member):
     :ivar heard: the bytes of its room that its credit for repairs has already.
     :ivar missed: how often it may be sent a ``missed`` notice; None before the first.
     :ivar missed_tokens: the tokens of the last MISSED that it has sent.
-    :ivar nicked: the last answer to a NICK, with the number of the request.
+    :ivar nicked: its last NICK; None before the first.
     :ivar flow: that of its room.
     :ivar reports: whether it reports what it has settled.
     :ivar place: the room sequence that it has settled; infinity if it is not waited for.
@@ -99,7 +116,7 @@ class SessionMember(Member):
         self.heard = 0
         self.missed: TokenBucket | None = None
         self.missed_tokens: tuple[bytes, ...] = ()
-        self.nicked: tuple[int, bytes] | None = None
+        self.nicked: LastNick | None = None
         self.flow = flow
         self.reports = False
         self.place = self.private_place = inf
