@@ -23,7 +23,7 @@ _KEYS = frozenset(
 )
 
 
-def encode(body: dict[str, Any] | list[Any]) -> bytes:
+def encode(body: Any) -> bytes:
     """Encode checked values deterministically (RFC 8949, 4.2.1)."""
     return cbor2.dumps(body, canonical=True)
 

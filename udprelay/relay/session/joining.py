@@ -13,9 +13,10 @@ from udprelay.relay.rules import RoomRules
 from udprelay.relay.session.cookie import Cookies, Salts
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.private import PrivateMessages
-from udprelay.relay.session.recovery import Recovery, with_records
+from udprelay.relay.session.recovery import Recovery
 from udprelay.relay.session.refusals import Refusal, Refusals
 from udprelay.relay.session.room_log import DepartedSession, RoomLog, log_of
+from udprelay.relay.session.roster_page import with_records
 from udprelay.relay.session.sequences import MAX_DATAGRAMS
 from udprelay.relay.session.sessions import Sessions
 from udprelay.relay.session.unverified import Origin, UnverifiedSources
@@ -196,7 +197,7 @@ class Joining:
         if resumed:
             self._recovery.send(session, welcome.encode(), now)
             return
-        self._output.send_to(session, with_records(welcome, log.records(0)).encode())
+        self._output.send_to(session, with_records(welcome, log.records(0)))
 
 
 def _same(tag: bytes | None, known: bytes | None) -> bool:

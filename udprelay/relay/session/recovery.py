@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import chain
-from typing import TypeVar
 
-from attrs import evolve
-
-from udprelay.protocol.wire import cbor
 from udprelay.protocol.wire.from_client import Nack, RosterRequest
 from udprelay.protocol.wire.from_relay import Members
-from udprelay.protocol.wire.header import HEADER_SIZE, MAX_CONTROL
-from udprelay.protocol.wire.joining import Welcome
-from udprelay.protocol.wire.members import MAX_MEMBERS, MemberRecord, write_record
+from udprelay.protocol.wire.header import HEADER_SIZE
 from udprelay.protocol.wire.ranges import RANGE
 from udprelay.relay.drops import DropReason
 from udprelay.relay.output import Output
@@ -21,8 +14,7 @@ from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.nack_answer import NackAnswer
 from udprelay.relay.session.repairs import Repairs
 from udprelay.relay.session.room_log import log_of
-
-Answer = TypeVar("Answer", Members, Welcome)
+from udprelay.relay.session.roster_page import with_records
 
 ROOM_STREAM = 0
 
@@ -81,7 +73,7 @@ class Recovery:
         """Send the members from a number on."""
         log = log_of(session)
         answer = Members(session.id, request.number, log.newest, ())
-        self.send(session, with_records(answer, log.records(request.number)).encode(), now)
+        self.send(session, with_records(answer, log.records(request.number)), now)
 
     def send(self, session: SessionMember, datagram: bytes, now: float) -> None:
         """Send an answer to what is no NACK, if the budget allows it."""
@@ -96,29 +88,3 @@ class Recovery:
         if session.repairs is None:
             session.repairs = Repairs(self._rate)
         return session.repairs
-
-
-# The head of a list of up to 64 records, less that of an empty one; the key ``y`` with an u32.
-_LIST_AND_NEXT = 1 + 2 + 5
-
-
-def with_records(answer: Answer, records: Iterable[MemberRecord]) -> Answer:
-    """
-    Return MEMBERS or WELCOME with the first of ``records``, as many as fit.
-
-    :param answer: without records and without ``more_from``.
-    :param records: in the order of their numbers; read only as far as necessary.
-    """
-    space_left = MAX_CONTROL - len(answer.encode()) - _LIST_AND_NEXT
-    members: list[MemberRecord] = []
-    for record in records:
-        space_left -= encoded_size(record)
-        if space_left < 0 or len(members) == MAX_MEMBERS:
-            return evolve(answer, members=tuple(members), more_from=record.number)
-        members.append(record)
-    return evolve(answer, members=tuple(members))
-
-
-def encoded_size(record: MemberRecord) -> int:
-    """Return the bytes of a record in CBOR."""
-    return len(cbor.encode(write_record(record)))
