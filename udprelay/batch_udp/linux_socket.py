@@ -1,13 +1,17 @@
-"""Socket options of Linux: the error queue, buffer sizes, the counter of dropped datagrams."""
+"""Socket options of Linux: the error queue, buffer sizes, filters, the counter of drops."""
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import sys
+from array import array
+from collections.abc import Sequence
 from contextlib import suppress
 
 from udprelay.batch_udp.interfaces import SocketAddress
+from udprelay.batch_udp.socket_filter import FilteredSource, encode, program
 
 _MAX_ERRORS = 4096
 
@@ -16,6 +20,8 @@ _IP_RECVERR = 11
 _IPV6_RECVERR = 25
 _IP_MTU_DISCOVER = 10
 _IP_PMTUDISC_DONT = 0
+_SO_ATTACH_FILTER = 26
+_SO_DETACH_FILTER = 27
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
@@ -108,6 +114,47 @@ def kernel_drops(opened: socket.socket) -> int:
     except OSError:
         return 0
     return int.from_bytes(info[4 * _MEMINFO_DROPS : 4 * _MEMINFO_DROPS + 4], sys.byteorder)
+
+
+def filter_sources(
+    opened: socket.socket, sources: Sequence[FilteredSource], mark_at: int = 0
+) -> int:
+    """
+    Let the kernel drop what comes from these sources, and nothing else any more.
+
+    The memory for filters is limited (``net.core.optmem_max``): if all do not fit, the first half
+    is tried, and so on.
+
+    :param mark_at: the offset of marks in the payload.
+    :return: 0, or the errno if there is no filter now.
+    """
+    number = len(sources)
+    code = _attach(opened, encode(program(sources, mark_at))) if number else 0
+    while code == errno.ENOMEM and number:
+        # The memory of the filter before this one counts until it is off.
+        detach_filter(opened)
+        code = _attach(opened, encode(program(sources[:number], mark_at)))
+        number //= 2
+    if code or not sources:
+        detach_filter(opened)
+    return code
+
+
+def _attach(opened: socket.socket, instructions: bytes) -> int:
+    memory = array("B", instructions)
+    # struct sock_fprog of linux/filter.h.
+    option = struct.pack("HP", len(instructions) // 8, memory.buffer_info()[0])
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, option)
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0
+
+
+def detach_filter(opened: socket.socket) -> None:
+    """Take the filter off, if there is one: it outlives the process on an inherited socket."""
+    with suppress(OSError):
+        opened.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
 
 def is_local(host: str, scope: int = 0) -> bool:

@@ -35,6 +35,7 @@ from udprelay.batch_udp.interfaces import (
 from udprelay.batch_udp.isolation import FULL, Isolation
 from udprelay.batch_udp.layout import interface_in, layout_of, usable
 from udprelay.batch_udp.send_buffer import SendBuffer
+from udprelay.batch_udp.socket_filter import FilteredSource
 from udprelay.batch_udp.trouble import Troubles
 from udprelay.segments import Run, Source, SourceRun, runs_by_source
 
@@ -122,6 +123,7 @@ class DatagramPort(udp.Port):
         if self.addressFamily == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, self.interface != "::")
         self._layout.request(opened)
+        linux_socket.detach_filter(opened)
         linux_socket.open_error_queue(opened)
         linux_socket.request_buffers(opened, *self._buffers)
         linux_socket.allow_fragments(opened)
@@ -281,6 +283,16 @@ class DatagramPort(udp.Port):
     def _report_errors(self) -> None:
         errors, self._errors = self._errors, []
         self._errors_received(errors)
+
+    def filter_sources(self, sources: Sequence[FilteredSource], mark_at: int = 0) -> int:
+        """
+        Let the kernel drop what comes from these sources, before it takes space in the buffer.
+
+        :param sources: of whom something is dropped from now on; of all others nothing.
+        :param mark_at: the offset of marks in the payload.
+        :return: 0, or the errno if it cannot.
+        """
+        return linux_socket.filter_sources(self.socket, sources, mark_at)
 
     # Addresses.
 
