@@ -30,6 +30,7 @@ from udprelay.protocol.endpoint import Endpoint, endpoint
 from udprelay.protocol.wire import FromRelay, decode_from_relay
 from udprelay.protocol.wire.joining import Challenge, Hello, Join
 from udprelay.relay.driver import HubDriver
+from udprelay.relay.flood_source import FloodSource
 from udprelay.relay.hub import Hub
 from udprelay.relay.room import Group, Listener
 from udprelay.relay.rules import Limits, ListenerRules, RelayRules, RoomRules
@@ -101,6 +102,9 @@ class SilentTransport:
     def is_neighbour(self, source: Source) -> bool:
         """Return whether a source is near the interface of arrival."""
         return False
+
+    def filter(self, sources: Sequence[FloodSource]) -> None:
+        """Drop nothing: all is to be read."""
 
     def own_endpoints(self) -> tuple[()]:
         """Return no endpoint."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from fuzz.relay_sequences import RoomSequences
 from udprelay.protocol.endpoint import Endpoint, endpoint
+from udprelay.relay.flood_source import FloodSource
 from udprelay.relay.room import Group, Member, Rendering
 from udprelay.segments import Run
 
@@ -77,6 +78,9 @@ class FuzzTransport:
     def is_neighbour(self, source: str) -> bool:
         """Return whether a source is in the subnet of the only interface."""
         return source.startswith("10.")
+
+    def filter(self, sources: Sequence[FloodSource]) -> None:
+        """Drop nothing: all is to be read."""
 
     def own_endpoints(self) -> tuple[()]:
         """Return no endpoint: nothing is sent to the relay's own."""

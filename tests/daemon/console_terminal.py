@@ -20,6 +20,7 @@ from udprelay.protocol.wire.from_client import DataUp
 from udprelay.protocol.wire.joining import Challenge, Hello, Join, Welcome
 from udprelay.relay import events
 from udprelay.relay.drops import DropReason
+from udprelay.relay.flood_source import FloodSource
 from udprelay.relay.room import Group
 from udprelay.relay.rules import Label, RelayRules, RoomRules
 from udprelay.segments import Run, runs_by_source
@@ -60,6 +61,9 @@ class Port:
 
     def is_neighbour(self, source: tuple[str, int]) -> bool:
         return True
+
+    def filter(self, sources: Sequence[FloodSource]) -> None:
+        raise NotImplementedError
 
     def own_endpoints(self) -> tuple[()]:
         return ()

@@ -11,6 +11,7 @@ from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay.driver import HubDriver
 from udprelay.relay.drops import DropReason
 from udprelay.relay.events import DatagramsDropped, Event, RelayStopped
+from udprelay.relay.flood_source import FloodSource
 from udprelay.relay.hub import Hub
 from udprelay.relay.room import Group, Member
 from udprelay.relay.rules import (
@@ -71,6 +72,7 @@ class Inboxes:
     :ivar replies: those outside any fan-out.
     :ivar failing: sources to which nothing can be sent.
     :ivar reading: whether it has not been stopped.
+    :ivar filtered: the sources whose datagrams it is to drop.
     """
 
     def __init__(self, name: str, received: defaultdict[Any, list[bytes]]) -> None:
@@ -79,6 +81,7 @@ class Inboxes:
         self.replies: list[tuple[Any, bytes]] = []
         self.failing: set[Any] = set()
         self.reading = True
+        self.filtered: list[FloodSource] = []
 
     def deliver(self, runs: Sequence[Run], group: Group, count: int) -> list[DropReason]:
         failed = []
@@ -118,6 +121,9 @@ class Inboxes:
 
     def stop_reading(self) -> None:
         self.reading = False
+
+    def filter(self, sources: Sequence[FloodSource]) -> None:
+        self.filtered = [*sources]
 
     def statistics(self) -> None:
         return None

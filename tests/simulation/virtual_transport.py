@@ -9,6 +9,7 @@ from virtual_network import Address, Network, Receive, endpoint_of
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay.drops import DropReason
+from udprelay.relay.flood_source import FloodSource
 from udprelay.relay.room import Group, Member
 from udprelay.segments import Run
 
@@ -108,6 +109,9 @@ class VirtualTransport(ConsoleTransport):
     def is_neighbour(self, source: Address) -> bool:
         """Return whether a source is near the interface of arrival."""
         return False
+
+    def filter(self, sources: Sequence[FloodSource]) -> None:
+        """Drop nothing: all is to be read."""
 
     def own_endpoints(self) -> tuple[Endpoint]:
         """Return the endpoint of its own address."""

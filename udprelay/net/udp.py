@@ -11,16 +11,20 @@ from typing import Any
 from udprelay.batch_udp.interfaces import BatchProtocol, SocketAddress
 from udprelay.batch_udp.linux_socket import kernel_drops
 from udprelay.batch_udp.port import WOULD_BLOCK, DatagramPort
+from udprelay.batch_udp.socket_filter import FilteredSource
 from udprelay.protocol.endpoint import Endpoint, endpoint
+from udprelay.protocol.wire.header import ID
 from udprelay.relay.census import Census
 from udprelay.relay.driver import HubDriver
 from udprelay.relay.drops import DropReason
 from udprelay.relay.events import (
+    FloodUnfiltered,
     ListenerSegmentsOff,
     ListenerStatistics,
     MemberRecovered,
     MemberTroubled,
 )
+from udprelay.relay.flood_source import FloodSource
 from udprelay.relay.room import Group, Listener
 from udprelay.segments import Run, Source, SourceRun
 
@@ -58,8 +62,11 @@ class UdpTransport(BatchProtocol):
         self._driver = driver
         self._suspended = False
         self._receive_drops = 0
-        self._drops_before = 0
+        self._filtered_drops = 0
+        self._kernel_drops = 0
         self._kernel_drops_due = 0.0
+        self._filtered: Sequence[FilteredSource] = ()
+        self._filters = True
 
     # Called by the port.
 
@@ -70,7 +77,7 @@ class UdpTransport(BatchProtocol):
         if too_long:
             driver.hub.drop(self.name, listener.rules.room, DropReason.TOO_LONG, now, too_long)
         if now >= self._kernel_drops_due:
-            self._count_receive_drops(now)
+            self._count_kernel_drops(now)
         driver.receive(listener, batch, now)
 
     def errors_received(self, errors: list[tuple[Source, int]]) -> None:
@@ -166,7 +173,7 @@ class UdpTransport(BatchProtocol):
         return None if self._suspended else self._close_port()
 
     def _close_port(self) -> Any:
-        self._count_receive_drops(self._driver.now())
+        self._count_kernel_drops(self._driver.now())
         return self.port.stopListening()
 
     # While the machine does not have the address of the port.
@@ -182,7 +189,9 @@ class UdpTransport(BatchProtocol):
         port.add_counts(self.port)
         self.port = port
         self._suspended = False
-        self._drops_before = self._receive_drops
+        self._kernel_drops = 0
+        if self._filtered:
+            self._filter()
 
     def _undeliverable(
         self, runs: Sequence[Run], group: Group, count: int
@@ -193,14 +202,42 @@ class UdpTransport(BatchProtocol):
         group.deliveries += number
         return [DropReason.UNREACHABLE] * number
 
-    def _count_receive_drops(self, now: float) -> None:
-        """Count what the kernel has dropped since the last call."""
+    # What the kernel drops.
+
+    def filter(self, sources: Sequence[FloodSource]) -> None:
+        """Let the kernel drop what comes from these sources; of others nothing any more."""
+        if not self._suspended:
+            # Until now for another reason than from now on.
+            self._count_kernel_drops(self._driver.now())
+        self._filtered = [_filtered(source) for source in sources]
+        if not self._suspended:
+            self._filter()
+
+    def _filter(self) -> None:
+        code = self.port.filter_sources(self._filtered, ID.start)
+        if code:
+            self._filtered = ()
+            if self._filters:
+                self._filters = False
+                self._driver.publish(FloodUnfiltered(listener=self.name, error=os.strerror(code)))
+
+    def _count_kernel_drops(self, now: float) -> None:
+        """
+        Count what the kernel has dropped since the last call.
+
+        Its counter has what a filter drops, too, and an aggregate of many datagrams as one.
+        """
         self._kernel_drops_due = now + KERNEL_DROPS_INTERVAL
-        before = self._receive_drops
-        self._receive_drops = self._drops_before + kernel_drops(self.port.socket)
-        if self._receive_drops > before:
-            room, lost = self.listener.rules.room, self._receive_drops - before
-            self._driver.hub.drop(self.name, room, DropReason.RECEIVE_BUFFER, now, lost)
+        before, self._kernel_drops = self._kernel_drops, kernel_drops(self.port.socket)
+        lost = self._kernel_drops - before
+        if lost > 0:
+            reason = DropReason.RECEIVE_BUFFER
+            if self._filtered:
+                reason = DropReason.FILTERED
+                self._filtered_drops += lost
+            else:
+                self._receive_drops += lost
+            self._driver.hub.drop(self.name, self.listener.rules.room, reason, now, lost)
 
     def add_counts(self, census: Census) -> None:
         """Add its counters to the census."""
@@ -221,6 +258,7 @@ class UdpTransport(BatchProtocol):
             segmented=port.segmented,
             batches=port.batch_sizes(),
             receive_drops=self._receive_drops,
+            filtered_drops=self._filtered_drops,
         )
 
 
@@ -231,6 +269,14 @@ def _reasons(failed: Iterable[int]) -> list[DropReason]:
     for code, number in Counter(failed).items():
         reasons += [_DROP_REASONS.get(code, DropReason.SEND_FAILED)] * number
     return reasons
+
+
+def _filtered(source: FloodSource) -> FilteredSource:
+    ip = source.ip
+    packed, scope = ip.packed, getattr(ip, "scope_id", None)
+    if source.port is None and ip.version == 6:
+        packed = packed[:8]
+    return FilteredSource(packed, source.port, int(scope or 0), source.session_id)
 
 
 def endpoint_of(address: SocketAddress) -> Endpoint:

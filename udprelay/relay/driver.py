@@ -74,6 +74,8 @@ class HubDriver:
                 if not fan_outs:
                     break
         finally:
+            for listener, sources in self.hub.drain_filters():
+                listener.transport.filter(sources)
             for event in self.hub.drain_events():
                 self.publish(event)
             self._wake(self.hub.next_deadline())

@@ -86,6 +86,8 @@ class DropReason(str, Enum):
     """More than 65,507 bytes, or with the room's label it would be."""
     RECEIVE_BUFFER = "receive-buffer"
     """The kernel's receive buffer was full: the relay could not keep up."""
+    FILTERED = "filtered"
+    """The kernel dropped them while a flood was filtered: at least so many."""
     UNREACHABLE = "unreachable"
     """An ICMP error was received for a member's address."""
     SEND_BUFFER = "send-buffer"

@@ -184,13 +184,16 @@ class ListenerStatistics(Event):
 
     ``datagrams`` and ``bytes`` came in from members, ``deliveries`` went out, ``segmented`` of
     them as parts of larger messages. ``batches`` counts by size how many messages were read at
-    once. ``receive_drops`` did not fit into the kernel's receive buffer.
+    once. ``receive_drops`` did not fit into the kernel's receive buffer, ``filtered_drops`` were
+    dropped by the kernel while a filter was attached, for that or as part of a flood: at least so
+    many.
     """
 
     id = "listener.statistics"
     text = (
         "listener {listener}: {datagrams} datagrams ({bytes} bytes) in, {deliveries} deliveries "
-        "out ({segmented} segmented), batches {batches}, {receive_drops} lost in the kernel"
+        "out ({segmented} segmented), batches {batches}, {receive_drops} lost in the kernel, at "
+        "least {filtered_drops} while floods were filtered"
     )
     listener: str
     datagrams: int
@@ -199,6 +202,49 @@ class ListenerStatistics(Event):
     segmented: int
     batches: Mapping[str, int]
     receive_drops: int
+    filtered_drops: int
+
+
+@frozen
+class FloodFiltered(Event):
+    """
+    A source sends far more than it may: the kernel drops its datagrams for a while.
+
+    It is a member of ``room``, or no member. ``sources`` are new since the last such event.
+    """
+
+    id = "flood.filtered"
+    level = Level.WARN
+    text = (
+        "flood at listener {listener} from {address} (member {member} of {room}): filtered in "
+        "the kernel; new sources: {sources}"
+    )
+    listener: str
+    address: str
+    room: str
+    member: str
+    sources: int
+
+
+@frozen
+class FloodUnfiltered(Event):
+    """The kernel refuses to filter floods: the relay drops their datagrams itself."""
+
+    id = "flood.unfiltered"
+    level = Level.WARN
+    text = "listener {listener}: floods cannot be filtered in the kernel: {error}"
+    listener: str
+    error: str
+
+
+@frozen
+class FloodOver(Event):
+    """No source is filtered any more, and none has gone on."""
+
+    id = "flood.over"
+    text = "no more floods, after {seconds} s; sources that were filtered: {sources}"
+    sources: int
+    seconds: float
 
 
 @frozen

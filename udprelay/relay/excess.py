@@ -81,6 +81,14 @@ class Excess:
         self.to_tell.clear()
         return told
 
+    def present(self, member: Member, now: float) -> int:
+        """Return how many datagrams exceeded limits of its own, in the present second."""
+        record = self._records.get(member)
+        if record is None:
+            return 0
+        record.roll(now)
+        return record.present
+
     def flooders(self, now: float) -> dict[Member, int]:
         """
         Return the members that exceed limits of their own.

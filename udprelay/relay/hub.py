@@ -51,6 +51,8 @@ class Hub:
         before the hub is called again.
     :ivar drain_events: returns the events since the last call.
     :ivar drain_replies: returns the datagrams for single addresses since the last call.
+    :ivar drain_filters: returns listeners, and the sources whose datagrams each is to drop from
+        now on (:meth:`~udprelay.relay.floods.Floods.drain`).
     :ivar drop: counts datagrams that the owner had to drop.
     :ivar farewell: sends BYE to all session members; the hub receives nothing after that.
     :ivar census: its counters, and the sizes of its tables.
@@ -79,6 +81,8 @@ class Hub:
         self._admission = state.admission
         self._expiry = state.expiry
         self._loops = state.loops
+        self._floods = state.floods
+        self.drain_filters = state.floods.drain
         self._sessions = Sessions(state)
         self.farewell = self._sessions.farewell
         self._private = PrivateMessages(state, self._sessions)
@@ -105,6 +109,7 @@ class Hub:
             or self._sessions.schedule.with_entries
             or self._fan_outs.collected
             or self.roster.short_of_places
+            or self._floods.changed
         )
 
     def next_deadline(self) -> float | None:
@@ -116,6 +121,7 @@ class Hub:
             self._sessions.deadline,
             self._vacancies.deadline,
             self._loops.deadline,
+            self._floods.deadline,
         )
         return due if due < inf else None
 
@@ -248,6 +254,7 @@ class Hub:
             self._vacancies.expire(now)
         if self._drops.deadline <= now:
             self._output.events += self._drops.report(now)
+        self._floods.expire(now)
         held = self._loops.expire(now)
         if held:
             self._fan_outs.add_late(held, now)

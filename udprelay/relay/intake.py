@@ -34,6 +34,7 @@ class Intake:
         self._roster = state.roster
         self._output = state.output
         self._accept = state.gate.accept
+        self._floods = state.floods
         self._schedule = schedule
         self._fan_outs = fan_outs
         self._session_intake = session_intake
@@ -53,12 +54,14 @@ class Intake:
             member.last_heard = now
             count = segments.count
             if not size:
-                accept(member, 1, 0, 0, now, Charge.CONTROL)
+                if not accept(member, 1, 0, 0, now, Charge.CONTROL):
+                    self._floods.exceeded(listener, source, member, now)
                 continue
             accepted = accept(member, count, len(data), size, now)
-            if not accepted:
-                continue
             if accepted < count:
+                self._floods.exceeded(listener, source, member, now)
+                if not accepted:
+                    continue
                 segments = segments[:accepted]
             if member.room is not room:
                 room = member.room
@@ -86,6 +89,8 @@ class Intake:
         elif (member := listener.plain_at(source)) is not None:
             member.last_heard = now
             accepted = self._accept(member, segments.count, len(segments.data), segments.size, now)
+            if accepted < segments.count:
+                self._floods.exceeded(listener, source, member, now)
             if not accepted:
                 return
             segments, paid = segments[:accepted], (member, Charge.PAYLOAD)
@@ -114,17 +119,19 @@ class Intake:
             member, relay = self._admit(listener, source, segments[first], now)
             first += not relay
         if member is None:
+            self._floods.unknown(listener, source, segments, now)
             return
         member.last_heard = now
         if first < segments.count:
             rest = segments[first:] if first else segments
             accepted, size = rest.count, rest.size
             if not size:
-                self._accept(member, 1, 0, 0, now, Charge.CONTROL)
-                return
-            if paid[0] is not member:
+                accepted = self._accept(member, 1, 0, 0, now, Charge.CONTROL)
+            elif paid[0] is not member:
                 accepted = self._accept(member, accepted, len(rest.data), size, now)
-            if accepted:
+            if accepted < rest.count:
+                self._floods.exceeded(listener, source, member, now)
+            if size and accepted:
                 self._fan_outs.add(member, rest[:accepted])
 
     def _admit(

@@ -9,6 +9,7 @@ from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay.admission import Admission
 from udprelay.relay.census import Census
 from udprelay.relay.expiry import Expiry
+from udprelay.relay.floods import Floods
 from udprelay.relay.gate import Gate
 from udprelay.relay.loops import Loops
 from udprelay.relay.output import Output
@@ -37,6 +38,7 @@ class RelayState:
         self.output = Output(rules.limits.drop_window, self.named_rooms, self.census)
         self.gate = Gate(self.output, rules.limits, self.census)
         self.loops = Loops(self.output, self.gate, self.census, secret[0] / 255)
+        self.floods = Floods(self.output, self.gate.excess, self.census)
         self.roster = Roster(rules, self.output.emit, self.census)
         for name in self.named_rooms:
             self.census.add(f"rooms.{name}", partial(self.roster.counts, name))

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay.drops import DropReason
+from udprelay.relay.flood_source import FloodSource
 from udprelay.segments import Run, Source
 
 
@@ -55,6 +56,9 @@ class ListenerTransport(Transport, Protocol):
 
     def stop_reading(self) -> None:
         """Hand nothing over any more; sending still works."""
+
+    def filter(self, sources: Sequence[FloodSource]) -> None:
+        """Drop what comes from these sources, if it can before it is read; nothing else."""
 
     def statistics(self) -> Any:
         """Return the event with its counters."""

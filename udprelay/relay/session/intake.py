@@ -69,6 +69,7 @@ class SessionIntake:
     def __init__(self, state: RelayState, sessions: Sessions, fan_outs: FanOutBatch) -> None:
         self._output = state.output
         self._accept = state.gate.accept
+        self._floods = state.floods
         self._flow = sessions.flow
         self._schedule = sessions.schedule
         self._fan_outs = fan_outs
@@ -99,6 +100,8 @@ class SessionIntake:
         is_data = header[_VERSION_TO_FLAGS] in _DATA
         if session is not None:
             accepted, paid = self._pay(session, header, segments, now, paid)
+            if accepted < segments.count:
+                self._floods.exceeded(listener, source, session, now, header[ID])
             if not accepted:
                 if is_data:
                     session.last_heard = now
@@ -111,7 +114,7 @@ class SessionIntake:
         ):
             return segments, paid
         if session is None or not own or not is_data:
-            self._receive_control(listener, source, segments, now)
+            self._receive_control(listener, source, segments, now, session is not None)
             return None, paid
         session.last_heard = now
         if session.source != source and segments.size >= MIN_PATH_DATAGRAM:
@@ -134,9 +137,15 @@ class SessionIntake:
         return self._accept(session, count, size, each, now, charge), (session, charge)
 
     def _receive_control(
-        self, listener: Listener, source: Source, segments: Segments, now: float
+        self, listener: Listener, source: Source, segments: Segments, now: float, known: bool
     ) -> None:
-        """Queue datagrams."""
+        """
+        Queue datagrams.
+
+        :param known: whether they are of a session.
+        """
+        if not known:
+            self._floods.unknown(listener, source, segments, now)
         queue, count = self.control_queue, segments.count
         fitting = max(0, min(count, _MAX_QUEUED - len(queue)))
         queue += [(listener, source, datagram) for datagram in islice(segments, fitting)]
