@@ -54,7 +54,8 @@ class Allowance:
 
     def __init__(self, of: Prices) -> None:
         self.prices = of
-        self._datagrams = self._bytes = self._output = self._control = 0.0
+        # Nothing is used up when a clock begins at 0.
+        self._datagrams = self._bytes = self._output = self._control = -DEPTH
 
     def charge(self, count: int, size: int, output: int, now: float) -> bool:
         """

@@ -36,7 +36,8 @@ class Budget:
 
     def __init__(self, rate: float) -> None:
         self.price = seconds(rate)
-        self.paid = 0.0
+        # Nothing is used up when a clock begins at 0.
+        self.paid = -DEPTH
 
     def charge(self, size: int, now: float) -> None:
         """Charge for bytes, if necessary by a debt; it is limited."""
