@@ -277,7 +277,10 @@ def test_it_reconnects_to_a_restarted_relay_and_sends_what_was_typed(
     terminal.type("meanwhile\r")
     own_relay.start()
     found = f"-- reconnected to {own_relay.address}"
-    terminal.wait_for(lost, "lobby> meanwhile", found, "lobby>")
+    # Until the relay has started, that no program listens there.
+    waiting = f"-- no program listens at {own_relay.address}; still trying"
+    expected = [lost, "lobby> meanwhile", found, "lobby>"]
+    terminal.wait_until(lambda lines: [line for line in lines if line != waiting][-4:] == expected)
     assert received(bob) == "ada: meanwhile"
 
 
