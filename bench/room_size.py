@@ -17,20 +17,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.relays import TWISTD, Launch
+from bench.relays import NO_LIMITS, TWISTD, Launch
 from bench.run import choose_cores, on_core, started, wait_for_ports
 
 SIZES = (10, 100, 1000, 10_000)
 BURST = 64
 DELIVERIES = 2_000_000
 GOAL = 1.2
-CONFIGURATION = """\
+CONFIGURATION = f"""\
 [udprelay]
 max_members = 20000
 [listener:main]
 port = 0
-[room:*]
-max_members = 20000
+{NO_LIMITS}max_members = 20000
 """
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.build import build
-from bench.relays import TWISTD, Launch
+from bench.relays import NO_LIMITS, TWISTD, Launch
 from bench.run import choose_cores, on_core, started, wait_for_ports
 from bench.sessions import joined
 from bench.works import Work
@@ -36,8 +36,7 @@ CONFIGURATION = """\
 [udprelay]
 [listener:main]
 port = 0
-[room:*]
-label = nick
+{limits}label = nick
 [room:lobby]
 label = none
 idle_timeout = 5s
@@ -70,7 +69,9 @@ def main() -> int:
         target.bind(("127.0.0.1", 0))
         key = AccessKey.make(PASSPHRASE, os.urandom(16))
         file = place / "udprelay.ini"
-        file.write_text(CONFIGURATION.format(target=target.getsockname()[1], key=key))
+        file.write_text(
+            CONFIGURATION.format(limits=NO_LIMITS, target=target.getsockname()[1], key=key)
+        )
         command = [*TWISTD, "-n", "--pidfile=", "udprelay", "--log-format", "json"]
         with started(Launch([*command, "--config", str(file)]), place, cores.relay) as (
             relay,

@@ -10,7 +10,7 @@ import pytest
 
 from bench import __main__ as main
 from bench import veth
-from bench.relays import OURS, RELAYS, before, configuration
+from bench.relays import NO_LIMITS, OURS, RELAYS, before, configuration
 from bench.run import opened_ports
 from bench.works import WORKS, Work
 
@@ -25,19 +25,30 @@ def command(relay: str, work: Work, place: Path) -> list[str]:
 def test_udprelay_is_started_by_twistd(tmp_path: Path) -> None:
     line = command("udprelay", Work("", "", 11), tmp_path)
     assert line[0] == sys.executable
-    assert line[-5:] == ["udprelay", "--log-format", "json", "--port", "0"]
-    assert not list(tmp_path.iterdir())
+    ini = tmp_path / "udprelay.ini"
+    options = ["--log-format", "json", "--config", str(ini), "--port", "0"]
+    assert line[-7:] == ["udprelay", *options]
+    assert ini.read_text() == NO_LIMITS
+
+
+def test_an_earlier_udprelay_is_not_told_limits_that_it_does_not_know(tmp_path: Path) -> None:
+    plain, _ = before(tmp_path, "1a2b3c")
+    assert "--config" not in plain.launch(Work("", "", 11), tmp_path, PROGRAMS).command
+    module = tmp_path / "udprelay" / "relay" / "allowance.py"
+    module.parent.mkdir(parents=True)
+    module.touch()
+    assert "--config" in plain.launch(Work("", "", 11), tmp_path, PROGRAMS).command
 
 
 def test_the_stock_port_is_an_option_of_the_listener(tmp_path: Path) -> None:
     line = command("udprelay-stock", Work("", "", 11), tmp_path)
     ini = tmp_path / "udprelay.ini"
     assert str(ini) in line
-    assert ini.read_text() == "[listener:main]\nbatch = no\n"
+    assert ini.read_text() == f"{NO_LIMITS}[listener:main]\nbatch = no\n"
 
 
 def test_large_rooms_are_allowed() -> None:
-    assert configuration(Work("", "", 1001), True) == (
+    assert configuration(Work("", "", 1001), True, "") == (
         "[udprelay]\nmax_members = 1001\n[room:lobby]\nmax_members = 1001\n"
     )
 
@@ -84,9 +95,10 @@ def test_sessions_need_receivers_and_ncat_has_one_room() -> None:
 
 
 def test_an_earlier_commit_runs_in_its_own_directory(tmp_path: Path) -> None:
-    plain, _ = before(Path("/checkout"), "HEAD~1")
+    checkout = Path(__file__).parents[2]
+    plain, _ = before(checkout, "HEAD~1")
     launch = plain.launch(Work("", "", 2), tmp_path, PROGRAMS)
-    assert launch.checkout == Path("/checkout")
+    assert launch.checkout == checkout
     assert launch.command == command("udprelay", Work("", "", 2), tmp_path)
 
 

@@ -12,7 +12,7 @@ from udprelay.relay.rules import RoomRules
 DEPTH = 1.0
 """Seconds: as much may be sent at once as in this time."""
 
-_ROUNDING_ERROR = 1e-6
+ROUNDING_ERROR = 1e-6
 
 
 def seconds(rate: float) -> float:
@@ -47,32 +47,19 @@ class Allowance:
     For each limit there is one number: the time until which what was sent is paid for, if it is
     sent at the rate that is allowed (the generic cell rate algorithm, ITU-T I.371). It may be as
     late as now, and is never earlier than :data:`DEPTH` before. A datagram that needs more than
-    is allowed at once passes if nothing was sent for so long, and leaves a debt.
+    is allowed at once passes if nothing was sent for so long, and leaves a debt. The gate charges
+    for runs that are allowed as a whole.
+
+    :ivar prices: those of its room.
+    :ivar datagrams: until when is paid for datagrams; ``bytes``, ``output``, ``control`` likewise.
     """
 
-    __slots__ = ("_bytes", "_control", "_datagrams", "_output", "prices")
+    __slots__ = ("bytes", "control", "datagrams", "output", "prices")
 
     def __init__(self, of: Prices) -> None:
         self.prices = of
         # Nothing is used up when a clock begins at 0.
-        self._datagrams = self._bytes = self._output = self._control = -DEPTH
-
-    def charge(self, count: int, size: int, output: int, now: float) -> bool:
-        """
-        Charge for datagrams with ``size`` bytes in all if all are allowed.
-
-        :param output: bytes that the relay sends because of them.
-        """
-        price, start = self.prices, now - DEPTH
-        paid, paid_bytes, paid_output = self._datagrams, self._bytes, self._output
-        paid = (paid if paid > start else start) + count * price.datagram
-        paid_bytes = (paid_bytes if paid_bytes > start else start) + size * price.byte
-        paid_output = (paid_output if paid_output > start else start) + output * price.output
-        end = now + _ROUNDING_ERROR
-        if paid > end or paid_bytes > end or paid_output > end:
-            return False
-        self._datagrams, self._bytes, self._output = paid, paid_bytes, paid_output
-        return True
+        self.datagrams = self.bytes = self.output = self.control = -DEPTH
 
     def charge_some(
         self, count: int, each: int, each_output: int, now: float
@@ -83,21 +70,21 @@ class Allowance:
         :return: their number, and the reason for which the others are not.
         """
         price = self.prices
-        fit = fitting(self._datagrams, price.datagram, now)
-        fit_output = fitting(self._output, each_output * price.output, now)
-        fit = min(fit, fitting(self._bytes, each * price.byte, now))
+        fit = fitting(self.datagrams, price.datagram, now)
+        fit_output = fitting(self.output, each_output * price.output, now)
+        fit = min(fit, fitting(self.bytes, each * price.byte, now))
         accepted = int(min(count, fit, fit_output))
-        self._datagrams = later(self._datagrams, accepted * price.datagram, now)
-        self._bytes = later(self._bytes, accepted * each * price.byte, now)
-        self._output = later(self._output, accepted * each_output * price.output, now)
+        self.datagrams = later(self.datagrams, accepted * price.datagram, now)
+        self.bytes = later(self.bytes, accepted * each * price.byte, now)
+        self.output = later(self.output, accepted * each_output * price.output, now)
         limited = fit <= fit_output
         return accepted, DropReason.MEMBER_LIMIT if limited else DropReason.MEMBER_OUTPUT
 
     def charge_control(self, count: int, now: float) -> int:
         """Charge for control datagrams; return how many are allowed."""
         price = self.prices.control
-        accepted = int(min(count, fitting(self._control, price, now)))
-        self._control = later(self._control, accepted * price, now)
+        accepted = int(min(count, fitting(self.control, price, now)))
+        self.control = later(self.control, accepted * price, now)
         return accepted
 
 
@@ -116,5 +103,5 @@ def fitting(paid: float, each: float, now: float) -> float:
         return inf
     start = now - DEPTH
     if paid <= start:
-        return max(1.0, (DEPTH + _ROUNDING_ERROR) // each)
-    return max(0.0, (now + _ROUNDING_ERROR - paid) // each)
+        return max(1.0, (DEPTH + ROUNDING_ERROR) // each)
+    return max(0.0, (now + ROUNDING_ERROR - paid) // each)
