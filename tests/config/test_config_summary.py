@@ -17,6 +17,7 @@ class TestSummary:
                 "plain challenge (trusted: local)"
             ),
             "room lobby: at most 1000 members, idle after 5m",
+            "memory: at most 336 MiB, 256 of them for members and what is kept",
             "log: text, standard output",
         ]
 
@@ -41,9 +42,20 @@ file = relay.log
                 "room kitchen: at most 1000 members, idle after 5m, target 127.0.0.1:2055, "
                 "target [::1]:1"
             ),
+            "memory: at most 336 MiB, 256 of them for members and what is kept",
             "log: json, relay.log",
             "console: room kitchen",
         ]
+
+    def test_says_how_much_memory_the_process_takes_at_most(
+        self, loaded: Callable[..., Config]
+    ) -> None:
+        config = loaded(
+            "[listener:a]\nport = 1025\n[listener:b]\nport = 1026\n[limits]\nmemory = 1 GiB\n"
+        )
+        assert config.max_memory() == (72 + 2 * 8 + 1024) * 1024**2
+        line = "memory: at most 1112 MiB, 1024 of them for members and what is kept"
+        assert line in config.summary().splitlines()
 
     def test_a_listener_for_sessions_has_no_policy_for_plain_members(
         self, loaded: Callable[..., Config]

@@ -211,6 +211,7 @@ class TestCheck:
                 "plain challenge (trusted: local)"
             ),
             "room lobby: at most 1000 members, idle after 5m",
+            "memory: at most 336 MiB, 256 of them for members and what is kept",
             "log: text, standard output",
             "console: room lobby",
         ]

@@ -105,7 +105,7 @@ def test_tables_of_members_and_of_those_that_were_kicked() -> None:
     assert changed["tables.kicked"] == 2
     assert changed["tables.departed"] == 1
     counts = relay.hub.census.read()
-    assert (counts["tables.expiry"], counts["tables.logs"], counts["tables.tags"]) == (2, 1, 1)
+    assert (counts["tables.expiry"], counts["tables.logs"], counts["tables.tags"]) == (1, 1, 1)
     assert changes(relay, lambda: relay.target(CARL))["tables.targets"] == 1
 
 

@@ -10,6 +10,11 @@ from udprelay.protocol.endpoint import host_port
 from udprelay.relay.events import ConfigExposed
 from udprelay.relay.rules import PlainPolicy, Protocol, RelayRules
 
+PROCESS_SIZE = 72 * 1024**2
+"""Bytes of the program, and of the events and lines of the log that wait."""
+LISTENER_SIZE = 8 * 1024**2
+"""Bytes of what a listener has read, and of what it sends at once."""
+
 
 @frozen
 class Config:
@@ -26,6 +31,11 @@ class Config:
     console: bool = False
     exposed: str = ""
     warnings: tuple[str, ...] = field(default=(), eq=False)
+
+    def max_memory(self) -> int:
+        """Return the bytes that the process has at most, without the kernel's buffers."""
+        listeners = len(self.rules.listeners)
+        return PROCESS_SIZE + LISTENER_SIZE * listeners + self.rules.limits.memory
 
     def summary(self) -> str:
         """Return the configuration as lines for people."""
@@ -49,6 +59,9 @@ class Config:
             for target in room.targets:
                 text += f", target {host_port(*target)}"
             lines.append(text if name in with_listener else f"{text} (no listener)")
+        kept = self.rules.limits.memory
+        most, kept = (round(size / 1024**2) for size in (self.max_memory(), kept))
+        lines.append(f"memory: at most {most} MiB, {kept} of them for members and what is kept")
         lines.append(f"log: {self.log.format.value}, {self.log.file or 'standard output'}")
         if self.console:
             lines.append(f"console: room {console_room(self.rules)}")

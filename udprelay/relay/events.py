@@ -490,6 +490,28 @@ class DatagramsDropped(Event):
 
 
 @frozen
+class MemoryFull(Event):
+    """
+    The memory for members, rooms and what is kept for them is used up.
+
+    Within ``window`` seconds, ``trimmed`` datagrams had to leave histories early, and ``refused``
+    members or rooms were refused.
+    """
+
+    id = "memory.full"
+    level = Level.WARN
+    text = (
+        "the memory of {budget} bytes is used up: {trimmed} datagrams left histories early,"
+        " {refused} members were refused in {window} s; raise [limits] memory, or lower history"
+    )
+    budget: int
+    used: int
+    trimmed: int
+    refused: int
+    window: float
+
+
+@frozen
 class DatagramRelayed(Event):
     """One datagram with its payload; only with ``[log] payloads = yes``."""
 

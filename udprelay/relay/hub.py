@@ -83,6 +83,7 @@ class Hub:
         self._loops = state.loops
         self._floods = state.floods
         self.drain_filters = state.floods.drain
+        self._memory = state.memory
         self._sessions = Sessions(state)
         self.farewell = self._sessions.farewell
         self._private = PrivateMessages(state, self._sessions)
@@ -122,6 +123,7 @@ class Hub:
             self._vacancies.deadline,
             self._loops.deadline,
             self._floods.deadline,
+            self._memory.deadline,
         )
         return due if due < inf else None
 
@@ -255,6 +257,8 @@ class Hub:
         if self._drops.deadline <= now:
             self._output.events += self._drops.report(now)
         self._floods.expire(now)
+        if self._memory.deadline <= now:
+            self._output.events += self._memory.report()
         held = self._loops.expire(now)
         if held:
             self._fan_outs.add_late(held, now)
@@ -319,7 +323,7 @@ class Hub:
         """
         self.farewell()
         self._loops.close(now)
-        self._output.events += self._drops.report(now)
+        self._output.events += [*self._drops.report(now), *self._memory.report()]
         for room in list(self.roster.rooms.values()):
             self.roster.close(room, "stopping")
         census = self.census.read()

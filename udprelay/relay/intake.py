@@ -144,7 +144,7 @@ class Intake:
         reason = decision.reason
         if reason is None or decision.reply is not None:
             # Nobody is challenged for a place that there is not.
-            reason = self._roster.full(room_name) or reason
+            reason = self._roster.full(room_name, now) or reason
         if reason is not None:
             if decision.reply is not None and reason is decision.reason:
                 self._output.reply(listener.transport, source, decision.reply)

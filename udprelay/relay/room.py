@@ -14,6 +14,7 @@ from udprelay.relay.allowance import Allowance, prices
 from udprelay.relay.deadlines import Ticket
 from udprelay.relay.rules import LOCAL, Label, ListenerRules, RoomRules
 from udprelay.relay.shares import Budget, Usage
+from udprelay.relay.sizes import PLAIN_SIZE
 from udprelay.relay.transport import ListenerTransport, Transport
 from udprelay.segments import Run, Source
 
@@ -132,8 +133,10 @@ class Member:
     :ivar expiry_ticket: of its idle timeout; None if it has none.
     :ivar group: :data:`NOWHERE` once it has left.
     :ivar slot: its index in ``group.members``; -1 once it has left.
+    :cvar footprint: bytes of memory that it takes at most.
     """
 
+    footprint = PLAIN_SIZE
     __slots__ = (
         "allowance",
         "expiry_ticket",

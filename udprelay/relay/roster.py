@@ -10,8 +10,10 @@ from udprelay.protocol.wire.members import MemberKind
 from udprelay.relay import events
 from udprelay.relay.census import Census
 from udprelay.relay.drops import DropReason
+from udprelay.relay.memory import Memory, Pool
 from udprelay.relay.room import NOWHERE, Listener, Member, Room
 from udprelay.relay.rules import RelayRules
+from udprelay.relay.sizes import LOG_SIZE, ROOM_SIZE, SESSION_SIZE
 from udprelay.relay.transport import Transport
 from udprelay.segments import Source
 
@@ -31,9 +33,14 @@ class Roster:
     """
 
     def __init__(
-        self, rules: RelayRules, emit: Callable[[events.Event], None], census: Census
+        self,
+        rules: RelayRules,
+        memory: Memory,
+        emit: Callable[[events.Event], None],
+        census: Census,
     ) -> None:
         self._rules = rules
+        self._memory = memory
         self._emit = emit
         self.on_leave: Sequence[Callable[[Member, float], object]] = ()
         self.on_close: Sequence[Callable[[Room], object]] = ()
@@ -71,7 +78,9 @@ class Roster:
         """Deliveries made in this run."""
         return self._closed["deliveries"] + sum(room.deliveries for room in self.rooms.values())
 
-    def full(self, room_name: str, replaced: Member | None = None) -> DropReason | None:
+    def full(
+        self, room_name: str, now: float, replaced: Member | None = None
+    ) -> DropReason | None:
         """
         Return why a room cannot have another member, or None.
 
@@ -86,13 +95,15 @@ class Roster:
         if self.member_count - (replaced is not None) >= self._rules.max_members:
             self.short_of_places[room_name] = None
             return DropReason.RELAY_FULL
-        return None
+        size = SESSION_SIZE + (ROOM_SIZE + LOG_SIZE if room is None or room.log is None else 0)
+        return None if self._memory.admits(size, now) else DropReason.RELAY_FULL
 
     def open(self, room_name: str) -> Room:
         """Return a room; the caller must add a member to a new one at once."""
         room = self.rooms.get(room_name)
         if room is None:
             room = self.rooms[room_name] = Room(room_name, self._rules.room(room_name))
+            self._memory.change(Pool.ROOMS, ROOM_SIZE)
             self._emit(events.RoomOpened(room=room_name))
         return room
 
@@ -120,6 +131,7 @@ class Roster:
         if member.listener is not None:
             member.listener.attach(member)
         self.kinds[member.kind] += 1
+        self._memory.change(Pool.MEMBERS, member.footprint)
         self._joins += 1
         if room.refused:
             self.short_of_places[room.name] = None
@@ -134,6 +146,7 @@ class Roster:
         member.group = NOWHERE
         room.population -= 1
         self.kinds[member.kind] -= 1
+        self._memory.change(Pool.MEMBERS, -member.footprint)
         room.refused.pop(member, None)
         self._leaves[reason] += 1
         member.unregister()
@@ -160,10 +173,9 @@ class Roster:
         del self.rooms[room.name]
         counts = room.counts()
         self._closed.update(counts)
+        self._memory.change(Pool.ROOMS, -ROOM_SIZE)
         for forget in self.on_close:
             forget(room)
-        # They refer to each other.
-        room.log = None
         self._emit(events.RoomClosed(room=room.name, reason=reason, **counts))
 
     def plain_members_at(self, address: Endpoint) -> Iterator[Member]:

@@ -328,6 +328,15 @@ class Limits:
         " member_output and control_rate, nor room_output and output. For monitors and benchmarks;"
         " addresses of plain members can be forged.",
     )
+    memory: int = option(
+        256 * _MIB,
+        Form.SIZE,
+        "Bytes for all members, rooms, histories, and datagrams that are kept. When they are used"
+        " up, the oldest datagrams leave the histories; if that is not enough, new members and"
+        " rooms are refused (relay-full). --check prints what the whole process takes.",
+        16 * _MIB,
+        1024 * _GIB,
+    )
     repair_rate: int = option(
         256 * _KIB,
         Form.SIZE,

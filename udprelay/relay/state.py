@@ -12,6 +12,7 @@ from udprelay.relay.expiry import Expiry
 from udprelay.relay.floods import Floods
 from udprelay.relay.gate import Gate
 from udprelay.relay.loops import Loops
+from udprelay.relay.memory import Memory
 from udprelay.relay.output import Output
 from udprelay.relay.roster import Roster
 from udprelay.relay.rules import RelayRules
@@ -39,7 +40,10 @@ class RelayState:
         self.gate = Gate(self.output, rules.limits, self.census)
         self.loops = Loops(self.output, self.gate, self.census, secret[0] / 255)
         self.floods = Floods(self.output, self.gate.excess, self.census)
-        self.roster = Roster(rules, self.output.emit, self.census)
+        self.memory = Memory(
+            rules.limits.memory, rules.limits.drop_window, self.output, self.census
+        )
+        self.roster = Roster(rules, self.memory, self.output.emit, self.census)
         for name in self.named_rooms:
             self.census.add(f"rooms.{name}", partial(self.roster.counts, name))
         self.admission = Admission(rules.limits, secret, is_own, self.census)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from relay_driver import ANNA, CARL
+from relay_driver import CARL
 from relay_session import Client, SessionRelay, data_for, joined, session_rules
 
 from udprelay.protocol.wire.from_client import Leave
@@ -13,6 +13,7 @@ from udprelay.protocol.wire.from_relay import Ack
 from udprelay.protocol.wire.header import CONTINUED, MORE, RELIABLE, RESUBMITTED, SEALED
 from udprelay.protocol.wire.sequenced import Data
 from udprelay.relay.rules import Limits
+from udprelay.relay.sizes import EARLY_SIZE
 
 
 class TestReliable:
@@ -102,25 +103,33 @@ class TestReliable:
         assert relay.dropped() == {"malformed": 1}
 
     @pytest.mark.parametrize("freed_by", ["delivery", "leave", "join"])
-    def test_the_bytes_of_early_datagrams_are_bounded_for_all_members(self, freed_by: str) -> None:
-        relay = SessionRelay(session_rules(Limits(session_burst=1000)))
-        *others, last = (Client(relay, nick="anna", room=f"room-{n}") for n in range(216))
-        early = [(own, bytes(1200)) for own in range(2, 66)]
-        for client in (*others, last):
-            client.join()
-            relay.receive_batch(*((ANNA, client.data(p, RELIABLE, own)) for own, p in early))
-        # 64 times 1218 bytes of 215 members, and 14 datagrams of the last one, are 16 MiB.
-        assert last.drain(Ack)[-1].bitmap == 2**14 - 1
-        first = others[0]
+    def test_the_bytes_of_early_datagrams_are_freed(self, freed_by: str) -> None:
+        relay = SessionRelay()
+        (anna,) = joined(relay, "anna")
+        for own in range(2, 66):
+            anna.send_data(bytes(1200), own=own)
+        assert anna.drain(Ack)[-1].bitmap == 2**64 - 1
+        assert relay.hub.census.read()["early.bytes"] == 64 * (EARLY_SIZE + 1218)
         if freed_by == "delivery":
-            first.send_data(b"x", own=1)
+            anna.send_data(b"x", own=1)
         elif freed_by == "leave":
-            first.send(Leave(first.id).encode())
+            anna.send(Leave(anna.id).encode())
         else:
-            first.join(own=(66, 1))
-        relay.receive_batch(*((ANNA, last.data(p, RELIABLE, own)) for own, p in early[14:]))
-        assert last.drain(Ack)[-1].bitmap == 2**64 - 1
-        assert relay.dropped() == {"early-limit": 50}
+            anna.join(own=(66, 1))
+        assert relay.hub.census.read()["early.bytes"] == 0
+
+    def test_one_member_cannot_use_up_the_memory_for_early_datagrams(self) -> None:
+        """A sixteenth of the memory is for them; a member has a 64th of what is free in that."""
+        relay = SessionRelay(session_rules(Limits(memory=16 * 2**20)))
+        clients = joined(relay, *(f"n{number}" for number in range(20)))
+        stored = []
+        for client in clients:
+            for own in range(2, 66):
+                client.send_data(bytes(1200), own=own)
+            stored.append(client.drain(Ack)[-1].bitmap.bit_count())
+        assert 11 == stored[0] >= stored[-1] >= 8
+        assert relay.hub.census.read()["early.bytes"] < 2**20
+        assert relay.dropped() == {"early-limit": 20 * 64 - sum(stored)}
 
 
 class TestInvalid:

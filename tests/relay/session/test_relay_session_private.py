@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attrs import evolve
-from relay_driver import ANNA, BERT, CARL
+from relay_driver import BERT, CARL
 from relay_session import Client, SessionRelay, joined, session_rules
 
 from udprelay.protocol.wire.entries import FailedNotice, MissedNotice
@@ -108,21 +108,15 @@ class TestPrivate:
         assert [len(p.payload) for p in bert.drain()] == [1184]
         assert relay.dropped() == {"malformed": 1}
 
-    def test_the_bytes_of_early_messages_are_bounded_for_all_members(self) -> None:
-        relay = SessionRelay(session_rules(Limits(session_burst=1000)))
-        clients = [Client(relay, nick="anna", room=f"room-{n}") for n in range(222)]
-        for client in clients:
-            client.join()
+    def test_one_member_cannot_use_up_the_memory_for_early_messages(self) -> None:
+        relay = SessionRelay(session_rules(Limits(memory=16 * 2**20)))
+        anna, bert = joined(relay, "anna", "bert")
+        for client in (anna, bert):
             message = PrivateUp(client.id, RELIABLE, 2, client.identity, bytes(1184))
-            early = [evolve(message, own=own).encode() for own in range(2, 66)]
-            relay.receive_batch(*((ANNA, datagram) for datagram in early))
-        first, last = clients[0], clients[-1]
-        # 64 times 1184 bytes of 221 members, and 25 messages of the last one, are 16 MiB.
-        assert last.drain(Ack)[-1].private_bitmap == 2**25 - 1
-        first.send_private(first, b"x", own=1)
-        relay.receive_batch(*((ANNA, datagram) for datagram in early[25:]))
-        assert last.drain(Ack)[-1].private_bitmap == 2**64 - 1
-        assert relay.dropped() == {"early-limit": 39}
+            for own in range(2, 66):
+                client.send(evolve(message, own=own).encode())
+            assert client.drain(Ack)[-1].private_bitmap == 2**11 - 1
+        assert relay.dropped() == {"early-limit": 2 * 53}
 
     def test_counts_towards_member_rate(self) -> None:
         relay = SessionRelay(session_rules(room={"member_rate": 1.0}))

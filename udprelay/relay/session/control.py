@@ -165,6 +165,8 @@ class ControlReader:
 
     def _ping(self, session: SessionMember, ping: Ping, now: float) -> None:
         self._sessions.flow.report(session, ping, now)
+        if session.reports:
+            self._sessions.private_store.settle(session, ping.settled_private or 0)
         self._sessions.send_pong(session, ping.token)
 
     def _nick(self, session: SessionMember, request: NickRequest, now: float) -> None:

@@ -6,7 +6,10 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
+from math import inf
 from operator import itemgetter
+
+from udprelay.relay.sizes import ENTRY_SIZE
 
 _sequence = itemgetter(0)
 
@@ -40,6 +43,21 @@ class EntryHistory:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def footprint(self) -> int:
+        """Bytes of memory that the entries take."""
+        return self.size + ENTRY_SIZE * len(self._entries)
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest entry was stored; infinity if there is none."""
+        return self._entries[0][1] if self._entries else inf
+
+    def drop_oldest(self) -> int:
+        """Remove the oldest entry; return how many that are."""
+        self._remove_oldest()
+        return 1
 
     def append(self, sequence: int, entry: bytes, now: float) -> None:
         """Store the entry with a room sequence above all earlier ones."""

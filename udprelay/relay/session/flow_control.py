@@ -19,6 +19,7 @@ from udprelay.protocol.wire.from_relay import Waiting
 from udprelay.relay import events
 from udprelay.relay.census import Census
 from udprelay.relay.drops import DropReason
+from udprelay.relay.memory import Memory, Pool
 from udprelay.relay.output import Output
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.room_log import log_of
@@ -40,26 +41,24 @@ MAX_TOLD = 8
 """Receivers that a sender is told of."""
 
 _place = attrgetter("place")
-_MAX_BUFFERED = 16 * 1024 * 1024
 
 
 class FlowControl:
     """
     Stores reliable datagrams that came early or that wait, and says which may be relayed.
 
-    :ivar buffered: bytes of all stored datagrams.
     :ivar deadline: when :meth:`expire` should be called next, or infinity.
     :ivar ended: waits that have ended; :meth:`release` is due.
     """
 
-    def __init__(self, output: Output, schedule: Schedule, census: Census) -> None:
-        self.buffered = 0
+    def __init__(self, output: Output, schedule: Schedule, memory: Memory, census: Census) -> None:
         self.deadline = inf
         self._output = output
         self._schedule = schedule
+        self._memory = memory
         self._running: dict[Wait[SessionMember], None] = {}
         self.ended: list[Wait[SessionMember]] = []
-        census.add("early.bytes", lambda: self.buffered)
+        census.add("early.bytes", lambda: memory.size(Pool.EARLY))
         census.add("early.waiting", lambda: sum(len(wait.senders) for wait in self._running))
 
     # Members and their reports.
@@ -128,12 +127,17 @@ class FlowControl:
         """
         self._schedule.acks[session] = None
         size = window.size(item)
-        if (own != window.next or session.flow.receivers) and self.buffered + size > _MAX_BUFFERED:
+        waits = own != window.next or session.flow.receivers
+        if waits and not self._memory.has_share(Pool.EARLY, session.buffered_bytes, size, now):
             self._output.drop_from(session, DropReason.EARLY_LIMIT, now)
         elif window.store(own, item):
-            self.buffered += size
+            self.count(size)
         else:
             self._output.drop_from(session, DropReason.REPEATED, now)
+
+    def count(self, size: int) -> None:
+        """Count so many bytes of stored datagrams more, or less."""
+        self._memory.change(Pool.EARLY, size)
 
     def fits(self, session: SessionMember, accepted: float) -> bool:
         """Return whether a room may have accepted so much; look at the places for that."""
@@ -173,7 +177,7 @@ class FlowControl:
         self._schedule.acks[session] = None
         buffered = window.buffered_bytes
         item = window.pop()
-        self.buffered += window.buffered_bytes - buffered
+        self.count(window.buffered_bytes - buffered)
         return item
 
     # Waits.

@@ -6,10 +6,12 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
+from math import inf
 from operator import attrgetter
 
 from attrs import define
 
+from udprelay.relay.sizes import RUN_SIZE
 from udprelay.segments import Segments
 
 _first = attrgetter("first")
@@ -68,6 +70,22 @@ class History:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def footprint(self) -> int:
+        """Bytes of memory that the datagrams take."""
+        return self.size + RUN_SIZE * len(self._runs)
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest datagrams were stored; infinity if there are none."""
+        return self._runs[0].time if self._runs else inf
+
+    def drop_oldest(self) -> int:
+        """Remove the oldest run; return how many datagrams it had."""
+        count = self._count
+        self._remove_run()
+        return count - self._count
 
     def extend(self, segments: Segments, now: float) -> None:
         """Assign the next sequences to datagrams, and store them."""

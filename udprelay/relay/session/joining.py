@@ -101,7 +101,7 @@ class Joining:
         """Add a new member."""
         room = self._roster.open(join.room)
         log = self._sessions.open_log(room, now)
-        before = log.departed.pop(identity, _NEW)
+        before = log.recall(identity) or _NEW
         listener = origin.listener
         session = SessionMember(
             room,
@@ -153,7 +153,7 @@ class Joining:
         flow.stop_waiting(session)
         ready = session.window.skip_to(join.own[0])
         private = session.private_window.skip_to(join.own[1])
-        flow.buffered += session.buffered_bytes - buffered
+        flow.count(session.buffered_bytes - buffered)
         for message in private:
             self._private.deliver(session, message, now)
         self._private.release(session, now)

@@ -15,6 +15,7 @@ from udprelay.relay.room import Group, Listener, Member, Room
 from udprelay.relay.session.repairs import Repairs
 from udprelay.relay.session.sequences import OwnRoomSequences, PrivateStream, ReceiveWindow
 from udprelay.relay.session.waits import RoomFlow, Wait, WaitTime
+from udprelay.relay.sizes import EARLY_SIZE, SESSION_SIZE
 from udprelay.segments import Source
 
 _ACK = struct.Struct(">6s8sIQIQ")
@@ -85,6 +86,7 @@ class SessionMember(Member):
 
     listener: Listener
     overhead = UP_PAYLOAD_OFFSET
+    footprint = SESSION_SIZE
 
     def __init__(
         self,
@@ -106,9 +108,9 @@ class SessionMember(Member):
         self.identity = identity
         self.badge = badge
         self.first = 1
-        self.window: ReceiveWindow[bytes] = ReceiveWindow(reliable, len)
+        self.window: ReceiveWindow[bytes] = ReceiveWindow(reliable, _early_size)
         self.private_window: ReceiveWindow[PrivateUp] = ReceiveWindow(
-            private, lambda message: len(message.payload)
+            private, lambda message: EARLY_SIZE + len(message.payload)
         )
         self.private = PrivateStream()
         self.own_room = OwnRoomSequences()
@@ -130,7 +132,7 @@ class SessionMember(Member):
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes of its datagrams that wait for an earlier one."""
+        """Bytes that its datagrams take which wait for an earlier one."""
         return self.window.buffered_bytes + self.private_window.buffered_bytes
 
     def unregister(self) -> None:
@@ -143,6 +145,10 @@ class SessionMember(Member):
         window, private = self.window, self.private_window
         received = window.next, window.bitmap, private.next, private.bitmap
         return _ACK.pack(_ACK_START, self.id, *received) + self.own_room.drain()
+
+
+def _early_size(datagram: bytes) -> int:
+    return EARLY_SIZE + len(datagram)
 
 
 def per_second(datagrams: float, size: float) -> TokenBucket:

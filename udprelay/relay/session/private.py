@@ -68,9 +68,10 @@ class PrivateMessages:
             return Private(receiver.id, flags, sequence, number, own or sequence, payload).encode()
 
         if flags & RELIABLE:
+            store = self._sessions.private_store
             sender = log_of(receiver).member(number)
             by = (sender.identity, own) if own and isinstance(sender, SessionMember) else None
-            sent = receiver.private.append(datagram, now, by)
+            sent = store.append(receiver, datagram, now, by)
             if number != receiver.number:
                 receiver.private.unearned += len(sent)
             self._output.send_to(receiver, sent)
@@ -104,6 +105,7 @@ class PrivateMessages:
     def _notify(
         self, receiver: SessionMember, body: FailedNotice | MissedNotice, now: float
     ) -> None:
-        notice = receiver.private.append(lambda n: Notice(receiver.id, n, body).encode(), now)
+        store = self._sessions.private_store
+        notice = store.append(receiver, lambda n: Notice(receiver.id, n, body).encode(), now)
         self._output.send_to(receiver, notice)
         self._sessions.schedule.private_sent(receiver, now)

@@ -64,7 +64,7 @@ class Refusals:
         refusal = self._room_refusal(join) or self._key_refusal(origin, join, identity, now)
         if refusal is not None or member is not None:
             return refusal
-        return self._nick_refusal(origin, join) or self._full_refusal(origin, join)
+        return self._nick_refusal(origin, join) or self._full_refusal(origin, join, now)
 
     def _room_refusal(self, join: Join) -> Refusal | None:
         rules, rooms = self._state.rules, self._roster.rooms
@@ -110,9 +110,9 @@ class Refusals:
         timeout = self._state.rules.room(join.room).session_timeout
         return Refusal(DropReason.NICK_TAKEN, "This nick is in use.", timeout)
 
-    def _full_refusal(self, origin: Origin, join: Join) -> Refusal | None:
+    def _full_refusal(self, origin: Origin, join: Join, now: float) -> Refusal | None:
         plain = origin.listener.plain_at(origin.source)
-        reason = self._roster.full(join.room, plain)
+        reason = self._roster.full(join.room, now, plain)
         return Refusal(reason, _FULL[reason], _RETRY_AFTER_LIMIT) if reason else None
 
 

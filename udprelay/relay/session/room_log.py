@@ -15,6 +15,7 @@ from udprelay.protocol.wire.header import RELIABLE, Type, header
 from udprelay.protocol.wire.members import KINDS_ON_WIRE, MemberRecord
 from udprelay.protocol.wire.sequenced import Entry
 from udprelay.relay.bounded_dict import BoundedDict
+from udprelay.relay.memory import Memory, Pool
 from udprelay.relay.room import NOBODY, Member, Room
 from udprelay.relay.session.entry_history import EntryHistory
 from udprelay.relay.session.framing import frame
@@ -23,6 +24,7 @@ from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.repairs import Repairs
 from udprelay.relay.session.schedule import Schedule
 from udprelay.relay.session.waits import RoomFlow
+from udprelay.relay.sizes import DEPARTED_SIZE, LOG_SIZE
 from udprelay.segments import Run, Segments
 
 MAX_REMEMBERED = 1024
@@ -93,6 +95,7 @@ class RoomLog:
 
     :param tag: 8 bytes that only members know.
     :param tag_before: the previous tag of the room, if it is known.
+    :param memory: in which it is counted until :meth:`release`.
     :ivar history: its newest sequence is that of the room.
     :ivar entry_history: the newest entries, in the same sequence.
     :ivar flow: how much its members may send.
@@ -104,7 +107,12 @@ class RoomLog:
     """
 
     def __init__(
-        self, room: Room, tag: bytes, tag_before: bytes | None, schedule: Schedule
+        self,
+        room: Room,
+        tag: bytes,
+        tag_before: bytes | None,
+        schedule: Schedule,
+        memory: Memory,
     ) -> None:
         rules = room.rules
         self.tag = tag
@@ -118,6 +126,9 @@ class RoomLog:
         self.empty_since: float | None = None
         self._room = room
         self._schedule = schedule
+        self._memory = memory
+        memory.change(Pool.ROOMS, LOG_SIZE)
+        self._counted = 0
         self._headers = [header(Type.DATA, tag, flags) for flags in range(32)]
         self.entries: list[Run] = []
         visible = [member for member in room.members() if member.kind in KINDS_ON_WIRE]
@@ -153,6 +164,7 @@ class RoomLog:
         """Remove what is too old."""
         self.history.expire(now)
         self.entry_history.expire(now)
+        self.count(now)
 
     # Datagrams.
 
@@ -176,9 +188,45 @@ class RoomLog:
                 history.newest += one[1].count
             framed.append(one)
         self.flow.accepted = history.filled
+        if self.footprint != self._counted:
+            self.count(now)
         if framed:
             self._schedule.room_sent(self._room, runs, first, now)
         return framed
+
+    # Memory.
+
+    @property
+    def footprint(self) -> int:
+        """Bytes of memory that what is stored takes."""
+        return self.history.footprint + self.entry_history.footprint
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest that is stored was added; infinity if nothing is."""
+        return min(self.history.oldest, self.entry_history.oldest)
+
+    def drop_oldest(self) -> tuple[int, int]:
+        """Remove the oldest run; return how many datagrams and how many bytes that were."""
+        history, entries, before = self.history, self.entry_history, self.footprint
+        from_history = history.oldest <= entries.oldest
+        dropped = history.drop_oldest() if from_history else entries.drop_oldest()
+        freed = before - self.footprint
+        self._counted -= freed
+        self._memory.change(Pool.HISTORIES, -freed)
+        return dropped, freed
+
+    def count(self, now: float) -> None:
+        """Count what is stored."""
+        footprint = self.footprint
+        grown, self._counted = footprint - self._counted, footprint
+        self._memory.keep(Pool.HISTORIES, grown, now)
+
+    def release(self) -> None:
+        """Count it no more: it is about to be removed."""
+        self._memory.change(Pool.HISTORIES, -self._counted)
+        self._memory.change(Pool.DEPARTED, -DEPARTED_SIZE * len(self.departed))
+        self._memory.change(Pool.ROOMS, -LOG_SIZE)
 
     def heartbeat(self, now: float) -> list[Run]:
         """Return HEARTBEAT with the newest room sequence, after what is not delivered yet."""
@@ -213,6 +261,7 @@ class RoomLog:
         if isinstance(member, SessionMember):
             self.nicks.release(member.number)
             del self.by_identity[member.identity]
+            before = len(self.departed)
             self.departed[member.identity] = DepartedSession(
                 member.window.next,
                 member.private_window.next,
@@ -220,8 +269,19 @@ class RoomLog:
                 member.heard,
                 member.repairs,
             )
+            self._count_departed(before)
             if not self.by_identity:
                 self.empty_since = now
+
+    def recall(self, identity: bytes) -> DepartedSession | None:
+        """Return and forget what is known of a session that has ended."""
+        before = len(self.departed)
+        departed = self.departed.pop(identity, None)
+        self._count_departed(before)
+        return departed
+
+    def _count_departed(self, before: int) -> None:
+        self._memory.change(Pool.DEPARTED, DEPARTED_SIZE * (len(self.departed) - before))
 
     def add_nick(self, member: SessionMember, now: float) -> None:
         """Record that ``member`` has another nick."""
@@ -237,6 +297,7 @@ class RoomLog:
         self.history.newest += 1
         entry = Entry(self.tag, self.newest, member.number, body).encode()
         self.entry_history.append(self.newest, entry, now)
+        self.count(now)
         # A member does not get the entry of its own join.
         self.entries.append((sender, Segments(entry, len(entry)), 0))
         self._schedule.with_entries[self._room] = None

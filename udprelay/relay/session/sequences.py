@@ -208,6 +208,17 @@ class PrivateStream:
         del self._sent[:-MAX_DATAGRAMS]
         return datagram
 
+    def remove_before(self, sequence: int) -> list[bytes]:
+        """Remove and return the datagrams before a sequence."""
+        number = max(0, sequence - self.first)
+        removed = [datagram for datagram, _, _ in self._sent[:number]]
+        del self._sent[:number]
+        return removed
+
+    def first_after(self, time: float) -> int:
+        """Return the first sequence that was sent after a time."""
+        return self.first + sum(sent <= time for _, sent, _ in self._sent)
+
     def senders_since(self, time: float) -> list[Sender]:
         """Return the senders of the datagrams since ``time``."""
         return [sender for _, sent, sender in self._sent if sent >= time and sender is not None]

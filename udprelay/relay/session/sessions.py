@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from heapq import heapify, heapreplace
 from math import inf
 
 from udprelay.protocol.wire.from_relay import Bye, Pong
@@ -13,6 +14,7 @@ from udprelay.relay.fan_out import FanOut
 from udprelay.relay.room import Listener, Room
 from udprelay.relay.session.flow_control import FlowControl
 from udprelay.relay.session.member import SessionMember
+from udprelay.relay.session.private_store import PrivateStore
 from udprelay.relay.session.room_log import RoomLog, log_of
 from udprelay.relay.session.schedule import Schedule
 from udprelay.relay.state import RelayState
@@ -20,6 +22,8 @@ from udprelay.segments import Source
 
 _SWEEP_INTERVAL = 10.0
 _MAX_TAGS = 2048
+_TAG_AGE = 300.0
+_NO_TAG: tuple[bytes | None, float] = None, 0.0
 _NO_TOKEN = bytes(8)
 _FAREWELLS = {
     "left": ("You have left the room.", 0),
@@ -35,6 +39,7 @@ class Sessions:
     What session members have in common.
 
     :ivar schedule: when they are sent ACK, HEARTBEAT and PONG unasked.
+    :ivar private_store: their private datagrams.
     :ivar flow: which of their reliable datagrams may be relayed.
     """
 
@@ -45,10 +50,18 @@ class Sessions:
         self._output = state.output
         self._gate = state.gate
         self._stopping = False
-        self._tags: BoundedDict[str, bytes] = BoundedDict(_MAX_TAGS)
+        # Each with the time at which its room was last seen open.
+        self._tags: BoundedDict[str, tuple[bytes, float]] = BoundedDict(_MAX_TAGS)
         self._sweep_deadline = inf
         self.schedule = Schedule(state.output)
-        self._roster.on_close = [*self._roster.on_close, self.schedule.forget_room]
+        self._roster.on_close = [
+            *self._roster.on_close,
+            self._close_log,
+            self.schedule.forget_room,
+        ]
+        self._memory = state.memory
+        self._memory.make_way = self._make_way
+        self.private_store = PrivateStore(state.memory)
         census = state.census
         census.add("tables.tags", self._tags.__len__)
         census.add("tables.logs", lambda: len(self._logs()))
@@ -58,7 +71,7 @@ class Sessions:
         census.add("history.datagrams", lambda: sum(log.stored_count for log in self._logs()))
         census.add("history.bytes", lambda: sum(log.stored_bytes for log in self._logs()))
         census.add("private.datagrams", self._private_datagrams)
-        self.flow = FlowControl(state.output, self.schedule, census)
+        self.flow = FlowControl(state.output, self.schedule, state.memory, census)
 
     def _logs(self) -> list[RoomLog]:
         logs = (room.log for room in self._roster.rooms.values())
@@ -81,9 +94,9 @@ class Sessions:
         """Return the log of a room, a new one if it has none."""
         if isinstance(room.log, RoomLog):
             return room.log
-        tag, before = self.new_id(), self._tags.pop(room.name, None)
-        log = room.log = RoomLog(room, tag, before, self.schedule)
-        self._tags[room.name] = tag
+        tag, (before, _) = self.new_id(), self._tags.pop(room.name, _NO_TAG)
+        log = room.log = RoomLog(room, tag, before, self.schedule, self._memory)
+        self._tags[room.name] = tag, now
         if self._sweep_deadline == inf:
             self._sweep_deadline = now + _SWEEP_INTERVAL
             self._output.deadline_nearer = True
@@ -132,7 +145,8 @@ class Sessions:
     def end(self, session: SessionMember, reason: str, now: float) -> None:
         """Send BYE to a session, and remove it from its room."""
         self._send_bye(session, reason)
-        self.flow.buffered -= session.buffered_bytes
+        self.flow.count(-session.buffered_bytes)
+        self.private_store.forget(session)
         self.flow.forget(session, now)
         self.schedule.forget(session)
         self._roster.leave(session, reason, now)
@@ -181,8 +195,8 @@ class Sessions:
         return heartbeats
 
     def _sweep(self, now: float) -> None:
-        """Remove old datagrams, and logs without session members."""
-        self._sweep_deadline = inf
+        """Remove old datagrams, logs without session members, and tags of closed rooms."""
+        self.private_store.expire(now)
         for room in self._roster.rooms.values():
             log = room.log
             if not isinstance(log, RoomLog):
@@ -190,7 +204,35 @@ class Sessions:
             log.expire(now)
             empty = log.empty_since
             if empty is not None and empty + room.rules.history_age <= now:
-                room.log = None
+                self._close_log(room)
                 self.schedule.rooms.forget(room)
-            else:
-                self._sweep_deadline = now + _SWEEP_INTERVAL
+        for name, (tag, seen) in list(self._tags.items()):
+            open_room = self._roster.rooms.get(name)
+            if open_room is not None and open_room.log is not None:
+                self._tags[name] = tag, now
+            elif seen + _TAG_AGE <= now:
+                del self._tags[name]
+        self._sweep_deadline = now + _SWEEP_INTERVAL if self._tags or self._logs() else inf
+
+    # Memory.
+
+    @staticmethod
+    def _close_log(room: Room) -> None:
+        """Remove the log of a room, if it has one."""
+        if isinstance(room.log, RoomLog):
+            room.log.release()
+            # They refer to each other.
+            room.log = None
+
+    def _make_way(self, size: int) -> int:
+        """Remove the oldest datagrams of all histories, so many bytes; return their number."""
+        heap = [(log.oldest, number, log) for number, log in enumerate(self._logs())]
+        heapify(heap)
+        dropped = 0
+        while size > 0 and heap and heap[0][0] < inf:
+            _, number, log = heap[0]
+            count, freed = log.drop_oldest()
+            dropped += count
+            size -= freed
+            heapreplace(heap, (log.oldest, number, log))
+        return dropped
