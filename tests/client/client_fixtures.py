@@ -44,9 +44,9 @@ def start_terminal(tmp_path: Path) -> Iterator[Callable[..., TerminalProcess]]:
         yield start
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
-    """A relay for all tests of a module."""
+    """A relay for all tests of this process: its start takes as long as most of them."""
     with closing(RelayProcess(tmp_path_factory.mktemp("relay"))) as process:
         yield process
 

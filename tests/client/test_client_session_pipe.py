@@ -139,7 +139,7 @@ def test_a_passphrase_from_a_file_or_the_environment_admits_to_the_room(
     file.chmod(0o600)
     options = ("-r", "sealed", relay.address)
     bob = start_client("--json", "-n", "bob", "--passphrase-file", str(file), *options)
-    relay.wait_for("member.joined", room="sealed")
+    relay.wait_for("member.joined", room="sealed", member="bob")
     with_it = {**ENVIRONMENT, "UDPRELAY_PASSPHRASE": PASSPHRASE}
     ada = [*CLIENT, "-n", "ada", "-w0", *options]
     assert subprocess.run(ada, input=b"hello", env=with_it, timeout=TIMEOUT, check=True)

@@ -60,7 +60,9 @@ class Installation:
         return found
 
     def pip(self, *arguments: str | Path) -> None:
-        run(self.python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
+        # The one of the tests, so that the environment needs none.
+        pip = (sys.executable, "-m", "pip", "--python", self.python, "--quiet")
+        run(*pip, "--disable-pip-version-check", *arguments)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -101,10 +103,14 @@ def build(source: Path, place: Path, *options: str, result: str) -> Path:
 
 def install(place: Path, *requirements: str | Path) -> Installation:
     """Install into a fresh environment from the index."""
-    run(sys.executable, "-m", "venv", place)
-    installation = Installation(place / "bin")
+    installation = fresh_environment(place)
     installation.pip("install", *requirements)
     return installation
+
+
+def fresh_environment(place: Path) -> Installation:
+    run(sys.executable, "-m", "venv", "--without-pip", place)
+    return Installation(place / "bin")
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Path]) -> Path:
@@ -168,12 +174,28 @@ def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Insta
 
 
 @pytest.fixture(scope="session")
-def editable_installation(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """A copy of the checkout, installed with ``pip install -e``."""
+def editable_installation(
+    source: Path, installation: Installation, tmp_path_factory: pytest.TempPathFactory
+) -> Installation:
+    """A copy of the checkout, installed with ``pip install -e``; its dependencies are linked."""
 
     def make(place: Path) -> Path:
         copied = shutil.copytree(source, place / "source")
-        return install(place / "venv", "--no-compile", "--editable", copied).bin
+        made = fresh_environment(place / "venv")
+        others = shutil.ignore_patterns("udprelay*", "dropin.cache")
+        dependencies = installation.site_packages
+        shutil.copytree(
+            dependencies,
+            made.site_packages,
+            ignore=others,
+            copy_function=os.link,
+            dirs_exist_ok=True,
+        )
+        made.pip("install", "--no-compile", "--no-deps", "--editable", copied)
+        script = installation.twistd.read_text()
+        made.twistd.write_text(script.replace(str(installation.bin), str(made.bin)))
+        made.twistd.chmod(0o755)
+        return made.bin
 
     return Installation(once(tmp_path_factory, "editable", make))
 

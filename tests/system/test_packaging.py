@@ -98,7 +98,7 @@ def test_declared_dependencies_are_enough_for_every_module(
     imported = output(installation.python, "-c", IMPORT_EVERYTHING).split()
     importable = {name for name in modules(source) if not name.endswith("/__main__.py")}
     assert len(imported) == len(importable - {"udprelay/__init__.py"})
-    output(installation.python, "-m", "pip", "check")
+    installation.pip("check")
 
 
 def test_client_prints_the_version_of_the_package(installation: Installation) -> None:

@@ -9,7 +9,7 @@ from system_processes import Start
 
 pytest_plugins = ("system_fixtures",)
 
-CROWD, EACH = 20, 200
+CROWD, EACH = 20, 60
 # In each turn two programs send five datagrams each. Ten datagrams fit into the smallest usual
 # receive buffer: it has 212,992 bytes, and a datagram of 8,000 bytes uses up to 16,640. So the
 # kernel drops none, even if the relay is slow.
