@@ -64,6 +64,10 @@ SESSION = MemberKind.SESSION
         ),
         (events.Missed(1, "bob"), "not received by bob: hello"),
         (events.Missed(9, None), "not received by a member"),
+        (
+            events.Limited("member-output", 12),
+            "too fast for the relay: it has dropped 12 of your datagrams (member-output)",
+        ),
         (events.WaitingFor((7,), ("bob",)), "waiting for bob"),
         (events.WaitingFor((7, 8), ("bob", None)), "waiting for bob and member 8"),
         (events.WaitingFor((), ()), "no longer waiting"),

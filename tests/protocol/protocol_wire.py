@@ -12,6 +12,7 @@ from udprelay.protocol.wire.entries import (
     FailedNotice,
     JoinEntry,
     LeaveEntry,
+    LimitedNotice,
     MissedNotice,
     NickEntry,
 )
@@ -220,7 +221,10 @@ entry_bodies = st.one_of(
 )
 missed = ranges(1, 32, 2**32 - 2)
 notice_bodies = st.one_of(
-    st.builds(MissedNotice, u32, missed), st.builds(FailedNotice, owns, codes), st.none()
+    st.builds(MissedNotice, u32, missed),
+    st.builds(FailedNotice, owns, codes),
+    st.builds(LimitedNotice, codes, u32),
+    st.none(),
 )
 DATAGRAMS: dict[Type, st.SearchStrategy[Any]] = {
     Type.HELLO: st.builds(Hello, eight, rooms, versions),

@@ -9,8 +9,9 @@ import pytest
 from relay_driver import ANNA, BERT, CARL, Relay
 from relay_session import SessionRelay, joined, session_rules
 
+from udprelay.protocol.wire.entries import LimitedNotice
 from udprelay.protocol.wire.from_client import Ping
-from udprelay.protocol.wire.sequenced import Data
+from udprelay.protocol.wire.sequenced import Data, Notice
 from udprelay.relay.excess import MAX_MEMBERS
 from udprelay.relay.rules import Limits, RelayRules, RoomRules
 
@@ -182,6 +183,37 @@ class TestSessions:
         for _ in range(20):
             anna.send_data(b"x", 0)
         assert len(bert.drain(Data)) == 1
+
+
+class TestTelling:
+    RULES = session_rules(room={"member_rate": 10})
+
+    def test_a_session_member_is_told_at_most_every_5_s(self) -> None:
+        relay = SessionRelay(self.RULES)
+        anna, bert = joined(relay, "anna", "bert")
+        for _ in range(3):
+            relay.receive_batch(*[(anna.source, anna.data(b"x", 0)) for _ in range(15)])
+        relay.wait(5.0)
+        relay.receive_batch(*[(anna.source, anna.data(b"x", 0)) for _ in range(15)])
+        told = [notice.body for notice in anna.drain(Notice)]
+        assert told == [LimitedNotice("member-limit", 5), LimitedNotice("member-limit", 35)]
+        assert bert.drain(Notice) == []
+
+    def test_a_member_that_has_left_is_not_told(self) -> None:
+        relay = SessionRelay(self.RULES)
+        (anna,) = joined(relay, "anna")
+        datagrams = [anna.data(b"x", 0) for _ in range(15)]
+        relay.receive_batch(*[(anna.source, datagram) for datagram in datagrams])
+        anna.drain()
+        relay.hub.kick(anna.session, relay.now)
+        relay.settle()
+        assert anna.drain(Notice) == []
+
+    def test_plain_members_are_sent_nothing(self) -> None:
+        relay = with_limits(member_rate=10)
+        sent(relay, 15)
+        assert relay.replies() == []
+        assert not relay.unsettled()
 
 
 class TestFlooders:

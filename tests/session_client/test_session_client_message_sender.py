@@ -22,21 +22,27 @@ from session_client_machine import (
 
 from udprelay.protocol.keys import RoomKeys, badge
 from udprelay.protocol.seal import Seal, SealError
-from udprelay.protocol.wire.entries import FailedNotice, JoinEntry, MissedNotice
+from udprelay.protocol.wire.entries import (
+    FailedNotice,
+    JoinEntry,
+    LimitedNotice,
+    MissedNotice,
+    NoticeBody,
+)
 from udprelay.protocol.wire.from_client import DataUp, Nack, NickRequest, PrivateUp
 from udprelay.protocol.wire.from_relay import Ack
 from udprelay.protocol.wire.header import CONTINUED, MORE, RELIABLE, RESUBMITTED, SEALED
 from udprelay.protocol.wire.joining import Join, Unknown
 from udprelay.protocol.wire.members import MemberKind, MemberRecord
 from udprelay.protocol.wire.sequenced import Data, Entry, Notice
-from udprelay.session_client.events import Delivered, Failed, Missed
+from udprelay.session_client.events import Delivered, Failed, Limited, Missed
 from udprelay.session_client.message_sender import MessageError
 from udprelay.session_client.sealing import Sealing
 
 STREAMS = {"unreliable": 0, "reliable": 1, "private": 2, "unreliable private": 3}
 
 
-def notice(client: ClientDriver, sequence: int, body: MissedNotice | FailedNotice) -> None:
+def notice(client: ClientDriver, sequence: int, body: NoticeBody) -> None:
     client.receive(Notice(SESSION, sequence, body))
 
 
@@ -263,6 +269,13 @@ class TestPrivate:
         client.acknowledge(1, private=2)
         notice(client, 1, FailedNotice(1, "absent"))
         assert client.drain_events(Failed) == [Failed(message, "absent")]
+
+    def test_a_limit_of_the_relay_is_reported_and_no_message_fails(self) -> None:
+        client = joined(BERT_RECORD)
+        client.call("send_private", BERT, b"psst")
+        notice(client, 1, LimitedNotice("member-output", 7))
+        assert client.drain_events(Limited) == [Limited("member-output", 7)]
+        assert client.drain_events(Failed) == []
 
     def test_a_failure_of_an_unsent_message_is_ignored(self) -> None:
         client = joined(BERT_RECORD)

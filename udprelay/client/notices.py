@@ -62,6 +62,7 @@ KINDS = {
     "message.failed": Kind("not delivered ({cause}){excerpt}", "reason text bytes", Level.ERROR),
     "message.missed": Kind("not received by {name}{excerpt}", "nick text bytes", Level.ERROR),
     "messages.lost": Kind("lost in transit: {what}", "count nick", Level.ERROR),
+    "messages.limited": Kind("too fast for the relay: {what}", "count reason", Level.ERROR),
     "messages.waiting": Kind("waiting for {names}", "member nick count"),
     "messages.resumed": Kind("no longer waiting"),
     "messages.pending": Kind("leaving when {messages} delivered", "count"),

@@ -251,6 +251,9 @@ def _of_message(event: Event, member: Member) -> Notice | None:
         case events.Missed(message, nick):
             name, content = nick or "a member", _content(member, message)
             return Notice.of("message.missed", nick=nick, name=name, **content)
+        case events.Limited(code, count):
+            what = f"it has dropped {count} of your datagrams ({code})"
+            return Notice.of("messages.limited", count=count, reason=code, what=what)
         case events.WaitingFor(()):
             return Notice.of("messages.resumed")
         case events.WaitingFor(numbers, nicks):

@@ -107,6 +107,7 @@ class Hub:
             or output.deadline_nearer
             or intake.control_queue
             or intake.moved
+            or self.gate.excess.to_tell
             or self._sessions.schedule.with_entries
             or self._fan_outs.collected
             or self.roster.short_of_places
@@ -160,6 +161,8 @@ class Hub:
         # For those that have just been refused, when they try again.
         self._make_places(now)
         sessions = self._sessions
+        if self.gate.excess.to_tell:
+            self._private.report_limits(now)
         if sessions.flow.ended:
             sessions.flow.release(intake.release_waiting, self._private.release, now)
         schedule = sessions.schedule

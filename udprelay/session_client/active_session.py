@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import inf
 from typing import TypeAlias
 
-from udprelay.protocol.wire.entries import MissedNotice
+from udprelay.protocol.wire.entries import LimitedNotice, MissedNotice
 from udprelay.protocol.wire.from_client import NickRequest, PathResponse, Ping
 from udprelay.protocol.wire.from_relay import Ack, Nicked, PathChallenge, Pong, Waiting
 from udprelay.protocol.wire.joining import Welcome
 from udprelay.session_client.arrivals import Arrival, Arrivals
-from udprelay.session_client.events import Event, NickRefused, Ponged
+from udprelay.session_client.events import Event, Limited, NickRefused, Ponged
 from udprelay.session_client.flow_control import FlowControl
 from udprelay.session_client.liveness import Liveness
 from udprelay.session_client.message_sender import MessageSender
@@ -193,6 +193,8 @@ class ActiveSession:
                 member = self.arrivals.roster.members.get(notice.number)
                 nick = None if member is None else member.trusted_nick
                 self.sender.receive_missed(notice.ranges, nick)
+            elif isinstance(notice, LimitedNotice):
+                self.events.append(Limited(notice.code, notice.count))
             else:
                 self.sender.receive_failed(notice)
         self.arrivals.notices.clear()

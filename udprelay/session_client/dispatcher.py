@@ -8,7 +8,7 @@ from math import inf
 
 from attrs import define, field
 
-from udprelay.protocol.wire.entries import FailedNotice, JoinEntry, MissedNotice
+from udprelay.protocol.wire.entries import JoinEntry, NoticeBody
 from udprelay.protocol.wire.from_client import Missed, RosterRequest
 from udprelay.protocol.wire.from_relay import Members
 from udprelay.protocol.wire.joining import Welcome
@@ -123,7 +123,7 @@ class Dispatcher:
         self.losses = Losses(emit, statistics)
         self.messages = Messages(recover, sealing, self.losses, self._suspicions, emit, statistics)
         self.roster = Roster(sealing, self._suspicions, emit)
-        self.notices: list[MissedNotice | FailedNotice] = []
+        self.notices: list[NoticeBody] = []
         self._unknown_senders = UnknownSenders()
         self._last_contact = 0.0
         self._tag = b""

@@ -153,6 +153,21 @@ class Missed(Event):
 
 
 @frozen
+class Limited(Event):
+    """
+    The relay has dropped datagrams of this client, which has met a limit of the relay.
+
+    Reliable messages are retransmitted.
+
+    :param code: the limit: a drop reason of the relay, such as ``member-output``.
+    :param count: datagrams since the last such event.
+    """
+
+    code: str
+    count: int
+
+
+@frozen
 class WaitingFor(Event):
     """
     Reliable messages of this client wait in the relay, as other members are far behind.

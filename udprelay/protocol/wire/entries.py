@@ -84,11 +84,28 @@ class FailedNotice:
     code: Annotated[str, Key("c", fields.code)]
 
 
+@frozen
+class LimitedNotice:
+    """
+    The relay has dropped datagrams of the notice's receiver, which has met a limit.
+
+    :param code: the drop reason of the last one.
+    :param count: datagrams since the last such notice.
+    """
+
+    code: Annotated[str, Key("c", fields.code)]
+    count: Annotated[int, Key("n", fields.u32)]
+
+
 EntryBody = JoinEntry | LeaveEntry | NickEntry
-NoticeBody = MissedNotice | FailedNotice
+NoticeBody = MissedNotice | FailedNotice | LimitedNotice
 
 ENTRIES: dict[str, type[EntryBody]] = {"join": JoinEntry, "leave": LeaveEntry, "nick": NickEntry}
-NOTICES: dict[str, type[NoticeBody]] = {"missed": MissedNotice, "failed": FailedNotice}
+NOTICES: dict[str, type[NoticeBody]] = {
+    "missed": MissedNotice,
+    "failed": FailedNotice,
+    "limited": LimitedNotice,
+}
 _NAMES = {kind: name for kinds in (ENTRIES, NOTICES) for name, kind in kinds.items()}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from udprelay.protocol.wire.entries import FailedNotice, MissedNotice
+from udprelay.protocol.wire.entries import FailedNotice, LimitedNotice, MissedNotice, NoticeBody
 from udprelay.protocol.wire.from_client import Missed, PrivateUp
-from udprelay.protocol.wire.header import RELIABLE
+from udprelay.protocol.wire.header import MAX_U32, RELIABLE
 from udprelay.protocol.wire.sequenced import Notice, Private
 from udprelay.relay.drops import DropReason
 from udprelay.relay.session.member import SessionMember, per_second
@@ -23,6 +23,7 @@ class PrivateMessages:
 
     def __init__(self, state: RelayState, sessions: Sessions) -> None:
         self._output = state.output
+        self._excess = state.gate.excess
         self._sessions = sessions
 
     def receive(self, session: SessionMember, message: PrivateUp, now: float) -> None:
@@ -102,9 +103,13 @@ class PrivateMessages:
             if sender is not None:
                 self._notify(sender, FailedNotice(own, "absent"), now)
 
-    def _notify(
-        self, receiver: SessionMember, body: FailedNotice | MissedNotice, now: float
-    ) -> None:
+    def report_limits(self, now: float) -> None:
+        """Tell session members that they have met a limit."""
+        for member, reason, count in self._excess.tell(now):
+            if isinstance(member, SessionMember):
+                self._notify(member, LimitedNotice(reason.value, min(count, MAX_U32)), now)
+
+    def _notify(self, receiver: SessionMember, body: NoticeBody, now: float) -> None:
         store = self._sessions.private_store
         notice = store.append(receiver, lambda n: Notice(receiver.id, n, body).encode(), now)
         self._output.send_to(receiver, notice)
