@@ -156,6 +156,7 @@ def makeService(options: Options) -> IService:
 
 def _log(rules: LogRules, program: Any) -> Log | None:
     """Return the log, also for the options of ``twistd``; ``None`` leaves it to Twisted."""
+    from udprelay.config import log_file_problem
     from udprelay.logs import open_log, open_twistd_log
 
     file = program.get("logfile")
@@ -173,7 +174,8 @@ def _log(rules: LogRules, program: Any) -> Log | None:
         return log
     except OSError as error:
         option = f"--logfile {file}" if file else f"[log] file = {rules.file}"
-        _exit(f"udprelay: {option}: cannot be opened: {error.strerror}")
+        why = log_file_problem(file or rules.file, try_fifo=True)
+        _exit(f"udprelay: {option}: {why or f'cannot be opened: {error.strerror}'}")
 
 
 def _survive_signals() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import syslog
@@ -195,7 +196,7 @@ class TestMistakes:
             makeService(options)
         assert end.value.code == 1
         assert capfd.readouterr().err == (
-            f"udprelay: [log] file = {log}: cannot be opened: No such file or directory\n"
+            f"udprelay: [log] file = {log}: cannot be opened: there is no directory {log.parent}\n"
         )
 
 
@@ -260,7 +261,19 @@ class TestService:
         with pytest.raises(SystemExit):
             makeService(options)
         assert capfd.readouterr().err == (
-            f"udprelay: --logfile {file}: cannot be opened: No such file or directory\n"
+            f"udprelay: --logfile {file}: cannot be opened: there is no directory {file.parent}\n"
+        )
+
+    def test_a_fifo_without_a_reader_ends_the_start(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "fifo"
+        os.mkfifo(file)
+        with pytest.raises(SystemExit):
+            makeService(parsed(logfile=str(file)))
+        assert capfd.readouterr().err == (
+            f"udprelay: --logfile {file}: cannot be opened: no program reads this FIFO; start one "
+            "first\n"
         )
 
     def test_syslog_takes_precedence(self, monkeypatch: pytest.MonkeyPatch) -> None:
