@@ -6,6 +6,7 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from udprelay.batch_udp.interfaces import BatchProtocol, SocketAddress
@@ -279,6 +280,8 @@ def _filtered(source: FloodSource) -> FilteredSource:
     return FilteredSource(packed, source.port, int(scope or 0), source.session_id)
 
 
+# A datagram of a stranger asks several times.
+@lru_cache(maxsize=256)
 def endpoint_of(address: SocketAddress) -> Endpoint:
     """Return the endpoint of a socket address."""
     host, port, *flow_and_scope = address
