@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from system_processes import TIMEOUT
 
+from udprelay.config import Config
+
 if TYPE_CHECKING:
     from installation import Installation
 
@@ -85,9 +87,19 @@ def test_unit_is_valid(verifiable: Path) -> None:
 
 
 @needs_systemd
-def test_exposure_of_the_unit_is_at_most_one_and_a_half() -> None:
-    rated = systemd_analyze("security", "--offline=true", "--threshold=15", UNIT)
+def test_exposure_of_the_unit_is_at_most_1_1() -> None:
+    rated = systemd_analyze("security", "--offline=true", "--threshold=11", UNIT)
     assert rated.returncode == 0, rated.stdout
+
+
+def test_memory_of_the_unit_is_a_quarter_more_than_the_maximum_of_the_defaults() -> None:
+    assert setting("MemoryMax") == f"{Config().max_memory() * 5 // 4 // 2**20}M"
+
+
+def test_programs_outside_the_interpreter_and_ports_other_than_udp_are_denied() -> None:
+    names = ("NoExecPaths", "SocketBindDeny", "SocketBindAllow")
+    assert [setting(name) for name in names] == ["/", "any", "udp"]
+    assert setting("ExecPaths").split()[0] == INSTALLED.removesuffix("/bin/twistd")
 
 
 @pytest.fixture
