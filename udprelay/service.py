@@ -18,6 +18,7 @@ from twisted.python.components import Componentized
 from twisted.python.reflect import qual
 
 from udprelay import __version__, systemd
+from udprelay.clock import clock_of
 from udprelay.config import Config, LogFormat, console_room
 from udprelay.console import Console
 from udprelay.logs import EventLog, Log
@@ -131,7 +132,10 @@ class RelayService(Service):
         # is open, and the signal would kill the process silently.
         if self._signals is not None:
             self._signals.handle_twisteds()
-        self._event_log.start()
+        # Programs get all events.
+        is_text = self._config.log.format is LogFormat.TEXT
+        clock = clock_of(self._relay.reactor) if self._relay is not None and is_text else None
+        self._event_log.start(clock)
         if self._relay is None:
             return
         install_resolver(self._relay.reactor)

@@ -6,6 +6,7 @@ import os
 import select
 from time import monotonic, time
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import (
     ILogObserver,
     LogEvent,
@@ -17,31 +18,59 @@ from zope.interface import implementer
 
 from udprelay.config import LogFormat, LogRules
 from udprelay.line_writer import DEFAULT_LIMIT, Descriptor, LineWriter, Output
+from udprelay.logs.folding import WINDOW, Folding
 from udprelay.logs.lines import Format, events_only, json_line, rfc3339, syslog_lines, text_line
 from udprelay.logs.outputs import LogFile, Syslog
 from udprelay.relay.event_stream import EventStream
-from udprelay.relay.events import Event, LogFailed, LogLost
+from udprelay.relay.events import Event, LogFailed, LogLost, RelayStopped
 
 _EVENT = "{udprelay.id}: {udprelay.human()}"
 
 
 class EventLog:
-    """Emits the events of a stream to Twisted's log: each one at once, after :meth:`start`."""
+    """
+    Emits the events of a stream to Twisted's log: each one at once, after :meth:`start`.
+
+    With a clock, those that members and strangers cause have few lines (``logs.folding``).
+    """
 
     _log = Logger(namespace="udprelay")
 
     def __init__(self, stream: EventStream) -> None:
         self._queue = stream.open("log")
+        self._folding = Folding()
+        self._clock: IReactorTime | None = None
+        self._window: IDelayedCall | None = None
 
-    def start(self) -> None:
-        """Log the events that have been waiting, and from now on each one when it happens."""
+    def start(self, clock: IReactorTime | None = None) -> None:
+        """
+        Log the events that have been waiting, and from now on each one when it happens.
+
+        :param clock: for the lines that are folded; None if none are.
+        """
+        self._clock = clock
         self._queue.wake = self._write
         self._write()
 
     def _write(self) -> None:
         for event in self._queue.drain():
-            level = LogLevel.levelWithName(event.level.value)
-            self._log.emit(level, _EVENT, udprelay=event)
+            if isinstance(event, RelayStopped) and self._window is not None:
+                self._window.cancel()
+                self._end_window()
+            if self._clock is None or self._folding.passes(event):
+                self._emit(event)
+            if self._clock is not None and self._window is None and self._folding.in_window:
+                self._window = self._clock.callLater(WINDOW, self._end_window)
+
+    def _end_window(self) -> None:
+        self._window = None
+        folded = self._folding.end_window()
+        if folded is not None:
+            self._emit(folded)
+
+    def _emit(self, event: Event) -> None:
+        level = LogLevel.levelWithName(event.level.value)
+        self._log.emit(level, _EVENT, udprelay=event)
 
 
 @implementer(ILogObserver)

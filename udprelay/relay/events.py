@@ -619,6 +619,21 @@ class EventsLost(Event):
 
 
 @frozen
+class LogFolded(Event):
+    """
+    Members or strangers caused so many events that ``count`` of them have no line in the text log.
+
+    Only the text log has this event; JSON has all events.
+    """
+
+    id = "log.folded"
+    text = "{count} more events of members and strangers in {window} s: {events}"
+    count: int
+    window: float
+    events: Mapping[str, int]
+
+
+@frozen
 class LogLost(Event):
     """
     The output of the log was too slow, or could not be written, and ``count`` entries are missing.
