@@ -181,7 +181,7 @@ class TestAllowance:
         anna, bert = joined(relay, "anna", "bert")
         for _ in range(3):
             anna.send_data(b"x")
-        assert [ack.next for ack in anna.drain()] == [2, 3]
+        assert [ack.next for ack in anna.drain(Ack)] == [2, 3]
         assert len(bert.drain()) == 2
 
 
