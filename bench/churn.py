@@ -39,6 +39,7 @@ max_members = 20000
 [limits]
 session_rate = 100000
 session_burst = 100000
+exempt_networks = 127.0.0.0/8
 [listener:main]
 port = 0
 [room:*]
@@ -86,24 +87,28 @@ class Relay:
 
 
 class Sessions:
-    """Sessions of one address: its cookie is valid for all of them."""
+    """Sessions of one address; each has a cookie of its own."""
 
     def __init__(self, relay: Relay) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self._socket.connect(("127.0.0.1", relay.port))
         self._socket.settimeout(_TIMEOUT)
-        self._socket.send(Hello(os.urandom(8), "lobby").encode())
-        challenge = decode_from_relay(self._socket.recv(65_535))
-        assert isinstance(challenge, Challenge)
-        self._cookie = challenge.cookie
-        self._socket.settimeout(_TIMEOUT)
+        self._cookies: list[bytes] = []
+
+    def prepare(self, count: int) -> None:
+        """Get the cookies of so many new sessions."""
+        while len(self._cookies) < count:
+            self._socket.send(Hello(os.urandom(8), "lobby").encode())
+            challenge = decode_from_relay(self._socket.recv(65_535))
+            assert isinstance(challenge, Challenge)
+            self._cookies.append(challenge.cookie)
 
     def join(self, count: int) -> None:
-        """Send JOIN of so many new sessions."""
+        """Send JOIN of so many new sessions that are prepared."""
         for _ in range(count):
             secret = os.urandom(16)
-            join = Join(os.urandom(8), self._cookie, "lobby", secret.hex()[:20], secret)
+            join = Join(os.urandom(8), self._cookies.pop(), "lobby", secret.hex()[:20], secret)
             self._socket.send(join.encode())
 
     def wait_for_welcomes(self, count: int) -> list[bytes]:
@@ -138,6 +143,7 @@ def room(size: int, core: int) -> Iterator[Relay]:
         for start in range(0, size, _CHUNK):
             sessions = Sessions(relay)
             stack.callback(sessions.close)
+            sessions.prepare(min(_CHUNK, size - start))
             sessions.join(min(_CHUNK, size - start))
             relay.wait_for("member.joined", min(start + _CHUNK, size))
         yield relay
@@ -149,6 +155,7 @@ def measure(relay: Relay, at_once: int, repetitions: int) -> tuple[dict[str, flo
     user, system = relay.times()
     for _ in range(repetitions):
         sessions = Sessions(relay)
+        sessions.prepare(at_once)
         time.sleep(_QUIET)
         with relay.costing(costs["join"], "member.joined", at_once):
             sessions.join(at_once)

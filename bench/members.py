@@ -47,7 +47,7 @@ MEMORY_GOALS = (("plain", 10_000, 1024), ("plain", 100_000, 1024), ("session", 1
 """The kind of the members, their number, and the bytes of each."""
 
 WORKS = ("join", "expire", "leave")
-_LIMITS = ("challenge_rate", "challenge_burst", "session_rate", "session_burst")
+_LIMITS = ("challenge_rate", "challenge_burst", "session_rate", "session_burst", "join_burst")
 
 
 @frozen
@@ -130,6 +130,7 @@ class Relay:
     def __init__(self, rooms: int) -> None:
         names = [f"room-{number}" for number in range(rooms)]
         limits: dict[str, Any] = dict.fromkeys(_LIMITS, 10**9)
+        limits |= {"source_members": 0, "source_rooms": 0}
         rules = RelayRules(
             max_members=10_000_000,
             listeners={name: ListenerRules(room=name) for name in names},

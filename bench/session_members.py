@@ -77,7 +77,13 @@ class Relay:
             max_members=_MANY,
             listeners={"main": ListenerRules()},
             room_defaults=RoomRules(max_members=_MANY, session_timeout=1e6),
-            limits=Limits(session_rate=_MANY, session_burst=_MANY),
+            limits=Limits(
+                session_rate=_MANY,
+                session_burst=_MANY,
+                source_members=0,
+                join_rate=1e6,
+                join_burst=10**6,
+            ),
         )
         self._hub = Hub(rules, bytes(32), lambda _: False, 0.0)
         self._now = 0.0

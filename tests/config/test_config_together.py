@@ -228,7 +228,7 @@ class TestWarnings:
             (
                 "[limits]\nsession_rate = 0\n",
                 (
-                    "2: [limits] session_rate = 0: after session_burst (200) a source gets no "
+                    "2: [limits] session_rate = 0: after session_burst (5000) a source gets no "
                     "answer until the relay restarts"
                 ),
             ),

@@ -177,6 +177,14 @@ class TestJoining:
 
 
 class TestRefusals:
+    def test_too_many_joins_at_its_address_make_it_try_again(self) -> None:
+        client = started()
+        client.challenge()
+        client.refuse("join-limit", 2000)
+        assert client.session_client.state is State.WAITING
+        client.pass_time(3)
+        assert 2 <= client.times(Hello)[1] <= 3
+
     def test_a_refusal_closes_the_client(self) -> None:
         client = started()
         client.challenge()

@@ -167,7 +167,7 @@ def _check_output(section: str, room: RoomRules, rules: RelayRules, report: Repo
 
 def _check_limits(limits: Limits, report: Report) -> None:
     """Warn of budgets that are used up for ever."""
-    for kind in ("challenge", "session", "proof"):
+    for kind in ("challenge", "session", "proof", "join"):
         if not getattr(limits, f"{kind}_rate"):
             burst = getattr(limits, f"{kind}_burst")
             why = f"after {kind}_burst ({burst}) a source gets no answer until the relay restarts"

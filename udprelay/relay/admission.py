@@ -12,7 +12,7 @@ from attrs import frozen
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.relay import challenge
 from udprelay.relay.bounded_dict import BoundedDict
-from udprelay.relay.budget import PrefixBudgets
+from udprelay.relay.budget import SourceBudgets, prefix
 from udprelay.relay.census import Census
 from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Listener
@@ -59,11 +59,13 @@ class Decision:
     :param reason: why not now; None if it may.
     :param reply: what is sent to it instead.
     :param relay: whether its datagram is a payload, not the code.
+    :param trusted: whether it needs no proof: its address may be forged, and is not counted.
     """
 
     reason: DropReason | None = None
     reply: bytes | None = None
     relay: bool = False
+    trusted: bool = False
 
 
 def is_invalid_source(address: Endpoint) -> bool:
@@ -95,7 +97,7 @@ class Admission:
     ) -> None:
         self._secret = secret
         self._is_own = is_own
-        self._budgets = PrefixBudgets(secret, limits.challenge_rate, limits.challenge_burst)
+        self._budgets = SourceBudgets(secret, limits.challenge_rate, limits.challenge_burst)
         self.kicked = Kicked(limits.kick_time)
         self.targets: Counter[Endpoint] = Counter()
         census.add("tables.kicked", self.kicked.__len__)
@@ -114,7 +116,7 @@ class Admission:
             return Decision(DropReason.CHALLENGE_ECHO)
         policy = listener.rules.plain
         if policy is PlainPolicy.ANY or listener.trusts(source, address.ip):
-            return Decision(relay=True)
+            return Decision(relay=True, trusted=True)
         if policy is PlainPolicy.NETWORKS:
             return Decision(DropReason.OUTSIDE_NETWORKS)
         if challenge.proves(self._secret, listener.name, address, payload, now):
@@ -152,6 +154,6 @@ class Admission:
         reply = challenge.challenge(code, len(payload))
         if reply is None:
             return Decision(DropReason.CHALLENGE_TOO_SHORT)
-        if not self._budgets.try_consume(address.ip, now):
+        if not self._budgets.try_consume(prefix(address.ip), now):
             return Decision(DropReason.CHALLENGE_LIMIT)
         return Decision(DropReason.CHALLENGED, reply)

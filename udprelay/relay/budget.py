@@ -1,4 +1,4 @@
-"""Token buckets for source prefixes, in a table of fixed size."""
+"""Token buckets for sources, in tables of fixed size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from array import array
 from hashlib import blake2b
 from ipaddress import IPv6Address
 
-from udprelay.protocol.endpoint import IPAddress
+from udprelay.protocol.endpoint import Endpoint, IPAddress
 from udprelay.protocol.token_bucket import TokenBucket
 
 _BUCKETS = 4096
@@ -17,12 +17,17 @@ def prefix(ip: IPAddress) -> bytes:
     return ip.packed[:7] if isinstance(ip, IPv6Address) else ip.packed
 
 
-class PrefixBudgets:
-    """
-    A fixed number of token buckets; a keyed hash assigns one to each prefix.
+def full_address(endpoint: Endpoint) -> bytes:
+    """Return an address with its port; of a link-local one, without the interface."""
+    return endpoint.ip.packed + endpoint.port.to_bytes(2, "big")
 
-    Prefixes with the same bucket share it. Without the key, no sender can choose with which
-    prefix it shares a bucket.
+
+class SourceBudgets:
+    """
+    A fixed number of token buckets; a keyed hash assigns one to each source.
+
+    A source is a prefix, or an address with its port. Those with the same bucket share it. Without
+    the key, no sender can choose with whom it shares a bucket.
 
     :param key: up to 64 secret bytes.
     :param rate: tokens per second.
@@ -39,20 +44,20 @@ class PrefixBudgets:
     def __len__(self) -> int:
         return _BUCKETS
 
-    def try_consume(self, ip: IPAddress, now: float) -> bool:
-        """Consume one token of the prefix of ``ip``; return whether there was one."""
-        index = self._load_state(ip)
+    def try_consume(self, source: bytes, now: float) -> bool:
+        """Consume one token of a source; return whether there was one."""
+        index = self._load_state(source)
         consumed = self._bucket.try_consume(0, now)
         self._tokens[index], self._updated[index] = self._bucket.state
         return consumed
 
-    def has_token(self, ip: IPAddress, now: float) -> bool:
-        """Return whether the prefix of ``ip`` has a token; consume none."""
-        self._load_state(ip)
+    def has_token(self, source: bytes, now: float) -> bool:
+        """Return whether a source has a token; consume none."""
+        self._load_state(source)
         return self._bucket.has_token(now)
 
-    def _load_state(self, ip: IPAddress) -> int:
-        digest = blake2b(prefix(ip), digest_size=4, key=self._key).digest()
+    def _load_state(self, source: bytes) -> int:
+        digest = blake2b(source, digest_size=4, key=self._key).digest()
         index = int.from_bytes(digest, "big") % _BUCKETS
         self._bucket.state = self._tokens[index], self._updated[index]
         return index

@@ -144,7 +144,11 @@ class Intake:
         reason = decision.reason
         if reason is None or decision.reply is not None:
             # Nobody is challenged for a place that there is not.
-            reason = self._roster.full(room_name, now) or reason
+            quotas = self._state.quotas
+            full = self._roster.full(room_name, now)
+            if full is None and not decision.trusted:
+                full = quotas.refusal(address, False, now)
+            reason = full or reason
         if reason is not None:
             if decision.reply is not None and reason is decision.reason:
                 self._output.reply(listener.transport, source, decision.reply)
@@ -158,6 +162,8 @@ class Intake:
         transport = listener.transport
         member = self._roster.join(room_name, kind, None, listener, source, transport, now)
         listener.add_plain(member)
+        if not decision.trusted:
+            self._state.quotas.admit(member, False, now)
         self._state.expiry.watch(member)
         return member, decision.relay
 

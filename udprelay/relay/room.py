@@ -139,6 +139,7 @@ class Member:
     footprint = PLAIN_SIZE
     __slots__ = (
         "allowance",
+        "counted_at",
         "expiry_ticket",
         "group",
         "kind",
@@ -164,6 +165,7 @@ class Member:
         now: float,
     ) -> None:
         room.last_number += 1
+        self.counted_at = b""
         self.room = room
         self.group = group
         self.kind = kind
@@ -283,6 +285,7 @@ class Room:
         self.rules = room_rules
         self.groups: dict[tuple[Transport, Rendering], Group] = {}
         self.population = 0
+        self.opened_at = b""
         self.prices = prices(room_rules)
         self.budget = Budget(room_rules.room_output)
         self.usage = Usage()

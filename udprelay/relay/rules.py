@@ -274,14 +274,16 @@ class Limits:
     """Limits of the whole relay."""
 
     challenge_rate: float = option(
-        1.0,
+        100.0,
         Form.NUMBER,
-        "Codes (plain = challenge) sent to one IPv4 address or IPv6 /56 network per second. Raise"
-        " it, and the next, if many members share an address (a carrier's NAT).",
+        "Codes (plain = challenge) sent to one IPv4 address or IPv6 /56 network per second. A code"
+        " is smaller than three times the datagram that it answers. Lower it if the relay must"
+        " not be used to send others that much; then forged datagrams keep codes from people"
+        " sooner.",
         0,
         10_000,
     )
-    challenge_burst: int = option(10, Form.COUNT, "Such codes sent at once.", 1, 10_000)
+    challenge_burst: int = option(200, Form.COUNT, "Such codes sent at once.", 1, 10_000)
     kick_time: float = option(
         300.0, Form.DURATION, "Time for which a kicked member is refused.", 0, 30 * DAY
     )
@@ -293,21 +295,48 @@ class Limits:
         DAY,
     )
     session_rate: float = option(
-        100.0,
+        5000.0,
         Form.NUMBER,
         "Answers per second to session clients that are not yet members, to one IPv4 address or"
-        " IPv6 /56 network. Raise it, and the next, if many session members share an address and"
-        " reconnect slowly after a restart of the relay.",
+        " IPv6 /56 network. None is larger than what it answers. Lower it if they take too much"
+        " CPU; then forged datagrams keep real clients out sooner.",
         0,
         1_000_000,
     )
-    session_burst: int = option(200, Form.COUNT, "Such answers sent at once.", 1, 1_000_000)
+    session_burst: int = option(5000, Form.COUNT, "Such answers sent at once.", 1, 1_000_000)
+    source_members: int = option(
+        256,
+        Form.COUNT,
+        "Members with one IPv4 address or IPv6 /56 network; 0 is no limit. One address and port"
+        " may have an eighth of it, an IPv4 /24 or IPv6 /40 eight times as many. Not counted are"
+        " plain members that need no code, and members in exempt_networks. Raise it if more"
+        " people share an address (a school, a carrier's NAT).",
+        0,
+        _MAX_MEMBERS,
+    )
+    source_rooms: int = option(
+        64,
+        Form.COUNT,
+        "Rooms without a section or a listener that such members may have opened; 0 is no limit.",
+        0,
+        _MAX_MEMBERS,
+    )
+    join_rate: float = option(
+        100.0,
+        Form.NUMBER,
+        "Joins per second from one IPv4 address or IPv6 /56 network, likewise. Whoever meets it is"
+        " told to try again soon.",
+        0,
+        1_000_000,
+    )
+    join_burst: int = option(256, Form.COUNT, "Such joins at once.", 1, 1_000_000)
     proof_rate: float = option(
         1.0,
         Form.NUMBER,
-        "Wrong passphrases per second from one such address or network. Beyond that there is no"
-        " answer, which slows guessing down. Raise it, and the next, if people who share an"
-        " address often mistype.",
+        "Wrong passphrases per second from one IPv4 address or IPv6 /56 network; half of it from"
+        " one address and port. Beyond that, those who were not members lately are told to try"
+        " again later, whatever their passphrase, which slows guessing down. Raise it, and the"
+        " next, if people who share an address often mistype.",
         0,
         10_000,
     )
@@ -325,7 +354,8 @@ class Limits:
         (),
         Form.NETWORKS,
         "Networks whose members have no limits: neither member_rate, member_bandwidth,"
-        " member_output and control_rate, nor room_output and output. For monitors and benchmarks;"
+        " member_output and control_rate, nor room_output and output, nor source_members,"
+        " source_rooms and join_rate. For monitors and benchmarks;"
         " addresses of plain members can be forged.",
     )
     memory: int = option(

@@ -14,6 +14,7 @@ from udprelay.relay.gate import Gate
 from udprelay.relay.loops import Loops
 from udprelay.relay.memory import Memory
 from udprelay.relay.output import Output
+from udprelay.relay.quotas import Quotas
 from udprelay.relay.roster import Roster
 from udprelay.relay.rules import RelayRules
 
@@ -47,10 +48,13 @@ class RelayState:
         for name in self.named_rooms:
             self.census.add(f"rooms.{name}", partial(self.roster.counts, name))
         self.admission = Admission(rules.limits, secret, is_own, self.census)
+        self.quotas = Quotas(rules.limits, secret, self.census)
         self.expiry = Expiry()
         self.census.add("tables.expiry", self.expiry.__len__)
         self.roster.on_leave = [
             self.loops.forget,
             lambda member, _: self.gate.forget(member),
             lambda member, _: self.expiry.forget(member),
+            lambda member, _: self.quotas.leave(member),
         ]
+        self.roster.on_close = [self.quotas.close]

@@ -225,7 +225,7 @@ class StateMachine:
         other_nick = refused.code == "nick-taken" and (resuming or self._settings.other_nicks)
         if other_nick and self.handshake.try_next_nick():
             self._send_join(now)
-        elif resuming and refused.retry_after:
+        elif refused.retry_after and (resuming or refused.code == _TOO_MANY_JOINS):
             self.handshake.retries = NEVER
             self._try_to_join(now, refused.retry_after)
         else:
@@ -297,6 +297,8 @@ class StateMachine:
         return self.session.id
 
 
+_TOO_MANY_JOINS = "join-limit"
+"""Its own kind of refusal: the client is welcome, only not in the same second as many others."""
 _OF_HANDSHAKE = (joining.Challenge, joining.Welcome, joining.Refused, joining.Versions)
 _OF_ROOM = (Data, Entry, Heartbeat)
 _TRYING = (State.GREETING, State.JOINING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Any, TypeVar, overload
 
 from relay_driver import ANNA, Inboxes, Relay
@@ -21,6 +22,7 @@ from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.room_log import RoomLog
 
 D = TypeVar("D")
+_NONCES = count(1)
 
 
 def session_rules(
@@ -94,7 +96,6 @@ class Client:
         self.access_key = access_key
         self.identity = keys.identity(self.secret)
         self.own = [0, 0, 0]
-        self.nonces = 0
 
     # Sending.
 
@@ -102,8 +103,8 @@ class Client:
         self.relay.receive(self.source, datagram, listener=self.listener)
 
     def nonce(self) -> bytes:
-        self.nonces += 1
-        return self.nonces.to_bytes(8, "big")
+        self.last_nonce = next(_NONCES).to_bytes(8, "big")
+        return self.last_nonce
 
     def hello(self, nonce: bytes | None = None) -> Challenge:
         self.drain()

@@ -9,28 +9,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from udprelay.protocol.endpoint import Endpoint, endpoint
-from udprelay.relay.session.cookie import BUCKET, COOKIE, Cookies, path_token, proves_path
+from udprelay.relay.session.cookie import (
+    BUCKET,
+    COOKIE,
+    Cookies,
+    UsedCookies,
+    path_token,
+    proves_path,
+)
 
 SECRET = bytes(range(32))
 ANNA = endpoint("192.0.2.1", 5000)
 START = 40 * BUCKET
 MADE_FOR = ("main", ANNA, "lobby")
+NONCE = b"12345678"
 
 
 def made(now: float = START, secret: bytes = SECRET) -> bytes:
-    return Cookies(secret).make(*MADE_FOR, now)
+    return Cookies(secret).make(*MADE_FOR, NONCE, now)
 
 
-def test_a_cookie_has_20_bytes_and_begins_with_its_bucket() -> None:
-    assert len(made()) == COOKIE == 20
-    assert made()[:4] == bytes([0, 0, 0, 40])
+def test_a_cookie_has_28_bytes_and_begins_with_its_bucket_and_its_nonce() -> None:
+    assert len(made()) == COOKIE == 28
+    assert made()[:12] == bytes([0, 0, 0, 40]) + NONCE
 
 
 @given(st.floats(0, 1e9), st.floats(0, 90))
 def test_a_cookie_is_valid_in_its_bucket_and_the_next(now: float, later: float) -> None:
     cookies = Cookies(SECRET)
     valid = (now + later) // BUCKET - now // BUCKET <= 1
-    assert cookies.valid(cookies.make(*MADE_FOR, now), *MADE_FOR, now + later) is valid
+    assert cookies.valid(cookies.make(*MADE_FOR, NONCE, now), *MADE_FOR, now + later) is valid
 
 
 def test_a_cookie_is_valid_for_30_to_60_seconds() -> None:
@@ -64,7 +72,7 @@ def test_a_cookie_is_invalid_for_another_purpose(other: tuple[str, Endpoint, str
 
 def test_a_cookie_is_invalid_for_another_scope_id() -> None:
     on_one, on_another = endpoint("fe80::1%2", 5000), endpoint("fe80::1%3", 5000)
-    cookie = Cookies(SECRET).make("main", on_one, "lobby", START)
+    cookie = Cookies(SECRET).make("main", on_one, "lobby", NONCE, START)
     assert Cookies(SECRET).valid(cookie, "main", on_one, "lobby", START)
     assert not Cookies(SECRET).valid(cookie, "main", on_another, "lobby", START)
 
@@ -73,7 +81,7 @@ def test_different_fields_never_give_the_same_cookie() -> None:
     cookies = Cookies(SECRET)
     names = ["a", "ab", "b", "192.0.2.1:5000", "a192.0.2.1:5000"]
     made_for = [(listener, ANNA, room) for listener, room in permutations(names, 2)]
-    assert len({cookies.make(*fields, START) for fields in made_for}) == len(made_for)
+    assert len({cookies.make(*fields, NONCE, START) for fields in made_for}) == len(made_for)
 
 
 @given(st.integers(0, COOKIE * 8 - 1))
@@ -131,3 +139,16 @@ def test_a_path_token_is_invalid_for_another_purpose(
     token = path_token(SECRET, b"session1", ANNA, "main", START)
     assert path_token(*other, START) != token
     assert not proves_path(token, *other, START)
+
+
+def test_used_cookies_are_forgotten_when_they_have_expired() -> None:
+    used = UsedCookies()
+    used.add(b"first", b"anna", START)
+    used.add(b"second", b"bert", START + 1)
+    used.expire(START + 2 * BUCKET)
+    assert (used.admits(b"first", b"carl", False), used.admits(b"second", b"carl", False)) == (
+        True,
+        False,
+    )
+    used.expire(START + 2 * BUCKET + 1)
+    assert len(used) == 0

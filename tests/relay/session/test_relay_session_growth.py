@@ -37,6 +37,10 @@ UNLIMITED = Limits(
     session_burst=10**9,
     proof_rate=1e9,
     proof_burst=10**9,
+    source_members=0,
+    source_rooms=0,
+    join_rate=1e6,
+    join_burst=10**6,
 )
 KEY = AccessKey(b"s" * 16, b"k" * 32)
 RULES = RelayRules(
@@ -173,7 +177,7 @@ def test_plain_members_that_have_left_leave_nothing() -> None:
     assert_no_growth(relay, act)
 
 
-IDLE = 1600
+IDLE = 2000
 """Bytes of an idle session member without its numbers; an empty deque alone takes 600."""
 
 

@@ -11,7 +11,7 @@ from udprelay.protocol.wire.joining import Hello, Welcome
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.protocol.wire.sequenced import Entry
 from udprelay.relay.events import MemberJoined, MemberLeft
-from udprelay.relay.rules import Label, Protocol
+from udprelay.relay.rules import Label, Limits, Protocol
 
 
 class TestJoin:
@@ -22,7 +22,7 @@ class TestJoin:
         session = client.session
         assert (session.name, session.source, session.room.name) == ("anna", ANNA, "lobby")
         assert welcome == Welcome(
-            nonce=client.nonces.to_bytes(8, "big"),
+            nonce=client.last_nonce,
             session_id=session.id,
             number=1,
             tag=relay.room_log().tag,
@@ -138,7 +138,9 @@ class TestJoin:
 
 
 def test_session_ids_and_tags_are_unique() -> None:
-    relay = SessionRelay()
+    relay = SessionRelay(
+        session_rules(Limits(source_rooms=0, source_members=0, join_burst=10_000))
+    )
     ids = {client.id for client in joined(relay, *(f"n{n}" for n in range(50)))}
     tags = {Client(relay, nick=f"x{n}", room=f"room-{n}").join().tag for n in range(50)}
     assert len(ids | tags) == 100

@@ -10,6 +10,7 @@ from relay_driver import ANNA, BERT, CARL, reports
 from relay_session import Client, SessionRelay, joined, refused, session_rules
 
 from udprelay.protocol.access_key import AccessKey
+from udprelay.protocol.wire.from_client import Leave
 from udprelay.protocol.wire.joining import Refused, Welcome
 from udprelay.relay.events import MemberRejected
 from udprelay.relay.rules import Limits, RoomRules
@@ -173,15 +174,48 @@ class TestAccessKey:
 
     def test_after_too_many_wrong_proofs_no_proof_is_checked(self) -> None:
         relay = SessionRelay(
-            session_rules(Limits(proof_rate=0.1, proof_burst=3), room={"access_key": KEY})
+            session_rules(Limits(proof_rate=0.2, proof_burst=6), room={"access_key": KEY})
         )
-        guesses = [Client(relay, access_key=bytes([n] * 32)).try_to_join() for n in range(5)]
-        assert [type(answer) for answer in guesses] == [Refused] * 3 + [type(None)] * 2
+        guesses = [refused(Client(relay, access_key=bytes([n] * 32))) for n in range(5)]
+        assert [answer.code for answer in guesses] == ["wrong-key"] * 3 + ["proof-limit"] * 2
         client = Client(relay, access_key=KEY.key)
-        assert client.try_to_join() is None
+        later = refused(client)
+        assert (later.code, later.retry_after) == ("proof-limit", 10_000)
         relay.now += 10
         assert isinstance(client.try_to_join(), Welcome)
         assert relay.dropped() == {"wrong-key": 3, "proof-limit": 3}
+
+    def test_who_guesses_from_one_port_leaves_others_at_the_address_their_budget(self) -> None:
+        relay = SessionRelay(session_rules(room={"access_key": KEY}))
+        for number in range(20):
+            refused(Client(relay, "192.0.2.1:1", access_key=bytes([number] * 32)))
+        Client(relay, "192.0.2.1:2", "bert", access_key=KEY.key).join()
+
+    def test_who_guesses_from_all_ports_meets_the_budget_of_the_address(self) -> None:
+        relay = SessionRelay(session_rules(room={"access_key": KEY}))
+        codes = [
+            refused(Client(relay, f"192.0.2.1:{port}", access_key=bytes(32))).code
+            for port in range(1, 30)
+        ]
+        assert codes == ["wrong-key"] * 10 + ["proof-limit"] * 19
+
+    @pytest.mark.parametrize("leaves", [True, False], ids=["resumes", "returns"])
+    def test_known_members_come_back_while_others_guess(self, leaves: bool) -> None:
+        relay = SessionRelay(session_rules(room={"access_key": KEY}))
+        Client(relay, "192.0.2.2:9", "bert", access_key=KEY.key).join()
+        client = Client(relay, "192.0.2.1:1", access_key=KEY.key)
+        client.join()
+        for port in range(2, 30):
+            refused(Client(relay, f"192.0.2.1:{port}", nick="eve", access_key=bytes(32)))
+        if leaves:
+            client.send(Leave(client.id).encode())
+        client.join()
+
+    def test_an_endless_wait_is_said_to_be_one(self) -> None:
+        limits = Limits(proof_rate=0, proof_burst=1)
+        relay = SessionRelay(session_rules(limits, room={"access_key": KEY}))
+        refused(Client(relay, access_key=bytes(32)))
+        assert refused(Client(relay, access_key=KEY.key)).retry_after == 0
 
     def test_right_proofs_consume_no_budget(self) -> None:
         relay = SessionRelay(session_rules(Limits(proof_burst=1), room={"access_key": KEY}))

@@ -60,7 +60,7 @@ class Joining:
     def hello(self, origin: Origin, hello: Hello, now: float) -> None:
         """Answer HELLO."""
         name = origin.listener.name
-        cookie = self._cookies.make(name, origin.address, hello.room, now)
+        cookie = self._cookies.make(name, origin.address, hello.room, hello.nonce, now)
         challenge = Challenge(hello.nonce, cookie, self._salts.salt(hello.room))
         if not self._unverified.answer(origin, challenge.encode(), now):
             room = origin.listener.rules.room
@@ -76,10 +76,15 @@ class Joining:
         room = self._roster.rooms.get(join.room)
         log = room.log if room is not None else None
         member = log.by_identity.get(identity) if isinstance(log, RoomLog) else None
+        used = self._sessions.used_cookies
+        if not used.admits(join.cookie, identity, member is not None):
+            self._output.drop(name, join.room, DropReason.COOKIE, now)
+            return
         refusal = self._refusals.refusal(origin, join, identity, member, now)
         if refusal is not None:
             self._refuse(origin, join, refusal, now)
             return
+        used.add(join.cookie, identity, now)
         self._roster.replace_plain(origin.listener, origin.source, now)
         if member is not None:
             self._resume(member, origin, join, now)
@@ -90,15 +95,13 @@ class Joining:
     def _refuse(self, origin: Origin, join: Join, refusal: Refusal, now: float) -> None:
         reason = refusal.reason
         self._output.reject(origin.listener, join.room, origin.address, reason, now)
-        if reason is DropReason.PROOF_LIMIT:
-            # The answer would only help a client that guesses passphrases.
-            return
         retry_after = round(1000 * refusal.retry_after)
         refused = Refused(join.nonce, reason.value, refusal.sentence, retry_after)
         self._unverified.answer(origin, refused.encode(), now)
 
     def _admit(self, origin: Origin, join: Join, identity: bytes, now: float) -> SessionMember:
         """Add a new member."""
+        opens = self._refusals.opens(join.room)
         room = self._roster.open(join.room)
         log = self._sessions.open_log(room, now)
         before = log.recall(identity) or _NEW
@@ -124,6 +127,7 @@ class Joining:
             session.heard = log.heard - earlier
         listener.sessions[session.id] = session
         self._roster.add(session, now)
+        self._state.quotas.admit(session, opens, now)
         if session.first == log.newest:
             # The newest entry is its own join.
             session.first += 1

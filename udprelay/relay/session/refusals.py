@@ -8,7 +8,7 @@ from attrs import frozen
 
 from udprelay.protocol import keys, nick
 from udprelay.protocol.wire.joining import Join
-from udprelay.relay.budget import PrefixBudgets
+from udprelay.relay.budget import SourceBudgets, full_address, prefix
 from udprelay.relay.drops import DropReason
 from udprelay.relay.room import Member, Room
 from udprelay.relay.session.member import SessionMember
@@ -21,6 +21,12 @@ _FULL = {
     DropReason.ROOM_FULL: "The room is full.",
     DropReason.RELAY_FULL: "The relay is full.",
 }
+_QUOTAS = {
+    DropReason.SOURCE_FULL: ("Too many members at your address.", _RETRY_AFTER_LIMIT),
+    DropReason.SOURCE_ROOMS: ("Too many rooms of your address.", _RETRY_AFTER_LIMIT),
+    DropReason.JOIN_LIMIT: ("Too many joins from your address.", 2.0),
+}
+"""No longer than the shortest JOIN allows."""
 _MAX_REFUSED = 48
 """Bytes of REFUSED without a sentence."""
 
@@ -41,8 +47,13 @@ class Refusals:
         limits = state.rules.limits
         self._state = state
         self._roster = state.roster
-        self._proofs = PrefixBudgets(state.secret, limits.proof_rate, limits.proof_burst)
-        state.census.add("tables.budgets.proofs", self._proofs.__len__)
+        rate, burst = limits.proof_rate, limits.proof_burst
+        self._proofs = SourceBudgets(state.secret, rate, burst)
+        # So that nobody alone uses up what those behind one address have.
+        self._own_proofs = SourceBudgets(state.secret, rate / 2, max(1, burst / 2))
+        self._proof_retry = _RETRY_AFTER_LIMIT if rate else 0.0
+        budgets = (self._proofs, self._own_proofs)
+        state.census.add("tables.budgets.proofs", lambda: sum(map(len, budgets)))
 
     def refusal(
         self,
@@ -64,11 +75,19 @@ class Refusals:
         refusal = self._room_refusal(join) or self._key_refusal(origin, join, identity, now)
         if refusal is not None or member is not None:
             return refusal
-        return self._nick_refusal(origin, join) or self._full_refusal(origin, join, now)
+        return (
+            self._nick_refusal(origin, join)
+            or self._full_refusal(origin, join, now)
+            or self._quota_refusal(origin, join, now)
+        )
+
+    def opens(self, room: str) -> bool:
+        """Return whether a member would open a room that the configuration does not name."""
+        return room not in self._roster.rooms and room not in self._state.named_rooms
 
     def _room_refusal(self, join: Join) -> Refusal | None:
         rules, rooms = self._state.rules, self._roster.rooms
-        if join.room in rooms or join.room in self._state.named_rooms:
+        if not self.opens(join.room):
             return None
         if not rules.open_rooms:
             return Refusal(DropReason.NO_ROOM, "The relay has no room of this name.")
@@ -87,13 +106,26 @@ class Refusals:
             return Refusal(DropReason.NO_KEY_HERE, "This room has no passphrase.")
         if join.proof is None:
             return Refusal(DropReason.KEY_REQUIRED, "This room needs a passphrase.")
-        if not self._proofs.has_token(origin.address.ip, now):
-            return Refusal(DropReason.PROOF_LIMIT, "")
+        own, shared = full_address(origin.address), prefix(origin.address.ip)
+        has_tokens = self._own_proofs.has_token(own, now) and self._proofs.has_token(shared, now)
+        if not has_tokens and not self._is_known(join, identity):
+            # Without a look at the proof: it would help to guess.
+            sentence = "Too many wrong passphrases from your address: try again later."
+            return Refusal(DropReason.PROOF_LIMIT, sentence, self._proof_retry)
         right = keys.proof(access_key.key, join.cookie, join.room, join.nick, join.nonce, identity)
         if hmac.compare_digest(right, join.proof):
             return None
-        self._proofs.try_consume(origin.address.ip, now)
+        self._own_proofs.try_consume(own, now)
+        self._proofs.try_consume(shared, now)
         return Refusal(DropReason.WRONG_KEY, "Wrong passphrase.")
+
+    def _is_known(self, join: Join, identity: bytes) -> bool:
+        """Return whether an identity is, or was lately, a member: it has known the passphrase."""
+        room = self._roster.rooms.get(join.room)
+        log = None if room is None else room.log
+        return isinstance(log, RoomLog) and (
+            identity in log.by_identity or identity in log.departed
+        )
 
     def _nick_refusal(self, origin: Origin, join: Join) -> Refusal | None:
         room = self._roster.rooms.get(join.room)
@@ -114,6 +146,10 @@ class Refusals:
         plain = origin.listener.plain_at(origin.source)
         reason = self._roster.full(join.room, now, plain)
         return Refusal(reason, _FULL[reason], _RETRY_AFTER_LIMIT) if reason else None
+
+    def _quota_refusal(self, origin: Origin, join: Join, now: float) -> Refusal | None:
+        reason = self._state.quotas.refusal(origin.address, self.opens(join.room), now)
+        return Refusal(reason, *_QUOTAS[reason]) if reason else None
 
 
 def nick_is_free(room: Room | None, wanted: str, member: Member | None) -> bool:

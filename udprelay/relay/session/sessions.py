@@ -12,6 +12,7 @@ from udprelay.relay import events
 from udprelay.relay.bounded_dict import BoundedDict
 from udprelay.relay.fan_out import FanOut
 from udprelay.relay.room import Listener, Room
+from udprelay.relay.session.cookie import UsedCookies
 from udprelay.relay.session.flow_control import FlowControl
 from udprelay.relay.session.member import SessionMember
 from udprelay.relay.session.private_store import PrivateStore
@@ -40,6 +41,7 @@ class Sessions:
 
     :ivar schedule: when they are sent ACK, HEARTBEAT and PONG unasked.
     :ivar private_store: their private datagrams.
+    :ivar used_cookies: those that have made a member.
     :ivar flow: which of their reliable datagrams may be relayed.
     """
 
@@ -53,7 +55,9 @@ class Sessions:
         # Each with the time at which its room was last seen open.
         self._tags: BoundedDict[str, tuple[bytes, float]] = BoundedDict(_MAX_TAGS)
         self._sweep_deadline = inf
+        self._quotas = state.quotas
         self.schedule = Schedule(state.output)
+        self.used_cookies = UsedCookies()
         self._roster.on_close = [
             *self._roster.on_close,
             self._close_log,
@@ -64,6 +68,7 @@ class Sessions:
         self.private_store = PrivateStore(state.memory)
         census = state.census
         census.add("tables.tags", self._tags.__len__)
+        census.add("tables.cookies", self.used_cookies.__len__)
         census.add("tables.logs", lambda: len(self._logs()))
         census.add("tables.departed", lambda: sum(len(log.departed) for log in self._logs()))
         census.add("tables.schedule", self.schedule.sizes)
@@ -140,6 +145,7 @@ class Sessions:
             session.group.add(session)
         listener.attach(session)
         self._gate.follow(session)
+        self._quotas.move(session)
         self._output.emit(events.MemberMoved(before=before, **session.event_fields()))
 
     def end(self, session: SessionMember, reason: str, now: float) -> None:
@@ -195,8 +201,9 @@ class Sessions:
         return heartbeats
 
     def _sweep(self, now: float) -> None:
-        """Remove old datagrams, logs without session members, and tags of closed rooms."""
+        """Remove old datagrams and cookies, logs without sessions, and tags of closed rooms."""
         self.private_store.expire(now)
+        self.used_cookies.expire(now)
         for room in self._roster.rooms.values():
             log = room.log
             if not isinstance(log, RoomLog):
@@ -212,7 +219,8 @@ class Sessions:
                 self._tags[name] = tag, now
             elif seen + _TAG_AGE <= now:
                 del self._tags[name]
-        self._sweep_deadline = now + _SWEEP_INTERVAL if self._tags or self._logs() else inf
+        goes_on = self._tags or self.used_cookies or self._logs()
+        self._sweep_deadline = now + _SWEEP_INTERVAL if goes_on else inf
 
     # Memory.
 

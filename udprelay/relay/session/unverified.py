@@ -6,7 +6,7 @@ from attrs import frozen
 
 from udprelay.protocol.endpoint import Endpoint
 from udprelay.protocol.wire.header import TYPE_OFFSET, Type
-from udprelay.relay.budget import PrefixBudgets
+from udprelay.relay.budget import SourceBudgets, prefix
 from udprelay.relay.room import Listener
 from udprelay.relay.state import RelayState
 from udprelay.segments import Source
@@ -27,15 +27,16 @@ class UnverifiedSources:
     Answers unverified sources, within a budget for each source prefix.
 
     CHALLENGE and REFUSED each have a budget of their own: forged requests for them use up
-    nothing that needs a cookie.
+    nothing that needs a cookie. As none is larger than what it answers, nobody can use them to
+    flood others; so the budgets are so large that forged datagrams hardly use them up.
     """
 
     def __init__(self, state: RelayState) -> None:
         rate, burst = state.rules.limits.session_rate, state.rules.limits.session_burst
         self._admission = state.admission
         self._output = state.output
-        self._budgets: dict[int | None, PrefixBudgets] = {
-            kind: PrefixBudgets(state.secret, rate, burst)
+        self._budgets: dict[int | None, SourceBudgets] = {
+            kind: SourceBudgets(state.secret, rate, burst)
             for kind in (Type.CHALLENGE, Type.REFUSED, None)
         }
         budgets = self._budgets.values()
@@ -53,7 +54,7 @@ class UnverifiedSources:
     def answer(self, origin: Origin, answer: bytes, now: float) -> bool:
         """Answer a datagram if size and budget allow it; return whether."""
         budgets = self._budgets.get(answer[TYPE_OFFSET], self._budgets[None])
-        if len(answer) > origin.size or not budgets.try_consume(origin.address.ip, now):
+        if len(answer) > origin.size or not budgets.try_consume(prefix(origin.address.ip), now):
             return False
         self._output.reply(origin.listener.transport, origin.source, answer)
         return True
