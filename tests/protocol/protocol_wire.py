@@ -251,7 +251,7 @@ DATAGRAMS: dict[Type, st.SearchStrategy[Any]] = {
     Type.GONE: st.builds(Gone, eight, st.integers(0, 1), reasoned()),
     Type.HEARTBEAT: st.builds(Heartbeat, eight, u64),
     Type.PONG: st.builds(Pong, eight, eight, u64, u64),
-    Type.MEMBERS: st.builds(Members, eight, u32, u64, members, st.none() | u32),
+    Type.MEMBERS: st.builds(Members, eight, u32, u64, members, st.none() | u32, st.none() | u64),
     Type.PATH_CHALLENGE: st.builds(PathChallenge, eight, eight),
     Type.BYE: st.builds(Bye, eight, codes, sentences, u32),
     Type.NICKED: st.builds(Nicked, eight, u32, nicks)
@@ -306,7 +306,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "ENTRY nick": {"e": "nick", "n": "ann", "b": b""},
     "NOTICE missed": {"e": "missed", "m": 3, "w": [[5, 2], [9, 1]]},
     "NOTICE failed": {"e": "failed", "u": 5, "c": "absent"},
-    "MEMBERS": {"f": 0, "q": 9, "w": [_RECORD], "y": 4},
+    "MEMBERS": {"f": 0, "q": 9, "w": [_RECORD], "y": 4, "s": 8},
     "BYE": {"c": "idle", "m": "The session timed out.", "a": 1},
     "NICKED": {"r": 1, "n": "ann"},
     "NICKED not": {"r": 1, "c": "nick-taken", "m": "This nick is in use."},

@@ -48,6 +48,7 @@ OPTIONAL = {
     ("WELCOME", "y"),
     ("NICK", "b"),
     ("MEMBERS", "y"),
+    ("MEMBERS", "s"),
 }
 
 ASKED = ["", "ann", "x" * 256, "ä" * 128]
@@ -160,6 +161,7 @@ BOUNDS: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("NOTICE failed", "c"): (CODES, NOT_CODES),
     ("MEMBERS", "f"): (U32, NOT_U32),
     ("MEMBERS", "q"): (U64, []),
+    ("MEMBERS", "s"): (U64, []),
     ("MEMBERS", "w"): (MEMBERS, NOT_MEMBERS),
     ("MEMBERS", "y"): (U32, NOT_U32),
     ("BYE", "c"): (CODES, NOT_CODES),

@@ -34,7 +34,7 @@ BODIES = {
     "failed": FailedNotice,
 }
 NAMES = {cls: e for e, cls in BODIES.items()}
-ADDED_LATER = ("reports", "history", "settled_private")
+ADDED_LATER = ("reports", "history", "settled_private", "settled")
 """Optional fields that the first vectors do not have."""
 
 

@@ -13,17 +13,19 @@ from session_client_machine import (
     TAG,
     ClientDriver,
     joined,
+    started,
 )
 
 from udprelay.protocol.wire.entries import FailedNotice, JoinEntry
-from udprelay.protocol.wire.from_client import DataUp, Leave, Ping
-from udprelay.protocol.wire.from_relay import Ack, Bye, Heartbeat, Pong
+from udprelay.protocol.wire.from_client import DataUp, Leave, Ping, RosterRequest
+from udprelay.protocol.wire.from_relay import Ack, Bye, Heartbeat, Members, Pong
 from udprelay.protocol.wire.header import MORE, RELIABLE, RESUBMITTED
 from udprelay.protocol.wire.joining import Unknown
 from udprelay.protocol.wire.members import MemberKind
 from udprelay.protocol.wire.sequenced import Entry, Notice
 from udprelay.session_client.active_session import RETURN_PATIENCE
-from udprelay.session_client.events import Closed, Delivered, Failed, Refused
+from udprelay.session_client.confirmation import EVERYBODY, SETTLE_PATIENCE
+from udprelay.session_client.events import Closed, ContactLost, Delivered, Failed, Refused
 from udprelay.session_client.machine import LEAVE_PATIENCE
 from udprelay.session_client.message_sender import MessageError
 from udprelay.session_client.pieces import ACKNOWLEDGED_LIFETIME
@@ -32,9 +34,10 @@ from udprelay.session_client.settings import State
 RETURN_DELAY = 2000
 
 
-def acknowledged(*payloads: bytes) -> ClientDriver:
+def acknowledged(*payloads: bytes, history: tuple[int, int] | None = None) -> ClientDriver:
     """Return a client whose messages were acknowledged long after it had joined."""
-    client = joined(BERT_RECORD)
+    client = started()
+    client.join([BERT_RECORD], history=history)
     client.pass_time(5)
     for payload in payloads:
         client.call("send", payload)
@@ -286,3 +289,73 @@ def test_a_message_that_was_acknowledged_in_part_fails_once() -> None:
     assert client.drain(Leave) == [Leave(OTHER_SESSION)]
     client.receive(Bye(OTHER_SESSION, "left", "Bye.", 0))
     assert client.drain_events(Failed) == [Failed(message, "closed")]
+
+
+def settled(client: ClientDriver, newest: int, settled: int | None) -> None:
+    """Answer the question what all have settled."""
+    client.receive(Members(SESSION, EVERYBODY, newest, (), settled=settled))
+
+
+class TestOthers:
+    """A client that leaves waits until the others have settled what it has sent."""
+
+    def test_it_asks_what_the_others_have_settled(self) -> None:
+        client = acknowledged(b"x", history=(40, 64))
+        client.call("leave")
+        assert client.drain(RosterRequest) == [RosterRequest(SESSION, EVERYBODY)]
+
+    def test_it_stays_until_the_others_have_settled_all_up_to_the_first_answer(self) -> None:
+        client = acknowledged(b"x", history=(40, 64))
+        client.call("leave")
+        pong(client)
+        settled(client, 7, 6)
+        client.pass_time(0.25)
+        settled(client, 9, 6)
+        assert client.drain(Leave) == []
+        settled(client, 9, 7)
+        assert client.drain(Leave) == [Leave(SESSION)]
+
+    def test_it_asks_again_while_the_relay_answers_and_leaves_after_a_while(self) -> None:
+        client = acknowledged(b"x", history=(40, 64))
+        client.call("leave")
+        for _ in range(int(4 * SETTLE_PATIENCE)):
+            pong(client)
+            assert client.drain(Leave) == []
+            client.pass_time(0.25)
+        pong(client)
+        assert client.drain(Leave) == [Leave(SESSION)]
+        client.receive(Bye(SESSION, "left", "Bye.", 0))
+        assert client.drain_events(Failed) == []
+
+    def test_it_does_not_stay_with_a_relay_that_tells_nothing_of_others(self) -> None:
+        client = acknowledged(b"x", history=(40, 64))
+        client.call("leave")
+        settled(client, 7, None)
+        assert Leave(SESSION) not in client.datagrams
+        pong(client)
+        assert client.drain(Leave) == [Leave(SESSION)]
+
+    def test_it_offers_its_messages_again_if_the_relay_dies_meanwhile(self) -> None:
+        client = acknowledged(b"x", history=(40, 64))
+        client.call("leave")
+        pong(client)
+        settled(client, 7, 6)
+        client.receive(Unknown(SESSION))
+        client.pass_time(0.1)
+        resume(client)
+        assert client.drain(DataUp) == [DataUp(OTHER_SESSION, RELIABLE | RESUBMITTED, 1, b"x")]
+
+    def test_it_has_lost_contact_if_the_relay_falls_silent_meanwhile(self) -> None:
+        client = acknowledged(b"x", history=(40, 64))
+        client.call("leave")
+        pong(client)
+        client.pass_time(3)
+        assert client.drain_events(ContactLost) == [ContactLost("silent")]
+
+    def test_an_answer_that_nobody_asked_for_changes_nothing(self) -> None:
+        client = acknowledged(b"x", history=(40, 64))
+        settled(client, 7, 7)
+        client.call("leave")
+        assert client.drain(Leave) == []
+        client.receive(Members(SESSION, 0, 7, (), settled=7))
+        assert client.drain(Leave) == []

@@ -30,14 +30,17 @@ class Pipes(Stage):
     Clients that send lines, 20 % loss each way, and a relay that is killed and started again.
 
     The first client leaves a while after its last line was acknowledged, as at the end of a file.
-    The relay dies at the latest when it leaves.
+    The relay dies at the latest when it leaves, or soon after.
+
+    :param outlives: so many seconds after; None: when it leaves.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, outlives: float | None = None) -> None:
         self._random = random = Random(f"{seed} restart")
         delay = random.choice([(0.0001, 0.001), (0.001, 0.02), (0.02, 0.1)])
         super().__init__(seed, Conditions(loss=0.2, delay=delay), rules_for())
         self._killed = False
+        self._outlives = outlives
         self._wait = random.choice([0.0, 1.0, 5.0, 10.0])
         pace = random.choice([0.0, 0.01, 0.05])
         for number in range(CLIENTS):
@@ -58,8 +61,18 @@ class Pipes(Stage):
             self.time.after(self._wait, self._leave, client)
 
     def _leave(self, client: Client) -> None:
-        self._kill()
+        if self._outlives is None:
+            self._kill()
         client.leave()
+        if self._outlives is not None:
+            self._die_after(client)
+
+    def _die_after(self, client: Client) -> None:
+        """Kill the relay when the client is gone."""
+        if client.running:
+            self.time.after(0.05, self._die_after, client)
+        else:
+            self.time.after(self._outlives or 0.0, self._kill)
 
     def _kill(self) -> None:
         if not self._killed:
@@ -68,9 +81,9 @@ class Pipes(Stage):
             self.relay.restart(pause, silently=self._random.random() < 0.5)
 
 
-def play(seed: int) -> None:
+def play(seed: int, outlives: float | None = None) -> None:
     """Run the pipes of a seed, and check what each client but the first received."""
-    stage = Pipes(seed)
+    stage = Pipes(seed, outlives)
     stage.run(BEGIN)
     assert all(client.joined for client in stage.clients)
     stage.run(100.0)
@@ -92,3 +105,8 @@ def test_every_stream_survives_the_relay(for_each_seed: Callable[..., None], fir
 @pytest.mark.parametrize(("seed", "bug"), PINNED)
 def test_every_stream_survives_for_seeds_that_showed_bugs(seed: int, bug: str) -> None:
     play(seed)
+
+
+@pytest.mark.parametrize("seed", [11, 21, 27])
+def test_a_sender_stays_until_the_others_have_its_messages(seed: int) -> None:
+    play(seed, outlives=0.0)

@@ -6,10 +6,11 @@ from math import inf
 from typing import TypeAlias
 
 from udprelay.protocol.wire.entries import LimitedNotice, MissedNotice
-from udprelay.protocol.wire.from_client import NickRequest, PathResponse, Ping
-from udprelay.protocol.wire.from_relay import Ack, Nicked, PathChallenge, Pong, Waiting
+from udprelay.protocol.wire.from_client import NickRequest, PathResponse, Ping, RosterRequest
+from udprelay.protocol.wire.from_relay import Ack, Members, Nicked, PathChallenge, Pong, Waiting
 from udprelay.protocol.wire.joining import Welcome
 from udprelay.session_client.arrivals import Arrival, Arrivals
+from udprelay.session_client.confirmation import EVERYBODY, Confirmation
 from udprelay.session_client.events import Event, Limited, NickRefused, Ponged
 from udprelay.session_client.flow_control import FlowControl
 from udprelay.session_client.liveness import Liveness
@@ -26,8 +27,6 @@ MIN_KEEPALIVE = 0.1
 """Seconds between PINGs, if the relay asks for less."""
 NICK_RETRY_INTERVALS = (1.0,) * 6
 """Seconds between NICKs; after the last interval the request fails."""
-CONFIRM_INTERVALS = (0.25,) * 8
-"""Seconds between PINGs before the client leaves; after the last interval contact is lost."""
 RETURN_PATIENCE = 30.0
 """Seconds for the members of a relay that has died to join another: a keepalive and retries."""
 
@@ -66,9 +65,8 @@ class ActiveSession:
         # The members of the last room that have not come to this one, and until when they may.
         self._expected: set[bytes] = set()
         self._expected_until = inf
-        # PINGs whose answer shows that the relay still has what it has acknowledged.
-        self._confirmation = NEVER
-        self._confirming_since = inf
+        self._confirmation = Confirmation()
+        self._relay_asks_others = False
 
     # Sessions.
 
@@ -82,6 +80,7 @@ class ActiveSession:
         self.liveness.start_session(max(MIN_KEEPALIVE, welcome.keepalive / 1000), now)
         self.arrivals.start_session(welcome, self._sealing.identity, now)
         self.flow.start_session(welcome, self._reports, welcome.first - 1)
+        self._relay_asks_others = welcome.history is not None
         self.sender.start_session(welcome, new_room, now)
         self.send_nick_request(now)
 
@@ -90,8 +89,8 @@ class ActiveSession:
         self.sender.end_session(self.liveness.last_heard, now)
         self.arrivals.end_session()
         self.flow.end_session()
-        self._nick_retries = self._confirmation = NEVER
-        self._confirming_since = inf
+        self._nick_retries = NEVER
+        self._confirmation.stop()
 
     def request_nick(self, nick: str) -> None:
         """Set the nick that :meth:`send_nick_request` asks for."""
@@ -128,9 +127,11 @@ class ActiveSession:
                 round_trip = self.liveness.receive_pong(datagram.token, now)
                 if round_trip is not None:
                     self.events.append(Ponged(round_trip))
-                if self.liveness.answered >= self._confirming_since:
-                    self._confirmation, self._confirming_since = NEVER, inf
-                    self.sender.confirm()
+                if self._confirmation.receive_pong(self.liveness.answered, now):
+                    self._confirm()
+            case Members():
+                if self._confirmation.receive_members(datagram):
+                    self._confirm()
         self.arrivals.receive(datagram, now)
 
     def expire(self, now: float, *, joined: bool) -> bool:
@@ -163,7 +164,7 @@ class ActiveSession:
 
     def may_end(self, now: float) -> bool:
         """
-        Return whether the relay has all messages, and keeps them for the others; ask it if needed.
+        Return whether the relay and the others have all messages; ask if needed.
 
         After another relay has died, the last member of a room must not leave it before they are
         back: an empty room is closed, with its history.
@@ -172,9 +173,8 @@ class ActiveSession:
         if not self.sender.in_doubt:
             return True
         self._expected -= self._identities()
-        if not (self.sender.resubmitting or self._expected) and self._confirmation is NEVER:
-            self._confirmation = Retries(b"", CONFIRM_INTERVALS, now)
-            self._confirming_since = now
+        if not (self.sender.resubmitting or self._expected):
+            self._confirmation.begin(now, asks=self._relay_asks_others)
         return False
 
     @property
@@ -198,8 +198,10 @@ class ActiveSession:
             else:
                 self.sender.receive_failed(notice)
         self.arrivals.notices.clear()
-        for _ in self._confirmation.drain_datagrams(now):
+        if self._confirmation.is_due(now):
             self.liveness.ping(now, by_user=False)
+            if self._confirmation.asks:
+                self.datagrams.append(RosterRequest(self.id, EVERYBODY).encode())
         settled = self.arrivals.settled
         if self.flow.is_due(*settled):
             self.liveness.ping(now, by_user=False)
@@ -221,6 +223,10 @@ class ActiveSession:
         for part in (self.arrivals, self.sender):
             self.events += part.events
             part.events.clear()
+
+    def _confirm(self) -> None:
+        self._confirmation.stop()
+        self.sender.confirm()
 
     def _identities(self) -> set[bytes]:
         """Return the identities of the other session members."""

@@ -117,6 +117,7 @@ class Members(Control):
     :param newest: the newest room sequence.
     :param members: in the order of their numbers.
     :param more_from: the member number for the next ROSTER; None if the list is complete.
+    :param settled: the room sequence that all members have settled, if that was asked for.
     """
 
     TYPE = Type.MEMBERS
@@ -126,6 +127,7 @@ class Members(Control):
     newest: Annotated[int, Key("q", fields.u64)]
     members: Annotated[tuple[MemberRecord, ...], Key("w", read_members, write_members)]
     more_from: Annotated[int | None, Key("y", fields.u32, needed=False)] = None
+    settled: Annotated[int | None, Key("s", fields.u64, needed=False)] = None
 
 
 @frozen

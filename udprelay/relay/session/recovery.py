@@ -15,6 +15,7 @@ from udprelay.relay.session.nack_answer import NackAnswer
 from udprelay.relay.session.repairs import Repairs
 from udprelay.relay.session.room_log import log_of
 from udprelay.relay.session.roster_page import with_records
+from udprelay.relay.session.settlement import EVERYBODY, settled_by_all
 
 ROOM_STREAM = 0
 
@@ -70,8 +71,13 @@ class Recovery:
         repairs.credit -= spent
 
     def answer_roster(self, session: SessionMember, request: RosterRequest, now: float) -> None:
-        """Send the members from a number on."""
+        """Send the members from a number on, or what all of them have settled."""
         log = log_of(session)
+        if request.number == EVERYBODY:
+            settled = settled_by_all(session, self._output, now)
+            answer = Members(session.id, EVERYBODY, log.newest, (), settled=settled)
+            self.send(session, answer.encode(), now)
+            return
         answer = Members(session.id, request.number, log.newest, ())
         self.send(session, with_records(answer, log.records(request.number)), now)
 

@@ -82,6 +82,8 @@ class RoomFlow(Wait[T]):
 
     :ivar accepted: all datagrams accepted so far.
     :ivar limit: ``accepted`` must be looked at beyond this.
+    :ivar asked: when the members were last asked for a member that leaves.
+    :ivar settled: the room sequence that all had settled then.
 
     :param share: returns the part of the history that a datagram of so many bytes takes.
     """
@@ -91,3 +93,5 @@ class RoomFlow(Wait[T]):
         self.share = share
         self.accepted = 0.0
         self.limit = float("inf")
+        self.asked = float("-inf")
+        self.settled = 0
