@@ -36,7 +36,7 @@ def test_slots_are_dense_after_any_joins_and_leaves(steps: list[int | None]) -> 
             assert leaving.slot == -1
         assert [member.slot for member in group.members] == list(range(len(members)))
         assert set(group.members) == set(members)
-        assert len(room) == len(members)
+        assert len(group.members) == len(members)
 
 
 def test_only_the_last_member_gets_another_slot_when_one_leaves() -> None:
