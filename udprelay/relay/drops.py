@@ -54,6 +54,8 @@ class DropReason(str, Enum):
     """Too many joins from its source, prefix or network."""
     CONTROL_LIMIT = "control-limit"
     """Too many control datagrams in one batch."""
+    STRANGER_LIMIT = "stranger-limit"
+    """Its source is no member, and stranger_rate is used up; it was not looked at."""
     MALFORMED = "malformed"
     """It has the signature, but is no datagram that a client may send."""
     OTHER_VERSION = "other-version"

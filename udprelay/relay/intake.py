@@ -7,12 +7,14 @@ from itertools import groupby
 
 from udprelay.protocol.wire.header import HEADER_SIZE, RELIABLE, SIGNATURE
 from udprelay.protocol.wire.members import MemberKind
+from udprelay.relay.drops import DropReason
 from udprelay.relay.fan_out import FanOut, FanOutBatch
 from udprelay.relay.gate import Charge
 from udprelay.relay.room import Listener, Member
 from udprelay.relay.session.intake import NOTHING, Payment, SessionIntake
 from udprelay.relay.session.schedule import Schedule
 from udprelay.relay.state import RelayState
+from udprelay.relay.strangers import Strangers, is_known
 from udprelay.segments import Segments, Source, SourceRun, runs_by_source
 
 
@@ -35,6 +37,7 @@ class Intake:
         self._output = state.output
         self._accept = state.gate.accept
         self._floods = state.floods
+        self._strangers = Strangers(state.rules.limits.stranger_rate)
         self._schedule = schedule
         self._fan_outs = fan_outs
         self._session_intake = session_intake
@@ -49,7 +52,7 @@ class Intake:
             if member is None or (size and first_byte >= 0 and first_byte in data[::size]):
                 # A new member seals the fan-out of its room.
                 room = None
-                self._receive_any(listener, source, segments, now)
+                self._receive_stranger(listener, source, segments, now)
                 continue
             member.last_heard = now
             count = segments.count
@@ -72,6 +75,21 @@ class Intake:
             return sealed
         schedule.send_acks(now)
         return sealed + fan_outs.finish(None, now, schedule.due_entries(now))
+
+    def _receive_stranger(
+        self, listener: Listener, source: Source, segments: Segments, now: float
+    ) -> None:
+        """Receive as many datagrams of one source as may be looked at; it may be a member."""
+        if not is_known(listener, source, segments):
+            accepted = self._strangers.accept(segments, now)
+            if accepted < segments.count:
+                room, ignored = listener.rules.room, segments.count - accepted
+                self._output.drop(listener.name, room, DropReason.STRANGER_LIMIT, now, ignored)
+                self._floods.unknown(listener, source, segments, now)
+                if not accepted:
+                    return
+                segments = segments[:accepted]
+        self._receive_any(listener, source, segments, now)
 
     def _receive_any(
         self, listener: Listener, source: Source, segments: Segments, now: float

@@ -294,6 +294,16 @@ class Limits:
         0.1,
         DAY,
     )
+    stranger_rate: float = option(
+        2000.0,
+        Form.NUMBER,
+        "Datagrams per second from sources that are not members, of all of them together, that the"
+        " relay looks at; as many as in four seconds may come at once. It holds for plain ones,"
+        " JOIN and other session datagrams each. 0 is no limit. Lower it on a slow machine, raise"
+        " it if thousands join in a second.",
+        0,
+        10_000_000,
+    )
     session_rate: float = option(
         5000.0,
         Form.NUMBER,
