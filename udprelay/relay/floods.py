@@ -215,6 +215,11 @@ class Floods:
             )
             self._number = self._unreported = 0
 
+    def close(self) -> None:
+        """Forget what was counted: the relay stops."""
+        self._strangers.clear()
+        self._addresses.clear()
+
     def drain(self) -> list[tuple[Listener, list[FloodSource]]]:
         """Return listeners with changes, and all that is to be filtered at each, members first."""
         changed, self.changed = self.changed, set()

@@ -326,6 +326,7 @@ class Hub:
         """
         self.farewell()
         self._loops.close(now)
+        self._floods.close()
         self._output.events += [*self._drops.report(now), *self._memory.report()]
         for room in list(self.roster.rooms.values()):
             self.roster.close(room, "stopping")

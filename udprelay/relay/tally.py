@@ -28,6 +28,10 @@ class Tally(Generic[K]):
     def __len__(self) -> int:
         return len(self._counts)
 
+    def clear(self) -> None:
+        """Forget all counts."""
+        self._counts.clear()
+
     def add(self, key: K, number: int, now: float) -> int:
         """Add to a count; return what it is now."""
         if now - self._since >= self._interval:

@@ -23,7 +23,7 @@ from udprelay.segments import Source
 
 _SWEEP_INTERVAL = 10.0
 _MAX_TAGS = 2048
-_TAG_AGE = 300.0
+_TAG_AGE = 3600.0
 _NO_TAG: tuple[bytes | None, float] = None, 0.0
 _NO_TOKEN = bytes(8)
 _FAREWELLS = {
@@ -219,8 +219,11 @@ class Sessions:
                 self._tags[name] = tag, now
             elif seen + _TAG_AGE <= now:
                 del self._tags[name]
-        goes_on = self._tags or self.used_cookies or self._logs()
-        self._sweep_deadline = now + _SWEEP_INTERVAL if goes_on else inf
+        if self.used_cookies or self._logs():
+            self._sweep_deadline = now + _SWEEP_INTERVAL
+        else:
+            oldest = min((seen for _, seen in self._tags.values()), default=inf)
+            self._sweep_deadline = oldest + _TAG_AGE
 
     # Memory.
 
