@@ -81,6 +81,7 @@ class Step:
 
 def _hello(step: Step) -> bytes:
     step.me.room = ROOMS[step.a % 4]
+    step.me.attempt()
     versions = ((1,), (2,), (1, 2))[step.b % 3]
     return Hello(step.me.nonce, step.me.room, versions).encode()
 

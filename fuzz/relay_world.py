@@ -74,10 +74,11 @@ def rules(choices: bytes) -> RelayRules:
 
 
 class Person:
-    """A client: its constant values, and those that it got from the relay."""
+    """A client: its own values, and those that it got from the relay."""
 
     def __init__(self, index: int) -> None:
         self.source = SOURCES[index]
+        # The first byte tells whose it is.
         self.nonce = bytes((index,)) * 8
         self.nick = NICKS[index]
         self.secret = bytes((index,)) * 16
@@ -87,6 +88,11 @@ class Person:
         self.id = bytes((index,)) * 8
         self.tag = bytes(8)
         self.token = bytes(8)
+
+    def attempt(self) -> None:
+        """Choose a new nonce: each attempt to join has its own."""
+        number = int.from_bytes(self.nonce[1:], "big") + 1
+        self.nonce = self.nonce[:1] + (number % 2**56).to_bytes(7, "big")
 
 
 class World:

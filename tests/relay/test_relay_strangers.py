@@ -80,3 +80,12 @@ def test_a_run_is_looked_at_as_far_as_the_limit_allows() -> None:
 def test_there_may_be_no_limit() -> None:
     relay = relay_with(0)
     assert knock(relay, 500, framed(Type.HELLO)) == 500
+
+
+def test_what_is_looked_at_of_a_run_is_received() -> None:
+    relay = relay_with()
+    knock(relay, AT_ONCE - 2)
+    relay.join(BERT)
+    relay.inboxes[BERT].clear()
+    relay.receive_batch(*((stranger(900), payload) for payload in (b"one", b"two", b"six")))
+    assert relay.inboxes[BERT] == [b"one"]

@@ -256,8 +256,7 @@ class FlowControl:
             return
         numbers = tuple(receiver.number for receiver in wait.receivers)[:MAX_TOLD]
         for sender in wait.senders:
-            if sender.slot >= 0:
-                self._output.send_to(sender, Waiting(sender.id, numbers).encode())
+            self._output.send_to(sender, Waiting(sender.id, numbers).encode())
 
     def expire(self, now: float) -> None:
         """End the waits that have lasted too long, and tell of the others."""

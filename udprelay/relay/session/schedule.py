@@ -124,12 +124,11 @@ class Schedule:
                     self.acks[session] = None
         acks, self.acks = self.acks, {}
         for session in acks:
-            if session.slot >= 0:
-                self._output.send_to(session, session.ack())
-                if session.own_room.pending:
-                    # More ranges than fit into one ACK.
-                    self._delayed[session] = None
-                    self._delay_acks(now)
+            self._output.send_to(session, session.ack())
+            if session.own_room.pending:
+                # More ranges than fit into one ACK.
+                self._delayed[session] = None
+                self._delay_acks(now)
 
     def due_entries(self, now: float) -> list[Room]:
         """Return the rooms whose entries are to be delivered now; the others are due later."""

@@ -23,7 +23,7 @@ from udprelay.segments import Source
 
 _SWEEP_INTERVAL = 10.0
 _MAX_TAGS = 2048
-_TAG_AGE = 3600.0
+_TAG_AGE = 86_400.0
 _NO_TAG: tuple[bytes | None, float] = None, 0.0
 _NO_TOKEN = bytes(8)
 _FAREWELLS = {
