@@ -102,7 +102,7 @@ class Sessions:
         tag, (before, _) = self.new_id(), self._tags.pop(room.name, _NO_TAG)
         log = room.log = RoomLog(room, tag, before, self.schedule, self._memory)
         self._tags[room.name] = tag, now
-        if self._sweep_deadline == inf:
+        if self._sweep_deadline > now + _SWEEP_INTERVAL:
             self._sweep_deadline = now + _SWEEP_INTERVAL
             self._output.deadline_nearer = True
         return log
