@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bench.veth import MEMBERS
 from bench.works import BEFORE, Work
 
 PEERS = Path(__file__).parent / "peers"
@@ -84,8 +85,11 @@ def configuration(work: Work, batch: bool, limits: str = NO_LIMITS) -> str:
             lines += [f"[listener:port{i}]", "port = 0", f"room = room{i}"]
             lines += [] if batch else ["batch = no"]
         lines += [f"[room:room{i}]" for i in range(work.rooms)]
-    elif not batch:
-        lines += ["[listener:main]", "batch = no"]
+    elif not batch or work.veth:
+        lines.append("[listener:main]")
+        lines += [] if batch else ["batch = no"]
+        # Behind a router, they are no neighbours.
+        lines += [f"plain_networks = {MEMBERS}/16"] if work.veth else []
     if work.members > 1000:
         lines += ["[udprelay]", f"max_members = {work.members}"]
         lines += ["[room:lobby]", f"max_members = {work.members}"]
